@@ -1,0 +1,33 @@
+#pragma once
+// Sockets passed by systemd: sd_listen_fds_with_names(3).
+#include <string>
+#include <vector>
+
+#include "common/listener.hpp"
+
+namespace preforkd {
+
+struct PassedSocket {
+    UniqueFd fd{};
+    std::string name{};  ///< from LISTEN_FDNAMES; `unknown` if there is none
+};
+
+/// Takes what systemd passed, and the variables out of the environment.  Empty when nothing was passed.
+/// Throws OperatorError (78) when LISTEN_PID is not this process: the sockets were meant for another, and binding the
+/// same address beside them would fail or split the clients.
+[[nodiscard]] std::vector<PassedSocket> take_passed_sockets();
+
+/// Which of `passed` serves which endpoint of `wanted`, and which endpoints are still to be bound.
+struct Assignment {
+    std::vector<Listener> listeners{};      ///< made from passed sockets, checked, non-blocking, close-on-exec
+    std::vector<ListenSettings> unbound{};  ///< endpoints that no passed socket serves
+};
+
+/// Matches by name (fd://NAME; several sockets of one name are all taken), then by family, type and address.
+/// `wanted_is_default`: nobody asked for endpoints, so every passed socket is served with the settings of wanted[0].
+/// Throws OperatorError (78), naming the descriptor, for one that is no socket, not listening, of a kind we do not
+/// serve, or that matches no endpoint; and for an fd://NAME that was not passed.
+[[nodiscard]] Assignment assign_passed_sockets(std::vector<PassedSocket> passed,
+                                               const std::vector<ListenSettings>& wanted, bool wanted_is_default);
+
+}  // namespace preforkd

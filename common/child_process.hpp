@@ -1,0 +1,58 @@
+#pragma once
+
+#include <sys/wait.h>
+
+#include <csignal>
+#include <optional>
+
+#include "pidfd.hpp"
+#include "sys_error.hpp"
+#include "unique_fd.hpp"
+
+namespace preforkd {
+
+/// How a child ended: an exit code, or the signal that killed it.
+struct ExitReport {
+    enum class Kind { Exited, Killed } kind;
+    int value;
+    friend bool operator==(const ExitReport&, const ExitReport&) = default;
+};
+
+/// The master's handle on one worker.
+///
+/// Destroying it neither signals nor waits.  Every forked worker inherits a
+/// copy of its siblings' handles; a destructor that killed would make one
+/// worker's clean exit take the whole pool down.
+class ChildProcess {
+public:
+    /// `pid` must be an unreaped child of this process: until it is reaped the
+    /// kernel cannot recycle the number, so pidfd_open() cannot race.
+    explicit ChildProcess(pid_t pid) : pid_{pid}, pidfd_{check(::pidfd_open(pid, 0), "pidfd_open worker")} {}
+
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+
+    /// Sends `signo`.  A child that is already gone is not an error.
+    void signal(int signo) const {
+        if (::pidfd_send_signal(pidfd_.get(), signo, nullptr, 0) == -1 && errno != ESRCH) throw_errno("signal worker");
+    }
+
+    /// Collects the exit status; nullopt while the child still runs.
+    ///
+    /// Must be the only one to reap this child.  A process that also adopts orphans
+    /// (PID 1, a subreaper) first looks with waitid(P_ALL, WNOWAIT) whose child it
+    /// is: a waitpid(-1) loop beside this one turns the next call here into ECHILD.
+    [[nodiscard]] std::optional<ExitReport> try_reap() const {
+        siginfo_t info{};
+        check(::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG), "reap worker");
+        if (info.si_pid == 0) return std::nullopt;
+        using enum ExitReport::Kind;
+        return ExitReport{info.si_code == CLD_EXITED ? Exited : Killed, info.si_status};
+    }
+
+private:
+    pid_t pid_;
+    UniqueFd pidfd_;
+};
+
+}  // namespace preforkd

@@ -1,0 +1,39 @@
+#pragma once
+// Where the lines of log.hpp go.  Set up once in the master, inherited by every child.
+#include <cstdint>
+#include <string>
+
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+enum class LogFormat {
+    Auto,  ///< journal when stderr is the journal's stream, text on a terminal, otherwise JSON
+    Text,
+    Json,
+    Journal,
+};
+
+struct LogSettings {
+    LogLevel level = LogLevel::Info;
+    LogFormat format = LogFormat::Auto;
+    std::string file{};  ///< empty: standard error
+};
+
+/// Opens the output that `settings` ask for.  Until then lines go to standard error as text.
+/// Throws OperatorError when the file cannot be opened; the old output stays.
+void open_log(const LogSettings& settings);
+
+/// The descriptor that lines are written to.  Borrowed; changes with open_log() and adopt_log_fd().
+[[nodiscard]] int log_fd() noexcept;
+
+/// Takes over `fd` (owned from now on) as the output: what a worker does when the master has reopened the file.
+void adopt_log_fd(int fd) noexcept;
+
+/// Names the process in every line (`worker` field) from here on; 0 is the master.
+void set_log_worker(int worker_number) noexcept;
+
+/// Lines that were dropped because nobody read them, in this process, so far.
+[[nodiscard]] std::uint64_t dropped_log_lines() noexcept;
+
+}  // namespace preforkd

@@ -1,0 +1,29 @@
+#pragma once
+// The command line, PREFORKD_* and the configuration file, read by one table into Settings.
+#include <string>
+#include <vector>
+
+#include "common/settings.hpp"
+
+namespace preforkd {
+
+/// What the command line asks to be done.
+enum class Task { Serve, Help, Version, CheckConfig, PrintConfig, ListHandlers };
+
+struct Invocation {
+    Task task = Task::Serve;
+    Settings settings{};
+    std::vector<std::string> warnings{};  ///< for the log, once it is open: an unknown PREFORKD_* variable
+    std::string printed_config{};         ///< --print-config: a line `name = value  # origin` for each option
+};
+
+/// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.
+/// Precedence: command line, environment, file, default.  Opens nothing but that file.
+/// Throws OperatorError: Usage for the command line, Configuration for environment and file (with file and line).
+[[nodiscard]] Invocation read_options(const std::vector<std::string>& arguments,
+                                      const std::vector<std::string>& environment);
+
+/// The text of --help.
+[[nodiscard]] std::string help_text();
+
+}  // namespace preforkd

@@ -1,0 +1,66 @@
+#pragma once
+// What the operator asked for, once read and checked.  Pure data.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/log_output.hpp"
+#include "preforkd/endpoint.hpp"
+#include "preforkd/model.hpp"
+
+namespace preforkd {
+
+/// One --listen: an endpoint and the settings behind it.  Unset means: the daemon-wide setting or the kernel's default.
+struct ListenSettings {
+    Endpoint endpoint{};
+    std::string handler{};                              ///< empty: --handler
+    std::optional<int> backlog{};                       ///< connections the kernel queues
+    std::optional<unsigned> mode{};                     ///< unix: permission bits of the socket file
+    std::string user{};                                 ///< unix: its owner, name or number
+    std::string group{};                                ///< unix: its group, name or number
+    std::optional<bool> v6only{};                       ///< tcp, udp
+    bool nodelay = true;                                ///< tcp: TCP_NODELAY
+    bool keepalive = false;                             ///< tcp: SO_KEEPALIVE
+    std::optional<std::uint64_t> rcvbuf_bytes{};        ///< udp, unixgram: SO_RCVBUF
+    std::optional<std::chrono::milliseconds> linger{};  ///< stream: how long to wait for the client's end after ours;
+                                                        ///< unset 2 s, zero `off`
+
+    friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
+};
+
+/// How many workers.  Both 0 for `--workers 0`; min == max for a fixed number; `automatic`: usable CPUs, decided later.
+struct WorkerCount {
+    bool automatic = true;
+    int min = 0;
+    int max = 0;
+    friend bool operator==(const WorkerCount&, const WorkerCount&) = default;
+};
+
+struct Settings {
+    std::vector<ListenSettings> listen{};  ///< never empty once read: the default is tcp://:10000
+    bool listen_is_default = true;         ///< nobody said --listen; sockets from systemd then replace the default
+    std::string handler = "greet";
+    WorkerCount workers{};
+    std::optional<Model> model{};      ///< unset: the handler's own
+    std::optional<int> connections{};  ///< at once per worker; unset: the model's
+    std::optional<int> backlog{};      ///< unset: min(4096, somaxconn)
+    // Zero means never.
+    std::chrono::milliseconds idle_timeout{60'000};
+    std::chrono::milliseconds stop_timeout{30'000};
+    std::chrono::milliseconds boot_timeout{30'000};
+    std::chrono::milliseconds worker_timeout{60'000};
+    std::optional<int> ready_fd{};
+    std::uint64_t max_requests = 0;  ///< 0: a worker never retires
+    std::string user{};
+    std::string group{};
+    std::string chdir{};
+    std::optional<unsigned> umask{};
+    std::string greeting = "connected";
+    LogSettings log{};
+    bool log_connections = true;         ///< one line for each connection
+    std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
+};
+
+}  // namespace preforkd
