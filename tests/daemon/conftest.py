@@ -1,0 +1,93 @@
+"""Ring 3: the built binary, real sockets, real signals.  PREFORKD_BUILD names the build directory."""
+import os
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+import daemon_process
+from notify_socket import NotifySocket
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "root: needs to be root")
+    config.addinivalue_line("markers", "ipv6: needs ::1")
+    config.addinivalue_line("markers", "programs(names): needs these programs")
+
+
+def _has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+    if item.get_closest_marker("ipv6") and not _has_ipv6():
+        pytest.skip("this machine has no ::1")
+    for marker in item.iter_markers("programs"):
+        for name in marker.args:
+            if not shutil.which(name):
+                pytest.skip(f"{name} is not installed")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for number, path in enumerate(getattr(item, "daemon_logs", [])):
+            with open(path, errors="replace") as file:
+                lines = file.read().splitlines()
+            report.sections.append((f"log of daemon {number}", "\n".join(lines[:20] + ["..."] + lines[-30:]
+                                                                         if len(lines) > 50 else lines)))
+
+
+@pytest.fixture
+def preforkd(request, tmp_path):
+    """Starts daemons; after the test each is stopped and must have left nothing wrong behind."""
+    assert os.access(daemon_process.PREFORKD, os.X_OK), f"build it first: {daemon_process.PREFORKD}"
+    started, request.node.daemon_logs = [], []
+
+    def start(*arguments, **how):
+        how.setdefault("directory", tmp_path)
+        wait = how.pop("wait", True)
+        daemon = daemon_process.Daemon(*arguments, wait=False, **how)
+        started.append(daemon)
+        request.node.daemon_logs.append(daemon.log.path)
+        if wait:
+            daemon.wait_ready()
+        return daemon
+
+    yield start
+    wrong = [sentence for daemon in reversed(started) for sentence in daemon.finish()]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def run_preforkd():
+    """Runs it to its end, for what does not serve: --help, --check-config, bad input."""
+    def run(*arguments, env=None, timeout=20, wrap=(), **how):
+        return subprocess.run([*wrap, daemon_process.PREFORKD, *arguments], env=daemon_process.clean_environment(env),
+                              capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **how)
+    return run
+
+
+@pytest.fixture
+def preforkctl():
+    def run(*arguments, timeout=20, **how):
+        return subprocess.run([daemon_process.PREFORKCTL, *arguments], env=daemon_process.clean_environment(),
+                              capture_output=True, text=True, timeout=timeout, **how)
+    return run
+
+
+@pytest.fixture
+def notify(tmp_path):
+    listening = NotifySocket(tmp_path)
+    yield listening
+    listening.close()

@@ -1,0 +1,118 @@
+"""What the kernel tells about processes: /proc, pidfds and their descriptors."""
+import ctypes
+import os
+import select
+import socket
+import time
+from collections import namedtuple
+
+Stat = namedtuple("Stat", "pid comm state parent group session cpu_seconds")
+_libc = ctypes.CDLL(None, use_errno=True)
+_PIDFD_GETFD = 438
+
+
+def eventually(condition, timeout=5.0):
+    """The first true value of condition().  Only for what the kernel sends no event about: a zombie that is reaped, a
+    state in /proc, a port that stops answering.  Everything else waits on a descriptor."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(0.002)
+
+
+def stat(pid):
+    """One line of /proc/PID/stat; None when the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            head, _, tail = file.read().rpartition(")")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = tail.split()
+    ticks = int(fields[11]) + int(fields[12])
+    return Stat(int(pid), head.partition("(")[2], fields[0], int(fields[1]), int(fields[2]), int(fields[3]),
+                ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def status(pid):
+    """/proc/PID/status as a dictionary of strings."""
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.rstrip("\n").replace(":\t", ":").split(":", 1) for line in file)
+
+
+def children(pid):
+    """Living and dead children, in order of birth."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def zombies(pid):
+    return [found for found in map(stat, children(pid)) if found and found.state == "Z"]
+
+
+def session_members(session):
+    """Everybody in the session, zombies too."""
+    return [found for found in map(stat, filter(str.isdigit, os.listdir("/proc"))) if found and found.session == session]
+
+
+def open_descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def voluntary_switches(pid):
+    return int(status(pid)["voluntary_ctxt_switches"])
+
+
+def wait_gone(pid, timeout):
+    """Whether the process ends in time; a zombie has ended."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
+    finally:
+        os.close(pidfd)
+
+
+def sockets_of(pid):
+    """Copies of the sockets that another process holds (pidfd_getfd(2))."""
+    pidfd = os.pidfd_open(pid)
+    found = []
+    try:
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                if not os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:"):
+                    continue
+            except FileNotFoundError:
+                continue
+            copy = _libc.syscall(_PIDFD_GETFD, pidfd, int(number), 0)
+            if copy < 0:
+                raise OSError(ctypes.get_errno(), "pidfd_getfd")
+            found.append(socket.socket(fileno=copy))
+        return found
+    finally:
+        os.close(pidfd)
+
+
+def socket_connected_to(pids, peer):
+    """A copy of the socket, held by one of the processes, whose other end is `peer`; None if nobody holds one."""
+    for pid in pids:
+        wanted = None
+        for candidate in sockets_of(pid):
+            try:
+                if wanted is None and candidate.getpeername()[:2] == peer[:2]:
+                    wanted = candidate
+                    continue
+            except OSError:
+                pass
+            candidate.close()
+        if wanted is not None:
+            return wanted
+    return None

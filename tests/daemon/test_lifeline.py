@@ -1,0 +1,113 @@
+"""A master that is killed with SIGKILL: its workers notice, free the addresses, finish what runs, and go."""
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+import proc
+from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+
+
+def kill_master(daemon):
+    """kill -9; returns the workers it had."""
+    workers = daemon.workers()
+    daemon.signal(signal.SIGKILL)
+    assert daemon.wait_exit() == -signal.SIGKILL
+    return workers
+
+
+@pytest.mark.parametrize("model", ["async", "serial"])
+def test_no_process_outlives_a_killed_master(preforkd, model):
+    daemon = preforkd("--model", model, workers=4)
+    daemon.expect("master", "lifeline")
+    exchange(daemon.endpoint)
+    workers = kill_master(daemon)
+    assert len(workers) == 4
+    assert all(proc.wait_gone(pid, 2) for pid in workers)
+
+
+def test_a_new_master_can_bind_at_once(preforkd):
+    first = preforkd(workers=4)
+    first.expect("master", "lifeline")
+    workers = kill_master(first)
+    second = preforkd(listen=first.endpoint)
+    assert exchange(second.endpoint) == b"connected\n"
+    assert all(proc.wait_gone(pid, 2) for pid in workers)
+
+
+def test_a_new_master_can_bind_while_old_workers_finish_their_clients(preforkd):
+    first = preforkd("--handler", "echo", workers=2)
+    first.expect("master", "lifeline")
+    clients = [connect(first.endpoint) for _ in range(6)]
+    for client in clients:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+    kill_master(first)
+    second = preforkd(listen=first.endpoint)
+    for client in clients:
+        client.sendall(b"still here")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"still here"
+        client.close()
+    assert exchange(second.endpoint) == b"connected\n"
+
+
+def test_a_new_master_can_bind_while_an_old_worker_does_not_run_its_loop(preforkd):
+    """Its only worker is stopped in the middle of a handler; the listener is closed as soon as it runs again."""
+    first = preforkd("--handler", "chargen", workers=1)
+    first.expect("master", "lifeline")
+    with connect(first.endpoint) as client:
+        read_exactly(client, 74)
+        worker = first.workers()[0]
+        os.kill(worker, signal.SIGSTOP)
+        kill_master(first)
+        os.kill(worker, signal.SIGCONT)
+        assert proc.eventually(lambda: refused(first.endpoint))
+        read_exactly(client, 74 * 100)
+
+
+def test_orphaned_workers_wait_for_clients_no_longer_than_the_stop_timeout(preforkd):
+    daemon = preforkd("--handler", "echo", "--stop-timeout", "500ms", workers=2)
+    daemon.expect("master", "lifeline", "stop", "drain", "timeout")
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+        began = time.monotonic()
+        workers = kill_master(daemon)
+        assert all(proc.wait_gone(pid, 5) for pid in workers)
+        assert time.monotonic() - began > 0.4
+
+
+def test_a_killed_master_under_load_breaks_no_accepted_connection(preforkd):
+    daemon = preforkd(workers=3)
+    daemon.expect("master", "lifeline")
+    with Load(daemon.endpoint, clients=6) as load:
+        load.wait_for_answers(200)
+        workers = kill_master(daemon)
+        assert all(proc.wait_gone(pid, 3) for pid in workers)
+    assert load.outcomes["stalled"] == load.outcomes["short"] == 0, load.broken
+
+
+def test_a_killed_master_leaves_a_stale_unix_socket_that_the_next_one_replaces(preforkd, tmp_path):
+    endpoint = f"unix://{tmp_path}/s"
+    first = preforkd(listen=endpoint)
+    first.expect("master", "lifeline")
+    workers = kill_master(first)
+    assert all(proc.wait_gone(pid, 2) for pid in workers)
+    assert (tmp_path / "s").exists()
+    second = preforkd(listen=endpoint)
+    assert exchange(endpoint) == b"connected\n"
+    assert second.stop() == 0
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_master_killed_during_start_up_leaves_nobody(preforkd):
+    for attempt in range(10):
+        daemon = preforkd(workers=4, wait=False)
+        daemon.expect("master", "lifeline")
+        time.sleep(attempt * 0.003)  # spreads the attempts over the start; nothing waits for it
+        daemon.process.send_signal(signal.SIGKILL)
+        daemon.wait_exit()
+        assert proc.eventually(lambda: not proc.session_members(daemon.process.pid)), attempt

@@ -1,0 +1,165 @@
+"""Running out of something, and sharing what there is."""
+import os
+import resource
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+import proc
+from clients import connect, exchange, read_exactly, read_to_end
+
+
+def limit_of(pid, name="Max open files"):
+    with open(f"/proc/{pid}/limits") as file:
+        soft, hard = next(line for line in file if line.startswith(name)).split()[3:5]
+    return int(soft), int(hard)
+
+
+@pytest.mark.programs("prlimit")
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(preforkd):
+    daemon = preforkd(wrap=["prlimit", "--nofile=128:2048"])
+    for pid in daemon.workers():
+        assert limit_of(pid) == (2048, 2048)
+
+
+@pytest.mark.programs("prlimit")
+def test_connections_are_clamped_to_the_descriptors_with_a_warning(preforkd):
+    daemon = preforkd("--handler", "echo", "--connections", "1000", wrap=["prlimit", "--nofile=64:64"], workers=1)
+    daemon.expect("connections")
+    warning = daemon.log.find(lambda entry: entry["level"] == "warning" and "connections" in entry["message"])
+    assert len(warning) == 1 and "64" in warning[0]["message"]
+    clients = []
+    for _ in range(80):  # more than there are descriptors; the rest waits in the kernel's queue
+        clients.append(connect(daemon.endpoint))
+        clients[-1].sendall(b"x")
+    served = Counter()
+    for client in clients:  # each one that ends makes room for one that waits
+        served[read_exactly(client, 1)] += 1
+        client.close()
+    assert served == {b"x": 80}
+    assert not daemon.log.find(lambda entry: "Too many open files" in entry["message"]), "clamped, so it never runs out"
+
+
+def starve(pid):
+    """Takes away every descriptor that is still free; returns the limits it had."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid), before[1]))
+    return before
+
+
+def lowest_free(pid):
+    used = set(map(int, os.listdir(f"/proc/{pid}/fd")))
+    return next(number for number in range(1024) if number not in used)
+
+
+@pytest.mark.parametrize("model", ["async", "serial"])
+def test_out_of_descriptors_it_neither_spins_nor_dies_and_says_so_once(preforkd, model):
+    daemon = preforkd("--model", model, workers=1)
+    daemon.expect("open files", "descriptors", "accept")
+    worker = daemon.workers()[0]
+    before = starve(worker)
+    with connect(daemon.endpoint) as waiting:
+        line = daemon.wait_log(lambda entry: entry["level"] in ("warning", "error"), after=daemon.log.mark() - 1)
+        assert "open files" in line["message"]
+        cpu = proc.stat(worker).cpu_seconds
+        time.sleep(1.6)  # three pauses of 500 ms: the time in which a spinning worker would burn CPU
+        assert proc.stat(worker).cpu_seconds - cpu < 0.1
+        assert len(daemon.log.find("open files")) == 1
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+        assert read_to_end(waiting) == b"connected\n"
+    assert daemon.workers() == [worker]
+
+
+def test_out_of_descriptors_a_sibling_takes_the_client(preforkd):
+    daemon = preforkd(workers=2)
+    daemon.expect("open files", "descriptors", "accept")
+    starved = daemon.workers()[0]
+    before = starve(starved)
+    for _ in range(100):
+        began = time.monotonic()
+        assert exchange(daemon.endpoint) == b"connected\n"
+        assert time.monotonic() - began < 0.4
+    resource.prlimit(starved, resource.RLIMIT_NOFILE, before)
+
+
+def test_at_its_limit_a_worker_leaves_clients_in_the_queue_until_there_is_room(preforkd):
+    daemon = preforkd("--handler", "echo", "--connections", "2", workers=1)
+    first, second, third = (connect(daemon.endpoint) for _ in range(3))
+    for client in (first, second):
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+    third.sendall(b"x")
+    third.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        third.recv(1)
+    assert len(daemon.log.find("got connection from")) == 2
+    first.close()
+    third.settimeout(5)
+    assert read_exactly(third, 1) == b"x"
+    second.close()
+    third.close()
+
+
+@pytest.mark.parametrize("model", ["async", "serial"])
+def test_at_its_limit_a_worker_leaves_clients_to_its_siblings(preforkd, model):
+    """As many clients as the pool has room for are all served at once, whoever is woken first."""
+    daemon = preforkd("--handler", "echo", "--model", model, "--connections", "1", workers=4)
+    for _ in range(5):
+        clients = [connect(daemon.endpoint) for _ in range(4)]
+        for client in clients:
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+        for client in clients:
+            client.close()
+
+
+def test_lingering_clients_do_not_count_against_the_limit(preforkd):
+    daemon = preforkd("--connections", "1", workers=1)
+    staying = [connect(daemon.endpoint) for _ in range(10)]
+    for client in staying:
+        client.settimeout(1.5)
+        assert read_to_end(client) == b"connected\n"
+    for client in staying:
+        client.close()
+
+
+def test_connections_spread_over_an_idle_pool(preforkd):
+    daemon = preforkd(workers=4)
+    for _ in range(2000):
+        exchange(daemon.endpoint)
+    daemon.wait_log("got connection from", count=2000)
+    share = Counter(entry["pid"] for entry in daemon.log.find("got connection from"))
+    assert len(share) == 4 and max(share.values()) <= 1.5 * 2000 / 4, share
+
+
+def test_ten_thousand_connections_leak_no_descriptor(preforkd):
+    daemon = preforkd("--log-connections", "no", workers=2)
+
+    def crowd(count):
+        def some():
+            for _ in range(count // 4):
+                assert exchange(daemon.endpoint, b"unread") == b"connected\n"
+        threads = [threading.Thread(target=some) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    pids = [daemon.pid, *daemon.workers()]
+    crowd(200)
+    at_rest = [proc.open_descriptors(pid) for pid in pids]
+    crowd(10_000)
+    assert [daemon.pid, *daemon.workers()] == pids
+    settled = proc.eventually(lambda: all(proc.open_descriptors(pid) <= most for pid, most in zip(pids, at_rest)))
+    assert settled, (at_rest, [proc.open_descriptors(pid) for pid in pids])
+
+
+def test_a_worker_retires_after_max_requests_and_its_replacement_comes_first(preforkd):
+    daemon = preforkd("--max-requests", "50", workers=1)
+    first = daemon.workers()[0]
+    for _ in range(200):
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert proc.eventually(lambda: first not in daemon.workers() and len(daemon.workers()) >= 1)
+    assert 45 <= len(daemon.log.find(lambda entry: entry["pid"] == first and "got connection" in entry["message"])) <= 56

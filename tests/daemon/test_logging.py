@@ -1,0 +1,222 @@
+"""The log: one line an event, whole, true, and never a reason for a client to wait."""
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+
+import pytest
+
+from clients import Load, connect, exchange, read_to_end
+from log_file import LogFile
+from proc import eventually
+
+FORGERIES = {
+    "newline": b'\n{"time":"2020-01-01T00:00:00Z","level":"error","pid":1,"worker":0,"message":"forged"}\n',
+    "carriage return": b"\rforged\r\n",
+    "escape": b"\x1b[2J\x1b]0;forged\x07\x1b[31m",
+    "c1 controls": b"\x9b31m\xc2\x9b31m\xc2\x85next",
+    "quotes": b'","level":"error","message":"forged',
+    "backslashes": b"\\\\\" \\u000a \\n \\",
+    "null": b"a\x00b",
+    "bad utf-8": b"\xff\xfe\xc0\x80\xed\xa0\x80 overlong \xf4\x90\x80\x80",
+    "cut utf-8": "é".encode()[:1],
+    "line separators": "\u2028forged\u2029\u0085\u200b\u202e".encode(),
+    "everything": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_nothing_a_client_sends_forges_a_line_of_json(preforkd, forgery):
+    daemon = preforkd("--handler", "print", "--log-connections", "no", workers=1)
+    exchange(daemon.endpoint, FORGERIES[forgery])
+    mark = daemon.log.mark()
+    exchange(daemon.endpoint, b"the end")
+    daemon.wait_log("the end")
+    assert mark >= 1 and not daemon.log.malformed
+    assert not [entry for entry in daemon.log.entries if entry["message"] == "forged" or entry["level"] == "error"]
+    with open(daemon.log.path, "rb") as file:
+        assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", file.read()), "no raw control character"
+
+
+def terminal_lines(controller, until, timeout=10.0):
+    """What a terminal was shown, up to `until`."""
+    shown = b""
+    while until not in shown:
+        assert select.select([controller], [], [], timeout)[0], f"{until!r} is not in {shown!r}"
+        shown += os.read(controller, 65536)
+    return shown.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_nothing_a_client_sends_reaches_a_terminal_raw(preforkd, forgery):
+    controller, terminal = pty.openpty()
+    daemon = preforkd("--handler", "print", "--log-connections", "no", workers=1, stderr=terminal, log_format=None)
+    os.close(terminal)
+    exchange(daemon.endpoint, FORGERIES[forgery])
+    exchange(daemon.endpoint, b"the end")
+    shown = terminal_lines(controller, b"the end")
+    text = re.sub(rb"\x1b\[[\d;]*m", b"", shown) if b"\x1b[31m" not in FORGERIES[forgery] else shown
+    assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", text), text
+    for character in ("\u2028", "\u2029", "\u0085", "\u202e", "\u009b"):
+        assert character.encode() not in shown
+    assert not [line for line in text.splitlines() if line.startswith((b"forged", b"{", b"next"))]
+    os.close(controller)
+
+
+def test_on_a_terminal_the_log_is_text(preforkd):
+    controller, terminal = pty.openpty()
+    daemon = preforkd(stderr=terminal, log_format=None)
+    os.close(terminal)
+    exchange(daemon.endpoint)
+    shown = terminal_lines(controller, b"got connection from").decode()
+    for line in shown.splitlines()[:-1]:
+        with pytest.raises(ValueError):
+            json.loads(line)
+    os.close(controller)
+
+
+def test_elsewhere_the_log_is_json(preforkd):
+    daemon = preforkd(log_format=None)
+    exchange(daemon.endpoint)
+    daemon.wait_log("got connection from")
+    assert not daemon.log.malformed
+
+
+def test_a_line_carries_its_fields(preforkd):
+    daemon = preforkd()
+    with connect(daemon.endpoint) as client:
+        read_to_end(client)
+        host, port = client.getsockname()
+    line = daemon.wait_log("got connection from")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(Z|[+-]\d\d:\d\d)", line["time"])
+    assert line["pid"] in daemon.workers() and line["worker"] in (1, 2)
+    assert f"{host}:{port}" in line.values(), "the peer is a field of its own"
+    assert {entry["worker"] for entry in daemon.log.entries if entry["pid"] == daemon.pid} == {0}
+
+
+def test_the_level_is_a_threshold(preforkd):
+    daemon = preforkd("--log-level", "warning")
+    exchange(daemon.endpoint)
+    daemon.stop()
+    assert {entry["level"] for entry in daemon.log.read()} <= {"warning", "error"}
+
+
+def test_lines_of_many_writers_are_never_torn(preforkd):
+    daemon = preforkd("--handler", "print", workers=4)
+    with Load(daemon.endpoint, clients=8, request=b"y" * 1024, expected=b"") as load:
+        load.wait_for_answers(500)
+    daemon.wait_log(lambda entry: "y" * 500 in entry["message"], count=500)
+    assert not daemon.log.malformed
+    with open(daemon.log.path, "rb") as file:
+        assert max(map(len, file)) <= select.PIPE_BUF
+
+
+# --- a reader that stopped reading --------------------------------------------------------------------------------------
+
+def stopped_reader():
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    return reading, writing
+
+
+def test_a_stopped_log_reader_stalls_nobody(preforkd):
+    reading, writing = stopped_reader()
+    daemon = preforkd(stderr=writing)
+    with Load(daemon.endpoint, clients=4) as load:
+        load.wait_for_answers(1000)
+    assert set(load.outcomes) == {"whole"}, load.outcomes
+    assert daemon.stop() == 0
+    os.close(writing)
+    os.close(reading)
+
+
+def test_dropped_lines_are_counted_and_what_was_written_is_whole(preforkd):
+    reading, writing = stopped_reader()
+    daemon = preforkd(stderr=writing, workers=1)
+    os.close(writing)
+    for _ in range(200):
+        exchange(daemon.endpoint)
+    seen = os.read(reading, 1 << 16)  # the reader goes on
+    exchange(daemon.endpoint)
+    exchange(daemon.endpoint)
+    daemon.stop()
+    while chunk := os.read(reading, 1 << 16):
+        seen += chunk
+    os.close(reading)
+    entries = [json.loads(line) for line in seen.splitlines()]
+    told = [number for entry in entries if "dropped" in json.dumps(entry)
+            for number in re.findall(r"\d+", json.dumps({**entry, "time": 0, "pid": 0}))]
+    missing = 202 - len([entry for entry in entries if "got connection from" in entry["message"]])
+    assert missing > 50 and any(abs(int(number) - missing) <= 5 for number in told), (missing, told)
+
+
+def test_a_log_reader_that_is_gone_harms_nobody(preforkd):
+    reading, writing = stopped_reader()
+    daemon = preforkd(stderr=writing)
+    os.close(writing)
+    os.close(reading)
+    for _ in range(50):
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert len(daemon.workers()) == 2
+    assert daemon.stop() == 0
+
+
+def test_the_log_pipe_stays_blocking_for_others(preforkd):
+    """O_NONBLOCK belongs to the description, which the shell and its other programs share."""
+    reading, writing = os.pipe()
+    daemon = preforkd(stderr=writing)
+    exchange(daemon.endpoint)
+    assert os.get_blocking(writing)
+    daemon.stop()
+    os.close(writing)
+    os.close(reading)
+
+
+# --- files and the journal ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_usr1_reopens_the_log_file_in_every_process(preforkd, tmp_path, workers):
+    daemon = preforkd("--log-file", f"{tmp_path}/out", workers=workers)
+    exchange(daemon.endpoint)
+    old = LogFile(f"{tmp_path}/out")
+    old.wait("got connection from")
+    os.rename(f"{tmp_path}/out", f"{tmp_path}/out.1")
+    daemon.signal(signal.SIGUSR1)
+    new = LogFile(f"{tmp_path}/out")
+    old.wait(lambda entry: True)
+    opened = [f"/proc/{pid}/fd" for pid in (daemon.pid, *daemon.workers())]
+
+    def moved():
+        links = [os.readlink(f"{fds}/{number}") for fds in opened for number in os.listdir(fds)]
+        return f"{tmp_path}/out.1" not in links and links.count(f"{tmp_path}/out") >= len(opened)
+    assert eventually(moved)
+    before = old.mark()
+    for _ in range(20):
+        exchange(daemon.endpoint)
+    new.wait("got connection from", count=20)
+    assert old.mark() == before, "nobody writes to the old file any more"
+    assert not old.malformed and not new.malformed
+    old.close()
+    new.close()
+
+
+@pytest.mark.root
+@pytest.mark.programs("unshare")
+@pytest.mark.skipif(not os.path.isdir("/run/systemd"), reason="no /run/systemd to bind a journal over")
+def test_into_the_journal_it_speaks_the_native_protocol(preforkd, tmp_path):
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    (tmp_path / "journal").mkdir()
+    journal.bind(f"{tmp_path}/journal/socket")
+    journal.settimeout(10)
+    wrap = ["unshare", "--mount", "sh", "-c", f'mount --bind "{tmp_path}" /run/systemd && exec "$@"', "sh"]
+    daemon = preforkd(log_format="journal", wrap=wrap)
+    exchange(daemon.endpoint)
+    while b"got connection from" not in (datagram := journal.recv(65536)):
+        pass
+    assert b"PRIORITY=6\n" in datagram and re.search(rb"PREFORKD_WORKER=[12]\n", datagram)
+    assert b"MESSAGE=got connection from" in datagram
+    journal.close()

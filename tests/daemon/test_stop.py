@@ -1,0 +1,177 @@
+"""Stopping: TERM and QUIT finish what runs, INT and a second TERM are fast, and nobody who connected is reset."""
+import fcntl
+import os
+import pty
+import signal
+import socket
+import termios
+import time
+
+import pytest
+
+import proc
+from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+
+GRACEFUL = pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGQUIT], ids=["TERM", "QUIT"])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT], ids=["TERM", "QUIT", "INT"])
+def test_an_idle_daemon_stops_at_once_with_exit_code_0(preforkd, signo, workers):
+    daemon = preforkd(workers=workers)
+    exchange(daemon.endpoint)
+    began = time.monotonic()
+    assert daemon.stop(signo) == 0
+    assert time.monotonic() - began < 2
+
+
+@GRACEFUL
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_graceful_stop_finishes_what_was_accepted(preforkd, signo, workers):
+    daemon = preforkd("--handler", "echo", workers=workers)
+    clients = [connect(daemon.endpoint) for _ in range(10)]
+    for client in clients:
+        client.sendall(b"before")
+        read_exactly(client, 6)
+    daemon.signal(signo)
+    assert proc.eventually(lambda: refused(daemon.endpoint)), "the listener is closed at once"
+    for client in clients:
+        client.sendall(b"after")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"after"
+        client.close()
+    assert daemon.wait_exit() == 0
+
+
+def test_a_graceful_stop_waits_no_longer_than_the_stop_timeout(preforkd):
+    daemon = preforkd("--handler", "echo", "--stop-timeout", "500ms")
+    daemon.expect("stop", "drain", "timeout", "killed by", "cut")
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+        began = time.monotonic()
+        assert daemon.stop(timeout=5) == 0
+        assert 0.4 < time.monotonic() - began < 3
+
+
+@GRACEFUL
+def test_a_second_graceful_stop_cuts_the_drain_short(preforkd, signo):
+    daemon = preforkd("--handler", "echo")
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+        daemon.signal(signo)
+        assert proc.eventually(lambda: refused(daemon.endpoint))
+        assert proc.stat(daemon.pid).state != "Z", "it must be draining when the second signal arrives"
+        began = time.monotonic()
+        assert daemon.stop(signo, timeout=5) == 0
+        assert time.monotonic() - began < 3
+
+
+def test_int_does_not_wait_for_clients(preforkd):
+    daemon = preforkd("--handler", "echo")
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+        began = time.monotonic()
+        assert daemon.stop(signal.SIGINT, timeout=5) == 0
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_term_during_start_up_stops_it_cleanly(preforkd, attempt):
+    """The moment moves through the start: nothing waits for the time, the sweep only spreads the attempts."""
+    daemon = preforkd(workers=4, wait=False)
+    time.sleep(attempt * 0.002)
+    assert daemon.stop() in (0, -signal.SIGTERM), "before its handlers stand, the kernel's default is right"
+
+
+def test_twenty_terms_during_start_up_stop_it_once(preforkd):
+    daemon = preforkd(workers=4, wait=False)
+    daemon.wait_log(lambda entry: True)
+    for _ in range(20):
+        daemon.signal(signal.SIGTERM)
+    assert daemon.wait_exit() == 0
+
+
+@pytest.mark.parametrize("model", ["async", "serial"])
+def test_term_under_load_finishes_every_accepted_connection(preforkd, model):
+    daemon = preforkd("--model", model, workers=3)
+    with Load(daemon.endpoint, clients=8) as load:
+        load.wait_for_answers(100)
+        assert daemon.stop() == 0
+    assert not load.broken, load.broken
+
+
+def test_twenty_stops_under_load_reset_nobody(preforkd):
+    answered = 0
+    for number in range(20):
+        daemon = preforkd("--log-connections", "no", workers=2 + number % 3)
+        with Load(daemon.endpoint, clients=10) as load:
+            load.wait_for_answers(60)
+            assert daemon.stop() == 0
+        assert not load.broken, (number, load.outcomes, load.broken)
+        answered += load.outcomes["whole"]
+    assert answered > 1000
+
+
+def test_a_long_queue_is_answered_before_the_end(preforkd):
+    """Forty clients in the kernel's queue of one worker that is at its limit: TERM must not reset them."""
+    daemon = preforkd("--model", "serial", "--handler", "echo", workers=1)
+    with connect(daemon.endpoint) as first:
+        first.sendall(b"x")
+        read_exactly(first, 1)
+        queued = [connect(daemon.endpoint) for _ in range(40)]
+        for client in queued:
+            client.sendall(b"queued")
+            client.shutdown(socket.SHUT_WR)
+        daemon.signal(signal.SIGTERM)
+        first.shutdown(socket.SHUT_WR)
+        read_to_end(first)
+        for client in queued:
+            assert read_to_end(client) == b"queued"
+            client.close()
+    assert daemon.wait_exit() == 0
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_master_alone(preforkd):
+    controller, terminal = pty.openpty()
+    daemon = preforkd("--handler", "echo", workers=3, stdin=terminal,
+                      preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(terminal)
+    workers = daemon.workers()
+    foreground = os.tcgetpgrp(controller)
+    assert foreground == proc.stat(daemon.pid).group
+    assert [proc.stat(pid).group for pid in workers] == workers, "each worker leads a group of its own"
+    os.write(controller, b"\x03")
+    assert daemon.wait_exit() == 0
+    os.close(controller)
+    assert not daemon.log.find("killed by SIGINT")
+
+
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGHUP], ids=["INT", "HUP"])
+def test_workers_ignore_what_is_meant_for_the_master(preforkd, signo):
+    daemon = preforkd()
+    workers = daemon.workers()
+    for pid in workers:
+        os.kill(pid, signo)
+    for _ in range(10):
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.workers() == workers
+
+
+def test_the_port_is_free_at_once_for_the_next_daemon(preforkd):
+    first = preforkd()
+    with connect(first.endpoint) as client:
+        assert read_to_end(client) == b"connected\n"
+    assert first.stop() == 0
+    second = preforkd(listen=first.endpoint)
+    assert exchange(second.endpoint) == b"connected\n"
+
+
+def test_stop_while_every_worker_is_dead(preforkd):
+    daemon = preforkd(workers=2)
+    daemon.expect("killed by SIGKILL", "respawn", "back-off")
+    for pid in daemon.workers():
+        os.kill(pid, signal.SIGKILL)
+    assert daemon.stop() == 0
