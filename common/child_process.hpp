@@ -5,16 +5,16 @@
 #include <csignal>
 #include <optional>
 
-#include "pidfd.hpp"
-#include "sys_error.hpp"
-#include "unique_fd.hpp"
+#include "common/pidfd.hpp"
+#include "common/sys_error.hpp"
+#include "common/unique_fd.hpp"
 
 namespace preforkd {
 
-/// How a child ended: an exit code, or the signal that killed it.
+/// How a child ended: an exit code, or the signal that killed it, with or without a core dump.
 struct ExitReport {
-    enum class Kind { Exited, Killed } kind;
-    int value;
+    enum class Kind { Exited, Killed, Dumped } kind;
+    int value;  ///< the exit code or the signal number
     friend bool operator==(const ExitReport&, const ExitReport&) = default;
 };
 
@@ -47,7 +47,8 @@ public:
         check(::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG), "reap worker");
         if (info.si_pid == 0) return std::nullopt;
         using enum ExitReport::Kind;
-        return ExitReport{info.si_code == CLD_EXITED ? Exited : Killed, info.si_status};
+        const auto kind = info.si_code == CLD_EXITED ? Exited : info.si_code == CLD_DUMPED ? Dumped : Killed;
+        return ExitReport{kind, info.si_status};
     }
 
 private:

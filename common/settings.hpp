@@ -63,4 +63,9 @@ struct Settings {
     std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
 };
 
+/// Which handler serves `listener`: its own, or the daemon's.
+[[nodiscard]] inline const std::string& handler_of(const ListenSettings& listener, const Settings& settings) noexcept {
+    return listener.handler.empty() ? settings.handler : listener.handler;
+}
+
 }  // namespace preforkd

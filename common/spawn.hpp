@@ -7,7 +7,7 @@
 #include <exception>
 #include <utility>
 
-#include "child_process.hpp"
+#include "common/child_process.hpp"
 
 namespace preforkd {
 

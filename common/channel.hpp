@@ -1,0 +1,58 @@
+#pragma once
+// What master and worker say to each other, and how each learns of the other's death.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "common/unique_fd.hpp"
+
+namespace preforkd {
+
+/// What the master asks of a worker.  Draining and stopping travel as signals, which an operator can send too.
+enum class Order : std::uint8_t {
+    LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the slot
+    EmptyQueue,      ///< the listeners will close for good: with the next drain, serve what is queued first
+    TakeLog,         ///< the log file was reopened; its descriptor comes along
+};
+
+/// What a worker tells the master.
+struct Report {
+    enum class Kind : std::uint8_t {
+        Ready,     ///< in the accept queue
+        Paused,    ///< left the accept queue while clients may be waiting: a sibling should look
+        Retiring,  ///< has served --max-requests; asks for a replacement and goes on until told to leave
+        Failed,    ///< cannot start; `text` says why
+    } kind{};
+    std::string text{};
+};
+
+struct ReceivedOrder {
+    Order order{};
+    UniqueFd fd{};  ///< for TakeLog
+};
+
+struct NothingYet {};
+struct PeerGone {};
+
+/// Both ends of one worker's channel: a pair of connected sequenced-packet sockets, close-on-exec and non-blocking.
+///
+/// A socket pair and not two pipes: it passes descriptors, takes one descriptor a worker in the master instead of two,
+/// and its end is the lifeline.  The worker must hold no copy of any master end, or nobody learns of the master's
+/// death.
+struct ChannelPair {
+    UniqueFd master{};
+    UniqueFd worker{};
+};
+[[nodiscard]] ChannelPair open_channel();
+
+/// Sends without waiting.  A peer that is gone is no error; when its queue is full the order is dropped, which is
+/// harmless: every order asks for something that the ones before it in the queue ask for already.
+void send_order(int master_end, Order order, int passed_fd = -1) noexcept;
+void send_report(int worker_end, Report::Kind kind, std::string_view text = {}) noexcept;
+
+[[nodiscard]] std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end);
+[[nodiscard]] std::variant<Report, NothingYet, PeerGone> receive_report(int master_end);
+
+}  // namespace preforkd

@@ -1,0 +1,29 @@
+#pragma once
+// The one clock: monotonic, so that a step of the wall clock ends no deadline.
+#include <chrono>
+#include <optional>
+
+namespace preforkd {
+
+using Clock = std::chrono::steady_clock;  ///< CLOCK_MONOTONIC in libstdc++, the same for all processes of a machine
+
+/// A point in time that may never come.  Zero patience in the settings means never.
+using Deadline = std::optional<Clock::time_point>;
+
+[[nodiscard]] constexpr Deadline deadline_after(Clock::time_point now, std::chrono::milliseconds patience) noexcept {
+    if (patience == std::chrono::milliseconds::zero()) return std::nullopt;
+    return now + patience;
+}
+
+/// The one that comes first; never loses against any.
+[[nodiscard]] constexpr Deadline earlier(Deadline a, Deadline b) noexcept {
+    if (!a) return b;
+    if (!b) return a;
+    return *a < *b ? a : b;
+}
+
+[[nodiscard]] constexpr bool has_passed(Deadline deadline, Clock::time_point now) noexcept {
+    return deadline && *deadline <= now;
+}
+
+}  // namespace preforkd

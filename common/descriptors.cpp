@@ -1,0 +1,37 @@
+#include "common/descriptors.hpp"
+
+#include <linux/close_range.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "common/sys_error.hpp"
+
+namespace preforkd {
+
+void close_all_descriptors_except(std::span<const int> keep) {
+    std::vector<int> kept{keep.begin(), keep.end()};
+    std::sort(kept.begin(), kept.end());
+    unsigned first = 3;
+    for (const int fd : kept) {
+        if (fd < 3) continue;
+        const auto current = static_cast<unsigned>(fd);
+        if (current > first) check(::close_range(first, current - 1, 0), "close inherited descriptors");
+        first = current + 1;
+    }
+    check(::close_range(first, ~0U, 0), "close inherited descriptors");
+}
+
+DescriptorLimit raise_descriptor_limit() {
+    DescriptorLimit limit;
+    check(::getrlimit(RLIMIT_NOFILE, &limit.original), "read RLIMIT_NOFILE");
+    rlimit raised = limit.original;
+    raised.rlim_cur = raised.rlim_max;
+    // A hard limit above fs.nr_open can be inherited but not set again; what we have is then what we work with.
+    const bool done = ::setrlimit(RLIMIT_NOFILE, &raised) == 0;
+    limit.usable = done ? raised.rlim_cur : limit.original.rlim_cur;
+    return limit;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,89 @@
+#include "common/identity.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "common/operator_error.hpp"
+#include "common/sys_error.hpp"
+
+namespace preforkd {
+
+namespace {
+
+std::optional<unsigned> number(const std::string& text) {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size() || value == ~0U) return std::nullopt;
+    return value;
+}
+
+/// All groups of `user`, `primary` included.
+std::vector<gid_t> groups_of(const char* user, gid_t primary) {
+    int count = 64;
+    std::vector<gid_t> groups(static_cast<std::size_t>(count));
+    while (::getgrouplist(user, primary, groups.data(), &count) == -1) groups.resize(static_cast<std::size_t>(count));
+    groups.resize(static_cast<std::size_t>(count));
+    return groups;
+}
+
+gid_t look_up_group(const std::string& group) {
+    if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
+    if (const auto gid = number(group)) return *gid;
+    throw OperatorError{ExitCode::Configuration,
+                        "--group " + group + ": there is no such group; see getent group, or give a number"};
+}
+
+}  // namespace
+
+Identity look_up_identity(const std::string& user, const std::string& group) {
+    Identity identity;
+    if (!user.empty()) {
+        const passwd* entry = ::getpwnam(user.c_str());
+        const auto uid = number(user);
+        if (entry == nullptr && uid) entry = ::getpwuid(*uid);
+        if (entry == nullptr && !uid)
+            throw OperatorError{ExitCode::Configuration,
+                                "--user " + user + ": there is no such user; see getent passwd, or give a number"};
+        identity.uid = entry != nullptr ? entry->pw_uid : *uid;
+        identity.gid = entry != nullptr ? entry->pw_gid : *uid;  // a bare number, as containers use it, is both
+        identity.groups =
+            entry != nullptr ? groups_of(entry->pw_name, entry->pw_gid) : std::vector<gid_t>{*identity.gid};
+    }
+    if (!group.empty()) {
+        identity.gid = look_up_group(group);
+        if (user.empty()) identity.groups = {*identity.gid};
+    }
+    const bool already =
+        identity.uid.value_or(::geteuid()) == ::geteuid() && identity.gid.value_or(::getegid()) == ::getegid();
+    if (!already && ::geteuid() != 0)
+        throw OperatorError{ExitCode::Permission,
+                            "--user, --group: only root can become somebody else; start preforkd "
+                            "as root, or as that user without these options"};
+    return identity;
+}
+
+void assume(const Identity& identity) {
+    if (!identity.uid && !identity.gid) return;
+    if (::geteuid() == 0)
+        check(::setgroups(identity.groups.size(), identity.groups.data()), "set supplementary groups");
+    if (const auto gid = identity.gid) {
+        check(::setresgid(*gid, *gid, *gid), "change to --group");
+        gid_t real = 0, effective = 0, saved = 0;
+        check(::getresgid(&real, &effective, &saved), "verify --group");
+        if (real != *gid || effective != *gid || saved != *gid) throw std::runtime_error{"--group did not take effect"};
+    }
+    if (const auto uid = identity.uid) {
+        check(::setresuid(*uid, *uid, *uid), "change to --user");
+        uid_t real = 0, effective = 0, saved = 0;
+        check(::getresuid(&real, &effective, &saved), "verify --user");
+        if (real != *uid || effective != *uid || saved != *uid) throw std::runtime_error{"--user did not take effect"};
+        if (*uid != 0 && ::setuid(0) == 0) throw std::runtime_error{"--user did not take effect: root can be had back"};
+    }
+    check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+}
+
+}  // namespace preforkd

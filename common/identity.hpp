@@ -1,0 +1,26 @@
+#pragma once
+// Whom the workers run as.
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace preforkd {
+
+/// A user and a group, looked up before the fork.  Unset members are left as they are.
+struct Identity {
+    std::optional<uid_t> uid{};
+    std::optional<gid_t> gid{};
+    std::vector<gid_t> groups{};  ///< supplementary
+};
+
+/// Looks up --user and --group, names or numbers; empty strings ask for nothing.  A user brings its own group and
+/// supplementary groups.  Throws OperatorError: 78 when there is no such name, 77 when this process may not become it.
+[[nodiscard]] Identity look_up_identity(const std::string& user, const std::string& group);
+
+/// Becomes `identity` for good: supplementary groups, gid, uid, no_new_privs, in this order, and verified.
+/// Does nothing when it asks for nothing.  Source: setgroups(2), setresuid(2), PR_SET_NO_NEW_PRIVS.
+void assume(const Identity& identity);
+
+}  // namespace preforkd

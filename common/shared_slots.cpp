@@ -1,0 +1,84 @@
+#include "common/shared_slots.hpp"
+
+#include <sys/mman.h>
+
+#include <cassert>
+#include <new>
+#include <stdexcept>
+
+#include "common/sys_error.hpp"
+
+namespace preforkd {
+
+/// Starts the memory.  Append-only: readers of another version go by `version` and `record_bytes`.
+struct SharedSlots::Layout {
+    std::uint32_t magic;
+    std::uint32_t version;
+    std::uint32_t header_bytes;
+    std::uint32_t record_bytes;
+    std::uint64_t capacity;
+    std::atomic<std::uint64_t> accepted;
+    std::atomic<std::uint64_t> served;
+    std::atomic<std::uint64_t> dropped_log_lines;
+
+    static constexpr std::uint32_t expected_magic = 0x70666b64;  // "pfkd"
+    static constexpr std::uint32_t current_version = 1;
+    static constexpr std::size_t reserved_bytes = 4096;  // a page, so that records begin on one
+
+    WorkerRecord* records() noexcept {
+        return reinterpret_cast<WorkerRecord*>(reinterpret_cast<std::byte*>(this) + reserved_bytes);
+    }
+};
+
+SharedSlots::SharedSlots(std::size_t capacity)
+    : memory_{check(::memfd_create("preforkd-slots", MFD_CLOEXEC), "create worker slots")},
+      bytes_{Layout::reserved_bytes + capacity * sizeof(WorkerRecord)} {
+    static_assert(sizeof(Layout) <= Layout::reserved_bytes);
+    check(::ftruncate(memory_.get(), static_cast<off_t>(bytes_)), "size worker slots");
+    void* mapped = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(), 0);
+    if (mapped == MAP_FAILED) throw_errno("map worker slots");
+    layout_ = new (mapped) Layout{.magic = Layout::expected_magic,
+                                  .version = Layout::current_version,
+                                  .header_bytes = Layout::reserved_bytes,
+                                  .record_bytes = sizeof(WorkerRecord),
+                                  .capacity = capacity,
+                                  .accepted = {},
+                                  .served = {},
+                                  .dropped_log_lines = {}};
+}
+
+SharedSlots::~SharedSlots() { ::munmap(layout_, bytes_); }
+
+WorkerRecord& SharedSlots::operator[](std::size_t index) noexcept {
+    assert(index < capacity());
+    return layout_->records()[index];
+}
+
+std::size_t SharedSlots::capacity() const noexcept { return layout_->capacity; }
+
+std::size_t SharedSlots::acquire() {
+    for (std::size_t index = 0; index < capacity(); ++index) {
+        WorkerRecord& record = (*this)[index];
+        if (record.state.load(std::memory_order_relaxed) != WorkerState::Vacant) continue;
+        new (&record) WorkerRecord{};
+        enter(record, WorkerState::Starting);
+        return index;
+    }
+    throw std::length_error{"no vacant worker slot"};
+}
+
+void SharedSlots::release(std::size_t index) noexcept {
+    WorkerRecord& record = (*this)[index];
+    count(layout_->accepted, record.accepted.load(std::memory_order_relaxed));
+    count(layout_->served, record.served.load(std::memory_order_relaxed));
+    count(layout_->dropped_log_lines, record.dropped_log_lines.load(std::memory_order_relaxed));
+    record.state.store(WorkerState::Vacant, std::memory_order_relaxed);
+}
+
+WorkerTotals SharedSlots::totals() const noexcept {
+    return {.accepted = layout_->accepted.load(std::memory_order_relaxed),
+            .served = layout_->served.load(std::memory_order_relaxed),
+            .dropped_log_lines = layout_->dropped_log_lines.load(std::memory_order_relaxed)};
+}
+
+}  // namespace preforkd

@@ -1,0 +1,33 @@
+#pragma once
+// How many connections a worker may hold, and how many descriptors that leaves for the rest.  Pure.
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+
+#include "preforkd/model.hpp"
+
+namespace preforkd {
+
+struct Capacity {
+    std::size_t connections = 1;  ///< open at once in one worker
+    std::size_t parked = 1;       ///< connections that wait for the client's end, beside them
+};
+
+/// --connections, or what suits the model: 1024 for async; 1 for serial, always; 40 for thread and fork.
+[[nodiscard]] constexpr std::size_t wanted_connections(std::optional<int> asked, Model model) noexcept {
+    if (model == Model::Serial) return 1;
+    if (asked) return static_cast<std::size_t>(*asked);
+    return model == Model::Async ? 1024 : 40;
+}
+
+/// Fits `wanted` into RLIMIT_NOFILE: a quarter of it, at most 1024, is for parked connections, and what the worker
+/// itself holds (listeners, log, channel, reactor, what a handler opens) stays free.  At least 1 of each.
+[[nodiscard]] constexpr Capacity fit_capacity(std::size_t wanted, std::size_t open_files,
+                                              std::size_t listeners) noexcept {
+    const std::size_t parked = std::clamp<std::size_t>(open_files / 4, 1, 1024);
+    const std::size_t own = 24 + listeners;
+    const std::size_t room = open_files > parked + own ? open_files - parked - own : 1;
+    return {.connections = std::min(wanted, room), .parked = parked};
+}
+
+}  // namespace preforkd

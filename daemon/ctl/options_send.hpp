@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "daemon/ctl/send.hpp"
+
+namespace preforkd {
+
+/// Reads what follows `preforkctl send`.  Throws std::invalid_argument with one sentence.
+[[nodiscard]] SendRequest read_send_options(const std::vector<std::string>& arguments);
+
+}  // namespace preforkd

@@ -1,0 +1,14 @@
+#pragma once
+// The entries that builtin_handlers() gathers, one room each.
+#include "preforkd/handlers.hpp"
+
+namespace preforkd {
+
+[[nodiscard]] HandlerEntry greet_handler();
+[[nodiscard]] HandlerEntry print_handler();
+[[nodiscard]] HandlerEntry echo_handler();
+[[nodiscard]] HandlerEntry discard_handler();
+[[nodiscard]] HandlerEntry daytime_handler();
+[[nodiscard]] HandlerEntry chargen_handler();
+
+}  // namespace preforkd

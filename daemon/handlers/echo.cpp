@@ -1,0 +1,25 @@
+#include "daemon/handlers/builtin.hpp"
+#include "preforkd/handler.hpp"
+
+namespace preforkd {
+
+namespace {
+
+/// RFC 862: sends back whatever it receives, until the client stops sending.
+class Echo final : public StreamHandler {
+public:
+    awaitable<void> serve(Connection& client) override {
+        while (auto chunk = co_await client.read_some())
+            if (co_await client.write(chunk.bytes)) co_return;
+    }
+};
+
+}  // namespace
+
+HandlerEntry echo_handler() {
+    return {.name = "echo",
+            .summary = "sends back what it receives (RFC 862)",
+            .make_stream = [](const HandlerOptions&) { return std::make_unique<Echo>(); }};
+}
+
+}  // namespace preforkd

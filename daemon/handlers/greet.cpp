@@ -1,0 +1,27 @@
+#include "daemon/handlers/builtin.hpp"
+#include "preforkd/handler.hpp"
+
+namespace preforkd {
+
+namespace {
+
+/// Says its greeting and closes: what the classic example of a pre-fork server does.
+class Greet final : public StreamHandler {
+public:
+    explicit Greet(const std::string& greeting) : line_{greeting + '\n'} {}
+
+    awaitable<void> serve(Connection& client) override { (void)co_await client.write(line_); }
+
+private:
+    std::string line_;
+};
+
+}  // namespace
+
+HandlerEntry greet_handler() {
+    return {.name = "greet",
+            .summary = "says `connected` (--greeting) and closes",
+            .make_stream = [](const HandlerOptions& options) { return std::make_unique<Greet>(options.greeting); }};
+}
+
+}  // namespace preforkd

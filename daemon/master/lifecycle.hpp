@@ -1,0 +1,119 @@
+#pragma once
+// The master's life as a pure function.  See the table above step().
+#include <chrono>
+#include <variant>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/overloaded.hpp"
+
+namespace preforkd {
+
+enum class Phase { Starting, Running, Draining, Killing, Stopped };
+enum class Urgency { Graceful, Fast };
+
+struct Lifecycle {
+    Phase phase = Phase::Starting;
+    Deadline deadline{};  ///< when patience with the current phase ends
+    int exit_code = 0;
+    friend bool operator==(const Lifecycle&, const Lifecycle&) = default;
+};
+
+/// Every worker of the first generation has reported in.  Like the next two a condition, offered in every round while
+/// it holds: an edge would be missed by a stop that arrives while all workers wait for respawn.
+struct PoolReady {};
+struct PoolHopeless {  ///< no worker ever became ready, and trying again makes no sense
+    Clock::time_point at{};
+};
+struct PoolEmpty {};  ///< no worker lives
+struct StopRequested {
+    Urgency urgency{};
+    Clock::time_point at{};
+};
+struct DeadlinePassed {
+    Clock::time_point at{};
+};
+using Event = std::variant<PoolReady, PoolHopeless, PoolEmpty, StopRequested, DeadlinePassed>;
+
+enum class Action {
+    AnnounceReady,
+    AnnounceStopping,
+    CloseListeners,
+    AskWorkersToFinish,
+    TerminateWorkers,
+    KillWorkers
+};
+
+/// EX_UNAVAILABLE, sysexits.h: no worker of the first generation became ready.
+inline constexpr int never_ready = 69;
+
+/// Zero is no limit, for `drain` only.
+struct Timeouts {
+    std::chrono::milliseconds drain{};
+    std::chrono::milliseconds terminate{};
+};
+struct Step {
+    Lifecycle next{};
+    std::vector<Action> actions{};
+};
+
+/// Advances the master by one event.
+///
+///   phase \ event   PoolReady   PoolHopeless       StopRequested        DeadlinePassed      PoolEmpty
+///   Starting        Running     Killing, exit 69   Draining / Killing   Killing, exit 69    -  (respawn is the pool's)
+///   Running         -           -                  Draining / Killing   -                   -  (business)
+///   Draining        -           -                  Killing              Killing             Stopped
+///   Killing         -           -                  -                    Killing (SIGKILL)   Stopped
+///   Stopped         -           -                  -                    -                   -
+///
+/// The phase only ever moves to the right of the list in `Phase`, so a repeated or late signal can hurry a shutdown
+/// along but never undo it.
+[[nodiscard]] inline Step step(const Lifecycle& now, const Event& event, const Timeouts& limits) {
+    using enum Phase;
+    using enum Action;
+    const Step unchanged{now, {}};
+
+    const auto drain = [&](Clock::time_point at) {
+        return Step{{Draining, deadline_after(at, limits.drain), now.exit_code},
+                    {AnnounceStopping, CloseListeners, AskWorkersToFinish}};
+    };
+    const auto terminate = [&](Clock::time_point at, int exit_code) {
+        std::vector<Action> actions{TerminateWorkers};
+        if (now.phase < Draining) actions.insert(actions.begin(), {AnnounceStopping, CloseListeners});
+        return Step{{Killing, at + limits.terminate, exit_code}, std::move(actions)};
+    };
+
+    return std::visit(overloaded{
+                          [&](PoolReady) -> Step {
+                              if (now.phase != Starting) return unchanged;
+                              return {{Running, std::nullopt, 0}, {AnnounceReady}};
+                          },
+                          [&](const PoolHopeless& hopeless) -> Step {
+                              if (now.phase != Starting) return unchanged;
+                              return terminate(hopeless.at, never_ready);
+                          },
+                          [&](PoolEmpty) -> Step {
+                              if (now.phase != Draining && now.phase != Killing) return unchanged;
+                              return {{Stopped, std::nullopt, now.exit_code}, {}};
+                          },
+                          [&](const StopRequested& stop) -> Step {
+                              if (now.phase >= Killing) return unchanged;
+                              const bool impatient = stop.urgency == Urgency::Fast || now.phase == Draining;
+                              return impatient ? terminate(stop.at, now.exit_code) : drain(stop.at);
+                          },
+                          [&](const DeadlinePassed& late) -> Step {
+                              switch (now.phase) {
+                                  case Starting: return terminate(late.at, never_ready);
+                                  case Draining: return terminate(late.at, now.exit_code);
+                                  case Killing:
+                                      return {{Killing, late.at + limits.terminate, now.exit_code}, {KillWorkers}};
+                                  case Running:
+                                  case Stopped: return unchanged;
+                              }
+                              return unchanged;
+                          },
+                      },
+                      event);
+}
+
+}  // namespace preforkd

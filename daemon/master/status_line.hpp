@@ -1,0 +1,23 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace preforkd {
+
+/// What the STATUS= of systemd and the log say about the pool.
+struct PoolCounts {
+    int target = 0;  ///< workers wanted
+    int starting = 0;
+    int idle = 0;
+    int busy = 0;  ///< have at least one connection
+    int leaving = 0;
+    std::uint64_t connections = 0;  ///< open now
+    std::uint64_t served = 0;       ///< ended since the start
+    std::uint64_t replaced = 0;     ///< workers that died and were replaced
+    std::uint64_t dropped_log_lines = 0;
+};
+
+/// One line: `8 workers: 6 idle, 2 busy; 2 connections, 1234 served`, with what else is not zero.
+[[nodiscard]] std::string status_line(const PoolCounts& pool);
+
+}  // namespace preforkd

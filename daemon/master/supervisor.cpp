@@ -1,0 +1,168 @@
+#include "daemon/master/supervisor.hpp"
+
+#include <sys/wait.h>
+
+#include <cstring>
+
+#include "common/closing.hpp"
+#include "common/log_output.hpp"
+#include "common/ready_fd.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t signals_key = 0;  // every other key is a worker's pid
+constexpr auto fast_stop = 2s;
+constexpr auto status_period = 5s;  // only where systemd listens, and sent only when it has changed
+constexpr auto extension = 15s;     // asked of systemd every status_period while we stop
+
+const char* name_of(Phase phase) {
+    switch (phase) {
+        case Phase::Starting: return "starting";
+        case Phase::Running: return "running";
+        case Phase::Draining: return "draining";
+        case Phase::Killing: return "killing";
+        case Phase::Stopped: return "stopped";
+    }
+    return "";
+}
+
+}  // namespace
+
+Supervisor::Supervisor(const MasterParts& parts, const PoolSettings& pool, WorkerMain body)
+    : parts_{parts},
+      pool_{pool, std::move(body), events_},
+      limits_{.drain = pool.stop_timeout, .terminate = fast_stop} {
+    events_.watch(parts_.signals.get(), signals_key);
+    const auto now = Clock::now();
+    life_.deadline = deadline_after(now, pool.boot_timeout);
+    if (parts_.systemd.active()) next_status_ = now + status_period;
+    if (parts_.systemd.watchdog_period()) next_watchdog_ = now;
+}
+
+int Supervisor::run() {
+    while (life_.phase != Phase::Stopped) {
+        const auto now = Clock::now();
+        pool_.maintain(now);
+        tell_systemd(now);
+        offer_conditions(now);
+        if (life_.phase == Phase::Stopped) break;
+        for (const std::uint64_t key : events_.wait_until(next_deadline(Clock::now()))) {
+            if (key == signals_key)
+                on_signals();
+            else
+                pool_.hear(static_cast<pid_t>(key));
+        }
+    }
+    log(LogLevel::Notice, "stopped", {{"exit_code", std::int64_t{life_.exit_code}}});
+    return life_.exit_code;
+}
+
+Deadline Supervisor::next_deadline(Clock::time_point now) const {
+    return earlier(earlier(life_.deadline, pool_.next_deadline(now)), earlier(next_status_, next_watchdog_));
+}
+
+void Supervisor::offer_conditions(Clock::time_point now) {
+    if (pool_.all_ready()) feed(PoolReady{});
+    if (pool_.hopeless()) feed(PoolHopeless{now});
+    if (pool_.empty()) feed(PoolEmpty{});
+    if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
+}
+
+void Supervisor::feed(const Event& event) {
+    auto [next, actions] = step(life_, event, limits_);
+    if (next.phase != life_.phase)
+        log(LogLevel::Debug, "phase", {{"from", name_of(life_.phase)}, {"to", name_of(next.phase)}});
+    if (next.exit_code != 0 && life_.exit_code == 0)
+        log(LogLevel::Error, "no worker became ready: giving up", {{"cause", pool_.last_failure()}});
+    life_ = next;  // the only assignment
+    for (const Action action : actions) perform(action);
+}
+
+void Supervisor::perform(Action action) {
+    switch (action) {
+        case Action::AnnounceReady:
+            announce_ready(std::move(parts_.ready_fd), parts_.listeners);
+            parts_.systemd.ready(status_line(pool_.counts()));
+            log(LogLevel::Notice, "ready", {{"workers", std::int64_t{pool_.counts().target}}});
+            return;
+        case Action::AnnounceStopping:
+            log(LogLevel::Notice, "stopping");
+            parts_.systemd.stopping();
+            next_watchdog_ = parts_.systemd.watchdog_period() ? Deadline{Clock::now()} : Deadline{};
+            next_status_ = parts_.systemd.active() ? Deadline{Clock::now()} : Deadline{};
+            return;
+        case Action::CloseListeners: return close_listeners();
+        case Action::AskWorkersToFinish: return pool_.signal_all(SIGQUIT);
+        case Action::TerminateWorkers: return pool_.signal_all(SIGTERM);
+        case Action::KillWorkers: return pool_.signal_all(SIGKILL);
+    }
+}
+
+void Supervisor::on_signals() {
+    while (const auto signo = parts_.signals.next()) on_signal(*signo);
+}
+
+void Supervisor::on_signal(int signo) {
+    const auto now = Clock::now();
+    if (signo != SIGCHLD) log(LogLevel::Debug, "signal", {{"signal", sigabbrev_np(signo)}});
+    switch (signo) {
+        case SIGCHLD: return reap();
+        case SIGTERM:
+        case SIGQUIT: return feed(StopRequested{Urgency::Graceful, now});
+        case SIGINT: return feed(StopRequested{Urgency::Fast, now});
+        case SIGTTIN: return pool_.resize(+1);
+        case SIGTTOU: return pool_.resize(-1);
+        case SIGUSR1: return reopen_log_files();
+        default:
+            log(LogLevel::Notice, "signal ignored: this version can neither reload nor upgrade",
+                {{"signal", sigabbrev_np(signo)}});
+    }
+}
+
+void Supervisor::reap() {
+    for (;;) {
+        // Look before collecting: as PID 1 or subreaper we have children that no room of ours has made.
+        siginfo_t child{};
+        if (::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == -1 || child.si_pid == 0) return;
+        if (pool_.reap(child.si_pid, Clock::now())) continue;
+        ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, WEXITED | WNOHANG);
+        log(LogLevel::Debug, "reaped an orphan", {{"orphan_pid", std::int64_t{child.si_pid}}});
+    }
+}
+
+void Supervisor::tell_systemd(Clock::time_point now) {
+    if (has_passed(next_status_, now)) {
+        next_status_ = now + status_period;
+        if (life_.phase >= Phase::Draining) parts_.systemd.extend_timeout(extension);
+        if (life_.phase >= Phase::Running) parts_.systemd.status(status_line(pool_.counts()));
+    }
+    if (has_passed(next_watchdog_, now)) {
+        next_watchdog_ = now + std::chrono::duration_cast<Clock::duration>(*parts_.systemd.watchdog_period());
+        if (pool_.healthy(now))
+            parts_.systemd.watchdog();
+        else
+            log(LogLevel::Error, "most workers hang: leaving the watchdog unfed");
+    }
+}
+
+void Supervisor::close_listeners() {
+    close_for_good(parts_.listeners);  // the workers hold their copies until they have emptied the queues
+    pool_.order_all(Order::EmptyQueue);
+}
+
+void Supervisor::reopen_log_files() {
+    if (parts_.settings.log.file.empty()) return log(LogLevel::Notice, "no --log-file to reopen");
+    try {
+        open_log(parts_.settings.log);
+    } catch (const std::exception& error) {
+        return log(LogLevel::Error, "the log file was not reopened", {{"cause", error.what()}});
+    }
+    pool_.order_all(Order::TakeLog, log_fd());
+    log(LogLevel::Notice, "log file reopened");
+}
+
+}  // namespace preforkd

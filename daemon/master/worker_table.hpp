@@ -1,0 +1,69 @@
+#pragma once
+#include <list>
+
+#include "common/child_process.hpp"
+#include "common/clock.hpp"
+#include "common/shared_slots.hpp"
+#include "common/unique_fd.hpp"
+
+namespace preforkd {
+
+/// The master's book on one living worker.
+struct WorkerSlot {
+    enum class State {
+        Starting,  ///< forked, has not reported in
+        Ready,     ///< accepts
+        Retiring,  ///< accepts still; asked for its replacement
+        Leaving,   ///< told to drain
+    };
+
+    int number = 0;
+    std::size_t record = 0;  ///< its index in the shared slots
+    ChildProcess process;
+    UniqueFd channel{};
+    Clock::time_point started{};
+    State state = State::Starting;
+    Deadline patience{};  ///< Starting: ready by then; Leaving: gone by then; else it is killed
+};
+
+/// The living workers, oldest first.  A list: slots stay where they are while others come and go.
+class WorkerTable {
+public:
+    WorkerSlot& add(WorkerSlot slot) { return slots_.emplace_back(std::move(slot)); }
+
+    [[nodiscard]] WorkerSlot* find(pid_t pid) noexcept {
+        for (WorkerSlot& slot : slots_)
+            if (slot.process.pid() == pid) return &slot;
+        return nullptr;
+    }
+
+    void remove(const WorkerSlot& gone) {
+        slots_.remove_if([&](const WorkerSlot& slot) { return &slot == &gone; });
+    }
+
+    /// The lowest number, from 1, that no living worker has.
+    [[nodiscard]] int free_number() const noexcept {
+        for (int number = 1;; ++number) {
+            bool taken = false;
+            for (const WorkerSlot& slot : slots_) taken |= slot.number == number;
+            if (!taken) return number;
+        }
+    }
+
+    [[nodiscard]] int count(WorkerSlot::State state) const noexcept {
+        int found = 0;
+        for (const WorkerSlot& slot : slots_) found += slot.state == state ? 1 : 0;
+        return found;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return slots_.empty(); }
+    [[nodiscard]] auto begin() noexcept { return slots_.begin(); }
+    [[nodiscard]] auto end() noexcept { return slots_.end(); }
+    [[nodiscard]] auto begin() const noexcept { return slots_.begin(); }
+    [[nodiscard]] auto end() const noexcept { return slots_.end(); }
+
+private:
+    std::list<WorkerSlot> slots_{};
+};
+
+}  // namespace preforkd

@@ -1,0 +1,20 @@
+#pragma once
+// How a worker runs what it accepted: one room for each model.
+#include <functional>
+
+#include "daemon/worker/control.hpp"
+#include "daemon/worker/worker.hpp"
+
+namespace preforkd {
+
+/// Serves until `control` has told it to leave and the last connection has ended; returns the exit code.
+/// `ready` is called when it is in the accept queue of every listener.
+[[nodiscard]] int serve_model(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready);
+
+/// Model async: coroutines, many connections at once in one thread.
+[[nodiscard]] int serve_async(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready);
+
+/// Model serial: one connection after the other.
+[[nodiscard]] int serve_serial(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready);
+
+}  // namespace preforkd

@@ -1,0 +1,3 @@
+#include "daemon/ctl/ctl.hpp"
+
+int main(int argc, char** argv) { return preforkd::run_ctl(argc, argv); }

@@ -1,0 +1,38 @@
+#include "daemon/standalone.hpp"
+
+#include <unistd.h>
+
+#include "common/closing.hpp"
+#include "common/log_output.hpp"
+#include "common/ready_fd.hpp"
+
+namespace preforkd {
+
+int serve_alone(const WorkerPlan& plan, Announcements announcements) {
+    WorkerRecord record;
+    // The worker takes the descriptors of `plan.listeners`, so what the stop needs of them is kept here.
+    std::vector<Listener> own;
+    for (const Listener& listener : plan.listeners)
+        own.push_back({.fd = UniqueFd{::dup(listener.fd.get())},
+                       .settings = listener.settings,
+                       .local = listener.local,
+                       .inherited = listener.inherited,
+                       .file = listener.file});
+
+    const auto ready = [&] {
+        announce_ready(std::move(announcements.ready_fd), plan.listeners);
+        announcements.systemd.ready("one process, no master");
+        log(LogLevel::Notice, "ready", {{"workers", std::int64_t{0}}});
+    };
+    const auto before_stop = [&] {
+        log(LogLevel::Notice, "stopping");
+        announcements.systemd.stopping();
+        close_for_good(own);
+    };
+    const int code =
+        run_standalone(plan, {.record = record}, ready, {.before_stop = before_stop, .log = plan.settings.log});
+    log(LogLevel::Notice, "stopped", {{"exit_code", std::int64_t{code}}});
+    return code;
+}
+
+}  // namespace preforkd

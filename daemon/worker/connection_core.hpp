@@ -1,0 +1,50 @@
+#pragma once
+// What is behind a Connection.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include <optional>
+
+#include "common/socket_address.hpp"
+#include "common/unique_fd.hpp"
+#include "daemon/worker/loop.hpp"
+#include "preforkd/connection.hpp"
+
+namespace preforkd {
+
+struct ConnectionCore final : private Waiting {
+    enum class For { Input, Output };
+
+    /// `accepted`: non-blocking; `address`: as accept(2) gave it.
+    ConnectionCore(Loop& home, UniqueFd accepted, const SocketAddress& address) noexcept
+        : loop{home}, fd_{std::move(accepted)}, address_{address} {}
+    ~ConnectionCore() { loop.buffers.give_back(std::move(buffer)); }
+    ConnectionCore(const ConnectionCore&) = delete;
+    ConnectionCore& operator=(const ConnectionCore&) = delete;
+
+    [[nodiscard]] int fd() noexcept { return socket_ ? socket_->native_handle() : fd_.get(); }
+
+    /// Waits in the reactor until the client has sent, or taken, something; an error if it took too long.
+    [[nodiscard]] awaitable<std::error_code> wait(For what);
+
+    /// Takes the descriptor out of the reactor, for the close.
+    [[nodiscard]] UniqueFd release();
+
+    [[nodiscard]] const Endpoint& peer();
+    [[nodiscard]] const Endpoint& local();
+
+    Loop& loop;
+    Buffer buffer{};  ///< lent while the last read's bytes are valid
+
+private:
+    void give_up() override;
+    void join_reactor();
+
+    UniqueFd fd_;  ///< until it joins the reactor
+    std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
+    SocketAddress address_;
+    std::optional<Endpoint> peer_{};
+    std::optional<Endpoint> local_{};
+};
+
+}  // namespace preforkd

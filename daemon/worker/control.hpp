@@ -1,0 +1,61 @@
+#pragma once
+// What a worker is told: by the master's signals and orders, or by the operator where there is no master.
+#include <functional>
+
+#include "common/log_output.hpp"
+#include "common/signal_fd.hpp"
+#include "common/unique_fd.hpp"
+
+namespace preforkd {
+
+/// What every model can be asked to do.
+class Service {
+public:
+    virtual ~Service() = default;
+
+    /// Accept what is queued: a sibling may have taken a wake-up with it.
+    virtual void look() = 0;
+
+    /// Accept no more, finish what runs.  `empty_queue`: serve first who is queued.  Repeating it is harmless.
+    virtual void drain(bool empty_queue) = 0;
+
+    /// As drain(), and wait for no client any more.
+    virtual void hurry() = 0;
+};
+
+/// What a process without a master does beside serving.
+struct OperatorHooks {
+    std::function<void()> before_stop{};  ///< once, before the first drain
+    LogSettings log{};                    ///< reopened on USR1
+};
+
+/// Reads signals and orders and passes them to a service.  The service's loop waits for both descriptors.
+class Control {
+public:
+    /// A worker below a master, at the other end of `channel`.
+    explicit Control(UniqueFd channel);
+
+    /// The process that is the worker (--workers 0): takes the master's signals.
+    explicit Control(OperatorHooks hooks);
+
+    [[nodiscard]] int signal_fd() const noexcept { return signals_.get(); }
+    [[nodiscard]] int channel_fd() const noexcept { return channel_.get(); }  ///< -1 without a master
+
+    void read_signals(Service& service);
+
+    /// Reads orders.  False once the master is gone: the service has then been told to drain.
+    [[nodiscard]] bool read_orders(Service& service);
+
+private:
+    void obey_master(int signo, Service& service);
+    void obey_operator(int signo, Service& service);
+    void stop_as_operator_asks(Service& service, bool fast);
+
+    UniqueFd channel_{};
+    OperatorHooks hooks_{};
+    SignalFd signals_;
+    bool empty_queue_ = false;
+    bool stopping_ = false;
+};
+
+}  // namespace preforkd

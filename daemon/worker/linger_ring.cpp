@@ -1,0 +1,79 @@
+#include "daemon/worker/linger_ring.hpp"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t most_drained_bytes = std::size_t{64} * 1024;  // a client that keeps sending is not waited for
+constexpr int looks_per_glance = 2;                                 // one comes for each that goes, and one to catch up
+
+}  // namespace
+
+void LingerRing::finish(UniqueFd connection, std::chrono::milliseconds patience) {
+    if (patience == 0ms) return;                              // linger=off: the destructor closes
+    if (::shutdown(connection.get(), SHUT_WR) == -1) return;  // ENOTCONN: the client has reset it
+    Parked parked{.fd = std::move(connection), .until = Clock::now() + patience};
+    if (look_at(parked) == Look::Over) return;
+    if (parked_.size() >= capacity_) parked_.pop_front();
+    parked_.push_back(std::move(parked));
+    if (!armed_) arm(1s);
+}
+
+LingerRing::Look LingerRing::look_at(Parked& parked) {
+    if (!scratch_) scratch_ = std::make_unique_for_overwrite<std::byte[]>(BufferPool::buffer_bytes);
+    for (;;) {
+        const ssize_t got = ::recv(parked.fd.get(), scratch_.get(), BufferPool::buffer_bytes, MSG_DONTWAIT);
+        if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR)) return Look::Over;
+        if (got == -1 && errno == EAGAIN) return Look::Wait;
+        if (got > 0) parked.drained_bytes += static_cast<std::size_t>(got);
+        if (parked.drained_bytes > most_drained_bytes) return Look::Over;
+    }
+}
+
+void LingerRing::glance() {
+    for (int looks = 0; looks < looks_per_glance && !parked_.empty(); ++looks) {
+        Parked oldest = std::move(parked_.front());
+        parked_.pop_front();
+        if (look_at(oldest) == Look::Wait) parked_.push_back(std::move(oldest));
+    }
+}
+
+void LingerRing::look_at_all() {
+    const auto now = Clock::now();
+    for (std::size_t left = parked_.size(); left > 0; --left) {
+        Parked oldest = std::move(parked_.front());
+        parked_.pop_front();
+        if (look_at(oldest) == Look::Wait && now < oldest.until) parked_.push_back(std::move(oldest));
+    }
+}
+
+void LingerRing::arm(std::chrono::milliseconds period) {
+    armed_ = true;
+    timer_.expires_after(period);
+    timer_.async_wait([this](boost::system::error_code error) {
+        if (error) return;  // armed anew
+        armed_ = false;
+        look_at_all();
+        if (parked_.empty() || has_passed(leave_at_, Clock::now())) {
+            if (when_empty_) std::exchange(when_empty_, nullptr)();
+        } else {
+            arm(leave_at_ ? 20ms : 1s);
+        }
+    });
+}
+
+void LingerRing::when_empty(std::chrono::milliseconds patience, std::function<void()> done) {
+    look_at_all();
+    if (parked_.empty()) return done();
+    when_empty_ = std::move(done);
+    leave_at_ = Clock::now() + patience;
+    arm(20ms);
+}
+
+}  // namespace preforkd

@@ -1,0 +1,36 @@
+#pragma once
+#include <boost/asio/io_context.hpp>
+
+#include "common/settings.hpp"
+#include "common/shared_slots.hpp"
+#include "daemon/worker/buffer_pool.hpp"
+#include "daemon/worker/linger_ring.hpp"
+#include "daemon/worker/wait_list.hpp"
+
+namespace preforkd {
+
+/// One thread's reactor and what its connections share.  Made after the fork, never before.
+struct Loop {
+    Loop(WorkerRecord& worker_record, std::chrono::milliseconds idle, std::size_t parked)
+        : record{worker_record}, idle_timeout{idle}, linger{context, parked} {}
+
+    /// Handler code runs from here.
+    void in_handler() noexcept { enter(record, WorkerState::InHandler); }
+
+    /// Handler code has given the thread back; what the worker is now depends on what is open.
+    void out_of_handler() noexcept {
+        enter(record, draining                                             ? WorkerState::Draining
+                      : record.active.load(std::memory_order_relaxed) == 0 ? WorkerState::Idle
+                                                                           : WorkerState::WaitingForClient);
+    }
+
+    boost::asio::io_context context{1};  // one thread; other threads may still post
+    WorkerRecord& record;
+    std::chrono::milliseconds idle_timeout;
+    bool draining = false;
+    BufferPool buffers{};
+    WaitList waits{context};
+    LingerRing linger;
+};
+
+}  // namespace preforkd

@@ -1,0 +1,57 @@
+#pragma once
+// Which connections wait for their client, and until when: one coarse timer a worker instead of one a read.
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include "common/clock.hpp"
+
+namespace preforkd {
+
+/// Something that waits and can be told to stop waiting.  Lives in its owner; leaves the list by itself.
+class Waiting : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+public:
+    enum class Outcome { Pending, TimedOut, Canceled };
+
+    /// Called when the deadline passes or cancel_all() is called; must make the wait end soon.
+    virtual void give_up() = 0;
+
+    [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
+
+    friend bool operator<(const Waiting& a, const Waiting& b) noexcept { return a.until_ < b.until_; }
+
+protected:
+    ~Waiting() = default;
+
+private:
+    friend class WaitList;
+    Clock::time_point until_{};
+    Outcome outcome_ = Outcome::Pending;
+};
+
+/// All waits of one worker, ordered by deadline.  Adding and removing cost no system call; the timer is armed only
+/// while somebody waits and is left to run when they stop, so it fires at most once per timeout.
+class WaitList {
+public:
+    explicit WaitList(boost::asio::io_context& loop) : timer_{loop} {}
+
+    /// `patience` zero: for ever.  The wait may end up to 100 ms late.
+    void add(Waiting& wait, std::chrono::milliseconds patience);
+    void remove(Waiting& wait) noexcept;
+
+    /// Ends every wait now, and each later one at once: a fast stop.
+    void cancel_all();
+
+    [[nodiscard]] bool canceled() const noexcept { return canceled_; }
+
+private:
+    void arm(Clock::time_point at);
+    void expire();
+
+    boost::intrusive::multiset<Waiting, boost::intrusive::constant_time_size<false>> waits_;
+    boost::asio::steady_timer timer_;
+    Deadline armed_{};
+    bool canceled_ = false;
+};
+
+}  // namespace preforkd

@@ -1,0 +1,34 @@
+#pragma once
+// What the child of the master becomes.
+#include <functional>
+#include <vector>
+
+#include "common/identity.hpp"
+#include "common/listener.hpp"
+#include "common/settings.hpp"
+#include "common/worker_seat.hpp"
+#include "daemon/worker/control.hpp"
+#include "preforkd/handlers.hpp"
+
+namespace preforkd {
+
+/// The settings after all that is automatic has been decided, as workers need them.
+struct WorkerPlan {
+    const Settings& settings;
+    const Handlers& handlers;
+    std::vector<Listener>& listeners;  ///< the worker takes their descriptors
+    Identity identity{};
+    Model model = Model::Async;
+    std::size_t connections = 1;  ///< open at once per worker
+    std::size_t parked = 1;       ///< lingering beside them
+};
+
+/// Everything from the first line of the child to its exit code: leaves the master's process group and descriptors,
+/// drops privileges, makes the handlers, reports, and serves until told to leave.
+[[nodiscard]] int run_worker(const WorkerPlan& plan, WorkerSeat seat);
+
+/// The same in this process, without a master: --workers 0.  `ready` is called once it serves.
+[[nodiscard]] int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()> ready,
+                                 OperatorHooks hooks);
+
+}  // namespace preforkd
