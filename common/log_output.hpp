@@ -20,17 +20,22 @@ struct LogSettings {
     std::string file{};  ///< empty: standard error
 };
 
-/// Opens the output that `settings` ask for.  Until then lines go to standard error as text.
-/// Throws OperatorError when the file cannot be opened; the old output stays.
-void open_log(const LogSettings& settings);
+/// Where journald receives.
+inline constexpr const char* default_journal_socket = "/run/systemd/journal/socket";
 
-/// The descriptor that lines are written to.  Borrowed; changes with open_log() and adopt_log_fd().
+/// Opens the output that `settings` ask for.  Until then lines go to standard error as text.  Call it again to reopen
+/// the file: threads may log meanwhile.
+/// Throws OperatorError when the file or the journal cannot be opened; the old output stays.
+void open_log(const LogSettings& settings, const std::string& journal_socket = default_journal_socket);
+
+/// The descriptor that lines are written to.  Borrowed; its number stays when the output is opened again or adopted.
 [[nodiscard]] int log_fd() noexcept;
 
 /// Takes over `fd` (owned from now on) as the output: what a worker does when the master has reopened the file.
 void adopt_log_fd(int fd) noexcept;
 
 /// Names the process in every line (`worker` field) from here on; 0 is the master.
+/// Children that are forked inherit it; the process id is taken anew by itself.
 void set_log_worker(int worker_number) noexcept;
 
 /// Lines that were dropped because nobody read them, in this process, so far.

@@ -11,7 +11,9 @@ enum class LogLevel { Error, Warning, Notice, Info, Debug };
 
 /// A value that a line carries beside its sentence.  Borrowed: it must live until log() returns.
 struct LogField {
-    std::string_view name;  ///< lower_snake_case; upper-cased with the prefix PREFORKD_ in the journal
+    /// lower_snake_case; upper-cased with the prefix PREFORKD_ in the journal.  `worker` and `pid` take the place of
+    /// the logging process's own; `time`, `level`, `message` and `cut` are taken.
+    std::string_view name;
     std::variant<std::string_view, std::int64_t, std::uint64_t, double> value;
 };
 

@@ -1,0 +1,153 @@
+// The state behind log(): which level, which descriptor, what was dropped.  No locks: threads of a worker log while
+// its loop adopts another descriptor, and a child may be forked at any moment.
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "common/journal_record.hpp"
+#include "common/log_format.hpp"
+#include "common/log_output.hpp"
+#include "common/log_sink.hpp"
+#include "common/operator_error.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+constinit std::atomic<LogLevel> threshold{LogLevel::Info};
+constinit std::atomic<LogFormat> format{LogFormat::Text};
+constinit std::atomic<LogWay> way{LogWay::Ask};
+constinit std::atomic<int> output_fd{STDERR_FILENO};
+constinit std::atomic<bool> opened{false};
+
+constinit std::atomic<int> process{0};  // getpid() is a system call
+constinit std::atomic<int> worker{0};
+constinit std::atomic<std::uint64_t> dropped{0};
+constinit std::atomic<std::uint64_t> unreported{0};  // of those
+constinit std::atomic<bool> torn{false};
+
+/// The child's lines carry its own process id, and its parent's losses are its parent's to report.
+void forget_parent() noexcept {
+    process.store(::getpid(), relaxed);
+    dropped.store(0, relaxed);
+    unreported.store(0, relaxed);
+}
+
+LogLine format_line(LogLevel level, std::string_view sentence, std::span<const LogField> fields) noexcept {
+    thread_local LogTimestamp timestamp;
+    const LogRecord record{.level = level,
+                           .sentence = sentence,
+                           .fields = fields,
+                           .pid = process.load(relaxed),
+                           .worker = worker.load(relaxed)};
+    const auto now = [] { return timestamp.text(std::chrono::system_clock::now()); };
+    switch (format.load(relaxed)) {
+        case LogFormat::Auto:  // decided in open_log()
+        case LogFormat::Text: return format_text(record, now());
+        case LogFormat::Json: return format_json(record, now());
+        case LogFormat::Journal: return format_journal(record);
+    }
+    return LogLine{0};
+}
+
+LogOutcome write_line(std::string_view line) noexcept {
+    const int fd = output_fd.load(relaxed);
+    return write_log_line(fd, opened.load(relaxed) ? way.load(relaxed) : log_way_of(fd), line);
+}
+
+/// Says what was dropped, if anything was.  False: still nobody reads.
+bool report_dropped() noexcept {
+    const std::uint64_t lines = unreported.exchange(0, relaxed);
+    if (lines == 0) return true;
+    LogLine sentence{0};
+    sentence.append_number(lines);
+    sentence.append(" log lines dropped: nobody read them");
+    const bool clean = !torn.load(relaxed) || write_line("\n") == LogOutcome::Written;
+    if (clean) torn.store(false, relaxed);
+    if (clean && write_line(format_line(LogLevel::Warning, sentence.view(), {}).view()) == LogOutcome::Written)
+        return true;
+    unreported.fetch_add(lines, relaxed);
+    return false;
+}
+
+/// Makes `fd` the output without a moment in which another thread could write to a closed or reused descriptor: the
+/// number stays, dup3() swaps what is behind it.  Standard error itself is never replaced.
+void install(UniqueFd fd) noexcept {
+    const LogWay new_way = log_way_of(fd.get());
+    if (opened.load(relaxed)) {
+        int rc = -1;
+        do {
+            rc = ::dup3(fd.get(), output_fd.load(relaxed), O_CLOEXEC);
+        } while (rc == -1 && (errno == EINTR || errno == EBUSY));
+        if (rc == -1) return;  // only if fd is no descriptor, or the output itself
+    } else {
+        output_fd.store(fd.release(), relaxed);
+    }
+    way.store(new_way, relaxed);
+    opened.store(true, std::memory_order_release);
+}
+
+}  // namespace
+
+bool log_enabled(LogLevel level) noexcept { return level <= threshold.load(relaxed); }
+
+void log(LogLevel level, std::string_view sentence, std::initializer_list<LogField> fields) noexcept {
+    if (!log_enabled(level)) return;
+    const int callers_errno = errno;
+    if (process.load(relaxed) == 0) process.store(::getpid(), relaxed);
+    const LogOutcome outcome = report_dropped()
+                                   ? write_line(format_line(level, sentence, {fields.begin(), fields.size()}).view())
+                                   : LogOutcome::Dropped;
+    if (outcome != LogOutcome::Written) {
+        dropped.fetch_add(1, relaxed);
+        unreported.fetch_add(1, relaxed);
+    }
+    if (outcome == LogOutcome::Torn) torn.store(true, relaxed);
+    errno = callers_errno;
+}
+
+void open_log(const LogSettings& settings, const std::string& journal_socket) {
+    UniqueFd fd;
+    LogFormat chosen = settings.format;
+    if (!settings.file.empty()) {
+        if (chosen == LogFormat::Journal) {
+            throw OperatorError{ExitCode::Configuration,
+                                "--log-format journal writes no file: leave --log-file out, or choose text or json"};
+        }
+        fd = open_file_log(settings.file);
+    } else if (chosen == LogFormat::Journal || (chosen == LogFormat::Auto && standard_error_is_journal())) {
+        fd = open_journal_log(journal_socket);
+        if (fd) chosen = LogFormat::Journal;
+        if (!fd && chosen == LogFormat::Journal) {
+            throw OperatorError{ExitCode::Configuration, "--log-format journal: " + journal_socket + ": " +
+                                                             std::strerror(errno) +
+                                                             "; start systemd-journald, or choose text or json"};
+        }
+    }
+    if (!fd) fd = open_standard_error_log();
+    if (chosen == LogFormat::Auto) chosen = ::isatty(fd.get()) == 1 ? LogFormat::Text : LogFormat::Json;
+
+    [[maybe_unused]] static const int watched = ::pthread_atfork(nullptr, nullptr, forget_parent);
+    process.store(::getpid(), relaxed);
+    install(std::move(fd));
+    format.store(chosen, relaxed);
+    threshold.store(settings.level, relaxed);
+}
+
+int log_fd() noexcept { return output_fd.load(relaxed); }
+
+void adopt_log_fd(int fd) noexcept { install(UniqueFd{fd}); }
+
+void set_log_worker(int worker_number) noexcept {
+    worker.store(worker_number, relaxed);
+    process.store(::getpid(), relaxed);
+}
+
+std::uint64_t dropped_log_lines() noexcept { return dropped.load(relaxed); }
+
+}  // namespace preforkd
