@@ -1,0 +1,178 @@
+// What systemd receives, over a real socket, and that it can stop receiving without stopping us.
+#include "common/service_notify.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <string>
+
+#include "common/sys_error.hpp"
+#include "common/unique_fd.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+
+/// systemd's end.
+struct Manager {
+    explicit Manager(const std::string& address_text)
+        : socket{check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")} {
+        ::sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        address_text.copy(address.sun_path, sizeof address.sun_path - 1);
+        if (address_text.front() == '@') address.sun_path[0] = '\0';
+        const auto length = static_cast<::socklen_t>(offsetof(::sockaddr_un, sun_path) + address_text.size());
+        check(::bind(socket.get(), reinterpret_cast<::sockaddr*>(&address), length), "bind " + address_text);
+    }
+    /// The next message; empty: there is none.
+    [[nodiscard]] std::string receive() const {
+        std::array<char, 4096> buffer{};
+        const ssize_t n = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
+    }
+    UniqueFd socket;
+};
+
+class Notify : public testing::Test {
+protected:
+    void SetUp() override { TearDown(); }
+    void TearDown() override {
+        for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(name);
+    }
+    static std::string name() { return "@preforkd-notify-test-" + std::to_string(::getpid()); }
+    static void set(const char* variable, const std::string& value) { ::setenv(variable, value.c_str(), 1); }
+};
+
+TEST_F(Notify, is_silent_outside_systemd) {
+    ServiceNotify notify;
+    EXPECT_FALSE(notify.active());
+    EXPECT_EQ(notify.watchdog_period(), std::nullopt);
+    EXPECT_THAT(notify.environment(), IsEmpty());
+    notify.ready("8 workers");
+    notify.status("x");
+    notify.watchdog();
+    EXPECT_TRUE(notify.flush());
+}
+
+TEST_F(Notify, says_what_the_master_is_doing) {
+    const Manager manager{name()};
+    set("NOTIFY_SOCKET", name());
+    ServiceNotify notify;
+    EXPECT_TRUE(notify.active());
+    notify.ready("8 workers");
+    EXPECT_EQ(manager.receive(), "READY=1\nSTATUS=8 workers");
+    notify.watchdog();
+    EXPECT_EQ(manager.receive(), "WATCHDOG=1");
+    notify.extend_timeout(5s);
+    EXPECT_EQ(manager.receive(), "EXTEND_TIMEOUT_USEC=5000000");
+    notify.stopping();
+    EXPECT_EQ(manager.receive(), "STOPPING=1");
+    EXPECT_EQ(manager.receive(), "");
+}
+
+TEST_F(Notify, a_path_is_an_address_too) {
+    const std::string path = testing::TempDir() + "notify-" + std::to_string(::getpid());
+    const Manager manager{path};
+    set("NOTIFY_SOCKET", path);
+    ServiceNotify{}.stopping();
+    EXPECT_EQ(manager.receive(), "STOPPING=1");
+    std::filesystem::remove(path);
+}
+
+TEST_F(Notify, a_reload_carries_its_time_in_the_same_datagram) {
+    const Manager manager{name()};
+    set("NOTIFY_SOCKET", name());
+    ::timespec before{};
+    ::clock_gettime(CLOCK_MONOTONIC, &before);
+    ServiceNotify{}.reloading();
+    const std::string message = manager.receive();
+    ASSERT_THAT(message, MatchesRegex("RELOADING=1\nMONOTONIC_USEC=[0-9]+"));
+    const std::int64_t usec = std::stoll(message.substr(message.rfind('=') + 1));
+    const std::int64_t start = before.tv_sec * 1'000'000 + before.tv_nsec / 1'000;
+    EXPECT_GE(usec, start);
+    EXPECT_LT(usec, start + 10'000'000);
+}
+
+TEST_F(Notify, a_status_is_sent_when_it_changes_and_is_one_line) {
+    const Manager manager{name()};
+    set("NOTIFY_SOCKET", name());
+    ServiceNotify notify;
+    notify.ready("a");
+    EXPECT_NE(manager.receive(), "");
+    notify.status("a");
+    EXPECT_EQ(manager.receive(), "");
+    notify.status("b\nSTOPPING=1");
+    EXPECT_EQ(manager.receive(), "STATUS=b STOPPING=1");
+    notify.status("a");
+    EXPECT_EQ(manager.receive(), "STATUS=a");
+}
+
+TEST_F(Notify, children_do_not_inherit_the_variables_but_an_upgrade_can_carry_them) {
+    set("NOTIFY_SOCKET", "@x");
+    set("WATCHDOG_USEC", "3000000");
+    set("WATCHDOG_PID", "1");
+    const ServiceNotify notify;
+    for (const char* variable : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) {
+        EXPECT_EQ(::getenv(variable), nullptr) << variable;
+    }
+    EXPECT_THAT(notify.environment(), ElementsAre("NOTIFY_SOCKET=@x", "WATCHDOG_USEC=3000000", "WATCHDOG_PID=1"));
+}
+
+TEST_F(Notify, the_watchdog_is_for_the_process_it_names) {
+    const auto period = [](const std::string& usec, const std::string& pid) {
+        set("NOTIFY_SOCKET", "@x");
+        set("WATCHDOG_USEC", usec);
+        pid.empty() ? ::unsetenv("WATCHDOG_PID") : ::setenv("WATCHDOG_PID", pid.c_str(), 1);
+        return ServiceNotify{}.watchdog_period();
+    };
+    EXPECT_EQ(period("3000000", std::to_string(::getpid())), 1500ms);
+    EXPECT_EQ(period("3000000", ""), 1500ms);
+    EXPECT_EQ(period("3000000", std::to_string(::getpid() + 1)), std::nullopt);
+    for (const char* never : {"0", "", "soon", "3s", "-3", "18446744073709551615"}) {
+        EXPECT_EQ(period(never, ""), std::nullopt) << never;
+    }
+}
+
+TEST_F(Notify, an_address_that_is_none_is_nobody) {
+    for (const std::string& address :
+         {std::string{"relative"}, std::string{"@"}, std::string{"vsock:2:1"}, "/" + std::string(200, 'x')}) {
+        set("NOTIFY_SOCKET", address);
+        EXPECT_FALSE(ServiceNotify{}.active()) << address;
+    }
+    set("NOTIFY_SOCKET", name());  // where nobody listens
+    ServiceNotify notify;
+    notify.ready("x");
+    EXPECT_TRUE(notify.flush());
+}
+
+TEST_F(Notify, a_manager_that_does_not_read_stops_nobody_and_learns_the_last_state) {
+    const Manager manager{name()};
+    set("NOTIFY_SOCKET", name());
+    ServiceNotify notify;
+    notify.ready("x");
+    int filling = 0;
+    do { notify.status(std::to_string(++filling)); } while (notify.reloading(), notify.flush());
+    notify.stopping();
+    EXPECT_FALSE(notify.flush());
+    std::string last;
+    for (std::string message; !(message = manager.receive()).empty();) last = message;
+    EXPECT_NE(last, "STOPPING=1");
+    notify.status("draining");
+    EXPECT_EQ(manager.receive(), "STOPPING=1");
+    EXPECT_EQ(manager.receive(), "STATUS=draining");
+    EXPECT_TRUE(notify.flush());
+}
+
+}  // namespace
+}  // namespace preforkd
