@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "common/option_origin.hpp"
 #include "common/settings.hpp"
 
 namespace preforkd {
@@ -13,6 +14,7 @@ enum class Task { Serve, Help, Version, CheckConfig, PrintConfig, ListHandlers }
 struct Invocation {
     Task task = Task::Serve;
     Settings settings{};
+    Origins origins{};                    ///< who gave which option: check_settings() names it so
     std::vector<std::string> warnings{};  ///< for the log, once it is open: an unknown PREFORKD_* variable
     std::string printed_config{};         ///< --print-config: a line `name = value  # origin` for each option
 };

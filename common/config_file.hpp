@@ -1,0 +1,33 @@
+#pragma once
+// The shape of a configuration file: `name = value` lines, whatever the names mean.
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace preforkd {
+
+struct ConfigLine {
+    std::string name{};
+    std::string value{};
+    std::string place{};  ///< `FILE:LINE`, fit to print
+
+    friend bool operator==(const ConfigLine&, const ConfigLine&) = default;
+};
+
+/// Reads the text of a file.  Pure.
+///
+///   # a comment                      a `#` begins one at the start of a line or behind a blank
+///   name = value                     blanks around both are dropped
+///   name = "value # with \n"         in quotes everything counts; \\ \" \n \r \t \xHH are read as in C
+///
+/// Throws OperatorError (Configuration) with `FILE:LINE: ...` for anything else, and for a NUL byte.
+[[nodiscard]] std::vector<ConfigLine> parse_config(std::string_view text, std::string_view file);
+
+/// `value` as it must stand behind `name = ` to be read back: in quotes only where that is needed.
+[[nodiscard]] std::string config_value(std::string_view value);
+
+/// The text of `file`, at most 1 MiB.
+/// Throws std::system_error when it cannot be read, std::length_error when it is larger.
+[[nodiscard]] std::string read_config_file(const std::string& file);
+
+}  // namespace preforkd

@@ -1,0 +1,24 @@
+#pragma once
+// Text that somebody else wrote, made fit for a sentence: one line, printable, bounded.  Pure.
+#include <string>
+#include <string_view>
+
+namespace preforkd {
+
+/// `text` in double quotes, for an error: escaped, and cut behind 80 columns with a note of its size in bytes.
+///
+/// Escaped are quotes, backslashes, control characters (C1 and the bidirectional ones, too, which a terminal obeys)
+/// and bytes that are no UTF-8, as `\n`, `\t`, `\r`, `\"`, `\\` and `\xHH`.
+[[nodiscard]] std::string in_quotes(std::string_view text);
+
+/// The same without the cut: what a quoted value in a configuration file is read back from, byte by byte.
+[[nodiscard]] std::string in_quotes_uncut(std::string_view text);
+
+/// `text` as it is where that is printable and short, otherwise escaped and cut: for names of files in front of a
+/// colon.
+[[nodiscard]] std::string printable(std::string_view text);
+
+/// Whether `text` is one printable line as it is: nothing in it needs an escape (quotes and backslashes do not).
+[[nodiscard]] bool is_printable(std::string_view text) noexcept;
+
+}  // namespace preforkd

@@ -1,0 +1,122 @@
+#include "common/settings_check.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+#include "common/option_values.hpp"
+#include "common/quoted.hpp"
+
+namespace preforkd {
+namespace {
+
+class Check {
+public:
+    Check(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins)
+        : settings_{settings}, handlers_{handlers}, origins_{origins} {}
+
+    void program() const {
+        if (settings_.program.empty()) return;
+        // A file may well say the default: --print-config writes it there.
+        const bool chosen =
+            origin_of(origins_, "handler").kind == Origin::Kind::CommandLine || settings_.handler != Settings{}.handler;
+        if (chosen)
+            refuse("handler", fmt::format("{} and the program {} cannot both serve; keep one, or give the handler to "
+                                          "its endpoint: --listen 'ENDPOINT handler={}'",
+                                          in_quotes(settings_.handler), in_quotes(settings_.program.front()),
+                                          printable(settings_.handler)));
+    }
+
+    void handler_names() const {
+        if (settings_.program.empty()) handler_exists("handler", 0, settings_.handler, "");
+        for (std::size_t i = 0; i < settings_.listen.size(); ++i)
+            if (!settings_.listen[i].handler.empty())
+                handler_exists("listen", i, settings_.listen[i].handler,
+                               printable(to_string(settings_.listen[i].endpoint)) + ": ");
+    }
+
+    void endpoints() const {
+        if (settings_.listen.empty()) refuse("listen", "no endpoint; expected at least one");
+        for (std::size_t i = 0; i < settings_.listen.size(); ++i)
+            for (std::size_t j = 0; j < i; ++j) {
+                const Endpoint& earlier = settings_.listen[j].endpoint;
+                if (!collide(earlier, settings_.listen[i].endpoint)) continue;
+                const std::string first =
+                    earlier.transport == settings_.listen[i].endpoint.transport
+                        ? "given twice; keep one"
+                        : fmt::format("has the path of {}; choose another", printable(to_string(earlier)));
+                refuse("listen", fmt::format("{}: {}", printable(to_string(settings_.listen[i].endpoint)), first), i);
+            }
+    }
+
+    void numbers() const {
+        const WorkerCount& workers = settings_.workers;
+        const bool fixed = workers.min == workers.max && workers.min >= 0;
+        const bool range = workers.min >= 1 && workers.min <= workers.max;
+        if (!workers.automatic && (!(fixed || range) || workers.max > most_workers))
+            refuse("workers",
+                   fmt::format("expected auto, N from 0 to {0}, or MIN..MAX from 1..1 to 1..{0}, not {1}..{2}",
+                               most_workers, workers.min, workers.max));
+        if (settings_.connections && (*settings_.connections < 1 || *settings_.connections > most_connections))
+            refuse("connections",
+                   fmt::format("expected a number from 1 to {}, not {}", most_connections, *settings_.connections));
+    }
+
+    void log() const {
+        if (settings_.log.format == LogFormat::Journal && !settings_.log.file.empty())
+            refuse("log-format", "journal does not go to a file; choose text or json, or leave --log-file away");
+    }
+
+private:
+    [[noreturn]] void refuse(std::string_view option, std::string_view sentence, std::size_t index = 0) const {
+        blame(origin_of(origins_, option, index), option, sentence);
+    }
+
+    void handler_exists(std::string_view option, std::size_t index, const std::string& name,
+                        const std::string& where) const {
+        if (std::find(handlers_.begin(), handlers_.end(), name) != handlers_.end()) return;
+        refuse(option,
+               fmt::format("{}unknown handler {}; there are {}", where, in_quotes(name), fmt::join(handlers_, ", ")),
+               index);
+    }
+
+    /// Names of hosts are equal whatever their case; two spellings of one address are left for bind(2) to find.
+    static bool same_host(std::string_view a, std::string_view b) {
+        const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+    }
+
+    static bool has_path(Transport transport) {
+        return transport == Transport::Unix || transport == Transport::UnixDatagram;
+    }
+
+    /// Whether the second of both could never be bound.  Port 0 is another port each time.
+    static bool collide(const Endpoint& a, const Endpoint& b) {
+        // A file serves one socket; of an abstract name there is one for each kind.
+        if (has_path(a.transport) && has_path(b.transport) && !a.abstract && !b.abstract) return a.path == b.path;
+        if (a.transport != b.transport) return false;
+        if (a.transport == Transport::Passed || has_path(a.transport))
+            return a.path == b.path && a.abstract == b.abstract;
+        return a.port != 0 && a.port == b.port && same_host(a.host, b.host);
+    }
+
+    const Settings& settings_;
+    const std::vector<std::string>& handlers_;
+    const Origins& origins_;
+};
+
+}  // namespace
+
+void check_settings(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins) {
+    const Check check{settings, handlers, origins};
+    check.program();
+    check.handler_names();
+    check.endpoints();
+    check.numbers();
+    check.log();
+}
+
+}  // namespace preforkd

@@ -1,0 +1,159 @@
+#include "common/settings_check.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "common/listen_settings.hpp"
+#include "common/quoted.hpp"
+
+namespace preforkd {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const std::vector<std::string> known{"greet", "print", "echo"};
+const Origin on_command_line{.kind = Origin::Kind::CommandLine};
+
+Settings listening(const std::vector<std::string>& endpoints) {
+    Settings settings;
+    for (const auto& each : endpoints) settings.listen.push_back(parse_listen(each));
+    return settings;
+}
+
+struct Refusal {
+    std::string sentence{};
+    ExitCode code = ExitCode::Ok;
+};
+
+Refusal refusal(const Settings& settings, const Origins& origins = {}) {
+    try {
+        check_settings(settings, known, origins);
+        return {};
+    } catch (const OperatorError& error) {
+        EXPECT_TRUE(is_printable(error.what())) << in_quotes(error.what());
+        return {.sentence = error.what(), .code = error.code()};
+    }
+}
+
+TEST(SettingsCheck, the_defaults_fit_together) { EXPECT_EQ(refusal(listening({":10000"})).sentence, ""); }
+
+TEST(SettingsCheck, an_unknown_handler_is_answered_with_those_that_exist) {
+    Settings settings = listening({":7"});
+    settings.handler = "eko";
+    EXPECT_EQ(refusal(settings).sentence, "--handler: unknown handler \"eko\"; there are greet, print, echo");
+    settings.handler = "\x1b[2J";
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr(R"(\x1b[2J)"));
+}
+
+TEST(SettingsCheck, an_unknown_handler_of_an_endpoint_names_the_endpoint) {
+    EXPECT_EQ(refusal(listening({":7 handler=echo", ":8 handler=eko"})).sentence,
+              "--listen: tcp://:8: unknown handler \"eko\"; there are greet, print, echo");
+}
+
+TEST(SettingsCheck, the_sentence_and_the_code_follow_the_origin) {
+    Settings settings = listening({":7", ":8 handler=eko"});
+    EXPECT_EQ(refusal(settings).code, ExitCode::Configuration);
+
+    const Origin third_line{.kind = Origin::Kind::File, .place = "f:3"};
+    const Refusal in_file = refusal(settings, {{"listen", {{.kind = Origin::Kind::File, .place = "f:2"}, third_line}}});
+    EXPECT_THAT(in_file.sentence, StartsWith("f:3: listen: tcp://:8: "));
+    EXPECT_EQ(in_file.code, ExitCode::Configuration);
+
+    const Origin variable{.kind = Origin::Kind::Environment, .place = "PREFORKD_LISTEN"};
+    const Refusal in_environment = refusal(settings, {{"listen", {variable, variable}}});
+    EXPECT_THAT(in_environment.sentence, StartsWith("PREFORKD_LISTEN: tcp://:8: "));
+    EXPECT_EQ(in_environment.code, ExitCode::Configuration);
+
+    const Refusal typed = refusal(settings, {{"listen", {on_command_line, on_command_line}}});
+    EXPECT_THAT(typed.sentence, StartsWith("--listen: tcp://:8: "));
+    EXPECT_EQ(typed.code, ExitCode::Usage);
+}
+
+TEST(SettingsCheck, a_program_and_a_handler_exclude_each_other) {
+    Settings settings = listening({":7"});
+    settings.program = {"/bin/cat", "-u"};
+    EXPECT_EQ(refusal(settings).sentence, "");
+    EXPECT_THAT(refusal(settings, {{"handler", {on_command_line}}}).sentence,
+                AllOf(StartsWith("--handler: "), HasSubstr("/bin/cat")));
+    settings.handler = "echo";
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("\"echo\" and the program \"/bin/cat\""));
+}
+
+TEST(SettingsCheck, a_file_that_says_the_default_handler_allows_a_program) {
+    Settings settings = listening({":7"});
+    settings.program = {"/bin/cat"};
+    EXPECT_EQ(refusal(settings, {{"handler", {{.kind = Origin::Kind::File, .place = "f:1"}}}}).sentence, "");
+}
+
+TEST(SettingsCheck, an_endpoint_may_have_a_handler_beside_the_program) {
+    Settings settings = listening({":7 handler=echo", ":8"});
+    settings.program = {"/bin/cat"};
+    EXPECT_EQ(refusal(settings).sentence, "");
+}
+
+TEST(SettingsCheck, an_endpoint_is_there_once) {
+    for (const auto& [first, second] :
+         std::vector<std::pair<std::string, std::string>>{{":7", "tcp://:7"},
+                                                          {"tcp://h:7 handler=echo", "tcp://H:7"},
+                                                          {"udp://[::1]:7", "udp://[::1]:7"},
+                                                          {"unix:///x", "unix:///x mode=0660"},
+                                                          {"unix://@x", "unix://@x"},
+                                                          {"fd://x", "fd://x"}})
+        EXPECT_THAT(refusal(listening({":1", first, second})).sentence, HasSubstr("given twice")) << first;
+    EXPECT_THAT(refusal(listening({"unix:///x", "unixgram:///x"})).sentence, HasSubstr("has the path of unix:///x"));
+}
+
+TEST(SettingsCheck, endpoints_that_differ_may_stand_side_by_side) {
+    EXPECT_EQ(refusal(listening({":7", "udp://:7", ":8", "tcp://127.0.0.1:7", "unix:///x", "unix:///y", "unix://@x",
+                                 "unixgram://@x", "fd://x", "fd://y"}))
+                  .sentence,
+              "");
+}
+
+TEST(SettingsCheck, port_0_is_another_port_each_time) { EXPECT_EQ(refusal(listening({":0", ":0"})).sentence, ""); }
+
+TEST(SettingsCheck, there_is_at_least_one_endpoint) {
+    EXPECT_THAT(refusal(Settings{}).sentence, HasSubstr("at least one"));
+}
+
+TEST(SettingsCheck, workers_stay_in_their_range) {
+    Settings settings = listening({":7"});
+    for (const auto& [min, max] : {std::pair{0, 0}, {1, 1}, {2, 8}, {1024, 1024}}) {
+        settings.workers = {.automatic = false, .min = min, .max = max};
+        EXPECT_EQ(refusal(settings).sentence, "") << min << ".." << max;
+    }
+    for (const auto& [min, max] : {std::pair{0, 1}, {2, 1}, {-1, -1}, {-1, 4}, {1, 1025}, {1025, 1025}}) {
+        settings.workers = {.automatic = false, .min = min, .max = max};
+        EXPECT_THAT(refusal(settings).sentence, StartsWith("--workers: expected")) << min << ".." << max;
+    }
+}
+
+TEST(SettingsCheck, no_workers_need_nothing_special) {
+    Settings settings = listening({":7", "unix:///x"});
+    settings.workers = {.automatic = false};
+    settings.model = Model::Serial;
+    EXPECT_EQ(refusal(settings).sentence, "");
+}
+
+TEST(SettingsCheck, connections_stay_in_their_range) {
+    Settings settings = listening({":7"});
+    for (const int number : {0, -1, 1'000'001}) {
+        settings.connections = number;
+        EXPECT_THAT(refusal(settings).sentence, StartsWith("--connections: expected")) << number;
+    }
+}
+
+TEST(SettingsCheck, the_journal_is_no_file) {
+    Settings settings = listening({":7"});
+    settings.log.file = "/var/log/x";
+    EXPECT_EQ(refusal(settings).sentence, "");
+    settings.log.format = LogFormat::Journal;
+    EXPECT_THAT(refusal(settings).sentence, StartsWith("--log-format: journal does not go to a file"));
+}
+
+}  // namespace
+}  // namespace preforkd
