@@ -1,9 +1,11 @@
 #pragma once
 // Binding and listening, and what a listening socket of the master is.
+#include <optional>
 #include <vector>
 
 #include "common/settings.hpp"
 #include "common/unique_fd.hpp"
+#include "common/unix_path.hpp"
 #include "preforkd/endpoint.hpp"
 
 namespace preforkd {
@@ -12,19 +14,20 @@ namespace preforkd {
 struct Listener {
     UniqueFd fd{};
     ListenSettings settings{};  ///< what asked for it
-    Endpoint local{};           ///< where it is: names resolved, port 0 replaced
+    Endpoint local{};           ///< where it is: names resolved, port 0 replaced; dual-stack keeps its empty host
     bool inherited = false;     ///< passed by systemd: never shut down, filtered, unlinked or given new options
+    std::optional<FileIdentity> file{};  ///< the Unix path that we made and have to remove
 };
 
 /// Binds every endpoint of `wanted`, all or nothing (Unix paths made on the way are removed again on failure).
 ///
 /// An endpoint of several addresses gives several listeners (a host name of several addresses), with one port if the
 /// port is 0; an empty host gives one dual-stack socket, or IPv4 where the machine has no IPv6.  A bind that fails with
-/// EADDRINUSE is tried 5 times, 0.5 s apart; then the error names the process that holds the address, if /proc tells.
-/// A Unix path is replaced if it is a stale socket, refused if it is live or no socket.
-/// `default_backlog`: for endpoints that name none; unset is min(4096, somaxconn).  Warns when the kernel cuts it.
-/// Throws OperatorError: 77 without privilege, 78 for what the operator wrote, 71 for the rest.
-/// Source: bind(2), listen(2), ipv6(7), unix(7).
+/// EADDRINUSE is tried again 5 times, 0.5 s apart, unless a blocked SIGTERM, SIGINT or SIGQUIT is pending; then the
+/// error names the process that holds the address, if /proc tells. A Unix path is replaced if it is a stale socket,
+/// refused if it is live or no socket. `default_backlog`: for endpoints that name none; unset is min(4096, somaxconn).
+/// Warns when the kernel cuts it. Throws OperatorError: 77 without privilege, 78 for what the operator wrote, 71 for
+/// the rest. Source: bind(2), listen(2), ipv6(7), unix(7).
 [[nodiscard]] std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted,
                                                    std::optional<int> default_backlog);
 
@@ -32,8 +35,14 @@ struct Listener {
 void remove_socket_file(const Listener& listener) noexcept;
 
 /// Lets no new TCP connection begin, so that the queue can be emptied before the close: clients whose connect()
-/// succeeded would otherwise be reset.  Only for sockets we bound ourselves, at the final stop: it cannot be undone
-/// for a description that outlives us.  Source: socket(7), SO_ATTACH_FILTER.
+/// succeeded would otherwise be reset.  Handshakes under way are still completed.  A client that comes now is neither
+/// answered nor refused; it tries again after a second.  Only for sockets we bound ourselves, at the final stop: the
+/// description may outlive us.  Does nothing for other transports (a Unix path is removed instead) and for inherited
+/// sockets.  Works without privilege.  Source: socket(7), SO_ATTACH_FILTER; ip(7), IP_MINTTL.
 void refuse_new_connections(const Listener& listener) noexcept;
+
+/// Has to be called for every connection that is accepted after refuse_new_connections(): without CAP_NET_ADMIN what
+/// keeps new clients out is inherited, and would keep out what this client sends.
+void lift_refusal(int connection) noexcept;
 
 }  // namespace preforkd

@@ -1,0 +1,95 @@
+#include "common/bind_error.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "common/port_holder.hpp"
+
+namespace preforkd {
+namespace {
+
+/// `--listen tcp://localhost:80 (127.0.0.1:80)`: the address in use is one of several that a host name stands for.
+std::string subject(const ListenSettings& wanted, const SocketAddress& address) {
+    const Endpoint& asked = wanted.endpoint;
+    std::string text = "--listen " + to_string(asked);
+    if (address.family() == AF_UNIX || asked.host.empty()) return text;
+    const Endpoint numeric = address.with_port(asked.port).to_endpoint(socket_type_of(asked.transport));
+    return numeric.host == asked.host ? text : fmt::format("{} ({})", text, address_of(numeric));
+}
+
+std::string in_use(const ListenSettings& wanted, const SocketAddress& address) {
+    const bool unix_socket = address.family() == AF_UNIX;
+    const bool datagram = is_datagram(wanted.endpoint.transport);
+    if (!unix_socket && address.port() == 0) return ": no port is free: widen net.ipv4.ip_local_port_range";
+    const auto holder = find_holder(address, socket_type_of(wanted.endpoint.transport));
+    const char* const other = unix_socket ? "name" : "port";
+    if (holder && holder->pid == ::getpid()) return " by another --listen of this daemon: remove one of them";
+    if (holder) return fmt::format(" by {} (pid {}): stop it or choose another {}", holder->name, holder->pid, other);
+    return fmt::format(": `ss -{}` as root shows by whom; stop it or choose another {}",
+                       unix_socket ? "lxp" : (datagram ? "lunp" : "ltnp"), other);
+}
+
+std::string no_access(const ListenSettings& wanted, const SocketAddress& address) {
+    if (address.family() == AF_UNIX)
+        return fmt::format(": this user may not create files in {}: let it, or choose another directory",
+                           std::filesystem::path{wanted.endpoint.path}.parent_path().native());
+    int first_free_port = 1024;
+    std::ifstream{"/proc/sys/net/ipv4/ip_unprivileged_port_start"} >> first_free_port;
+    if (address.port() == 0 || address.port() >= first_free_port) return ": the system does not allow this address";
+    return fmt::format(": run as root, grant CAP_NET_BIND_SERVICE, use socket activation, or a port from {} up",
+                       first_free_port);
+}
+
+std::string no_directory(const ListenSettings& wanted) {
+    return fmt::format(": create the directory {} first (systemd: RuntimeDirectory=)",
+                       std::filesystem::path{wanted.endpoint.path}.parent_path().native());
+}
+
+struct Remedy {
+    ExitCode code;
+    std::string text;  ///< continues the sentence behind strerror
+};
+
+Remedy remedy(const ListenSettings& wanted, const SocketAddress& address, int error) {
+    switch (error) {
+        // A conflict may pass, unlike a mistake in the settings, so the supervisor may try again.
+        case EADDRINUSE: return {ExitCode::System, in_use(wanted, address)};
+        case EACCES:
+        case EPERM: return {ExitCode::Permission, no_access(wanted, address)};
+        case EADDRNOTAVAIL:
+            return {ExitCode::Configuration, ": no interface of this machine has it (`ip address` shows them)"};
+        case EAFNOSUPPORT:
+            return {ExitCode::Configuration, ": this machine has no IPv6: use an IPv4 address or an empty host"};
+        case ENOENT:
+        case ENOTDIR: return {ExitCode::Configuration, no_directory(wanted)};
+        case ENAMETOOLONG: return {ExitCode::Configuration, ": a socket path has at most 107 bytes: use a shorter one"};
+        case EROFS: return {ExitCode::Configuration, ": choose a directory that can be written to, such as /run"};
+        case ENODEV:
+        case EINVAL: return {ExitCode::Configuration, ": this address cannot be listened on"};
+        default: return {ExitCode::System, ""};
+    }
+}
+
+}  // namespace
+
+OperatorError bind_error(const ListenSettings& wanted, const SocketAddress& address, int error) {
+    const Remedy found = remedy(wanted, address, error);
+    return {found.code,
+            fmt::format("{}: {}{}", subject(wanted, address), std::generic_category().message(error), found.text)};
+}
+
+OperatorError resolve_error(const ListenSettings& wanted, const std::system_error& error) {
+    const bool too_long = error.code() == std::errc::filename_too_long;
+    const std::string_view advice =
+        too_long ? "a socket path has at most 107 bytes" : "check the host, or give it as a number";
+    return {ExitCode::Configuration,
+            fmt::format("--listen {}: {}: {}", to_string(wanted.endpoint), error.code().message(), advice)};
+}
+
+}  // namespace preforkd

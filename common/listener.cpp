@@ -1,0 +1,139 @@
+#include "common/listener.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+
+#include "common/bind_attempt.hpp"
+#include "common/bind_error.hpp"
+#include "common/operator_error.hpp"
+#include "common/port_holder.hpp"
+#include "common/socket_address.hpp"
+#include "common/stop_request.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// listen(2) silently cuts the queue to this.  Source: listen(2), /proc/sys/net/core/somaxconn.
+int kernel_limit() {
+    int limit = 4096;  // its value since Linux 5.4
+    std::ifstream{"/proc/sys/net/core/somaxconn"} >> limit;
+    return limit;
+}
+
+int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog) {
+    const int limit = kernel_limit();
+    const std::optional<int> asked = settings.backlog ? settings.backlog : default_backlog;
+    if (asked && *asked > limit && !is_datagram(settings.endpoint.transport))
+        log(LogLevel::Warning, fmt::format("--listen {}: backlog {} is cut to {}: raise net.core.somaxconn",
+                                           to_string(settings.endpoint), *asked, limit));
+    return asked.value_or(std::min(4096, limit));
+}
+
+/// A daemon that is just ending may need a moment to let go of its address.  Waiting for ourselves would be in vain.
+BindAttempt bind_patiently(const ListenSettings& settings, const SocketAddress& address, int backlog) {
+    constexpr int retries = 5;
+    for (int retry = 0;; ++retry) {
+        BindAttempt attempt = try_bind(settings, address, backlog);
+        if (attempt.error != EADDRINUSE || retry == retries) return attempt;
+        if (retry == 0) {
+            const auto holder = find_holder(address, socket_type_of(settings.endpoint.transport));
+            if (holder && holder->pid == ::getpid()) return attempt;
+            log(LogLevel::Notice, fmt::format("--listen {}: Address already in use: trying again for {} ms",
+                                              to_string(settings.endpoint), retries * 500));
+        }
+        if (stop_requested_within(500ms)) return attempt;
+    }
+}
+
+/// /etc/hosts often gives localhost an IPv6 address that a container without IPv6 has not.
+bool lacks_ipv6(const BindAttempt& attempt, const SocketAddress& address) {
+    return address.family() == AF_INET6 && (attempt.error == EAFNOSUPPORT || attempt.error == EADDRNOTAVAIL);
+}
+
+Listener make_listener(BindAttempt attempt, const ListenSettings& settings) {
+    const Endpoint local = local_endpoint(attempt.fd.get());
+    return {.fd = std::move(attempt.fd), .settings = settings, .local = local, .file = attempt.file};
+}
+
+/// Adds all of `addresses` to `made`, on one port; false when the port that the kernel chose for the first is taken on
+/// another.
+bool bind_all(std::vector<Listener>& made, const ListenSettings& settings, const std::vector<SocketAddress>& addresses,
+              int backlog) {
+    const bool kernel_chooses = settings.endpoint.port == 0;
+    for (const SocketAddress& each : addresses) {
+        const bool follows = kernel_chooses && !made.empty();
+        const SocketAddress address = follows ? each.with_port(made.front().local.port) : each;
+        BindAttempt attempt =
+            follows ? try_bind(settings, address, backlog) : bind_patiently(settings, address, backlog);
+        if (follows && attempt.error == EADDRINUSE) return false;
+        const bool last_hope = made.empty() && &each == &addresses.back();
+        if (lacks_ipv6(attempt, address) && !last_hope) {
+            if (!settings.endpoint.host.empty())
+                log(LogLevel::Warning,
+                    fmt::format("--listen {}: this machine does not have {}, which is left out",
+                                to_string(settings.endpoint), address_of(address.to_endpoint(SOCK_STREAM))));
+            continue;
+        }
+        if (attempt.error != 0) throw bind_error(settings, address, attempt.error);
+        made.push_back(make_listener(std::move(attempt), settings));
+        if (settings.endpoint.host.empty()) break;  // `::` is first, and serves IPv4 too unless told not to
+    }
+    return true;
+}
+
+std::vector<SocketAddress> addresses_of(const ListenSettings& settings) {
+    if (settings.endpoint.transport == Transport::Passed)
+        throw OperatorError{ExitCode::Configuration,
+                            fmt::format("--listen {}: no socket of this name was passed: start it from a .socket unit "
+                                        "with FileDescriptorName={}",
+                                        to_string(settings.endpoint), settings.endpoint.path)};
+    try {
+        std::vector<SocketAddress> addresses = resolve(settings.endpoint);
+        if (settings.endpoint.host.empty() && settings.v6only.value_or(false))
+            std::erase_if(addresses, [](const auto& each) { return each.family() == AF_INET; });
+        return addresses;
+    } catch (const std::system_error& error) { throw resolve_error(settings, error); }
+}
+
+std::vector<Listener> bind_endpoint(const ListenSettings& settings, std::optional<int> default_backlog) {
+    const std::vector<SocketAddress> addresses = addresses_of(settings);
+    const int backlog = backlog_of(settings, default_backlog);
+    constexpr std::size_t rounds = 32;
+    std::vector<std::vector<Listener>> collided;  // kept open, or the kernel might choose the same port again
+    while (collided.size() < rounds) {
+        std::vector<Listener> made;
+        if (bind_all(made, settings, addresses, backlog)) return made;
+        collided.push_back(std::move(made));
+    }
+    throw bind_error(settings, addresses.front(), EADDRINUSE);
+}
+
+}  // namespace
+
+std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted, std::optional<int> default_backlog) {
+    std::vector<Listener> made;
+    try {
+        for (const ListenSettings& settings : wanted)
+            std::ranges::move(bind_endpoint(settings, default_backlog), std::back_inserter(made));
+    } catch (const std::exception& error) {
+        std::ranges::for_each(made, remove_socket_file);
+        if (dynamic_cast<const OperatorError*>(&error) != nullptr) throw;
+        throw OperatorError{ExitCode::System, fmt::format("--listen: {}", error.what())};
+    }
+    return made;
+}
+
+void remove_socket_file(const Listener& listener) noexcept {
+    if (listener.file && !listener.inherited) remove_if_same(listener.local.path, *listener.file);
+}
+
+}  // namespace preforkd
