@@ -73,8 +73,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of " + ", ".join(cases.CASES))
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider limits")
+    parser.add_argument("--close", choices=("reset", "fin"), default=cases.CLOSE, help="how clients close")
     parser.add_argument("--no-build", action="store_true", help="take build/release as it is")
     options = parser.parse_args()
+    cases.CLOSE = options.close
     unknown = set(options.names) - cases.CASES.keys()
     if unknown:
         parser.error(f"no case {', '.join(sorted(unknown))}: there are {', '.join(cases.CASES)}")
@@ -93,7 +95,7 @@ def main():
                 print(f"    {figure.note}")
     missed = [figure.name for figure in figures if not figure.met(margin)]
     (servers.ROOT / "build/bench.json").write_text(json.dumps(
-        {"machine": about, "quick": options.quick,
+        {"machine": about, "quick": options.quick, "close": options.close,
          "figures": [{**dataclasses.asdict(figure), "met": figure.met()} for figure in figures]}, indent=1) + "\n")
     if missed:
         sys.exit(f"bench: {len(missed)} of {len(figures)} figures miss their limit")
