@@ -1,5 +1,6 @@
 #include "common/descriptors.hpp"
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <unistd.h>
 
@@ -21,6 +22,15 @@ void close_all_descriptors_except(std::span<const int> keep) {
         first = current + 1;
     }
     check(::close_range(first, ~0U, 0), "close inherited descriptors");
+}
+
+void open_standard_descriptors() noexcept {
+    for (;;) {
+        const int fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd > 2) ::close(fd);
+        if (fd < 0 || fd > 2) return;
+        ::fcntl(fd, F_SETFD, 0);
+    }
 }
 
 DescriptorLimit raise_descriptor_limit() {

@@ -12,6 +12,9 @@ namespace preforkd {
 /// Source: close_range(2).
 void close_all_descriptors_except(std::span<const int> keep);
 
+/// Opens /dev/null in place of a closed standard descriptor, so that no socket is taken for standard error.
+void open_standard_descriptors() noexcept;
+
 /// RLIMIT_NOFILE as this process was given it, and as it is after raise_descriptor_limit().
 struct DescriptorLimit {
     rlimit original{};

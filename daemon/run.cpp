@@ -19,6 +19,7 @@
 #include "common/signal_fd.hpp"
 #include "daemon/capacity.hpp"
 #include "daemon/master/supervisor.hpp"
+#include "daemon/model/compatibility.hpp"
 #include "daemon/standalone.hpp"
 #include "daemon/worker/worker.hpp"
 
@@ -76,6 +77,11 @@ int serve(const Settings& settings, const Handlers& handlers, SignalFd& signals)
     ServiceNotify systemd;
     std::vector<Listener> listeners = open_listeners(settings);
     const Model model = settings.model.value_or(handlers.find(handler_of(listeners.front().settings, settings))->model);
+    for (const Listener& listener : listeners) {
+        const HandlerEntry& entry = *handlers.find(handler_of(listener.settings, settings));
+        if (const auto refusal = why_not(entry, listener.local.transport, model))
+            throw OperatorError{ExitCode::Configuration, "--listen " + to_string(listener.local) + ": " + *refusal};
+    }
     const Capacity capacity = decide_capacity(settings, model, listeners.size());
     const WorkerPlan plan{.settings = settings,
                           .handlers = handlers,
@@ -129,7 +135,8 @@ int perform(const Invocation& invocation, const Handlers& handlers, SignalFd& si
 
 int run(int argc, char** argv, const Handlers& handlers) noexcept {
     try {
-        // First of all: a signal that arrives during start-up waits here instead of killing us half made.
+        open_standard_descriptors();
+        // Before anything slow: a signal that arrives during start-up waits here instead of killing us half made.
         SignalFd signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         return perform(read_options({argv + 1, argv + argc}, environment_lines()), handlers, signals);

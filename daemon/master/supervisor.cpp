@@ -16,8 +16,9 @@ namespace {
 
 constexpr std::uint64_t signals_key = 0;  // every other key is a worker's pid
 constexpr auto fast_stop = 2s;
-constexpr auto status_period = 5s;  // only where systemd listens, and sent only when it has changed
-constexpr auto extension = 15s;     // asked of systemd every status_period while we stop
+constexpr auto status_period = 5s;    // only where systemd listens, and sent only when it has changed
+constexpr auto retry_period = 100ms;  // of what systemd had no room for
+constexpr auto extension = 15s;       // asked of systemd every status_period while we stop
 
 const char* name_of(Phase phase) {
     switch (phase) {
@@ -135,6 +136,7 @@ void Supervisor::reap() {
 }
 
 void Supervisor::tell_systemd(Clock::time_point now) {
+    if (!parts_.systemd.flush()) next_status_ = earlier(next_status_, now + retry_period);
     if (has_passed(next_status_, now)) {
         next_status_ = now + status_period;
         if (life_.phase >= Phase::Draining) parts_.systemd.extend_timeout(extension);

@@ -1,17 +1,16 @@
 #include "daemon/model/model.hpp"
 
-#include <stdexcept>
-
 namespace preforkd {
 
 int serve_model(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready) {
+    if (!plan.settings.program.empty()) return serve_program(plan, seat, control, std::move(ready));
     switch (plan.model) {
         case Model::Async: return serve_async(plan, seat, control, std::move(ready));
         case Model::Serial: return serve_serial(plan, seat, control, std::move(ready));
-        case Model::Thread:
-        case Model::Fork: break;
+        case Model::Thread: return serve_thread(plan, seat, control, std::move(ready));
+        case Model::Fork: return serve_fork(plan, seat, control, std::move(ready));
     }
-    throw std::logic_error{"a model that the settings check lets through has no room"};
+    return 0;
 }
 
 }  // namespace preforkd

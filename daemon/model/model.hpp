@@ -14,7 +14,17 @@ namespace preforkd {
 /// Model async: coroutines, many connections at once in one thread.
 [[nodiscard]] int serve_async(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready);
 
-/// Model serial: one connection after the other.
+/// Model serial: one client after the other.
 [[nodiscard]] int serve_serial(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready);
+
+/// Model thread: a thread for each client.
+[[nodiscard]] int serve_thread(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready);
+
+/// Model fork: a child for each client.
+[[nodiscard]] int serve_fork(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready);
+
+/// `-- PROGRAM`: a process for each stream client, whatever the model.
+[[nodiscard]] int serve_program(const WorkerPlan& plan, WorkerSeat& seat, Control& control,
+                                std::function<void()> ready);
 
 }  // namespace preforkd

@@ -18,7 +18,7 @@ awaitable<std::error_code> ConnectionCore::wait(For what) {
     loop.in_handler();
     loop.waits.remove(*this);
     switch (outcome()) {
-        case Outcome::TimedOut: co_return std::make_error_code(std::errc::timed_out);
+        case Outcome::TimedOut: timed_out_ = true; co_return std::make_error_code(std::errc::timed_out);
         case Outcome::Canceled: co_return std::make_error_code(std::errc::operation_canceled);
         case Outcome::Pending: break;
     }
@@ -33,7 +33,7 @@ void ConnectionCore::give_up() {
 void ConnectionCore::join_reactor() {
     if (socket_) return;
     const asio::generic::stream_protocol protocol{address_.family(), 0};
-    socket_.emplace(loop.context, protocol, fd_.get());
+    socket_.emplace(loop.reactor.context, protocol, fd_.get());
     (void)fd_.release();  // only now that the socket has it: emplace may throw
 }
 

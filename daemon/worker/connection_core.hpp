@@ -30,6 +30,8 @@ struct ConnectionCore final : private Waiting {
     /// Takes the descriptor out of the reactor, for the close.
     [[nodiscard]] UniqueFd release();
 
+    [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
+
     [[nodiscard]] const Endpoint& peer();
     [[nodiscard]] const Endpoint& local();
 
@@ -43,6 +45,7 @@ private:
     UniqueFd fd_;  ///< until it joins the reactor
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
     SocketAddress address_;
+    bool timed_out_ = false;
     std::optional<Endpoint> peer_{};
     std::optional<Endpoint> local_{};
 };

@@ -55,9 +55,8 @@ void LingerRing::look_at_all() {
 
 void LingerRing::arm(std::chrono::milliseconds period) {
     armed_ = true;
-    timer_.expires_after(period);
-    timer_.async_wait([this](boost::system::error_code error) {
-        if (error) return;  // armed anew
+    if (!timer_) timer_ = reactor_.make_timer();
+    timer_->set(period, [this] {
         armed_ = false;
         look_at_all();
         if (parked_.empty() || has_passed(leave_at_, Clock::now())) {

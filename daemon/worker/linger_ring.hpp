@@ -1,8 +1,5 @@
 #pragma once
 // Closing without cutting off the reply.
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -10,6 +7,7 @@
 #include "common/clock.hpp"
 #include "common/unique_fd.hpp"
 #include "daemon/worker/buffer_pool.hpp"
+#include "daemon/worker/reactor.hpp"
 
 namespace preforkd {
 
@@ -22,7 +20,7 @@ namespace preforkd {
 class LingerRing {
 public:
     /// `capacity`: descriptors it may hold; beyond it the oldest is closed.
-    LingerRing(boost::asio::io_context& loop, std::size_t capacity) : timer_{loop}, capacity_{capacity} {}
+    LingerRing(Reactor& reactor, std::size_t capacity) noexcept : reactor_{reactor}, capacity_{capacity} {}
 
     /// Ends our side of `connection` and closes it as soon as the client has ended its own, after at most `patience`.
     void finish(UniqueFd connection, std::chrono::milliseconds patience);
@@ -48,7 +46,8 @@ private:
     void arm(std::chrono::milliseconds period);
 
     std::deque<Parked> parked_;
-    boost::asio::steady_timer timer_;
+    Reactor& reactor_;
+    std::unique_ptr<Timer> timer_{};  // made when the first is parked
     std::size_t capacity_;
     bool armed_ = false;
     Buffer scratch_;

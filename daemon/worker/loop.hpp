@@ -1,8 +1,7 @@
 #pragma once
-#include <boost/asio/io_context.hpp>
-
 #include "common/settings.hpp"
 #include "common/shared_slots.hpp"
+#include "daemon/worker/asio_reactor.hpp"
 #include "daemon/worker/buffer_pool.hpp"
 #include "daemon/worker/linger_ring.hpp"
 #include "daemon/worker/wait_list.hpp"
@@ -12,7 +11,7 @@ namespace preforkd {
 /// One thread's reactor and what its connections share.  Made after the fork, never before.
 struct Loop {
     Loop(WorkerRecord& worker_record, std::chrono::milliseconds idle, std::size_t parked)
-        : record{worker_record}, idle_timeout{idle}, linger{context, parked} {}
+        : record{worker_record}, idle_timeout{idle}, linger{reactor, parked} {}
 
     /// Handler code runs from here.
     void in_handler() noexcept { enter(record, WorkerState::InHandler); }
@@ -24,12 +23,12 @@ struct Loop {
                                                                            : WorkerState::WaitingForClient);
     }
 
-    boost::asio::io_context context{1};  // one thread; other threads may still post
+    AsioReactor reactor{};
     WorkerRecord& record;
     std::chrono::milliseconds idle_timeout;
     bool draining = false;
     BufferPool buffers{};
-    WaitList waits{context};
+    WaitList waits{reactor};
     LingerRing linger;
 };
 

@@ -18,10 +18,8 @@ void WaitList::remove(Waiting& wait) noexcept {
 
 void WaitList::arm(Clock::time_point at) {
     armed_ = at;
-    timer_.expires_at(at);
-    timer_.async_wait([this](boost::system::error_code error) {
-        if (!error) expire();  // otherwise it was armed anew
-    });
+    if (!timer_) timer_ = reactor_.make_timer();
+    timer_->set(std::chrono::ceil<std::chrono::milliseconds>(at - Clock::now()), [this] { expire(); });
 }
 
 void WaitList::expire() {

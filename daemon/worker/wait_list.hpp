@@ -1,10 +1,9 @@
 #pragma once
 // Which connections wait for their client, and until when: one coarse timer a worker instead of one a read.
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/set.hpp>
 
 #include "common/clock.hpp"
+#include "daemon/worker/reactor.hpp"
 
 namespace preforkd {
 
@@ -33,7 +32,7 @@ private:
 /// while somebody waits and is left to run when they stop, so it fires at most once per timeout.
 class WaitList {
 public:
-    explicit WaitList(boost::asio::io_context& loop) : timer_{loop} {}
+    explicit WaitList(Reactor& reactor) noexcept : reactor_{reactor} {}
 
     /// `patience` zero: for ever.  The wait may end up to 100 ms late.
     void add(Waiting& wait, std::chrono::milliseconds patience);
@@ -49,7 +48,8 @@ private:
     void expire();
 
     boost::intrusive::multiset<Waiting, boost::intrusive::constant_time_size<false>> waits_;
-    boost::asio::steady_timer timer_;
+    Reactor& reactor_;
+    std::unique_ptr<Timer> timer_{};  // made when somebody first waits
     Deadline armed_{};
     bool canceled_ = false;
 };

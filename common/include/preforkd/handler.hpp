@@ -1,23 +1,73 @@
 #pragma once
-// What a service author writes.
+// What a service author writes: one class, of one of four kinds.
 #include <boost/asio/awaitable.hpp>
+
+#include <exception>
 
 #include "preforkd/connection.hpp"
 
 namespace preforkd {
 
-/// Serves stream connections.  One instance lives per worker process, made after the fork; with --model async many
-/// serve() calls are suspended in it at once, in one thread.
-class StreamHandler {
+class BlockingConnection;
+class Datagram;
+
+/// What every kind of handler may override.  One instance lives per worker process, made after the fork; in the models
+/// thread and fork all its requests share it, at once (thread) or each a copy of it (fork).
+///
+/// Python's socketserver calls these verify_request, handle_error, handle_timeout and service_actions; worker_started
+/// and worker_leaving are what a pool adds.
+class Handler {
 public:
-    StreamHandler() = default;
-    StreamHandler(const StreamHandler&) = delete;
-    StreamHandler& operator=(const StreamHandler&) = delete;
-    virtual ~StreamHandler() = default;
+    Handler() = default;
+    Handler(const Handler&) = delete;
+    Handler& operator=(const Handler&) = delete;
+    virtual ~Handler() = default;
+
+    /// Whether to serve this client at all.  A refused one is closed (a datagram dropped) without a word.
+    [[nodiscard]] virtual bool verify(const Endpoint& peer);
+
+    /// A request ended with `error` in flight; only that request ends.  The default logs it with the peer.
+    virtual void handle_error(const Endpoint& peer, std::exception_ptr error);
+
+    /// A client was waited for longer than --idle-timeout; its request sees std::errc::timed_out.
+    virtual void handle_timeout(const Endpoint& peer);
+
+    /// The worker is awake and has nothing to do right now.  Not called on a timer: a pool at rest stays asleep.
+    virtual void service_actions();
+
+    virtual void worker_started();  ///< before the first client
+    virtual void worker_leaving();  ///< after the last, unless the worker was killed
+};
+
+/// Serves stream connections with coroutines; default model async.  With async many serve() calls are suspended in it
+/// at once, in one thread.  Needs no <thread>, no lock, no callback.
+class StreamHandler : public Handler {
+public:
+    virtual awaitable<void> setup(Connection& client);   ///< before serve()
+    virtual awaitable<void> finish(Connection& client);  ///< after serve(), also when that has thrown
 
     /// Serves one connection; it is closed when this returns.
-    /// An exception ends this connection only, and is logged with its peer.
     virtual awaitable<void> serve(Connection& client) = 0;
+};
+
+/// Serves stream connections with ordinary blocking code; default model serial, and refused in async.
+class BlockingHandler : public Handler {
+public:
+    virtual void setup(BlockingConnection& client);
+    virtual void finish(BlockingConnection& client);
+    virtual void serve(BlockingConnection& client) = 0;
+};
+
+/// Serves datagrams with ordinary code; default model serial.
+class DatagramHandler : public Handler {
+public:
+    virtual void serve(Datagram& request) = 0;
+};
+
+/// Serves datagrams with coroutines; default model async.
+class AsyncDatagramHandler : public Handler {
+public:
+    virtual awaitable<void> serve(Datagram& request) = 0;
 };
 
 }  // namespace preforkd

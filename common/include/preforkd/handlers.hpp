@@ -10,20 +10,30 @@
 namespace preforkd {
 
 class StreamHandler;
+class BlockingHandler;
+class DatagramHandler;
+class AsyncDatagramHandler;
 
 /// What a handler may want to know of the command line when it is made.
 struct HandlerOptions {
     std::string greeting{};  ///< --greeting
 };
 
-/// One handler by name.
-struct HandlerEntry {
-    std::string name{};     ///< as --handler says it
-    std::string summary{};  ///< one line for --list-handlers
-    Model model = Model::Async;  ///< unless --model says otherwise
+/// Makes the worker's instance, in the worker.  An exception keeps the worker from becoming ready.
+template <class Kind>
+using MakeHandler = std::function<std::unique_ptr<Kind>(const HandlerOptions&)>;
 
-    /// Makes the worker's instance, in the worker.  An exception keeps the worker from becoming ready.
-    std::function<std::unique_ptr<StreamHandler>(const HandlerOptions&)> make_stream{};
+/// One handler by name: for stream clients (one of the first two), for datagrams (one of the others), or for both.
+struct HandlerEntry {
+    std::string name{};          ///< as --handler says it
+    std::string summary{};       ///< one line for --list-handlers
+    Model model = Model::Async;  ///< unless --model says otherwise
+    bool owns_threads = false;   ///< it starts threads of its own, which a fork would lose: refused in model fork
+
+    MakeHandler<StreamHandler> make_stream{};
+    MakeHandler<BlockingHandler> make_blocking{};
+    MakeHandler<DatagramHandler> make_datagram{};
+    MakeHandler<AsyncDatagramHandler> make_async_datagram{};
 };
 
 /// An ordered set of handlers.

@@ -1,0 +1,42 @@
+#pragma once
+// What a datagram handler sees.
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include "preforkd/endpoint.hpp"
+
+namespace preforkd {
+
+struct DatagramCore;
+
+/// One received datagram, UDP or Unix, and the way back to its sender.  Not for use after serve() has returned.
+class Datagram {
+public:
+    explicit Datagram(DatagramCore& core) noexcept : core_{core} {}
+    Datagram(const Datagram&) = delete;
+    Datagram& operator=(const Datagram&) = delete;
+
+    /// The payload, possibly empty: an empty datagram is a request, not an end.
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
+    [[nodiscard]] std::string_view text() const noexcept;
+
+    /// The sender; of a Unix sender without an address, the empty path: it cannot be replied to.
+    [[nodiscard]] const Endpoint& peer() const;
+
+    /// The address it was sent to, which replies come from (also on a wildcard listener; IP_PKTINFO, ip(7)).
+    [[nodiscard]] const Endpoint& local() const;
+
+    /// Whether there is somebody to reply to.
+    [[nodiscard]] bool can_reply() const noexcept;
+
+    /// Sends one datagram back.  Never waits: a reply that the kernel or the receiver's queue has no room for is lost,
+    /// counted and reported, as datagrams are.  May be handed over to the kernel only after serve() has returned.
+    std::error_code reply(std::span<const std::byte> bytes);
+    std::error_code reply(std::string_view text);
+
+private:
+    DatagramCore& core_;
+};
+
+}  // namespace preforkd

@@ -1,0 +1,26 @@
+#pragma once
+// Which handler can serve which transport in which model.  Pure.
+#include <optional>
+#include <string>
+
+#include "preforkd/endpoint.hpp"
+#include "preforkd/handlers.hpp"
+
+namespace preforkd {
+
+/// One sentence why `entry` cannot serve `transport` in `model`, naming the option and the remedy; nullopt if it can.
+[[nodiscard]] inline std::optional<std::string> why_not(const HandlerEntry& entry, Transport transport, Model model) {
+    const bool streams = entry.make_stream || entry.make_blocking;
+    const bool datagrams = entry.make_datagram || entry.make_async_datagram;
+    if (!is_datagram(transport) && !streams)
+        return "handler " + entry.name + " serves datagrams only: give it a udp:// or unixgram:// endpoint";
+    if (is_datagram(transport) && !datagrams)
+        return "handler " + entry.name + " serves streams only: give it a tcp:// or unix:// endpoint";
+    if (!is_datagram(transport) && model == Model::Async && !entry.make_stream)
+        return "handler " + entry.name + " blocks, which --model async cannot have: use serial, thread or fork";
+    if (model == Model::Fork && entry.owns_threads)
+        return "handler " + entry.name + " owns threads, which --model fork would lose: use another model";
+    return std::nullopt;
+}
+
+}  // namespace preforkd

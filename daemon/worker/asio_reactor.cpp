@@ -1,0 +1,98 @@
+#include "daemon/worker/asio_reactor.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "daemon/worker/shared_listener.hpp"
+
+namespace preforkd {
+
+namespace asio = boost::asio;
+
+namespace {
+
+class AsioQueue final : public SharedQueue {
+public:
+    AsioQueue(asio::io_context& loop, UniqueFd socket, std::function<void()> readable)
+        // Only waits are made on it, so that it is a stream socket matters to nobody.
+        : socket_{loop, {AF_UNSPEC, 0}, socket.release()}, readable_{std::move(readable)} {
+        wait();
+    }
+
+    [[nodiscard]] int fd() const noexcept override { return const_cast<SharedListener&>(socket_).native_handle(); }
+    void join() override { socket_.join(); }
+    void leave() override { socket_.leave(); }
+
+private:
+    void wait() {
+        socket_.async_wait(SharedListener::wait_read, [this](boost::system::error_code error) {
+            if (error) return;  // closed: `this` may be gone
+            readable_();
+            wait();
+        });
+    }
+
+    SharedListener socket_;
+    std::function<void()> readable_;
+};
+
+class AsioTimer final : public Timer {
+public:
+    explicit AsioTimer(asio::io_context& loop) : timer_{loop} {}
+    void set(std::chrono::milliseconds from_now, std::function<void()> then) override {
+        timer_.expires_after(from_now);
+        timer_.async_wait([then = std::move(then)](boost::system::error_code error) {
+            if (!error) then();  // otherwise it was set anew or canceled
+        });
+    }
+    void cancel() override { timer_.cancel(); }
+
+private:
+    asio::steady_timer timer_;
+};
+
+}  // namespace
+
+class AsioReactor::Watch {
+public:
+    Watch(asio::io_context& loop, int fd, std::function<void()> readable)
+        : descriptor_{loop, fd}, readable_{std::make_shared<std::function<void()>>(std::move(readable))} {
+        wait();
+    }
+    ~Watch() { (void)descriptor_.release(); }  // borrowed
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+private:
+    void wait() {
+        descriptor_.async_wait(asio::posix::stream_descriptor::wait_read,
+                               [this, keep = std::weak_ptr{readable_}](boost::system::error_code error) {
+                                   const auto readable = keep.lock();
+                                   if (error || !readable) return;
+                                   (*readable)();
+                                   if (readable.use_count() > 1) wait();  // unless it was forgotten meanwhile
+                               });
+    }
+
+    asio::posix::stream_descriptor descriptor_;
+    std::shared_ptr<std::function<void()>> readable_;
+};
+
+AsioReactor::AsioReactor() = default;
+AsioReactor::~AsioReactor() = default;
+
+std::unique_ptr<SharedQueue> AsioReactor::share(UniqueFd socket, std::function<void()> readable) {
+    return std::make_unique<AsioQueue>(context, std::move(socket), std::move(readable));
+}
+
+void AsioReactor::watch(int fd, std::function<void()> readable) {
+    watches_[fd] = std::make_unique<Watch>(context, fd, std::move(readable));
+}
+
+void AsioReactor::forget(int fd) { watches_.erase(fd); }
+
+std::unique_ptr<Timer> AsioReactor::make_timer() { return std::make_unique<AsioTimer>(context); }
+
+int AsioReactor::epoll_fd() { return reactor_fd(context); }
+
+}  // namespace preforkd

@@ -1,0 +1,80 @@
+#include "daemon/worker/stream_gate.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+bool has_option(int fd, int level, int option) noexcept {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, level, option, &value, &size) == 0 && value != 0;
+}
+
+void set_option(int fd, int level, int option) noexcept {
+    const int on = 1;
+    // Fails only when the client has gone already, which the handler will notice.
+    (void)::setsockopt(fd, level, option, &on, sizeof on);
+}
+
+class AcceptStreams {
+public:
+    AcceptStreams(const Listener& listener, bool log_connections, Reception& reception, StartStream start)
+        : listener_{listener},
+          log_connections_{log_connections},
+          reception_{reception},
+          start_{std::move(start)},
+          // The accepted socket inherits these from a listener of ours; an inherited listener's own are not ours to
+          // set.
+          set_nodelay_{is_tcp(listener) && listener.settings.nodelay &&
+                       !has_option(listener.fd.get(), IPPROTO_TCP, TCP_NODELAY)},
+          set_keepalive_{is_tcp(listener) && listener.settings.keepalive &&
+                         !has_option(listener.fd.get(), SOL_SOCKET, SO_KEEPALIVE)} {}
+
+    int operator()(int socket) const {
+        SocketAddress address;
+        socklen_t size = SocketAddress::capacity();
+        UniqueFd accepted{::accept4(socket, address.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        if (!accepted) return errno;
+        address.resize(size);
+        if (set_nodelay_) set_option(accepted.get(), IPPROTO_TCP, TCP_NODELAY);
+        if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
+        reception_.begun();
+        if (log_connections_ && log_enabled(LogLevel::Info))
+            log(LogLevel::Info, "got connection from " + address_of(address.to_endpoint(SOCK_STREAM)),
+                {{"listener", to_string(listener_.local)}});
+        start_({.fd = std::move(accepted),
+                .address = address,
+                .listener = listener_,
+                .linger = listener_.settings.linger.value_or(2s)});
+        return 0;
+    }
+
+private:
+    static bool is_tcp(const Listener& listener) noexcept { return listener.local.transport == Transport::Tcp; }
+
+    const Listener& listener_;
+    bool log_connections_;
+    Reception& reception_;
+    StartStream start_;
+    bool set_nodelay_;
+    bool set_keepalive_;
+};
+
+}  // namespace
+
+Reception::Take accept_streams(const Listener& listener, bool log_connections, Reception& reception,
+                               StartStream start) {
+    return AcceptStreams{listener, log_connections, reception, std::move(start)};
+}
+
+}  // namespace preforkd

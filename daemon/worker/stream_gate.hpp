@@ -1,0 +1,26 @@
+#pragma once
+// Accepting stream connections: what every model does the same.
+#include <chrono>
+#include <functional>
+
+#include "common/socket_address.hpp"
+#include "daemon/worker/reception.hpp"
+
+namespace preforkd {
+
+/// One accepted client, and how its listener wants it treated.
+struct AcceptedStream {
+    UniqueFd fd{};            ///< non-blocking, close-on-exec
+    SocketAddress address{};  ///< as accept(2) gave it
+    const Listener& listener;
+    std::chrono::milliseconds linger{};  ///< zero: off
+};
+
+/// What a model does with it.  Between Reception's begun() and ended().
+using StartStream = std::function<void(AcceptedStream)>;
+
+/// Accepts from `listener`, sets what the socket does not inherit from it, logs the client, counts it, and starts it.
+[[nodiscard]] Reception::Take accept_streams(const Listener& listener, bool log_connections, Reception& reception,
+                                             StartStream start);
+
+}  // namespace preforkd

@@ -1,0 +1,78 @@
+#include "daemon/worker/worker_service.hpp"
+
+#include <vector>
+
+#include "common/channel.hpp"
+#include "common/recycle_policy.hpp"
+#include "daemon/worker/lifeline.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+constexpr auto hurry_limit = 2s;  // what the master grants before it kills
+}
+
+WorkerService::WorkerService(const WorkerPlan& plan, WorkerSeat& seat, Control& control, Reactor& reactor,
+                             ModelHooks hooks)
+    : plan_{plan},
+      seat_{seat},
+      control_{control},
+      reactor_{reactor},
+      hooks_{std::move(hooks)},
+      reception_{reactor, seat.record, reception_settings()},
+      deadline_{reactor.make_timer()} {}
+
+ReceptionSettings WorkerService::reception_settings() {
+    const int channel = control_.channel_fd();
+    const bool has_master = channel >= 0;
+    return {.limit = plan_.connections,
+            .retire_after = has_master ? requests_before_retiring(plan_.settings.max_requests, seat_.number) : 0,
+            .ask_sibling =
+                [=] {
+                    if (has_master) send_report(channel, Report::Kind::Paused);
+                },
+            .ask_retirement = [=] { send_report(channel, Report::Kind::Retiring); },
+            .finished = [this] { hooks_.finish([this] { reactor_.stop(); }); },
+            .awake = hooks_.awake};
+}
+
+void WorkerService::add_listeners(const std::function<Reception::Take(const Listener&)>& take_for) {
+    std::vector<int> sockets;
+    for (Listener& listener : plan_.listeners) {
+        sockets.push_back(listener.fd.get());
+        reception_.add(listener, take_for(listener));
+    }
+    if (control_.channel_fd() >= 0) watch_lifeline(control_.channel_fd(), reactor_.epoll_fd(), sockets);
+}
+
+void WorkerService::serve(const std::function<void()>& ready) {
+    reactor_.watch(control_.signal_fd(), [this] { control_.read_signals(*this); });
+    if (const int channel = control_.channel_fd(); channel >= 0)
+        reactor_.watch(channel, [this, channel] {
+            if (!control_.read_orders(*this)) reactor_.forget(channel);
+        });
+    reception_.open();
+    ready();
+    reactor_.run();
+}
+
+void WorkerService::look() {
+    enter(seat_.record, seat_.record.state.load(std::memory_order_relaxed));  // a sign of life
+    reception_.look();
+}
+
+void WorkerService::drain(bool empty_queue) {
+    if (reception_.draining()) return;
+    if (plan_.settings.stop_timeout != 0ms) deadline_->set(plan_.settings.stop_timeout, [this] { hurry(); });
+    hooks_.drain();
+    reception_.close(empty_queue);
+}
+
+void WorkerService::hurry() {
+    deadline_->set(hurry_limit, [this] { reactor_.stop(); });
+    hooks_.hurry();
+}
+
+}  // namespace preforkd

@@ -1,0 +1,49 @@
+#pragma once
+#include <functional>
+
+#include "daemon/worker/control.hpp"
+#include "daemon/worker/reactor.hpp"
+#include "daemon/worker/reception.hpp"
+#include "daemon/worker/worker.hpp"
+
+namespace preforkd {
+
+/// What a model does beside taking clients.
+struct ModelHooks {
+    std::function<void()> drain{};  ///< told to leave: nobody new will come
+    std::function<void()> hurry{};  ///< wait for no client any more
+    std::function<void()> awake{};  ///< the worker is awake: time for small chores
+    /// The last client has gone; calls its argument when the process may end.
+    std::function<void(std::function<void()> done)> finish{};
+};
+
+/// The frame of a worker in every model: signals, orders, the lifeline, the reception, the way out.
+class WorkerService final : public Service {
+public:
+    WorkerService(const WorkerPlan& plan, WorkerSeat& seat, Control& control, Reactor& reactor, ModelHooks hooks);
+
+    /// Adds each listener of the plan, with what `take_for` makes for it.
+    void add_listeners(const std::function<Reception::Take(const Listener&)>& take_for);
+
+    /// Serves until told to leave and everything has ended.  `ready` is called when it waits on every listener.
+    void serve(const std::function<void()>& ready);
+
+    [[nodiscard]] Reception& reception() noexcept { return reception_; }
+
+    void look() override;
+    void drain(bool empty_queue) override;
+    void hurry() override;
+
+private:
+    ReceptionSettings reception_settings();
+
+    const WorkerPlan& plan_;
+    WorkerSeat& seat_;
+    Control& control_;
+    Reactor& reactor_;
+    ModelHooks hooks_;
+    Reception reception_;
+    std::unique_ptr<Timer> deadline_;
+};
+
+}  // namespace preforkd
