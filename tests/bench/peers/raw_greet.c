@@ -27,26 +27,45 @@ static void serve(int listener) {
     }
 }
 
-static void fork_worker(int listener) {
+static pid_t fork_worker(int listener) {
     pid_t pid = fork();
     if (pid < 0) fail("fork");
-    if (pid != 0) return;
+    if (pid != 0) return pid;
+    signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == 1) _exit(0);  // the parent died before the line above
     serve(listener);
+    _exit(70);
+}
+
+static volatile sig_atomic_t stopping = 0;
+
+static void stop(int signal_number) {
+    (void)signal_number;
+    stopping = 1;
 }
 
 int main(int argc, char** argv) {
+    enum { most_workers = 512 };
+    static pid_t pids[most_workers];
     int workers = argc > 1 ? atoi(argv[1]) : 1;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
+    struct sigaction on_term = {.sa_handler = stop};  // no SA_RESTART: it has to interrupt wait()
+    if (workers < 1 || workers > most_workers) return 64;
     if (listener < 0 || bind(listener, (struct sockaddr*)&address, size) || listen(listener, 4096) ||
-        getsockname(listener, (struct sockaddr*)&address, &size))
+        getsockname(listener, (struct sockaddr*)&address, &size) || sigaction(SIGTERM, &on_term, NULL))
         fail("listen");
-    for (int worker = 0; worker < workers; ++worker) fork_worker(listener);
+    for (int worker = 0; worker < workers; ++worker) pids[worker] = fork_worker(listener);
     printf("tcp://127.0.0.1:%d\n", ntohs(address.sin_port));
     fflush(stdout);
-    while (wait(NULL) > 0) fork_worker(listener);
+    while (!stopping) {
+        pid_t dead = wait(NULL);
+        for (int worker = 0; dead > 0 && worker < workers; ++worker)
+            if (pids[worker] == dead) pids[worker] = fork_worker(listener);
+    }
+    for (int worker = 0; worker < workers; ++worker) kill(pids[worker], SIGKILL);
+    while (wait(NULL) > 0) continue;
     return 0;
 }
