@@ -1,0 +1,183 @@
+#pragma once
+// A master's loop around a pool, with real children and a clock of its own.
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "common/log_output.hpp"
+#include "common/signal_fd.hpp"
+#include "daemon/master/pool.hpp"
+#include "tests/process/child_report.hpp"
+
+namespace preforkd::pool_test {
+
+using namespace std::chrono_literals;
+
+/// What a worker tells the test beside its master.
+struct Note {
+    enum class What { Born, Looked, EmptiedQueue, AskedToLeave } what{};
+    int number = 0;
+    pid_t pid = 0;
+};
+
+/// A worker's way to the test: what happened, and a gate that the test opens.
+struct Wires {
+    testing::Pipe notes = testing::make_pipe();
+    testing::Pipe gate = testing::make_pipe();
+
+    void note(const WorkerSeat& seat, Note::What what) const {
+        const Note note{.what = what, .number = seat.number, .pid = ::getpid()};
+        (void)!::write(notes.writer.get(), &note, sizeof note);
+    }
+    void pass_gate() const {
+        char byte = 0;
+        (void)!::read(gate.reader.get(), &byte, 1);
+    }
+    void open_gate() const { (void)!::write(gate.writer.get(), "x", 1); }
+};
+
+/// What a worker does when it hears that the queue is to be emptied: the test's cue for anything.
+using Cue = std::function<void(WorkerSeat&)>;
+
+/// Reports in, notes each order, leaves when asked to.
+inline int serve(const Wires& wires, WorkerSeat& seat, const Cue& cue = {}) {
+    const SignalFd signals{SIGQUIT, SIGTERM};
+    send_report(seat.channel.get(), Report::Kind::Ready);
+    for (;;) {
+        std::array<pollfd, 2> watched{{{.fd = signals.get(), .events = POLLIN, .revents = 0},
+                                       {.fd = seat.channel.get(), .events = POLLIN, .revents = 0}}};
+        ::poll(watched.data(), watched.size(), -1);
+        if (signals.next()) {
+            wires.note(seat, Note::What::AskedToLeave);
+            return 0;
+        }
+        const auto received = receive_order(seat.channel.get());
+        if (const auto* order = std::get_if<ReceivedOrder>(&received)) {
+            if (order->order == Order::EmptyQueue && cue) cue(seat);
+            wires.note(seat, order->order == Order::LookForClients ? Note::What::Looked : Note::What::EmptiedQueue);
+        }
+    }
+}
+
+/// Waits for events as the supervisor does.  Its time stands still unless it is skipped, so delays can be read exactly.
+class Master {
+public:
+    using Body = std::function<int(const Wires&, WorkerSeat&)>;
+
+    Master(const PoolSettings& settings, Body body)
+        : pool{settings,
+               [this, body](WorkerSeat seat) {
+                   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nobody behind
+                   wires.note(seat, Note::What::Born);
+                   return body(wires, seat);
+               },
+               events_} {
+        events_.watch(signals_.get(), signals_key);
+        check(::fcntl(wires.notes.reader.get(), F_SETFL, O_NONBLOCK), "fcntl");
+        events_.watch(wires.notes.reader.get(), notes_key);
+    }
+    ~Master() {
+        pool.signal_all(SIGKILL);
+        EXPECT_TRUE(until([&] { return pool.empty(); }));
+    }
+    Master(const Master&) = delete;
+    Master& operator=(const Master&) = delete;
+
+    /// Supervises until `holds`; false if it does not come true.
+    bool until(const std::function<bool()>& holds) {
+        const auto limit = Clock::now() + 30s;
+        for (;;) {
+            pool.maintain(now);
+            if (holds()) return true;
+            if (Clock::now() > limit) return false;
+            for (const std::uint64_t key : events_.wait_until(limit)) {
+                if (key == signals_key)
+                    reap();
+                else if (key == notes_key)
+                    (void)notes();
+                else
+                    pool.hear(static_cast<pid_t>(key));
+            }
+        }
+    }
+
+    bool until_ready() {
+        return until([&] { return pool.all_ready(); });
+    }
+    bool until_replaced(std::uint64_t deaths) {
+        return until([&] { return pool.counts().replaced == deaths; });
+    }
+    bool until_noted(Note::What what, std::ptrdiff_t times) {
+        return until([&] { return noted(what) == times; });
+    }
+
+    /// All notes that have been written; a worker writes Born before anything else.
+    const std::vector<Note>& notes() {
+        Note note{};
+        while (::read(wires.notes.reader.get(), &note, sizeof note) == sizeof note) notes_.push_back(note);
+        return notes_;
+    }
+    std::ptrdiff_t noted(Note::What what) { return std::ranges::count(notes(), what, &Note::what); }
+    std::ptrdiff_t noted(Note::What what, int number) {
+        return std::ranges::count_if(notes(), [&](const Note& n) { return n.what == what && n.number == number; });
+    }
+    /// The process that was born last as `number`.
+    pid_t pid_of(int number) {
+        pid_t pid = 0;
+        for (const Note& note : notes())
+            if (note.what == Note::What::Born && note.number == number) pid = note.pid;
+        return pid;
+    }
+
+    void kill_worker(int number) { ASSERT_EQ(::kill(pid_of(number), SIGKILL), 0); }
+
+    /// How long the pool is content to wait.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> wakes_in() const {
+        const Deadline next = pool.next_deadline(now);
+        if (!next) return std::nullopt;
+        return std::chrono::duration_cast<std::chrono::milliseconds>(*next - now);
+    }
+
+    Wires wires{};
+    Clock::time_point now = Clock::now();
+
+private:
+    static constexpr std::uint64_t signals_key = 0;
+    static constexpr std::uint64_t notes_key = ~std::uint64_t{0};
+
+    void reap() {
+        while (signals_.next()) {}
+        for (siginfo_t child{}; ::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid != 0;
+             child = {})
+            if (!pool.reap(child.si_pid, now)) ::waitpid(child.si_pid, nullptr, 0);
+    }
+
+    std::vector<Note> notes_{};
+    SignalFd signals_{SIGCHLD};
+    EventSource events_{};
+
+public:
+    Pool pool;
+};
+
+/// Puts back what a master changes in the test's process.
+class PoolTest : public ::testing::Test {
+protected:
+    void SetUp() override {
+        ::sigprocmask(SIG_BLOCK, nullptr, &mask_);
+        open_log({.file = "/dev/null"});
+    }
+    void TearDown() override {
+        open_log({});
+        ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
+    }
+
+private:
+    sigset_t mask_{};
+};
+
+}  // namespace preforkd::pool_test

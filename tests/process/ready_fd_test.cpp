@@ -1,0 +1,62 @@
+#include "common/ready_fd.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+
+#include "common/operator_error.hpp"
+#include "tests/process/child_report.hpp"
+
+namespace preforkd {
+namespace {
+
+std::vector<Listener> two_listeners() {
+    std::vector<Listener> listeners(2);
+    listeners[0].local = parse_endpoint("tcp://127.0.0.1:80");
+    listeners[1].local = parse_endpoint("unix:///run/x");
+    return listeners;
+}
+
+TEST(ReadyFd, none_is_asked_for_and_none_is_taken) {
+    EXPECT_FALSE(take_ready_fd(std::nullopt));
+    announce_ready({}, two_listeners());
+}
+
+TEST(ReadyFd, one_that_is_not_open_is_a_usage_error_that_says_how_to_pass_it) {
+    try {
+        (void)take_ready_fd(987);
+        FAIL() << "987 is not open";
+    } catch (const OperatorError& error) {
+        EXPECT_EQ(error.code(), ExitCode::Usage);
+        EXPECT_NE(std::string{error.what()}.find("--ready-fd 987"), std::string::npos) << error.what();
+    }
+}
+
+TEST(ReadyFd, the_one_we_take_is_no_longer_passed_on) {
+    testing::Pipe pipe = testing::make_pipe();
+    ::fcntl(pipe.writer.get(), F_SETFD, 0);
+    const UniqueFd taken = take_ready_fd(pipe.writer.release());
+    EXPECT_NE(::fcntl(taken.get(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST(ReadyFd, the_endpoints_are_written_one_a_line_and_then_the_end) {
+    testing::Pipe pipe = testing::make_pipe();
+    announce_ready(take_ready_fd(pipe.writer.release()), two_listeners());
+    EXPECT_EQ(testing::read_to_end(pipe.reader.get()), "tcp://127.0.0.1:80\nunix:///run/x\n");
+}
+
+TEST(ReadyFd, a_reader_that_has_gone_is_no_error) {
+    EXPECT_EQ(testing::in_child([] {
+                  ::signal(SIGPIPE, SIG_IGN);  // as the daemon has it
+                  testing::Pipe pipe = testing::make_pipe();
+                  pipe.reader = {};
+                  announce_ready(std::move(pipe.writer), two_listeners());
+                  return std::string{"alive"};
+              }),
+              "alive");
+}
+
+}  // namespace
+}  // namespace preforkd
