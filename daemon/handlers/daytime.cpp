@@ -17,7 +17,7 @@ public:
         ::localtime_r(&now, &local);
         std::array<char, 64> line{};  // "Sunday, November 22, 2026 16:02:11-UTC", the form RFC 867 shows
         const std::size_t size = std::strftime(line.data(), line.size(), "%A, %B %d, %Y %H:%M:%S-%Z\r\n", &local);
-        (void)co_await client.write(std::string_view{line.data(), size});
+        (void)co_await client.write_last(std::string_view{line.data(), size});
     }
 };
 

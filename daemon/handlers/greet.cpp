@@ -10,7 +10,7 @@ class Greet final : public StreamHandler {
 public:
     explicit Greet(const std::string& greeting) : line_{greeting + '\n'} {}
 
-    awaitable<void> serve(Connection& client) override { (void)co_await client.write(line_); }
+    awaitable<void> serve(Connection& client) override { (void)co_await client.write_last(line_); }
 
 private:
     std::string line_;

@@ -30,9 +30,11 @@ awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
     }
 }
 
-awaitable<std::error_code> Connection::write(std::span<const std::byte> bytes) {
+namespace {
+
+awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::byte> bytes, int flags) {
     while (!bytes.empty()) {
-        const ssize_t sent = ::send(core_.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t sent = ::send(core.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;
@@ -40,13 +42,34 @@ awaitable<std::error_code> Connection::write(std::span<const std::byte> bytes) {
         const std::error_code error = last_error();
         if (error == std::errc::interrupted) continue;
         if (error != std::errc::resource_unavailable_try_again) co_return error;
-        if (const auto failed = co_await core_.wait(ConnectionCore::For::Output)) co_return failed;
+        if (const auto failed = co_await core.wait(ConnectionCore::For::Output)) co_return failed;
     }
     co_return std::error_code{};
 }
 
-awaitable<std::error_code> Connection::write(std::string_view text) {
-    return write(std::as_bytes(std::span{text.data(), text.size()}));
+awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::byte> bytes) {
+    // MSG_MORE holds the last segment back for the FIN, which the shutdown sends at once.
+    const std::error_code error = co_await send_all(core, bytes, MSG_MORE);
+    if (error) co_return error;
+    core.output_ended = true;
+    if (::shutdown(core.fd(), SHUT_WR) == -1) co_return last_error();
+    co_return std::error_code{};
+}
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span{text.data(), text.size()});
+}
+
+}  // namespace
+
+awaitable<std::error_code> Connection::write(std::span<const std::byte> bytes) { return send_all(core_, bytes, 0); }
+awaitable<std::error_code> Connection::write(std::string_view text) { return send_all(core_, bytes_of(text), 0); }
+awaitable<std::error_code> Connection::write_last(std::span<const std::byte> bytes) { return send_last(core_, bytes); }
+awaitable<std::error_code> Connection::write_last(std::string_view text) { return send_last(core_, bytes_of(text)); }
+
+std::error_code Connection::half_close() {
+    core_.output_ended = true;
+    return ::shutdown(core_.fd(), SHUT_WR) == 0 ? std::error_code{} : last_error();
 }
 
 }  // namespace preforkd

@@ -36,7 +36,8 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] const Endpoint& local();
 
     Loop& loop;
-    Buffer buffer{};  ///< lent while the last read's bytes are valid
+    bool output_ended = false;  ///< SHUT_WR is done
+    Buffer buffer{};            ///< lent while the last read's bytes are valid
 
 private:
     void give_up() override;

@@ -34,7 +34,8 @@ awaitable<void> serve(Loop& loop, StreamHandler& handler, AcceptedStream stream,
     {
         ConnectionCore core{loop, std::move(stream.fd), stream.address};
         co_await run_hooks(handler, core);
-        loop.linger.finish(core.release(), stream.linger);
+        const bool output_ended = core.output_ended;
+        loop.linger.finish(core.release(), stream.linger, output_ended);
     }
     ended();
     // co_spawn() posts its completion when the coroutine never had to wait, which costs a second epoll_wait(2) for each

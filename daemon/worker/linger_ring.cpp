@@ -15,9 +15,9 @@ constexpr int looks_per_glance = 2;                                 // one comes
 
 }  // namespace
 
-void LingerRing::finish(UniqueFd connection, std::chrono::milliseconds patience) {
-    if (patience == 0ms) return;                              // linger=off: the destructor closes
-    if (::shutdown(connection.get(), SHUT_WR) == -1) return;  // ENOTCONN: the client has reset it
+void LingerRing::finish(UniqueFd connection, std::chrono::milliseconds patience, bool output_ended) {
+    if (patience == 0ms) return;                                               // linger=off: the destructor closes
+    if (!output_ended && ::shutdown(connection.get(), SHUT_WR) == -1) return;  // ENOTCONN: the client has reset it
     Parked parked{.fd = std::move(connection), .until = Clock::now() + patience};
     if (look_at(parked) == Look::Over) return;
     if (parked_.size() >= capacity_) parked_.pop_front();
@@ -40,7 +40,9 @@ void LingerRing::glance() {
     for (int looks = 0; looks < looks_per_glance && !parked_.empty(); ++looks) {
         Parked oldest = std::move(parked_.front());
         parked_.pop_front();
-        if (look_at(oldest) == Look::Wait) parked_.push_back(std::move(oldest));
+        if (look_at(oldest) == Look::Over) continue;
+        parked_.push_back(std::move(oldest));
+        return;
     }
 }
 

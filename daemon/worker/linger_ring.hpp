@@ -22,8 +22,9 @@ public:
     /// `capacity`: descriptors it may hold; beyond it the oldest is closed.
     LingerRing(Reactor& reactor, std::size_t capacity) noexcept : reactor_{reactor}, capacity_{capacity} {}
 
-    /// Ends our side of `connection` and closes it as soon as the client has ended its own, after at most `patience`.
-    void finish(UniqueFd connection, std::chrono::milliseconds patience);
+    /// Ends our side of `connection` (unless `output_ended` says that it is) and closes it as soon as the client has
+    /// ended its own, after at most `patience`; zero: at once.
+    void finish(UniqueFd connection, std::chrono::milliseconds patience, bool output_ended = false);
 
     /// Looks at a few of the parked.  Cheap; call it when the worker is awake.
     void glance();

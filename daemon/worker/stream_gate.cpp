@@ -48,6 +48,7 @@ public:
         address.resize(size);
         if (set_nodelay_) set_option(accepted.get(), IPPROTO_TCP, TCP_NODELAY);
         if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
+        if (reception_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
         reception_.begun();
         if (log_connections_ && log_enabled(LogLevel::Info))
             log(LogLevel::Info, "got connection from " + address_of(address.to_endpoint(SOCK_STREAM)),

@@ -1,5 +1,10 @@
 #include "daemon/worker/worker_service.hpp"
 
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "common/channel.hpp"
@@ -12,7 +17,23 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr auto hurry_limit = 2s;  // what the master grants before it kills
+
+bool is_connection(int fd) noexcept {
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening == 0;
 }
+
+/// A connection accepted between the master's refuse_new_connections() and its order to us has inherited the refusal.
+void lift_refusal_of_open_connections() noexcept {
+    std::error_code ignored;  // without /proc those few may stall
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd", ignored}) {
+        const int fd = std::atoi(entry.path().filename().c_str());
+        if (is_connection(fd)) lift_refusal(fd);
+    }
+}
+
+}  // namespace
 
 WorkerService::WorkerService(const WorkerPlan& plan, WorkerSeat& seat, Control& control, Reactor& reactor,
                              ModelHooks hooks)
@@ -67,6 +88,7 @@ void WorkerService::drain(bool empty_queue) {
     if (reception_.draining()) return;
     if (plan_.settings.stop_timeout != 0ms) deadline_->set(plan_.settings.stop_timeout, [this] { hurry(); });
     hooks_.drain();
+    if (empty_queue) lift_refusal_of_open_connections();
     reception_.close(empty_queue);
 }
 

@@ -51,6 +51,14 @@ public:
     [[nodiscard]] awaitable<std::error_code> write(std::span<const std::byte> bytes);
     [[nodiscard]] awaitable<std::error_code> write(std::string_view text);
 
+    /// Writes all of `bytes` and ends our output: the client gets the last bytes and the end of the stream in one
+    /// segment, which costs both sides one wake-up less than write() and a close.  Reading goes on.
+    [[nodiscard]] awaitable<std::error_code> write_last(std::span<const std::byte> bytes);
+    [[nodiscard]] awaitable<std::error_code> write_last(std::string_view text);
+
+    /// Ends our output; the client sees the end of the stream.  Reading goes on.
+    std::error_code half_close();
+
 private:
     ConnectionCore& core_;
 };
