@@ -1,0 +1,118 @@
+#include "daemon/worker/datagram_batch.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include <functional>
+#include <utility>
+
+#include "daemon/worker/datagram_gate.hpp"
+#include "daemon/worker/datagram_hooks.hpp"
+
+namespace preforkd {
+
+/// One listener's batches.
+class DatagramBatch {
+public:
+    DatagramBatch(DatagramBatches& shared, const Listener& listener, bool log_connections, Reception& reception)
+        : intake_{shared.intake()},
+          outbox_{shared.outbox_},
+          source_{listener, log_connections},
+          reception_{reception} {}
+
+    /// Receives at most `room` and calls `serve` with each, between Reception's begun() and what `serve` makes of it.
+    template <class Serve>
+    int take(int socket, std::size_t room, Serve&& serve) {
+        if (const int error = intake_.receive(socket, std::min(room, size_), source_)) return error;
+        const auto began = Clock::now();
+        {
+            const DatagramOutbox::Gathering gathering{outbox_};
+            for (const ArrivedDatagram& each : intake_.arrived()) {
+                reception_.begun();
+                source_.log_arrival(each.peer);
+                serve(each);
+            }
+        }
+        if (const auto count = static_cast<int>(intake_.arrived().size()); count > 0)
+            size_ = batch_size_for((Clock::now() - began) / count);
+        source_.report();
+        return 0;
+    }
+
+    [[nodiscard]] DatagramOutbox& outbox() noexcept { return outbox_; }
+    [[nodiscard]] DatagramSource& source() noexcept { return source_; }
+
+private:
+    DatagramIntake& intake_;
+    DatagramOutbox& outbox_;
+    DatagramSource source_;
+    Reception& reception_;
+    std::size_t size_ = 1;
+};
+
+namespace {
+
+awaitable<void> serve_received(AsyncDatagramHandler& handler, ReceivedDatagram datagram, DatagramOutbox& outbox,
+                               std::function<void()> ended) {
+    {
+        DatagramCore core{.bytes = datagram.bytes,
+                          .route = {.socket = datagram.socket,
+                                    .peer = datagram.peer,
+                                    .local = datagram.local,
+                                    .tally = *datagram.tally},
+                          .outbox = &outbox};
+        co_await serve_datagram(handler, core);
+    }
+    ended();
+    // As for streams: a coroutine that never waited ends inside co_spawn(), without a round through the reactor.
+    (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
+}
+
+}  // namespace
+
+DatagramIntake& DatagramBatches::intake() {
+    if (!intake_) intake_ = std::make_unique<DatagramIntake>(most_datagrams_per_batch);
+    return *intake_;
+}
+
+Reception::Take DatagramBatches::serve(const Listener& listener, bool log_connections, Reception& reception,
+                                       DatagramHandler& handler) {
+    auto batch = std::make_shared<DatagramBatch>(*this, listener, log_connections, reception);
+    return [batch, &reception, &handler](int socket) {
+        return batch->take(socket, most_datagrams_per_batch, [&](const ArrivedDatagram& each) {
+            DatagramCore core{
+                .bytes = each.bytes,
+                .route = {.socket = socket, .peer = each.peer, .local = each.local, .tally = *batch->source().tally()},
+                .outbox = &batch->outbox()};
+            serve_datagram(handler, core);
+            reception.ended();
+        });
+    };
+}
+
+Reception::Take DatagramBatches::start(const Listener& listener, bool log_connections, Reception& reception,
+                                       AsyncDatagramHandler& handler, Loop& loop, std::size_t limit) {
+    auto batch = std::make_shared<DatagramBatch>(*this, listener, log_connections, reception);
+    return [batch, &reception, &handler, &loop, limit](int socket) {
+        const std::size_t room = limit > reception.active() ? limit - reception.active() : 1;
+        // One descriptor for the whole batch.  It outlives the batch's replies only in coroutines that wait.
+        const auto keep_open = batch->source().keep_open(socket);
+        const int taken = batch->take(socket, room, [&](const ArrivedDatagram& each) {
+            ReceivedDatagram datagram{.bytes = {each.bytes.begin(), each.bytes.end()},
+                                      .peer = each.peer,
+                                      .local = each.local,
+                                      .socket = keep_open->get(),
+                                      .keep_open = keep_open,
+                                      .tally = batch->source().tally()};
+            boost::asio::co_spawn(
+                loop.reactor.context,
+                serve_received(handler, std::move(datagram), batch->outbox(), [&reception] { reception.ended(); }),
+                boost::asio::detached);
+            // What a suspended coroutine waits for is not the worker's thread.
+            if (reception.active() > 0) loop.out_of_handler();
+        });
+        return taken;
+    };
+}
+
+}  // namespace preforkd

@@ -1,0 +1,48 @@
+#pragma once
+// Serving datagrams in batches, in the thread that receives them: models async and serial.
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "daemon/worker/datagram_intake.hpp"
+#include "daemon/worker/datagram_outbox.hpp"
+#include "daemon/worker/loop.hpp"
+#include "daemon/worker/reception.hpp"
+#include "preforkd/handler.hpp"
+
+namespace preforkd {
+
+inline constexpr std::size_t most_datagrams_per_batch = 32;
+
+/// How many datagrams to receive at once when serving one took `each`.  Those that wait in one worker's batch are out
+/// of reach of idle siblings, so a batch takes about a millisecond at most.
+[[nodiscard]] constexpr std::size_t batch_size_for(std::chrono::nanoseconds each) noexcept {
+    constexpr std::chrono::nanoseconds longest_wait = std::chrono::milliseconds{1};
+    if (each <= std::chrono::nanoseconds::zero()) return most_datagrams_per_batch;
+    const auto fitting = static_cast<std::size_t>(longest_wait / each);
+    return std::clamp<std::size_t>(fitting, 1, most_datagrams_per_batch);
+}
+
+static_assert(batch_size_for(std::chrono::microseconds{2}) == most_datagrams_per_batch);
+static_assert(batch_size_for(std::chrono::seconds{1}) == 1);
+
+/// What all datagram listeners of one worker share: buffers, and the replies that leave together.
+class DatagramBatches {
+public:
+    /// Serves the datagrams of `listener` one after the other.
+    [[nodiscard]] Reception::Take serve(const Listener& listener, bool log_connections, Reception& reception,
+                                        DatagramHandler& handler);
+
+    /// Starts a coroutine in `loop` for each, at most `limit` at once.  `loop` outlives them.
+    [[nodiscard]] Reception::Take start(const Listener& listener, bool log_connections, Reception& reception,
+                                        AsyncDatagramHandler& handler, Loop& loop, std::size_t limit);
+
+private:
+    friend class DatagramBatch;
+    DatagramIntake& intake();
+
+    std::unique_ptr<DatagramIntake> intake_{};  // made with the first datagram listener
+    DatagramOutbox outbox_{};
+};
+
+}  // namespace preforkd
