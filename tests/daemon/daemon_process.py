@@ -38,6 +38,7 @@ class Daemon:
         self.stopped_by_test = False
         self._expected = []
         self._wrapped = bool(wrap)
+        self._forked = "--fork" in wrap  # then the wrapper lives on and holds the pipe open
         self._ready, ready = os.pipe()
         command = [*wrap, PREFORKD]
         for endpoint in ([listen] if isinstance(listen, str) else listen or ()):
@@ -92,6 +93,8 @@ class Daemon:
             if not chunk:
                 break
             text += chunk
+            if self._forked and text.endswith(b"\n"):
+                break
         self.endpoints = text.decode().splitlines()
         assert self.endpoints, f"ended before it was ready\n{self.log.text()}"
         return self.endpoints

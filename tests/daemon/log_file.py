@@ -75,10 +75,10 @@ class LogFile:
             if poll.poll(remaining * 1000):
                 os.read(self._inotify, 65536)
 
-    def text(self, last=60):
+    def text(self, last=40):
         with open(self.path, "rb") as file:
             lines = file.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-last:])
+        return "\n".join(line[:300] for line in lines[-last:])
 
 
 def text_of(entry):

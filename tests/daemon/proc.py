@@ -55,8 +55,9 @@ def zombies(pid):
 
 
 def session_members(session):
-    """Everybody in the session, zombies too."""
-    return [found for found in map(stat, filter(str.isdigit, os.listdir("/proc"))) if found and found.session == session]
+    """Everybody who lives in the session.  An orphan's zombie is PID 1's to reap, and nothing a daemon can help."""
+    return [found for found in map(stat, filter(str.isdigit, os.listdir("/proc")))
+            if found and found.session == session and found.state not in "ZX"]
 
 
 def open_descriptors(pid):

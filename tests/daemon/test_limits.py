@@ -29,7 +29,7 @@ def test_connections_are_clamped_to_the_descriptors_with_a_warning(preforkd):
     daemon = preforkd("--handler", "echo", "--connections", "1000", wrap=["prlimit", "--nofile=64:64"], workers=1)
     daemon.expect("connections")
     warning = daemon.log.find(lambda entry: entry["level"] == "warning" and "connections" in entry["message"])
-    assert len(warning) == 1 and "64" in warning[0]["message"]
+    assert len(warning) == 1 and 64 in warning[0].values() and 1000 in warning[0].values()
     clients = []
     for _ in range(80):  # more than there are descriptors; the rest waits in the kernel's queue
         clients.append(connect(daemon.endpoint))
@@ -57,12 +57,11 @@ def lowest_free(pid):
 @pytest.mark.parametrize("model", ["async", "serial"])
 def test_out_of_descriptors_it_neither_spins_nor_dies_and_says_so_once(preforkd, model):
     daemon = preforkd("--model", model, workers=1)
-    daemon.expect("open files", "descriptors", "accept")
+    daemon.expect("open files")
     worker = daemon.workers()[0]
     before = starve(worker)
     with connect(daemon.endpoint) as waiting:
-        line = daemon.wait_log(lambda entry: entry["level"] in ("warning", "error"), after=daemon.log.mark() - 1)
-        assert "open files" in line["message"]
+        assert daemon.wait_log("open files")["level"] in ("warning", "error")
         cpu = proc.stat(worker).cpu_seconds
         time.sleep(1.6)  # three pauses of 500 ms: the time in which a spinning worker would burn CPU
         assert proc.stat(worker).cpu_seconds - cpu < 0.1
@@ -74,7 +73,7 @@ def test_out_of_descriptors_it_neither_spins_nor_dies_and_says_so_once(preforkd,
 
 def test_out_of_descriptors_a_sibling_takes_the_client(preforkd):
     daemon = preforkd(workers=2)
-    daemon.expect("open files", "descriptors", "accept")
+    daemon.expect("open files")
     starved = daemon.workers()[0]
     before = starve(starved)
     for _ in range(100):
@@ -162,4 +161,5 @@ def test_a_worker_retires_after_max_requests_and_its_replacement_comes_first(pre
     for _ in range(200):
         assert exchange(daemon.endpoint) == b"connected\n"
     assert proc.eventually(lambda: first not in daemon.workers() and len(daemon.workers()) >= 1)
-    assert 45 <= len(daemon.log.find(lambda entry: entry["pid"] == first and "got connection" in entry["message"])) <= 56
+    served = daemon.log.find(lambda entry: entry["pid"] == first and "got connection" in entry["message"])
+    assert 45 <= len(served) <= 100, "the old one serves until the new one is ready"
