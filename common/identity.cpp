@@ -50,13 +50,10 @@ Identity look_up_identity(const std::string& user, const std::string& group) {
                                 "--user " + user + ": there is no such user; see getent passwd, or give a number"};
         identity.uid = entry != nullptr ? entry->pw_uid : *uid;
         identity.gid = entry != nullptr ? entry->pw_gid : *uid;  // a bare number, as containers use it, is both
-        identity.groups =
-            entry != nullptr ? groups_of(entry->pw_name, entry->pw_gid) : std::vector<gid_t>{*identity.gid};
+        if (entry != nullptr) identity.groups = groups_of(entry->pw_name, entry->pw_gid);
     }
-    if (!group.empty()) {
-        identity.gid = look_up_group(group);
-        if (user.empty()) identity.groups = {*identity.gid};
-    }
+    if (!group.empty()) identity.gid = look_up_group(group);
+    if (identity.gid && identity.groups.empty()) identity.groups = {*identity.gid};
     const bool already =
         identity.uid.value_or(::geteuid()) == ::geteuid() && identity.gid.value_or(::getegid()) == ::getegid();
     if (!already && ::geteuid() != 0)

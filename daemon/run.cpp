@@ -18,9 +18,11 @@
 #include "common/settings_check.hpp"
 #include "common/signal_fd.hpp"
 #include "daemon/capacity.hpp"
+#include "daemon/handlers/handler_trial.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "daemon/model/compatibility.hpp"
 #include "daemon/standalone.hpp"
+#include "daemon/worker/program_launch.hpp"
 #include "daemon/worker/worker.hpp"
 
 namespace preforkd {
@@ -49,17 +51,35 @@ std::vector<Listener> open_listeners(const Settings& settings) {
     Assignment assignment = assign_passed_sockets(take_passed_sockets(), settings.listen, settings.listen_is_default);
     std::vector<Listener> bound = bind_listeners(assignment.unbound, settings.backlog);
     std::ranges::move(bound, std::back_inserter(assignment.listeners));
-    for (const Listener& listener : assignment.listeners)
-        log(LogLevel::Notice, "listening",
-            {{"endpoint", to_string(listener.local)}, {"passed", listener.inherited ? "yes" : "no"}});
     return std::move(assignment.listeners);
 }
 
+Model model_of(const Settings& settings, const Handlers& handlers, const Listener& first) {
+    if (settings.model) return *settings.model;
+    return settings.program.empty() ? handlers.find(handler_of(first.settings, settings))->model : Model::Fork;
+}
+
+/// Every cell of transport, model and handler either serves or is refused here.
+void check_cells(const Settings& settings, const Handlers& handlers, const std::vector<Listener>& listeners,
+                 Model model) {
+    const bool has_program = !settings.program.empty();
+    for (const Listener& listener : listeners) {
+        const std::string& handler = handler_of(listener.settings, settings);
+        const Transport transport = listener.local.transport;
+        const auto refusal = has_program && listener.settings.handler.empty()
+                                 ? why_not_program(settings.program.front(), transport, settings.model)
+                                 // Beside a program, a handler gets a process for each client too.
+                                 : why_not(*handlers.find(handler), transport, has_program ? Model::Fork : model);
+        if (refusal)
+            throw OperatorError{ExitCode::Configuration, "--listen " + to_string(listener.local) + ": " + *refusal};
+    }
+}
+
 /// The capacity that the descriptor limit allows, said once if it is less than asked for.
-Capacity decide_capacity(const Settings& settings, Model model, std::size_t listeners) {
-    const DescriptorLimit limit = raise_descriptor_limit();
+Capacity decide_capacity(const Settings& settings, Model model, std::size_t listeners, const DescriptorLimit& limit) {
     const std::size_t wanted = wanted_connections(settings.connections, model);
-    const Capacity capacity = fit_capacity(wanted, limit.usable, listeners);
+    const Capacity capacity =
+        fit_capacity(wanted, limit.usable, listeners, descriptors_each(model, !settings.program.empty()));
     if (capacity.connections < wanted)
         log(LogLevel::Warning, "--connections is more than the limit on open files allows; raise RLIMIT_NOFILE",
             {{"connections", std::uint64_t{capacity.connections}},
@@ -68,28 +88,24 @@ Capacity decide_capacity(const Settings& settings, Model model, std::size_t list
     return capacity;
 }
 
-int serve(const Settings& settings, const Handlers& handlers, SignalFd& signals) {
+int serve(const Settings& settings, const Handlers& handlers, const std::string& program_file, SignalFd& signals) {
     UniqueFd ready_fd = take_ready_fd(settings.ready_fd);
     const Identity identity = look_up_identity(settings.user, settings.group);
-    if (::geteuid() == 0 && settings.user.empty())
-        log(LogLevel::Notice, "workers run as root; --user USER makes them somebody else");
-
     ServiceNotify systemd;
     std::vector<Listener> listeners = open_listeners(settings);
-    const Model model = settings.model.value_or(handlers.find(handler_of(listeners.front().settings, settings))->model);
-    for (const Listener& listener : listeners) {
-        const HandlerEntry& entry = *handlers.find(handler_of(listener.settings, settings));
-        if (const auto refusal = why_not(entry, listener.local.transport, model))
-            throw OperatorError{ExitCode::Configuration, "--listen " + to_string(listener.local) + ": " + *refusal};
-    }
-    const Capacity capacity = decide_capacity(settings, model, listeners.size());
+    const Model model = model_of(settings, handlers, listeners.front());
+    check_cells(settings, handlers, listeners, model);
+    const DescriptorLimit limit = raise_descriptor_limit();
+    const Capacity capacity = decide_capacity(settings, model, listeners.size(), limit);
     const WorkerPlan plan{.settings = settings,
                           .handlers = handlers,
                           .listeners = listeners,
                           .identity = identity,
                           .model = model,
                           .connections = capacity.connections,
-                          .parked = capacity.parked};
+                          .parked = capacity.parked,
+                          .program_file = program_file,
+                          .original_descriptor_limit = limit.original};
     ::signal(SIGPIPE, SIG_IGN);
 
     if (!settings.workers.automatic && settings.workers.max == 0)
@@ -111,16 +127,26 @@ int serve(const Settings& settings, const Handlers& handlers, SignalFd& signals)
 /// One line on standard error, or in the log once that is open.
 void report_fatal(const char* sentence) noexcept { log(LogLevel::Error, sentence); }
 
-int perform(const Invocation& invocation, const Handlers& handlers, SignalFd& signals) {
+/// --handler where nobody gives it.
+std::string default_handler(const Handlers& handlers) {
+    const std::string usual = Settings{}.handler;
+    const bool has_own = handlers.find(usual) == nullptr && !handlers.entries().empty();
+    return has_own ? handlers.entries().front().name : usual;
+}
+
+int perform(const Invocation& invocation, Handlers handlers, SignalFd& signals) {
     switch (invocation.task) {
-        case Task::Help: std::fputs(help_text().c_str(), stdout); return 0;
+        case Task::Help: std::fputs(help_text(default_handler(handlers)).c_str(), stdout); return 0;
         case Task::Version: std::puts("preforkd " PREFORKD_VERSION); return 0;
         case Task::ListHandlers: print_handlers(handlers); return 0;
         case Task::PrintConfig: std::fputs(invocation.printed_config.c_str(), stdout); return 0;
         case Task::CheckConfig:
         case Task::Serve: break;
     }
+    add_shared_objects(handlers, invocation.settings, invocation.origins);
     check_settings(invocation.settings, names_of(handlers), invocation.origins);
+    const std::vector<std::string>& program = invocation.settings.program;
+    const std::string program_file = program.empty() ? "" : find_program(program.front());
     if (invocation.task == Task::CheckConfig) {
         (void)look_up_identity(invocation.settings.user, invocation.settings.group);
         std::puts("configuration is valid");
@@ -128,7 +154,7 @@ int perform(const Invocation& invocation, const Handlers& handlers, SignalFd& si
     }
     open_log(invocation.settings.log);
     for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
-    return serve(invocation.settings, handlers, signals);
+    return serve(invocation.settings, handlers, program_file, signals);
 }
 
 }  // namespace
@@ -139,7 +165,8 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
         // Before anything slow: a signal that arrives during start-up waits here instead of killing us half made.
         SignalFd signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-        return perform(read_options({argv + 1, argv + argc}, environment_lines()), handlers, signals);
+        const std::vector<std::string> arguments{argv + 1, argv + argc};
+        return perform(read_options(arguments, environment_lines(), default_handler(handlers)), handlers, signals);
     } catch (const OperatorError& error) {
         report_fatal(error.what());
         return static_cast<int>(error.code());

@@ -1,29 +1,50 @@
+#include <algorithm>
+
 #include "daemon/handlers/builtin.hpp"
+#include "preforkd/datagram.hpp"
 #include "preforkd/handler.hpp"
 
 namespace preforkd {
 
 namespace {
 
-/// RFC 864: sends lines of 72 of the 95 printing characters, each line one further, until the client closes.
+/// Lines of 72 of the 95 printing characters, each line one further, until they repeat.
+std::string make_pattern() {
+    constexpr int printing = 95;
+    constexpr int columns = 72;
+    std::string pattern;
+    for (int line = 0; line < printing; ++line) {
+        for (int column = 0; column < columns; ++column) pattern += static_cast<char>(' ' + (line + column) % printing);
+        pattern += "\r\n";
+    }
+    return pattern;
+}
+
+/// RFC 864: sends its pattern until the client closes.
 class Chargen final : public StreamHandler {
 public:
-    Chargen() {
-        for (int line = 0; line < printing; ++line) {
-            for (int column = 0; column < columns; ++column)
-                pattern_ += static_cast<char>(' ' + (line + column) % printing);
-            pattern_ += "\r\n";
+    awaitable<void> serve(Connection& client) override {
+        for (;;) {  // GCC 12 miscompiles a loop that is nothing but `while (!co_await ...) {}`
+            const std::error_code error = co_await client.write(pattern_);
+            if (error) co_return;
         }
     }
 
-    awaitable<void> serve(Connection& client) override {
-        while (!co_await client.write(pattern_)) {}
+private:
+    std::string pattern_ = make_pattern();
+};
+
+/// RFC 864 for datagrams: answers each with 0 to 512 characters, of which we choose the number: as many as were
+/// received.  A sender's address proves nothing, and a longer answer would multiply what is aimed at somebody else.
+class ChargenDatagrams final : public DatagramHandler {
+public:
+    void serve(Datagram& request) override {
+        constexpr std::size_t longest = 512;
+        (void)request.reply(std::string_view{pattern_}.substr(0, std::min(request.bytes().size(), longest)));
     }
 
 private:
-    static constexpr int printing = 95;
-    static constexpr int columns = 72;
-    std::string pattern_{};  ///< the lines until they repeat
+    std::string pattern_ = make_pattern();
 };
 
 }  // namespace
@@ -31,7 +52,8 @@ private:
 HandlerEntry chargen_handler() {
     return {.name = "chargen",
             .summary = "sends a pattern of characters until the client closes (RFC 864)",
-            .make_stream = [](const HandlerOptions&) { return std::make_unique<Chargen>(); }};
+            .make_stream = [](const HandlerOptions&) { return std::make_unique<Chargen>(); },
+            .make_datagram = [](const HandlerOptions&) { return std::make_unique<ChargenDatagrams>(); }};
 }
 
 }  // namespace preforkd

@@ -1,4 +1,5 @@
 #include "daemon/handlers/builtin.hpp"
+#include "preforkd/datagram.hpp"
 #include "preforkd/handler.hpp"
 
 namespace preforkd {
@@ -9,8 +10,17 @@ namespace {
 class Discard final : public StreamHandler {
 public:
     awaitable<void> serve(Connection& client) override {
-        while (co_await client.read_some()) {}
+        for (;;) {  // GCC 12 miscompiles a loop that is nothing but `while (co_await ...) {}`
+            const Received chunk = co_await client.read_some();
+            if (!chunk) co_return;
+        }
     }
+};
+
+/// The same for datagrams.
+class DiscardDatagrams final : public DatagramHandler {
+public:
+    void serve(Datagram&) override {}
 };
 
 }  // namespace
@@ -18,7 +28,8 @@ public:
 HandlerEntry discard_handler() {
     return {.name = "discard",
             .summary = "throws away what it receives (RFC 863)",
-            .make_stream = [](const HandlerOptions&) { return std::make_unique<Discard>(); }};
+            .make_stream = [](const HandlerOptions&) { return std::make_unique<Discard>(); },
+            .make_datagram = [](const HandlerOptions&) { return std::make_unique<DiscardDatagrams>(); }};
 }
 
 }  // namespace preforkd

@@ -1,4 +1,5 @@
 #include "daemon/handlers/builtin.hpp"
+#include "preforkd/datagram.hpp"
 #include "preforkd/handler.hpp"
 
 namespace preforkd {
@@ -14,12 +15,19 @@ public:
     }
 };
 
+/// The same for a datagram, also an empty one.
+class EchoDatagrams final : public DatagramHandler {
+public:
+    void serve(Datagram& request) override { (void)request.reply(request.bytes()); }
+};
+
 }  // namespace
 
 HandlerEntry echo_handler() {
     return {.name = "echo",
             .summary = "sends back what it receives (RFC 862)",
-            .make_stream = [](const HandlerOptions&) { return std::make_unique<Echo>(); }};
+            .make_stream = [](const HandlerOptions&) { return std::make_unique<Echo>(); },
+            .make_datagram = [](const HandlerOptions&) { return std::make_unique<EchoDatagrams>(); }};
 }
 
 }  // namespace preforkd

@@ -1,4 +1,5 @@
 #include "daemon/handlers/builtin.hpp"
+#include "preforkd/datagram.hpp"
 #include "preforkd/handler.hpp"
 
 namespace preforkd {
@@ -16,12 +17,25 @@ private:
     std::string line_;
 };
 
+/// Answers every datagram with its greeting.
+class GreetDatagrams final : public DatagramHandler {
+public:
+    explicit GreetDatagrams(const std::string& greeting) : line_{greeting + '\n'} {}
+
+    void serve(Datagram& request) override { (void)request.reply(line_); }
+
+private:
+    std::string line_;
+};
+
 }  // namespace
 
 HandlerEntry greet_handler() {
     return {.name = "greet",
             .summary = "says `connected` (--greeting) and closes",
-            .make_stream = [](const HandlerOptions& options) { return std::make_unique<Greet>(options.greeting); }};
+            .make_stream = [](const HandlerOptions& options) { return std::make_unique<Greet>(options.greeting); },
+            .make_datagram =
+                [](const HandlerOptions& options) { return std::make_unique<GreetDatagrams>(options.greeting); }};
 }
 
 }  // namespace preforkd

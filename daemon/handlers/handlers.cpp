@@ -7,6 +7,12 @@
 
 namespace preforkd {
 
+Handlers::Handlers(HandlerEntry entry) { add(std::move(entry)); }
+
+Handlers::Handlers(std::initializer_list<HandlerEntry> entries) {
+    for (const HandlerEntry& entry : entries) add(entry);
+}
+
 Handlers& Handlers::add(HandlerEntry entry) {
     const auto same = std::ranges::find(entries_, entry.name, &HandlerEntry::name);
     if (same != entries_.end())

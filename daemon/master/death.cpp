@@ -1,19 +1,10 @@
 #include "daemon/master/death.hpp"
 
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include "preforkd/log.hpp"
 
 namespace preforkd {
-
-std::string describe(const ExitReport& report) {
-    if (report.kind == ExitReport::Kind::Exited) return fmt::format("exited with code {}", report.value);
-    const char* name = ::sigabbrev_np(report.value);
-    const std::string signal = name != nullptr ? fmt::format("SIG{}", name) : fmt::format("signal {}", report.value);
-    return fmt::format("killed by {}{}", signal, report.kind == ExitReport::Kind::Dumped ? ", core dumped" : "");
-}
 
 void log_death(const Death& death) {
     const bool orderly = death.expected && death.report == ExitReport{ExitReport::Kind::Exited, 0};

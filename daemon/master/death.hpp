@@ -1,14 +1,10 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
-#include <string>
 
-#include "common/child_process.hpp"
+#include "common/exit_report.hpp"
 
 namespace preforkd {
-
-/// How a worker ended, as an operator would say it: `exited with code 70`, `killed by SIGSEGV, core dumped`.
-[[nodiscard]] std::string describe(const ExitReport& report);
 
 /// What is known of a worker that has died.
 struct Death {

@@ -32,6 +32,7 @@ Pool::Pool(const PoolSettings& settings, WorkerMain body, EventSource& events)
     : settings_{settings}, body_{std::move(body)}, events_{events}, slots_{3 * std::size_t{most_workers}} {}
 
 void Pool::maintain(Clock::time_point now) {
+    orphans_.maintain(is_worker_, now);
     for (WorkerSlot& slot : table_)
         if (has_passed(slot.patience, now)) kill_impatiently(slot);
     if (closing_) return;
@@ -52,7 +53,7 @@ void Pool::maintain(Clock::time_point now) {
 }
 
 Deadline Pool::next_deadline(Clock::time_point now) const {
-    Deadline next;
+    Deadline next = orphans_.deadline();
     for (const WorkerSlot& slot : table_) next = earlier(next, slot.patience);
     const bool incomplete = table_.count(State::Starting) + table_.count(State::Ready) < settings_.workers;
     if (!closing_ && incomplete && spawn_not_before_ > now) next = earlier(next, spawn_not_before_);
@@ -126,6 +127,9 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     events_.forget(slot->channel.get());
     nudge_sibling_of(slot);
     table_.remove(*slot);
+    // One that left in good order has ended what it had started.
+    const bool out_of_patience = closing_ && death.report == ExitReport{ExitReport::Kind::Killed, SIGKILL};
+    if (death.report != ExitReport{ExitReport::Kind::Exited, 0}) orphans_.end(pid, is_worker_, out_of_patience, now);
     return true;
 }
 

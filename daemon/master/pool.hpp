@@ -5,6 +5,7 @@
 #include "common/channel.hpp"
 #include "common/worker_seat.hpp"
 #include "daemon/master/event_source.hpp"
+#include "daemon/master/orphans.hpp"
 #include "daemon/master/status_line.hpp"
 #include "daemon/master/worker_table.hpp"
 
@@ -47,7 +48,8 @@ public:
 
     [[nodiscard]] bool all_ready() const noexcept;
     [[nodiscard]] bool hopeless() const noexcept;  ///< none ever became ready, and trying on makes no sense
-    [[nodiscard]] bool empty() const noexcept { return table_.empty(); }
+    /// No worker is left, nor anything that a dead one had started.
+    [[nodiscard]] bool empty() const noexcept { return table_.empty() && orphans_.none(); }
     [[nodiscard]] const std::string& last_failure() const noexcept { return last_failure_; }
 
     [[nodiscard]] PoolCounts counts();
@@ -71,6 +73,8 @@ private:
     EventSource& events_;
     SharedSlots slots_;
     WorkerTable table_{};
+    Orphans orphans_{};
+    Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr; };
     std::string last_failure_{};
     bool ever_ready_ = false;
     bool closing_ = false;

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <cstring>
+#include <utility>
 
 #include "common/closing.hpp"
 #include "common/log_output.hpp"
@@ -144,10 +145,11 @@ void Supervisor::tell_systemd(Clock::time_point now) {
     }
     if (has_passed(next_watchdog_, now)) {
         next_watchdog_ = now + std::chrono::duration_cast<Clock::duration>(*parts_.systemd.watchdog_period());
-        if (pool_.healthy(now))
-            parts_.systemd.watchdog();
-        else
-            log(LogLevel::Error, "most workers hang: leaving the watchdog unfed");
+        const bool healthy = pool_.healthy(now);
+        if (healthy) parts_.systemd.watchdog();
+        if (healthy != std::exchange(was_healthy_, healthy))
+            log(healthy ? LogLevel::Notice : LogLevel::Error,
+                healthy ? "most workers go on again" : "most workers hang: the watchdog is not fed until they go on");
     }
 }
 

@@ -47,6 +47,7 @@ private:
     Timeouts limits_;
     Deadline next_status_{};
     Deadline next_watchdog_{};
+    bool was_healthy_ = true;
 };
 
 }  // namespace preforkd

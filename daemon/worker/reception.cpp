@@ -18,7 +18,8 @@ namespace {
 constexpr int takes_per_turn = 16;           // see SharedQueue::yield_turn()
 constexpr int failures_taken_for_pause = 8;  // an LSM's EPERM leaves the connection queued
 constexpr auto rest_period = 500ms;
-constexpr int longest_queue = 4096;  // the default backlog
+constexpr auto handshake_grace = 200ms;  // for handshakes under way when the listener was closed to new ones
+constexpr int longest_queue = 4096;      // the default backlog
 
 }  // namespace
 
@@ -47,11 +48,17 @@ void Reception::on_readable(Gate& gate) {
 }
 
 void Reception::look() {
+    if (taking_) return about_to_block();
     for (Gate& gate : gates_)
         for (int left = takes_per_turn; left > 0 && state_ == State::Open; --left)
             if (take_from(gate) != Attempt::Taken) break;
     // A sibling that has no room cannot help: pass it on.
     if (state_ == State::Full && somebody_waits()) settings_.ask_sibling();
+}
+
+void Reception::about_to_block() {
+    // Later ones wake somebody else, since we sleep in no epoll_wait(); these may have woken us alone.
+    if (state_ == State::Open && somebody_waits()) settings_.ask_sibling();
 }
 
 Reception::Attempt Reception::take_from(Gate& gate) {
@@ -142,10 +149,13 @@ void Reception::close(bool empty_queue_first) {
                              : had_room      ? 1
                                              : 0;
     }
-    empty_queue();
+    if (!taking_) return empty_queue();
+    // A blocking handler has heard of it: the gate that called it must outlive it.
+    rest_timer_->set(0ms, [this] { empty_queue(); });
 }
 
 void Reception::empty_queue() {
+    if (state_ != State::Emptying) return;
     for (Gate& gate : gates_)
         for (; gate.still_to_take > 0; --gate.still_to_take) {
             if (active() >= settings_.limit) return;  // goes on when a client has gone
@@ -154,14 +164,18 @@ void Reception::empty_queue() {
             if (attempt == Attempt::Stopped && active() > 0) return;  // out of descriptors: one comes free first
             break;
         }
-    // A listener that keeps nobody must not keep its address either.
-    for (Gate& gate : gates_)
-        if (gate.still_to_take == 0) gate.queue.reset();
-    std::erase_if(gates_, [](const Gate& gate) { return gate.queue == nullptr; });
-    if (active() != 0) return;
-    state_ = State::Closed;
-    gates_.clear();
-    settings_.finished();
+    // A listener that keeps nobody must not keep its address either: who comes now is better refused than kept waiting.
+    std::erase_if(gates_, [this](const Gate& gate) { return last_look_ || gate.still_to_take == 0; });
+    if (active() == 0) {
+        state_ = State::Closed;
+        gates_.clear();
+        settings_.finished();
+    } else if (!gates_.empty() && !std::exchange(awaiting_handshakes_, true)) {
+        rest_timer_->set(handshake_grace, [this] {
+            last_look_ = true;
+            empty_queue();
+        });
+    }
 }
 
 void Reception::leave_all() {

@@ -28,7 +28,8 @@ struct ReceptionSettings {
 ///   Closed    holds no socket, and its last client has gone
 ///
 /// While handler code runs this worker sleeps in no epoll_wait(), so the kernel does not choose it: only a worker that
-/// is about to sleep beside a client it will not take has to leave the queue.
+/// is about to sleep beside a client it will not take has to leave the queue.  A handler that blocks inside take sleeps
+/// in poll(2), beside this: look() and close() may then be called, and take effect as far as they can.
 class Reception {
 public:
     /// Takes one client (or a batch of datagrams) from the socket and starts serving it, between begun() and ended().
@@ -44,6 +45,9 @@ public:
 
     /// A sibling may have taken a wake-up with it: takes who is queued, within the limit.
     void look();
+
+    /// The client in service makes a blocking handler wait: whoever is queued is left to the siblings.
+    void about_to_block();
 
     /// Takes nobody more.  `empty_queue`: serves first who is queued on sockets that will close for good; else those
     /// are left to the siblings.
@@ -85,6 +89,8 @@ private:
     std::list<Gate> gates_{};  // a list: their callbacks hold references
     std::unique_ptr<Timer> rest_timer_;
     bool taking_ = false;  ///< a client is being started
+    bool awaiting_handshakes_ = false;
+    bool last_look_ = false;  ///< while Emptying: close what is still open after this pass
     int failures_in_row_ = 0;
     bool said_resting_ = false;
 };
