@@ -256,7 +256,8 @@ Settings to_settings(const po::variables_map& values, const Origins& origins) {
 
 }  // namespace
 
-Invocation read_options(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
+Invocation read_options(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
+                        const std::string& default_handler) {
     const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
     const po::options_description description = describe_options();
     const Source command_line = read_command_line(description, Texts(arguments.begin(), dashes));
@@ -280,6 +281,8 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
         if (invocation.settings.program.empty() || invocation.settings.program.front().empty())
             refuse_usage("no program stands behind --; write -- PROGRAM [ARG...], or leave the -- away");
     }
+    if (invocation.settings.program.empty() && !invocation.origins.contains("handler"))
+        invocation.settings.handler = default_handler;
     if (invocation.task == Task::PrintConfig)
         invocation.printed_config = print_config(invocation.settings, invocation.origins, file);
     return invocation;

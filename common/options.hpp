@@ -21,11 +21,13 @@ struct Invocation {
 
 /// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.
 /// Precedence: command line, environment, file, default.  Opens nothing but that file.
+/// `default_handler` serves when nobody says --handler and there is no PROGRAM.
 /// Throws OperatorError: Usage for the command line, Configuration for environment and file (with file and line).
 [[nodiscard]] Invocation read_options(const std::vector<std::string>& arguments,
-                                      const std::vector<std::string>& environment);
+                                      const std::vector<std::string>& environment,
+                                      const std::string& default_handler = Settings{}.handler);
 
 /// The text of --help.
-[[nodiscard]] std::string help_text();
+[[nodiscard]] std::string help_text(const std::string& default_handler = Settings{}.handler);
 
 }  // namespace preforkd

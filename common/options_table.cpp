@@ -111,8 +111,8 @@ int read_ready_fd(std::string_view text) {
 constexpr std::array<OptionRow, 27> rows{{
     {"listen", 'l', "ENDPOINT", serving, "listen there, see below; may be repeated",
      "tcp://:10000, unless systemd passes sockets", read_listen, print_listen, true},
-    {"handler", 'H', "NAME", serving, "what serves a connection; --list-handlers prints the names", "",
-     [](Settings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
+    {"handler", 'H', "NAME", serving, "what serves a connection: one of --list-handlers, or ./FILE.so, a shared object",
+     "", [](Settings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
      [](const Settings& s) { return if_set(s.handler); }},
     {"greeting", 0, "TEXT", serving, "what the handler greet says", "",
      [](Settings& s, std::string_view text) { s.greeting = text; },

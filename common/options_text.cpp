@@ -64,9 +64,9 @@ void append_entry(std::string& help, const std::string& left, std::string_view t
     help += line + '\n';
 }
 
-std::string default_of(const OptionRow& row) {
+std::string default_of(const OptionRow& row, const Settings& defaults) {
     if (!row.takes_value()) return {};
-    const auto values = row.in_file() ? row.print(Settings{}) : std::vector<std::string>{};
+    const auto values = row.in_file() ? row.print(defaults) : std::vector<std::string>{};
     if (!values.empty()) return fmt::format(" (default: {})", values.front());
     return row.unset == "none" ? std::string{} : fmt::format(" (default: {})", row.unset);
 }
@@ -100,7 +100,8 @@ std::string print_config(const Settings& settings, const Origins& origins, const
     return text;
 }
 
-std::string help_text() {
+std::string help_text(const std::string& default_handler) {
+    const Settings defaults{.handler = default_handler};
     std::string help{help_head};
     std::string_view group;
     for (const OptionRow& row : option_table()) {
@@ -111,7 +112,7 @@ std::string help_text() {
         const std::string letter = row.letter != 0 ? fmt::format("-{},", row.letter) : "   ";
         const std::string_view blank = row.takes_value() ? " " : "";
         append_entry(help, fmt::format("  {} --{}{}{}", letter, row.name, blank, row.argument),
-                     std::string{row.meaning} + default_of(row));
+                     std::string{row.meaning} + default_of(row, defaults));
     }
     help += help_endpoints;
     for (const ListenKey& key : listen_keys())

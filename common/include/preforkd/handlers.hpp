@@ -1,6 +1,7 @@
 #pragma once
 // The handlers that --handler can name.  Light: nothing here needs Boost.
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,9 +37,13 @@ struct HandlerEntry {
     MakeHandler<AsyncDatagramHandler> make_async_datagram{};
 };
 
-/// An ordered set of handlers.
+/// An ordered set of handlers.  Where `greet` is not among them, --handler defaults to the first.
 class Handlers {
 public:
+    Handlers() = default;
+    Handlers(HandlerEntry entry);  // NOLINT(google-explicit-constructor): run(argc, argv, handler<Upper>("upper"))
+    Handlers(std::initializer_list<HandlerEntry> entries);
+
     /// Adds an entry, in place of one of the same name.
     Handlers& add(HandlerEntry entry);
 
