@@ -6,6 +6,7 @@
 #include <functional>
 #include <utility>
 
+#include "common/overloaded.hpp"
 #include "daemon/worker/datagram_gate.hpp"
 #include "daemon/worker/datagram_hooks.hpp"
 
@@ -14,11 +15,11 @@ namespace preforkd {
 /// One listener's batches.
 class DatagramBatch {
 public:
-    DatagramBatch(DatagramBatches& shared, const Listener& listener, bool log_connections, Reception& reception)
+    DatagramBatch(DatagramBatches& shared, const DatagramInlet& inlet)
         : intake_{shared.intake()},
           outbox_{shared.outbox_},
-          source_{listener, log_connections},
-          reception_{reception} {}
+          source_{inlet.listener, inlet.log_connections},
+          reception_{inlet.reception} {}
 
     /// Receives at most `room` and calls `serve` with each, between Reception's begun() and what `serve` makes of it.
     template <class Serve>
@@ -75,10 +76,15 @@ DatagramIntake& DatagramBatches::intake() {
     return *intake_;
 }
 
-Reception::Take DatagramBatches::serve(const Listener& listener, bool log_connections, Reception& reception,
-                                       DatagramHandler& handler) {
-    auto batch = std::make_shared<DatagramBatch>(*this, listener, log_connections, reception);
-    return [batch, &reception, &handler](int socket) {
+Reception::Take DatagramBatches::receive(const DatagramInlet& inlet, const AnyDatagramHandler& handler, Loop& loop) {
+    return std::visit(overloaded{[&](DatagramHandler* serves) { return receive(inlet, *serves); },
+                                 [&](AsyncDatagramHandler* coroutine) { return receive(inlet, *coroutine, loop); }},
+                      handler);
+}
+
+Reception::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHandler& handler) {
+    auto batch = std::make_shared<DatagramBatch>(*this, inlet);
+    return [batch, &reception = inlet.reception, &handler](int socket) {
         return batch->take(socket, most_datagrams_per_batch, [&](const ArrivedDatagram& each) {
             DatagramCore core{
                 .bytes = each.bytes,
@@ -90,14 +96,13 @@ Reception::Take DatagramBatches::serve(const Listener& listener, bool log_connec
     };
 }
 
-Reception::Take DatagramBatches::start(const Listener& listener, bool log_connections, Reception& reception,
-                                       AsyncDatagramHandler& handler, Loop& loop, std::size_t limit) {
-    auto batch = std::make_shared<DatagramBatch>(*this, listener, log_connections, reception);
-    return [batch, &reception, &handler, &loop, limit](int socket) {
+Reception::Take DatagramBatches::receive(const DatagramInlet& inlet, AsyncDatagramHandler& handler, Loop& loop) {
+    auto batch = std::make_shared<DatagramBatch>(*this, inlet);
+    return [batch, &reception = inlet.reception, &handler, &loop, limit = inlet.limit](int socket) {
         const std::size_t room = limit > reception.active() ? limit - reception.active() : 1;
-        // One descriptor for the whole batch.  It outlives the batch's replies only in coroutines that wait.
+        // One descriptor for the batch; coroutines that wait keep it beyond.
         const auto keep_open = batch->source().keep_open(socket);
-        const int taken = batch->take(socket, room, [&](const ArrivedDatagram& each) {
+        return batch->take(socket, room, [&](const ArrivedDatagram& each) {
             ReceivedDatagram datagram{.bytes = {each.bytes.begin(), each.bytes.end()},
                                       .peer = each.peer,
                                       .local = each.local,
@@ -111,7 +116,6 @@ Reception::Take DatagramBatches::start(const Listener& listener, bool log_connec
             // What a suspended coroutine waits for is not the worker's thread.
             if (reception.active() > 0) loop.out_of_handler();
         });
-        return taken;
     };
 }
 

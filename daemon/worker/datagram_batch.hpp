@@ -6,6 +6,7 @@
 
 #include "daemon/worker/datagram_intake.hpp"
 #include "daemon/worker/datagram_outbox.hpp"
+#include "daemon/worker/handler_set.hpp"
 #include "daemon/worker/loop.hpp"
 #include "daemon/worker/reception.hpp"
 #include "preforkd/handler.hpp"
@@ -26,16 +27,25 @@ inline constexpr std::size_t most_datagrams_per_batch = 32;
 static_assert(batch_size_for(std::chrono::microseconds{2}) == most_datagrams_per_batch);
 static_assert(batch_size_for(std::chrono::seconds{1}) == 1);
 
+/// Where datagrams come from and who counts them.
+struct DatagramInlet {
+    const Listener& listener;
+    bool log_connections = true;
+    Reception& reception;
+    std::size_t limit = 1;  ///< served at once, where they can be several
+};
+
 /// What all datagram listeners of one worker share: buffers, and the replies that leave together.
 class DatagramBatches {
 public:
-    /// Serves the datagrams of `listener` one after the other.
-    [[nodiscard]] Reception::Take serve(const Listener& listener, bool log_connections, Reception& reception,
-                                        DatagramHandler& handler);
+    /// Whichever of the two `handler` needs.
+    [[nodiscard]] Reception::Take receive(const DatagramInlet& inlet, const AnyDatagramHandler& handler, Loop& loop);
 
-    /// Starts a coroutine in `loop` for each, at most `limit` at once.  `loop` outlives them.
-    [[nodiscard]] Reception::Take start(const Listener& listener, bool log_connections, Reception& reception,
-                                        AsyncDatagramHandler& handler, Loop& loop, std::size_t limit);
+    /// Serves datagrams one after the other.
+    [[nodiscard]] Reception::Take receive(const DatagramInlet& inlet, DatagramHandler& handler);
+
+    /// Starts a coroutine in `loop` for each.  `loop` outlives them.
+    [[nodiscard]] Reception::Take receive(const DatagramInlet& inlet, AsyncDatagramHandler& handler, Loop& loop);
 
 private:
     friend class DatagramBatch;

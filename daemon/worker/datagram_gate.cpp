@@ -57,6 +57,7 @@ void listen_to(StopWatch& stop, asio::io_context& loop, asio::posix::stream_desc
 
 /// Runs a coroutine to its end, in a loop of its own.
 void run_here(AsyncDatagramHandler& handler, DatagramCore& core, StopWatch& stop) {
+    stop.before_first_wait();
     asio::io_context loop{1};
     asio::posix::stream_descriptor told{loop};
     if (stop.fd() >= 0) {
