@@ -20,13 +20,19 @@ struct Capacity {
     return model == Model::Async ? 1024 : 40;
 }
 
+/// The connection itself; where it has a process, that one's handle too; where that is a program, its standard error.
+[[nodiscard]] constexpr std::size_t descriptors_each(Model model, bool program) noexcept {
+    return program ? 3 : model == Model::Fork ? 2 : 1;
+}
+
 /// Fits `wanted` into RLIMIT_NOFILE: a quarter of it, at most 1024, is for parked connections, and what the worker
 /// itself holds (listeners, log, channel, reactor, what a handler opens) stays free.  At least 1 of each.
-[[nodiscard]] constexpr Capacity fit_capacity(std::size_t wanted, std::size_t open_files,
-                                              std::size_t listeners) noexcept {
+/// `each`: descriptors that one open connection takes, see descriptors_each().
+[[nodiscard]] constexpr Capacity fit_capacity(std::size_t wanted, std::size_t open_files, std::size_t listeners,
+                                              std::size_t each = 1) noexcept {
     const std::size_t parked = std::clamp<std::size_t>(open_files / 4, 1, 1024);
     const std::size_t own = 24 + listeners;
-    const std::size_t room = open_files > parked + own ? open_files - parked - own : 1;
+    const std::size_t room = open_files > parked + own + each ? (open_files - parked - own) / each : 1;
     return {.connections = std::min(wanted, room), .parked = parked};
 }
 

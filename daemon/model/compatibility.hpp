@@ -23,4 +23,16 @@ namespace preforkd {
     return std::nullopt;
 }
 
+/// The same for a program behind `--`; `asked`: --model, if somebody said it.
+[[nodiscard]] inline std::optional<std::string> why_not_program(const std::string& program, Transport transport,
+                                                                std::optional<Model> asked) {
+    if (is_datagram(transport))
+        return "the program " + program +
+               " serves connections only: give it a tcp:// or unix:// endpoint, or this endpoint a handler=";
+    if (asked == Model::Async || asked == Model::Thread)
+        return "the program " + program + " is a process for each client, which --model " +
+               std::string{to_string(*asked)} + " is not: leave --model away, or use serial for one at a time";
+    return std::nullopt;
+}
+
 }  // namespace preforkd

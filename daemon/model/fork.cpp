@@ -1,11 +1,107 @@
-#include <stdexcept>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
+#include <utility>
+
+#include "common/exit_report.hpp"
+#include "common/spawn.hpp"
+#include "daemon/model/child_service.hpp"
+#include "daemon/model/forked_child.hpp"
 #include "daemon/model/model.hpp"
+#include "daemon/worker/datagram_gate.hpp"
+#include "daemon/worker/stream_gate.hpp"
 
 namespace preforkd {
 
-int serve_fork(const WorkerPlan&, WorkerSeat&, Control&, std::function<void()>) {
-    throw std::runtime_error{"--model: fork is not built yet"};
+namespace {
+
+/// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
+class ForkErrand : public Errand {
+public:
+    explicit ForkErrand(ChildService& service) : idle_timeout_{service.plan.settings.idle_timeout} {
+        ended = [&reception = service.reception] { reception.ended(); };
+    }
+
+    ChildProcess launch() final {
+        return spawn([this, worker = ::getpid()] {
+            const std::array keep{kept_fd()};
+            ForkedChild child{worker, keep};
+            WorkerRecord record;  // the worker's own slot is the worker's to write
+            serve({.idle_timeout = idle_timeout_, .stop = child, .record = record});
+            return 0;
+        });
+    }
+
+    void report(const ChildEnd& end) final {
+        const bool orderly = end.report == ExitReport{ExitReport::Kind::Exited, 0};
+        log_child_end(orderly ? LogLevel::Debug : LogLevel::Warning, "child", *this, end);
+    }
+
+private:
+    [[nodiscard]] virtual int kept_fd() const noexcept = 0;
+    virtual void serve(const ServeHere& how) noexcept = 0;
+
+    std::chrono::milliseconds idle_timeout_;
+};
+
+class StreamErrand final : public ForkErrand {
+public:
+    StreamErrand(AcceptedStream stream, AnyStreamHandler handler, ChildService& service)
+        : ForkErrand{service}, handler_{handler}, listener_{stream.listener} {
+        client = std::move(stream.fd);
+        address = stream.address;
+        linger = stream.linger;
+    }
+
+private:
+    [[nodiscard]] int kept_fd() const noexcept override { return client.get(); }
+
+    void serve(const ServeHere& how) noexcept override {
+        AcceptedStream stream{.fd = std::move(client), .address = address, .listener = listener_, .linger = linger};
+        // The worker has its copy, and does what comes after our end.
+        (void)serve_here(handler_, std::move(stream), how).release();
+    }
+
+    AnyStreamHandler handler_;
+    const Listener& listener_;
+};
+
+class DatagramErrand final : public ForkErrand {
+public:
+    DatagramErrand(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildService& service)
+        : ForkErrand{service}, handler_{handler}, datagram_{std::move(datagram)} {
+        address = datagram_.peer;
+    }
+
+private:
+    /// The listener itself: there is no other socket that replies could come from.
+    [[nodiscard]] int kept_fd() const noexcept override { return datagram_.socket; }
+
+    void serve(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
+
+    AnyDatagramHandler handler_;
+    ReceivedDatagram datagram_;
+};
+
+}  // namespace
+
+Reception::Take take_by_forking(const Listener& listener, ChildService& service) {
+    const bool log_connections = service.plan.settings.log_connections;
+    if (is_datagram(listener.local.transport))
+        return receive_one_by_one(
+            listener, log_connections, service.reception,
+            [&service, handler = service.handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
+                service.crew.start(std::make_unique<DatagramErrand>(std::move(datagram), handler, service));
+            });
+    return accept_streams(listener, log_connections, service.reception,
+                          [&service, handler = service.handlers.stream_handler(listener)](AcceptedStream stream) {
+                              service.crew.start(std::make_unique<StreamErrand>(std::move(stream), handler, service));
+                          });
+}
+
+int serve_fork(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready) {
+    return serve_with_children(plan, seat, control, ready, ChildCrew::Strangers::Leave, take_by_forking);
 }
 
 }  // namespace preforkd

@@ -1,6 +1,9 @@
 #pragma once
 // What the child of the master becomes.
+#include <sys/resource.h>
+
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "common/identity.hpp"
@@ -19,8 +22,11 @@ struct WorkerPlan {
     std::vector<Listener>& listeners;  ///< the worker takes their descriptors
     Identity identity{};
     Model model = Model::Async;
-    std::size_t connections = 1;  ///< open at once per worker
-    std::size_t parked = 1;       ///< lingering beside them
+    std::size_t connections = 1;         ///< open at once per worker
+    std::size_t parked = 1;              ///< lingering beside them
+    std::string program_file{};          ///< behind `--`: what is executed, found in PATH
+    rlimit original_descriptor_limit{};  ///< RLIMIT_NOFILE as this daemon was given it, for programs
+    std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never
 };
 
 /// Everything from the first line of the child to its exit code: leaves the master's process group and descriptors,

@@ -1,0 +1,11 @@
+#pragma once
+#include <string>
+
+#include "common/child_process.hpp"
+
+namespace preforkd {
+
+/// How a child ended, as an operator would say it: `exited with code 70`, `killed by SIGSEGV, core dumped`.
+[[nodiscard]] std::string describe(const ExitReport& report);
+
+}  // namespace preforkd

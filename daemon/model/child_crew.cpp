@@ -1,0 +1,178 @@
+#include "daemon/model/child_crew.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "common/exit_report.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto retry_period = 500ms;          // as for clients that cannot be accepted
+constexpr auto patience_after_term = 1500ms;  // the worker itself is granted 2 s
+constexpr auto last_linger_limit = 500ms;     // for clients that have their answer and do not close
+
+/// Errors that pass: too many processes, no memory, no descriptors, or a program that is being replaced on disk.
+bool is_shortage(const std::error_code& error) noexcept {
+    switch (error.value()) {
+        case EAGAIN:
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case ETXTBSY: return true;
+        default: return false;
+    }
+}
+
+}  // namespace
+
+void log_child_end(LogLevel level, std::string_view what, const Errand& errand, const ChildEnd& end) {
+    if (!log_enabled(level)) return;
+    const double seconds = static_cast<double>(end.age.count()) / 1000;
+    const std::string cause = describe(end.report);
+    log(level, fmt::format("{} {} {} after {:.1f}s", what, end.pid, cause, seconds),
+        {{"peer", errand.peer()}, {"child_pid", std::int64_t{end.pid}}, {"cause", cause}, {"age_seconds", seconds}});
+}
+
+ChildCrew::ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked, Strangers strangers)
+    : reactor_{reactor},
+      record_{record},
+      strangers_{strangers},
+      linger_{reactor, parked},
+      retry_timer_{reactor.make_timer()},
+      kill_timer_{reactor.make_timer()} {
+    reactor_.watch(signals_.get(), [this] { reap(); });
+}
+
+ChildCrew::~ChildCrew() { reactor_.forget(signals_.get()); }
+
+void ChildCrew::start(std::unique_ptr<Errand> errand) {
+    if (stage_ == Stage::Hurried) return let_go(*errand, false);
+    if (waiting_.empty() && launch(errand)) return;
+    waiting_.push_back(std::move(errand));
+    retry_timer_->set(retry_period, [this] { launch_waiting(); });
+}
+
+Reception::Take ChildCrew::bounded(Reception::Take take) {
+    // Not EAGAIN, which would mean that nobody is queued.
+    return [this, take = std::move(take)](int socket) { return waiting_.empty() ? take(socket) : ENOMEM; };
+}
+
+/// False: not now.
+bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
+    try {
+        ChildProcess process = errand->launch();
+        const pid_t pid = process.pid();
+        children_.emplace(pid, Child{std::move(process), std::move(errand), Clock::now()});
+    } catch (const std::system_error& error) {
+        if (!is_shortage(error.code())) {
+            log(LogLevel::Error, "cannot serve a client", {{"cause", error.what()}, {"peer", errand->peer()}});
+            let_go(*errand, false);
+            return true;
+        }
+        if (waiting_.empty())
+            log(LogLevel::Warning, "cannot make a process for a client; trying again every 500 ms until it works",
+                {{"cause", error.what()}, {"peer", errand->peer()}});
+        // Kept in line whether it is new or an old one.
+    }
+    // The child is in the handler; this process is not, however long it takes.
+    enter(record_, stage_ == Stage::Serving ? WorkerState::WaitingForClient : WorkerState::Draining);
+    return errand == nullptr;
+}
+
+void ChildCrew::launch_waiting() {
+    while (!waiting_.empty() && stage_ != Stage::Hurried) {
+        if (!launch(waiting_.front())) return retry_timer_->set(retry_period, [this] { launch_waiting(); });
+        waiting_.pop_front();
+    }
+}
+
+void ChildCrew::reap() {
+    (void)signals_.next();  // one is pending at most, and the descriptor stays readable while there is one
+    for (;;) {
+        // Look before collecting: a child may be somebody else's, and must not hide ours behind it.
+        siginfo_t ended{};
+        if (::waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == -1 || ended.si_pid == 0) break;
+        if (children_.contains(ended.si_pid))
+            collect(ended.si_pid);
+        else if (strangers_ == Strangers::Reap)
+            ::waitid(P_PID, static_cast<id_t>(ended.si_pid), &ended, WEXITED | WNOHANG);
+        else {
+            reap_behind_strangers();
+            break;
+        }
+    }
+    linger_.glance();
+}
+
+void ChildCrew::reap_behind_strangers() {
+    std::vector<pid_t> pids;
+    for (const auto& [pid, child] : children_) pids.push_back(pid);
+    for (const pid_t pid : pids) collect(pid);
+}
+
+void ChildCrew::collect(pid_t pid) {
+    const auto found = children_.find(pid);
+    if (found == children_.end()) return;
+    const auto report = found->second.process.try_reap();
+    if (!report) return;
+    const auto born = found->second.born;
+    const std::unique_ptr<Errand> errand = std::move(found->second.errand);
+    children_.erase(found);
+    errand->report({.pid = pid,
+                    .report = *report,
+                    .age = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - born),
+                    .asked_to_end = stage_ == Stage::Hurried});
+    let_go(*errand, errand->client_is_in_use(pid));
+    launch_waiting();  // there is room for one more
+}
+
+void ChildCrew::let_go(Errand& errand, bool in_use) {
+    // SHUT_WR is for the connection, not for our copy of it: it would cut off whoever still answers.
+    if (errand.client && !in_use && stage_ != Stage::Hurried) linger_.finish(std::move(errand.client), errand.linger);
+    errand.client = {};
+    errand.ended();
+}
+
+void ChildCrew::drain() {
+    if (stage_ == Stage::Serving) stage_ = Stage::Draining;
+}
+
+void ChildCrew::hurry() {
+    if (std::exchange(stage_, Stage::Hurried) == Stage::Hurried) return;
+    for (const auto& [pid, child] : children_) child.errand->signal(child.process, SIGTERM);
+    kill_timer_->set(patience_after_term, [this] { kill_all(); });
+    for (auto& errand : std::exchange(waiting_, {})) {
+        log(LogLevel::Warning, "a client was not served: there was no process for it", {{"peer", errand->peer()}});
+        let_go(*errand, false);
+    }
+}
+
+void ChildCrew::kill_all() {
+    for (const auto& [pid, child] : children_) {
+        log(LogLevel::Warning, "a client's process has not ended when asked to: killing it",
+            {{"peer", child.errand->peer()}, {"child_pid", std::int64_t{pid}}});
+        child.errand->signal(child.process, SIGKILL);
+    }
+}
+
+void ChildCrew::finish(std::function<void()> done) {
+    linger_.when_empty(stage_ == Stage::Hurried ? 0ms : last_linger_limit, std::move(done));
+}
+
+std::size_t ChildCrew::clients_from(const SocketAddress& address) const {
+    const SocketAddress host = address.with_port(0);
+    std::size_t found = 0;
+    for (const auto& [pid, child] : children_) found += child.errand->address.with_port(0) == host ? 1 : 0;
+    return found;
+}
+
+}  // namespace preforkd

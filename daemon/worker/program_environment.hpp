@@ -1,0 +1,55 @@
+#pragma once
+// The environment of a program that serves one connection.  Pure.
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "preforkd/endpoint.hpp"
+
+namespace preforkd {
+
+/// Who is at the other end of a Unix connection, as the kernel saw it at connect(2).
+struct PeerIdentity {
+    std::uint32_t user = 0;
+    std::uint32_t group = 0;
+    std::int32_t pid = 0;
+};
+
+/// What is said of one connection.
+struct ConnectionFacts {
+    const Endpoint& local;
+    const Endpoint& peer;
+    std::optional<PeerIdentity> identity{};  ///< Unix
+    std::size_t same_host = 1;               ///< connections from the peer's address, this one included
+};
+
+/// The variables that programs written for other super-servers expect, over those of the daemon.
+///
+///   tcp   UCSPI: PROTO TCPLOCALIP TCPLOCALPORT TCPREMOTEIP TCPREMOTEPORT TCPCONNNUM
+///   unix  UCSPI: PROTO UNIXLOCALPATH UNIXREMOTEEUID UNIXREMOTEEGID UNIXREMOTEPID UNIXREMOTEPATH
+///   both  systemd's Accept=yes and CGI: REMOTE_ADDR REMOTE_PORT SERVER_ADDR SERVER_PORT; xinetd: REMOTE_HOST
+///
+/// Nothing that is not known is set, and nothing of the kind is passed on from the daemon's own environment, nor what
+/// it was told for itself (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, PREFORKD_*).  No name is looked up: a program that
+/// wants one asks for it itself.  Source: tcp-environ(5), s6-tcpserver, ucspi-unix, xinetd, systemd.exec(5).
+class ProgramEnvironment {
+public:
+    /// `daemon`: NAME=VALUE each.
+    explicit ProgramEnvironment(std::span<const std::string> daemon);
+
+    /// What execve(2) takes, ended by a null pointer.  Borrowed: valid until the next call.
+    [[nodiscard]] char* const* of(const ConnectionFacts& facts);
+
+private:
+    void say(const char* name, const std::string& value) { own_.push_back(std::string{name} + '=' + value); }
+    void say_tcp(const ConnectionFacts& facts);
+    void say_unix(const ConnectionFacts& facts);
+
+    std::vector<std::string> inherited_{};
+    std::vector<std::string> own_{};  ///< of one connection
+    std::vector<char*> pointers_{};
+};
+
+}  // namespace preforkd
