@@ -1,0 +1,314 @@
+#include "daemon/worker/reception.hpp"
+
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string>
+
+#include "common/log_output.hpp"
+#include "daemon/worker/epoll_reactor.hpp"
+#include "tests/process/child_report.hpp"
+#include "tests/process/reactors.hpp"
+#include "tests/process/waiting.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Act;
+using testing::connect_to;
+
+/// A worker's reception whose clients are served until the test lets them go.
+struct Desk {
+    explicit Desk(ReceptionSettings settings = {.limit = 1024}, bool inherited = false)
+        : reception{reactor, record, with_hooks(std::move(settings))} {
+        listener.fd = testing::listen_on_loopback();
+        listener.inherited = inherited;
+        listener.local = local_endpoint(listener.fd.get());
+        address = SocketAddress::local_of(listener.fd.get());
+        queue = listener.fd.get();
+        reception.add(listener, [this](int socket) { return take(socket); });
+    }
+
+    /// What a model does: accepts, and says that it has begun.
+    int take(int socket) {
+        ++takes;
+        if (failure != 0) return failure;
+        UniqueFd accepted{::accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        if (!accepted) return errno;
+        reception.begun();
+        state_while_serving = record.state;
+        served.push_back(std::move(accepted));
+        return 0;
+    }
+    void let_go() {
+        served.pop_back();
+        reception.ended();
+    }
+
+    ReceptionSettings with_hooks(ReceptionSettings settings) {
+        settings.ask_sibling = [this] { ++siblings_asked; };
+        settings.ask_retirement = [this] { ++retirements; };
+        settings.finished = [this] { ++finished; };
+        settings.awake = [] {};
+        return settings;
+    }
+
+    void clients_come(int how_many) {
+        for (int n = 0; n < how_many; ++n) clients.push_back(connect_to(address));
+    }
+    [[nodiscard]] bool in_queue() { return testing::is_registered(reactor.epoll_fd(), queue); }
+    [[nodiscard]] bool play(const std::vector<Act>& acts) { return testing::play(reactor, acts); }
+    [[nodiscard]] std::function<bool()> serves(std::size_t how_many) {
+        return [this, how_many] { return served.size() == how_many; };
+    }
+
+    EpollReactor reactor{};
+    WorkerRecord record{};
+    Listener listener{};
+    SocketAddress address{};
+    int queue = -1;
+    int failure = 0;  ///< what each take fails with
+    int takes = 0;
+    int siblings_asked = 0;
+    int retirements = 0;
+    int finished = 0;
+    WorkerState state_while_serving{};
+    std::vector<UniqueFd> served{};
+    std::vector<UniqueFd> clients{};
+    Reception reception;
+};
+
+/// An act that comes a little later: what must not happen had its chance.
+Act after_a_while(std::function<void()> then) {
+    return {.when = [until = Clock::now() + 50ms] { return Clock::now() > until; }, .then = std::move(then)};
+}
+
+TEST(Reception, a_client_is_taken_counted_and_let_go) {
+    Desk desk;
+    EXPECT_FALSE(desk.in_queue());
+    desk.reception.open();
+    EXPECT_TRUE(desk.in_queue());
+    EXPECT_EQ(desk.record.state, WorkerState::Idle);
+    desk.clients_come(2);
+    EXPECT_TRUE(desk.play({{desk.serves(2), nullptr}}));
+    EXPECT_EQ(desk.state_while_serving, WorkerState::InHandler);
+    EXPECT_EQ(desk.record.accepted, 2u);
+    EXPECT_EQ(desk.reception.active(), 2u);
+    desk.let_go();
+    EXPECT_EQ(desk.record.state, WorkerState::WaitingForClient);
+    desk.let_go();
+    EXPECT_EQ(desk.record.state, WorkerState::Idle);
+    EXPECT_EQ(desk.record.served, 2u);
+    EXPECT_EQ(desk.reception.active(), 0u);
+    EXPECT_EQ(desk.siblings_asked, 0);
+}
+
+TEST(Reception, at_its_limit_it_leaves_the_queue_and_has_a_sibling_look_for_those_who_wait) {
+    Desk desk{{.limit = 2}};
+    desk.clients_come(3);
+    desk.reception.open();
+    EXPECT_TRUE(desk.play({{desk.serves(2), nullptr}, after_a_while(nullptr)}));
+    EXPECT_EQ(desk.served.size(), 2u);
+    EXPECT_FALSE(desk.in_queue());
+    EXPECT_EQ(desk.siblings_asked, 1);
+}
+
+TEST(Reception, at_its_limit_with_nobody_waiting_no_sibling_is_woken) {
+    Desk desk{{.limit = 2}};
+    desk.clients_come(2);
+    desk.reception.open();
+    EXPECT_TRUE(desk.play({{desk.serves(2), nullptr}}));
+    EXPECT_FALSE(desk.in_queue());
+    EXPECT_EQ(desk.siblings_asked, 0);
+}
+
+TEST(Reception, with_room_again_it_joins_again_and_finds_who_waited) {
+    Desk desk{{.limit = 1}};
+    desk.clients_come(2);
+    desk.reception.open();
+    EXPECT_TRUE(desk.play({{desk.serves(1),
+                            [&] {
+                                desk.let_go();
+                                EXPECT_TRUE(desk.in_queue());
+                            }},
+                           {[&] { return desk.record.accepted == 2; }, nullptr}}));
+    EXPECT_FALSE(desk.in_queue());
+}
+
+TEST(Reception, a_nudge_takes_everybody_who_is_queued_within_the_limit) {
+    Desk desk{{.limit = 4}};
+    desk.reception.open();
+    desk.clients_come(3);
+    desk.reception.look();
+    EXPECT_EQ(desk.served.size(), 3u);
+    EXPECT_EQ(desk.siblings_asked, 0);
+    desk.clients_come(2);
+    desk.reception.look();
+    EXPECT_EQ(desk.served.size(), 4u);
+    EXPECT_GE(desk.siblings_asked, 1) << "the fifth is a sibling's";
+    const int asked = desk.siblings_asked;
+    desk.reception.look();
+    EXPECT_EQ(desk.served.size(), 4u);
+    EXPECT_EQ(desk.siblings_asked, asked + 1) << "a nudge that cannot be followed is passed on";
+}
+
+TEST(Reception, a_nudge_without_clients_does_nothing) {
+    Desk desk;
+    desk.reception.open();
+    desk.reception.look();
+    EXPECT_EQ(desk.takes, 1);
+    EXPECT_TRUE(desk.in_queue());
+    EXPECT_EQ(desk.siblings_asked, 0);
+}
+
+TEST(Reception, out_of_descriptors_it_rests_says_so_once_and_takes_them_when_it_can) {
+    const testing::TemporaryDirectory directory;
+    const std::string log = directory / "log";
+    EXPECT_EQ(testing::in_child([&]() -> std::string {
+                  open_log({.format = LogFormat::Text, .file = log});
+                  Desk desk;
+                  desk.clients_come(1);
+                  rlimit given{};
+                  ::getrlimit(RLIMIT_NOFILE, &given);
+                  rlimit none = given;
+                  none.rlim_cur = 3;
+                  ::setrlimit(RLIMIT_NOFILE, &none);
+                  desk.reception.open();
+                  const auto start = Clock::now();
+                  std::string wrong;
+                  const bool done = desk.play({{[&] { return desk.takes == 1; },
+                                                [&] {
+                                                    if (desk.siblings_asked != 1) wrong += " no sibling asked";
+                                                }},
+                                               {[&] { return desk.takes == 2; },
+                                                [&] {
+                                                    if (Clock::now() - start < 500ms) wrong += " no rest";
+                                                    ::setrlimit(RLIMIT_NOFILE, &given);
+                                                    if (desk.in_queue()) wrong += " still in the queue";
+                                                }},
+                                               {desk.serves(1), nullptr}});
+                  if (desk.takes != 3) wrong += " " + std::to_string(desk.takes) + " takes";
+                  return (done ? "served" : "not served") + wrong;
+              }),
+              "served");
+    std::ifstream file{log};
+    int lines = 0;
+    for (std::string line; std::getline(file, line);)
+        if (line.find("cannot take clients") != std::string::npos) ++lines;
+    EXPECT_EQ(lines, 1);
+}
+
+TEST(Reception, clients_that_are_lost_one_after_the_other_do_not_make_it_spin) {
+    open_log({.file = "/dev/null"});
+    Desk desk;
+    desk.failure = EPERM;  // an LSM that leaves the connection queued
+    desk.clients_come(1);
+    desk.reception.open();
+    EXPECT_TRUE(desk.play({{[&] { return desk.siblings_asked == 1; }, nullptr}, after_a_while(nullptr)}));
+    EXPECT_EQ(desk.takes, 8);
+    EXPECT_FALSE(desk.in_queue());
+    open_log({});
+}
+
+TEST(Reception, a_lost_client_does_not_keep_the_next_from_being_taken) {
+    Desk desk;
+    desk.failure = ECONNABORTED;
+    desk.clients_come(1);
+    desk.reception.open();
+    EXPECT_TRUE(desk.play({{[&] { return desk.takes == 1; }, [&] { desk.failure = 0; }}, {desk.serves(1), nullptr}}));
+}
+
+TEST(Reception, retirement_is_asked_for_once_and_serving_goes_on) {
+    Desk desk{{.limit = 10, .retire_after = 3}};
+    desk.reception.open();
+    desk.clients_come(2);
+    desk.reception.look();
+    EXPECT_EQ(desk.retirements, 0);
+    desk.clients_come(3);
+    desk.reception.look();
+    EXPECT_EQ(desk.retirements, 1);
+    EXPECT_EQ(desk.served.size(), 5u);
+}
+
+TEST(Reception, an_idle_worker_that_is_closed_is_finished_at_once) {
+    Desk desk;
+    desk.reception.open();
+    desk.reception.close(false);
+    EXPECT_EQ(desk.finished, 1);
+    EXPECT_EQ(testing::connect_error(desk.address), ECONNREFUSED) << "it holds no listener";
+    desk.reception.close(true);
+    EXPECT_EQ(desk.finished, 1);
+}
+
+TEST(Reception, closing_takes_one_whose_wake_up_may_be_in_our_hands_and_leaves_the_rest_to_siblings) {
+    Desk desk;
+    const UniqueFd siblings_copy{::dup(desk.queue)};
+    desk.reception.open();
+    desk.clients_come(3);
+    desk.reception.close(false);
+    EXPECT_EQ(desk.served.size(), 1u);
+    EXPECT_EQ(desk.finished, 0);
+    EXPECT_TRUE(testing::is_readable(siblings_copy.get())) << "the others are still queued";
+    desk.let_go();
+    EXPECT_EQ(desk.finished, 1);
+    EXPECT_EQ(desk.record.state, WorkerState::Draining);
+}
+
+TEST(Reception, a_full_worker_that_is_closed_takes_nobody_more) {
+    Desk desk{{.limit = 1}};
+    const UniqueFd siblings_copy{::dup(desk.queue)};
+    desk.reception.open();
+    desk.clients_come(2);
+    desk.reception.look();
+    desk.reception.close(false);
+    desk.let_go();
+    EXPECT_EQ(desk.record.accepted, 1u);
+    EXPECT_EQ(desk.finished, 1);
+}
+
+TEST(Reception, at_the_final_close_everybody_who_is_queued_is_served_first_within_the_limit) {
+    Desk desk{{.limit = 2}};
+    desk.reception.open();
+    desk.clients_come(5);
+    desk.reception.close(true);
+    EXPECT_EQ(desk.served.size(), 2u);
+    for (std::uint64_t gone = 1; gone <= 4; ++gone) {
+        desk.let_go();
+        EXPECT_EQ(desk.record.accepted, std::min<std::uint64_t>(5, 2 + gone));
+        EXPECT_EQ(desk.finished, 0);
+    }
+    desk.let_go();
+    EXPECT_EQ(desk.record.served, 5u);
+    EXPECT_EQ(desk.finished, 1);
+    EXPECT_EQ(testing::connect_error(desk.address), ECONNREFUSED);
+}
+
+TEST(Reception, the_queue_of_an_inherited_listener_is_left_to_the_next_service) {
+    Desk desk{{.limit = 10}, true};
+    const UniqueFd systemds_copy{::dup(desk.queue)};
+    desk.reception.open();
+    desk.clients_come(5);
+    desk.reception.close(true);
+    EXPECT_EQ(desk.record.accepted, 1u);
+    EXPECT_TRUE(testing::is_readable(systemds_copy.get()));
+}
+
+TEST(Reception, a_resting_worker_can_be_closed) {
+    open_log({.file = "/dev/null"});
+    Desk desk;
+    const UniqueFd siblings_copy{::dup(desk.queue)};
+    desk.failure = EMFILE;
+    desk.clients_come(1);
+    desk.reception.open();
+    desk.reception.look();
+    EXPECT_FALSE(desk.in_queue());
+    desk.reception.close(false);
+    EXPECT_EQ(desk.finished, 1);
+    EXPECT_EQ(desk.takes, 1);
+    open_log({});
+}
+
+}  // namespace
+}  // namespace preforkd
