@@ -8,6 +8,7 @@ namespace preforkd {
 namespace asio = boost::asio;
 
 awaitable<std::error_code> ConnectionCore::wait(For what) {
+    loop.before_wait();
     if (loop.waits.canceled()) co_return std::make_error_code(std::errc::operation_canceled);
     join_reactor();
     loop.waits.add(*this, loop.idle_timeout);

@@ -4,6 +4,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "daemon/worker/connection_core.hpp"
+#include "daemon/worker/handler_failure.hpp"
 
 namespace preforkd {
 
@@ -20,14 +21,11 @@ awaitable<void> run_hooks(StreamHandler& handler, ConnectionCore& core) {
     } catch (...) {
         failure = std::current_exception();  // a catch block cannot wait
     }
-    if (core.timed_out()) handler.handle_timeout(client.peer());
-    if (failure) handler.handle_error(client.peer(), failure);
+    if (core.timed_out()) report_timeout(handler, client.peer());
+    if (failure) report_failure(handler, client.peer(), failure);
     try {
         co_await handler.finish(client);
-    } catch (...) {
-        failure = std::current_exception();
-        handler.handle_error(client.peer(), failure);
-    }
+    } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
 }
 
 awaitable<void> serve(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended) {
@@ -43,11 +41,29 @@ awaitable<void> serve(Loop& loop, StreamHandler& handler, AcceptedStream stream,
     (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
 }
 
+awaitable<void> serve_alone(Loop& loop, StreamHandler& handler, AcceptedStream stream, UniqueFd& served) {
+    {
+        ConnectionCore core{loop, std::move(stream.fd), stream.address};
+        co_await run_hooks(handler, core);
+        served = core.release();
+    }
+    loop.reactor.stop();  // a StopWatch that is watched would keep it running
+    (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
+}
+
 }  // namespace
 
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended) {
     boost::asio::co_spawn(loop.reactor.context, serve(loop, handler, std::move(stream), std::move(ended)),
                           boost::asio::detached);
+}
+
+UniqueFd run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
+    UniqueFd served;
+    boost::asio::co_spawn(loop.reactor.context, serve_alone(loop, handler, std::move(stream), served),
+                          boost::asio::detached);
+    loop.reactor.run();
+    return served;
 }
 
 }  // namespace preforkd

@@ -12,4 +12,7 @@ namespace preforkd {
 /// end.  `ended` is called when the connection is closed or parked: possibly before this returns.
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended);
 
+/// Runs `loop`, made for this connection alone, until `handler` has returned; gives the descriptor back for the close.
+[[nodiscard]] UniqueFd run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream);
+
 }  // namespace preforkd

@@ -1,4 +1,7 @@
 #pragma once
+#include <functional>
+#include <utility>
+
 #include "common/settings.hpp"
 #include "common/shared_slots.hpp"
 #include "daemon/worker/asio_reactor.hpp"
@@ -23,10 +26,16 @@ struct Loop {
                                                                            : WorkerState::WaitingForClient);
     }
 
+    /// Somebody is going to wait for its client.
+    void before_wait() {
+        if (on_first_wait) std::exchange(on_first_wait, nullptr)();
+    }
+
     AsioReactor reactor{};
     WorkerRecord& record;
     std::chrono::milliseconds idle_timeout;
     bool draining = false;
+    std::function<void()> on_first_wait{};  ///< what a loop that never waits need not have
     BufferPool buffers{};
     WaitList waits{reactor};
     LingerRing linger;

@@ -20,6 +20,9 @@ public:
     /// Called when fd() is readable, in the thread that waits; reads what there is.
     virtual void hear() = 0;
 
+    /// Called once a request, before it first waits for its client.
+    virtual void before_first_wait() {}
+
     /// Whether to wait for no client any more.
     [[nodiscard]] virtual bool hurried() const noexcept = 0;
 };

@@ -1,0 +1,81 @@
+#pragma once
+// What is behind a BlockingConnection.
+#include <istream>
+#include <memory>
+#include <optional>
+#include <span>
+#include <streambuf>
+
+#include "common/clock.hpp"
+#include "common/socket_address.hpp"
+#include "common/unique_fd.hpp"
+#include "daemon/worker/buffer_pool.hpp"
+#include "daemon/worker/serve_here.hpp"
+#include "preforkd/blocking_connection.hpp"
+
+namespace preforkd {
+
+/// The buffers between a BlockingConnection's stream() and its socket; made on first use.
+class StreamBuffer final : public std::streambuf {
+public:
+    explicit StreamBuffer(BlockingCore& core) noexcept : core_{core} {}
+
+    /// Sends what is buffered; what cannot be sent is lost, since the connection is.
+    std::error_code flush();
+
+protected:
+    int_type underflow() override;
+    int_type overflow(int_type next) override;
+    std::streamsize xsputn(const char* text, std::streamsize size) override;
+    int sync() override;
+
+private:
+    static constexpr std::size_t buffer_bytes = std::size_t{8} * 1024;
+
+    BlockingCore& core_;
+    std::unique_ptr<char[]> input_{};
+    std::unique_ptr<char[]> output_{};
+};
+
+struct BlockingCore {
+    enum class For { Input, Output };
+
+    /// `accepted`: non-blocking; `from`: as accept(2) gave it.
+    BlockingCore(UniqueFd accepted, const SocketAddress& from, const ServeHere& how) noexcept
+        : fd{std::move(accepted)}, patience{how.idle_timeout}, address_{from}, how_{how} {}
+    BlockingCore(const BlockingCore&) = delete;
+    BlockingCore& operator=(const BlockingCore&) = delete;
+
+    /// Receives into `room` what there is, once there is something.
+    [[nodiscard]] Received receive(std::span<std::byte> room);
+
+    /// Sends all of `bytes`; `flags` as for send(2).
+    std::error_code send(std::span<const std::byte> bytes, int flags = 0);
+
+    std::error_code flush();
+    std::error_code end_output();
+
+    [[nodiscard]] const Endpoint& peer();
+    [[nodiscard]] const Endpoint& local();
+
+    UniqueFd fd;
+    std::chrono::milliseconds patience;
+    std::error_code last_error{};
+    bool timed_out = false;
+    Buffer read_buffer{};
+    std::optional<StreamBuffer> buffer{};
+    std::optional<std::iostream> stream{};
+
+private:
+    [[nodiscard]] std::error_code wait(For what);
+    [[nodiscard]] std::error_code poll_until(Deadline limit, For what);
+    [[nodiscard]] std::error_code failed(std::error_code error) noexcept { return last_error = error; }
+
+    SocketAddress address_;
+    const ServeHere& how_;
+    bool has_waited_ = false;
+    std::optional<Endpoint> peer_{};
+    std::optional<Endpoint> local_{};
+};
+
+}  // namespace preforkd

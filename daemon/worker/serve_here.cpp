@@ -1,0 +1,68 @@
+#include "daemon/worker/serve_here.hpp"
+
+#include <exception>
+
+#include "daemon/worker/blocking_core.hpp"
+#include "daemon/worker/coroutine_stream.hpp"
+#include "daemon/worker/handler_failure.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+
+UniqueFd serve_blocking(BlockingHandler& handler, AcceptedStream stream, const ServeHere& how) {
+    BlockingCore core{std::move(stream.fd), stream.address, how};
+    BlockingConnection client{core};
+    std::exception_ptr failure;
+    try {
+        if (!handler.verify(client.peer())) return std::move(core.fd);
+        handler.setup(client);
+        handler.serve(client);
+    } catch (...) { failure = std::current_exception(); }
+    (void)core.flush();
+    if (core.timed_out) report_timeout(handler, client.peer());
+    if (failure) report_failure(handler, client.peer(), failure);
+    try {
+        handler.finish(client);
+    } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
+    (void)core.flush();
+    return std::move(core.fd);
+}
+
+UniqueFd serve_coroutine(StreamHandler& handler, AcceptedStream stream, const ServeHere& how) {
+    // A record of this request's own counts nothing, and the loop's idea of idle is that nothing is open.
+    if (how.record.active.load(std::memory_order_relaxed) == 0) count(how.record.active);
+    Loop loop{how.record, how.idle_timeout, 0};
+    // A handler that never waits costs no epoll set: Asio makes it when it is first asked to wait.
+    loop.on_first_wait = [&] {
+        how.stop.before_first_wait();
+        const auto cancel_if_hurried = [&] {
+            if (how.stop.hurried()) loop.waits.cancel_all();
+        };
+        cancel_if_hurried();
+        if (how.stop.fd() < 0 || loop.waits.canceled()) return;
+        loop.reactor.watch(how.stop.fd(), [&loop, &how, cancel_if_hurried] {
+            how.stop.hear();
+            cancel_if_hurried();
+            // It may stay readable for ever.
+            if (loop.waits.canceled()) loop.reactor.forget(how.stop.fd());
+        });
+    };
+    return run_coroutine(loop, handler, std::move(stream));
+}
+
+}  // namespace
+
+UniqueFd serve_here(const AnyStreamHandler& handler, AcceptedStream stream, const ServeHere& how) noexcept {
+    try {
+        if (const auto* blocking = std::get_if<BlockingHandler*>(&handler))
+            return serve_blocking(**blocking, std::move(stream), how);
+        return serve_coroutine(*std::get<StreamHandler*>(handler), std::move(stream), how);
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "cannot serve a client", {{"cause", error.what()}});
+    } catch (...) { log(LogLevel::Error, "cannot serve a client"); }
+    return {};
+}
+
+}  // namespace preforkd
