@@ -1,11 +1,137 @@
-#include <stdexcept>
+#include <cerrno>
+#include <memory>
+#include <utility>
 
+#include "daemon/model/handler_hooks.hpp"
 #include "daemon/model/model.hpp"
+#include "daemon/model/thread_crew.hpp"
+#include "daemon/worker/datagram_gate.hpp"
+#include "daemon/worker/epoll_reactor.hpp"
+#include "daemon/worker/linger_ring.hpp"
+#include "daemon/worker/worker_service.hpp"
+#include "preforkd/log.hpp"
 
 namespace preforkd {
 
-int serve_thread(const WorkerPlan&, WorkerSeat&, Control&, std::function<void()>) {
-    throw std::runtime_error{"--model: thread is not built yet"};
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto last_linger_limit = 500ms;  // for clients that have their answer and do not close
+
+/// What the main thread has, and its threads use some of.
+struct Workshop {
+    Workshop(const WorkerPlan& plan, WorkerSeat& its_seat, Control& control)
+        : seat{its_seat},
+          linger{reactor, plan.parked},
+          handlers{plan},
+          crew{reactor, plan.settings.idle_timeout},
+          service{plan, seat, control, reactor, hooks()} {
+        service.add_listeners([&](const Listener& listener) { return bounded(take_from(listener, plan.settings)); });
+    }
+
+    ModelHooks hooks();
+    Reception::Take take_from(const Listener& listener, const Settings& settings);
+    Reception::Take bounded(Reception::Take take);
+    void start(std::unique_ptr<ThreadTask> task);
+
+    WorkerSeat& seat;
+    EpollReactor reactor{};
+    LingerRing linger;
+    HandlerSet handlers;
+    ThreadCrew crew;
+    WorkerService service;
+};
+
+class StreamTask final : public ThreadTask {
+public:
+    StreamTask(Workshop& home, AnyStreamHandler handler, AcceptedStream stream)
+        : home_{home}, handler_{handler}, linger_{stream.linger}, stream_{std::move(stream)} {}
+
+    void run(const ServeHere& how) noexcept override { served_ = serve_here(handler_, std::move(stream_), how); }
+
+    void over() override {
+        if (served_) home_.linger.finish(std::move(served_), linger_);
+        home_.service.reception().ended();
+    }
+
+private:
+    Workshop& home_;
+    AnyStreamHandler handler_;
+    std::chrono::milliseconds linger_;
+    AcceptedStream stream_;
+    UniqueFd served_{};
+};
+
+class DatagramTask final : public ThreadTask {
+public:
+    DatagramTask(Workshop& home, AnyDatagramHandler handler, ReceivedDatagram datagram)
+        : home_{home}, handler_{handler}, datagram_{std::move(datagram)} {}
+
+    void run(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
+    void over() override { home_.service.reception().ended(); }
+
+private:
+    Workshop& home_;
+    AnyDatagramHandler handler_;
+    ReceivedDatagram datagram_;
+};
+
+ModelHooks Workshop::hooks() {
+    return {.drain = [] {},  // what runs is finished
+            .hurry = [this] { crew.hurry(); },
+            .awake =
+                [this] {
+                    linger.glance();
+                    let_handlers_act(handlers);
+                },
+            .finish =
+                [this](auto done) {
+                    crew.join_finished();
+                    dismiss_handlers(handlers);
+                    linger.when_empty(last_linger_limit, std::move(done));
+                }};
+}
+
+Reception::Take Workshop::take_from(const Listener& listener, const Settings& settings) {
+    if (is_datagram(listener.local.transport))
+        return receive_one_by_one(listener, settings.log_connections, service.reception(),
+                                  [this, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
+                                      start(std::make_unique<DatagramTask>(*this, handler, std::move(datagram)));
+                                  });
+    return accept_streams(listener, settings.log_connections, service.reception(),
+                          [this, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
+                              start(std::make_unique<StreamTask>(*this, handler, std::move(stream)));
+                          });
+}
+
+/// Has the reception rest while there is no thread for whom it has taken already.
+Reception::Take Workshop::bounded(Reception::Take take) {
+    return [this, take = std::move(take)](int socket) {
+        if (crew.short_of_threads()) return ENOMEM;
+        const int error = take(socket);
+        return error == 0 && crew.short_of_threads() ? ENOMEM : error;
+    };
+}
+
+void Workshop::start(std::unique_ptr<ThreadTask> task) {
+    crew.start(std::move(task));
+    // No handler code runs in this thread, which alone answers for the worker.
+    enter(seat.record, WorkerState::WaitingForClient);
+}
+
+}  // namespace
+
+int serve_thread(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready) {
+    auto workshop = std::make_unique<Workshop>(plan, seat, control);
+    start_handlers(workshop->handlers);
+    workshop->service.serve(ready);
+    if (const std::size_t stuck = workshop->crew.running(); stuck != 0) {
+        log(LogLevel::Warning, "leaving although handlers have not returned", {{"threads", std::uint64_t{stuck}}});
+        workshop->crew.abandon();
+        (void)workshop.release();  // they use it
+    }
+    return 0;
 }
 
 }  // namespace preforkd
