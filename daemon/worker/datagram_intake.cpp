@@ -16,8 +16,20 @@ namespace {
 constexpr std::size_t buffer_bytes = longest_datagram_bytes + 1;  // one more, so that each begins on a page
 
 void switch_on(int fd, int level, int option, const char* attempt) {
-    const int on = 1;
+    int on = 0;
+    socklen_t size = sizeof on;
+    if (::getsockopt(fd, level, option, &on, &size) == 0 && on != 0) return;
+    on = 1;
     check(::setsockopt(fd, level, option, &on, sizeof on), attempt);
+}
+
+/// These stay on the socket, also on systemd's copy of a passed one, whose other options we leave alone.  But without
+/// the first (PassPacketInfo= in a .socket unit) a reply could come from another address than the client asked, who
+/// would not take it for one; and both only add to what a receiver is told if it asks.
+void ask_for_notes(int fd, int family) {
+    if (family == AF_INET) switch_on(fd, IPPROTO_IP, IP_PKTINFO, "set IP_PKTINFO");
+    if (family == AF_INET6) switch_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, "set IPV6_RECVPKTINFO");
+    switch_on(fd, SOL_SOCKET, SO_RXQ_OVFL, "set SO_RXQ_OVFL");
 }
 
 }  // namespace
@@ -27,7 +39,7 @@ DatagramSource::DatagramSource(const Listener& listener, bool log_connections)
       log_connections_{log_connections},
       bound_{SocketAddress::local_of(listener.fd.get())},
       tally_{make_shared_tally()} {
-    if (has_notes()) switch_on(listener.fd.get(), SOL_SOCKET, SO_RXQ_OVFL, "set SO_RXQ_OVFL");
+    if (has_notes()) ask_for_notes(listener.fd.get(), bound_.family());
 }
 
 std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {

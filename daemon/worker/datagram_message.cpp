@@ -25,7 +25,9 @@ SocketAddress destination_of(const in_pktinfo& info, std::uint16_t port) noexcep
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
-    address.sin_addr = info.ipi_spec_dst;  // ours, also when the datagram went to a broadcast or multicast address
+    // The first is ours, also when the datagram went to a broadcast or multicast address; but it is empty in one that
+    // was queued before IP_PKTINFO was set, as the first is when a service is started by it.
+    address.sin_addr = info.ipi_spec_dst.s_addr != INADDR_ANY ? info.ipi_spec_dst : info.ipi_addr;
     return {reinterpret_cast<const sockaddr*>(&address), sizeof address};
 }
 
