@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "common/exit_report.hpp"
 
@@ -49,10 +48,15 @@ ChildCrew::ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked,
       linger_{reactor, parked},
       retry_timer_{reactor.make_timer()},
       kill_timer_{reactor.make_timer()} {
-    reactor_.watch(signals_.get(), [this] { reap(); });
+    if (strangers_ == Strangers::Leave) return;
+    signals_.emplace(std::initializer_list<int>{SIGCHLD});
+    reactor_.watch(signals_->get(), [this] { reap(); });
 }
 
-ChildCrew::~ChildCrew() { reactor_.forget(signals_.get()); }
+ChildCrew::~ChildCrew() {
+    if (signals_) reactor_.forget(signals_->get());
+    for (const auto& [pid, child] : children_) reactor_.forget(child.process.pidfd());
+}
 
 void ChildCrew::start(std::unique_ptr<Errand> errand) {
     if (stage_ == Stage::Hurried) return let_go(*errand, false);
@@ -71,6 +75,11 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
     try {
         ChildProcess process = errand->launch();
         const pid_t pid = process.pid();
+        if (strangers_ == Strangers::Leave)
+            reactor_.watch(process.pidfd(), [this, pid] {
+                collect(pid);
+                linger_.glance();
+            });
         children_.emplace(pid, Child{std::move(process), std::move(errand), Clock::now()});
     } catch (const std::system_error& error) {
         if (!is_shortage(error.code())) {
@@ -96,27 +105,17 @@ void ChildCrew::launch_waiting() {
 }
 
 void ChildCrew::reap() {
-    (void)signals_.next();  // one is pending at most, and the descriptor stays readable while there is one
+    (void)signals_->next();  // one is pending at most, and the descriptor stays readable while there is one
     for (;;) {
         // Look before collecting: a child may be somebody else's, and must not hide ours behind it.
         siginfo_t ended{};
         if (::waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == -1 || ended.si_pid == 0) break;
         if (children_.contains(ended.si_pid))
             collect(ended.si_pid);
-        else if (strangers_ == Strangers::Reap)
+        else
             ::waitid(P_PID, static_cast<id_t>(ended.si_pid), &ended, WEXITED | WNOHANG);
-        else {
-            reap_behind_strangers();
-            break;
-        }
     }
     linger_.glance();
-}
-
-void ChildCrew::reap_behind_strangers() {
-    std::vector<pid_t> pids;
-    for (const auto& [pid, child] : children_) pids.push_back(pid);
-    for (const pid_t pid : pids) collect(pid);
 }
 
 void ChildCrew::collect(pid_t pid) {
@@ -126,6 +125,7 @@ void ChildCrew::collect(pid_t pid) {
     if (!report) return;
     const auto born = found->second.born;
     const std::unique_ptr<Errand> errand = std::move(found->second.errand);
+    reactor_.forget(found->second.process.pidfd());
     children_.erase(found);
     errand->report({.pid = pid,
                     .report = *report,

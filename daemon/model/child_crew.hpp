@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -65,7 +66,8 @@ void log_child_end(LogLevel level, std::string_view what, const Errand& errand, 
 /// kept and tried again; bounded() takes nobody else meanwhile.
 class ChildCrew {
 public:
-    /// Children of this process that are not of the crew.  Where handlers run they may be a handler's own.
+    /// Children of this process that are not of the crew.  Where handlers run they may be a handler's own, or the
+    /// embedding program's, whose threads get SIGCHLD: then each child is waited for by its own descriptor.
     enum class Strangers { Leave, Reap };
 
     /// `parked`: connections that may linger.
@@ -102,7 +104,6 @@ private:
     [[nodiscard]] bool launch(std::unique_ptr<Errand>& errand);
     void launch_waiting();
     void reap();
-    void reap_behind_strangers();
     void collect(pid_t pid);
     void let_go(Errand& errand, bool in_use);
     void kill_all();
@@ -110,7 +111,7 @@ private:
     Reactor& reactor_;
     WorkerRecord& record_;
     Strangers strangers_;
-    SignalFd signals_{SIGCHLD};
+    std::optional<SignalFd> signals_{};  ///< SIGCHLD, to Reap
     LingerRing linger_;
     std::map<pid_t, Child> children_{};
     std::deque<std::unique_ptr<Errand>> waiting_{};  ///< for their child to be made

@@ -1,5 +1,6 @@
 #include "daemon/worker/control.hpp"
 
+#include <cstring>
 #include <utility>
 
 #include "common/channel.hpp"
@@ -11,7 +12,13 @@ Control::Control(UniqueFd channel) : channel_{std::move(channel)}, signals_{SIGQ
 Control::Control(OperatorHooks hooks)
     : hooks_{std::move(hooks)}, signals_{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU} {}
 
+Control::Control(EmbedderHooks hooks) : embedder_{std::move(hooks)}, signals_{} {}
+
 void Control::read_signals(Service& service) {
+    if (embedder_.stop_asked) {
+        if (embedder_.stop_asked()) service.drain(false);
+        return;
+    }
     while (const auto signo = signals_.next()) {
         if (channel_)
             obey_master(*signo, service);

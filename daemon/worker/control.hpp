@@ -29,6 +29,12 @@ struct OperatorHooks {
     LogSettings log{};                    ///< reopened on USR1
 };
 
+/// How a server inside somebody's program is told to stop: that process's signals are not ours to take.
+struct EmbedderHooks {
+    int fd = -1;                         ///< readable when `stop_asked` should be called; borrowed
+    std::function<bool()> stop_asked{};  ///< reads what there is
+};
+
 /// Reads signals and orders and passes them to a service.  The service's loop waits for both descriptors.
 class Control {
 public:
@@ -38,7 +44,10 @@ public:
     /// The process that is the worker (--workers 0): takes the master's signals.
     explicit Control(OperatorHooks hooks);
 
-    [[nodiscard]] int signal_fd() const noexcept { return signals_.get(); }
+    /// A server inside somebody's program: takes no signals.
+    explicit Control(EmbedderHooks hooks);
+
+    [[nodiscard]] int signal_fd() const noexcept { return embedder_.stop_asked ? embedder_.fd : signals_.get(); }
     [[nodiscard]] int channel_fd() const noexcept { return channel_.get(); }  ///< -1 without a master
 
     void read_signals(Service& service);
@@ -53,6 +62,7 @@ private:
 
     UniqueFd channel_{};
     OperatorHooks hooks_{};
+    EmbedderHooks embedder_{};
     SignalFd signals_;
     bool empty_queue_ = false;
     bool stopping_ = false;

@@ -146,8 +146,8 @@ void Reception::close(bool empty_queue_first) {
         // Bounded by what the kernel can have queued, because an abstract Unix address still takes new clients.  And
         // one take for a wake-up that may be in our hands alone.
         gate.still_to_take = closes_for_good ? gate.listener.settings.backlog.value_or(longest_queue) + 1
-                             : had_room      ? 1
-                                             : 0;
+                             : had_room && settings_.has_siblings ? 1
+                                                                  : 0;
     }
     if (!taking_) return empty_queue();
     // A blocking handler has heard of it: the gate that called it must outlive it.

@@ -13,6 +13,7 @@ namespace preforkd {
 struct ReceptionSettings {
     std::size_t limit = 1;                   ///< clients served at once
     std::uint64_t retire_after = 0;          ///< clients; 0: never
+    bool has_siblings = true;                ///< in whose hands a wake-up of ours may be needed
     std::function<void()> ask_sibling{};     ///< clients may be waiting whom this worker will not take
     std::function<void()> ask_retirement{};  ///< retire_after is reached
     std::function<void()> finished{};        ///< closed, and the last client has gone

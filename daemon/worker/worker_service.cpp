@@ -49,12 +49,20 @@ ReceptionSettings WorkerService::reception_settings() {
     const int channel = control_.channel_fd();
     const bool has_master = channel >= 0;
     return {.limit = plan_.connections,
-            .retire_after = has_master ? requests_before_retiring(plan_.settings.max_requests, seat_.number) : 0,
+            .retire_after =
+                has_master ? requests_before_retiring(plan_.settings.max_requests, seat_.number) : plan_.leave_after,
+            .has_siblings = has_master,
             .ask_sibling =
                 [=] {
                     if (has_master) send_report(channel, Report::Kind::Paused);
                 },
-            .ask_retirement = [=] { send_report(channel, Report::Kind::Retiring); },
+            .ask_retirement =
+                [=, this] {
+                    if (has_master)
+                        send_report(channel, Report::Kind::Retiring);
+                    else
+                        drain(false);
+                },
             .finished = [this] { hooks_.finish([this] { reactor_.stop(); }); },
             .awake = hooks_.awake};
 }

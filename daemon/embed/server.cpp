@@ -1,0 +1,182 @@
+#include "preforkd/server.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "common/listen_settings.hpp"
+#include "common/sys_error.hpp"
+#include "daemon/capacity.hpp"
+#include "daemon/embed/stop_bell.hpp"
+#include "daemon/embed/watched_handler.hpp"
+#include "daemon/model/compatibility.hpp"
+#include "daemon/model/model.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The server whose request the calling thread runs, or ran last.
+thread_local const void* served_here = nullptr;
+
+ListenSettings read_listen(const std::string& text) {
+    ListenSettings listen = parse_listen(text);
+    if (!listen.handler.empty()) throw std::invalid_argument{text + ": a server has one handler; leave handler= away"};
+    return listen;
+}
+
+std::size_t descriptor_limit() {
+    rlimit limit{};
+    check(::getrlimit(RLIMIT_NOFILE, &limit), "get the limit on open files");
+    return limit.rlim_cur;
+}
+
+}  // namespace
+
+/// What the serving thread, those that stop it, and the destructor share.
+class Server::State {
+public:
+    State(const HandlerEntry& entry, const ServerSettings& wanted)
+        : settings_{.listen = {read_listen(wanted.listen)},
+                    .handler = entry.name,
+                    .idle_timeout = wanted.idle_timeout,
+                    .stop_timeout = wanted.stop_timeout,
+                    .greeting = wanted.handler.greeting,
+                    .log_connections = wanted.log_connections},
+          model_{wanted.model.value_or(entry.model)},
+          connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},
+          handlers_{watch_handler(checked(entry), wanted.handler, watching_)},
+          listeners_{bind_listeners(settings_.listen, {})},
+          local_{listeners_.front().local} {}
+
+    /// Serves until asked to leave, or, if `just_one`, one client or none within `patience`.  How many it was.
+    std::uint64_t serve(bool just_one, std::chrono::milliseconds patience) {
+        if (!enter_service()) return 0;
+        const Leaving leaving{*this};
+        bell_.ring_after(patience);
+        WorkerRecord record;
+        run(record, just_one);
+        if (exit_) std::rethrow_exception(std::exchange(exit_, nullptr));
+        return record.accepted.load(std::memory_order_relaxed);
+    }
+
+    void shutdown() {
+        std::unique_lock lock{mutex_};
+        stop_asked_ = true;
+        bell_.ring();
+        const bool would_wait_for_itself = served_here == this || server_thread_ == std::this_thread::get_id();
+        if (!would_wait_for_itself) left_.wait(lock, [this] { return !serving_; });
+    }
+
+    void close() noexcept {
+        for (const Listener& listener : listeners_) remove_socket_file(listener);
+        listeners_.clear();
+    }
+
+    [[nodiscard]] const Endpoint& local() const noexcept { return local_; }
+    [[nodiscard]] int fd() const noexcept { return listeners_.empty() ? -1 : listeners_.front().fd.get(); }
+
+private:
+    /// Says, whatever happens, that the loop has been left.
+    struct Leaving {
+        State& state;
+        explicit Leaving(State& its_state) : state{its_state} {}
+        Leaving(const Leaving&) = delete;
+        Leaving& operator=(const Leaving&) = delete;
+        ~Leaving() {
+            const std::scoped_lock lock{state.mutex_};
+            served_here = nullptr;
+            state.serving_ = state.stop_asked_ = false;
+            state.server_thread_ = {};
+            (void)state.bell_.take();
+            state.left_.notify_all();
+        }
+    };
+
+    [[nodiscard]] const HandlerEntry& checked(const HandlerEntry& entry) const {
+        const ListenSettings& listen = settings_.listen.front();
+        if (const auto refusal = why_not(entry, listen.endpoint.transport, model_))
+            throw std::invalid_argument{to_string(listen.endpoint) + ": " + *refusal};
+        return entry;
+    }
+
+    /// False when shutdown() came first.
+    bool enter_service() {
+        const std::scoped_lock lock{mutex_};
+        if (listeners_.empty()) throw std::logic_error{"the server is closed"};
+        if (serving_) throw std::logic_error{"the server is serving already"};
+        if (std::exchange(stop_asked_, false)) {
+            (void)bell_.take();
+            return false;
+        }
+        serving_ = true;
+        server_thread_ = std::this_thread::get_id();
+        return true;
+    }
+
+    void run(WorkerRecord& record, bool just_one) {
+        Settings settings = settings_;
+        if (just_one) settings.stop_timeout = 0ms;  // the one is served to its end
+        std::vector<Listener> copies;               // the worker takes what it is given
+        for (const Listener& listener : listeners_)
+            copies.push_back({.fd = UniqueFd{check(::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 0), "copy the socket")},
+                              .settings = listener.settings,
+                              .local = listener.local});
+        const Capacity capacity =
+            fit_capacity(connections_, descriptor_limit(), copies.size(), descriptors_each(model_, false));
+        const WorkerPlan plan{.settings = settings,
+                              .handlers = handlers_,
+                              .listeners = copies,
+                              .model = model_,
+                              .connections = just_one ? 1 : capacity.connections,
+                              .parked = capacity.parked,
+                              .leave_after = just_one ? 1u : 0u};
+        WorkerSeat seat{.record = record};
+        Control control{EmbedderHooks{.fd = bell_.fd(), .stop_asked = [this] { return bell_.take(); }}};
+        (void)serve_model(plan, seat, control, [] {});
+    }
+
+    void leave_for(std::exception_ptr exit) {
+        if (model_ != Model::Serial && model_ != Model::Async) return;  // in a thread or child of its own
+        exit_ = std::move(exit);
+        bell_.ring();
+    }
+
+    Settings settings_;
+    Model model_;
+    std::size_t connections_;
+    Watching watching_{.entered = [this] { served_here = this; },
+                       .left_for = [this](std::exception_ptr exit) { leave_for(std::move(exit)); }};
+    Handlers handlers_;
+    std::vector<Listener> listeners_;
+    Endpoint local_;
+    StopBell bell_{};
+    std::exception_ptr exit_{};  ///< in the serving thread
+
+    std::mutex mutex_{};
+    std::condition_variable left_{};
+    bool serving_ = false;
+    bool stop_asked_ = false;
+    std::thread::id server_thread_{};
+};
+
+Server::Server(const HandlerEntry& handler, ServerSettings settings)
+    : state_{std::make_unique<State>(handler, settings)} {}
+
+Server::~Server() { server_close(); }
+
+void Server::serve_forever() { (void)state_->serve(false, 0ms); }
+bool Server::handle_request(std::chrono::milliseconds patience) { return state_->serve(true, patience) > 0; }
+void Server::shutdown() { state_->shutdown(); }
+void Server::server_close() noexcept { state_->close(); }
+const Endpoint& Server::server_address() const noexcept { return state_->local(); }
+int Server::fd() const noexcept { return state_->fd(); }
+
+}  // namespace preforkd
