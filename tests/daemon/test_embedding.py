@@ -1,0 +1,209 @@
+"""Handler authors: programs and shared objects built outside the tree, from an install prefix."""
+import contextlib
+import os
+import re
+import resource
+import select
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import daemon_process
+from clients import exchange
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+pytestmark = pytest.mark.programs("cmake", "make", "g++", "pkg-config")
+
+
+def run(*command, **how):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300, **how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory):
+    """An installed preforkd."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    run("cmake", "--install", daemon_process.BUILD, "--prefix", prefix)
+    return prefix
+
+
+@pytest.fixture(scope="session")
+def built_by_cmake(prefix, tmp_path_factory):
+    def build(example):
+        there = tmp_path_factory.mktemp(example)
+        run("cmake", "-S", EXAMPLES / example, "-B", there, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_PREFIX_PATH={prefix}")
+        run("cmake", "--build", there)
+        return there
+    return build
+
+
+def pkg_config(prefix):
+    file = next(prefix.rglob("preforkd.pc"))
+    return daemon_process.clean_environment({"PKG_CONFIG_PATH": str(file.parent)})
+
+
+@pytest.fixture(scope="session")
+def built_by_make(prefix, tmp_path_factory):
+    def build(example):
+        there = tmp_path_factory.mktemp(example)
+        run("make", "-f", EXAMPLES / example / "Makefile", f"VPATH={EXAMPLES / example}", cwd=there,
+            env=pkg_config(prefix))
+        return there
+    return build
+
+
+@contextlib.contextmanager
+def serving(*command):
+    """Runs a program that calls run(); gives its first endpoint, and in the end stops it."""
+    reading, writing = os.pipe()
+    with subprocess.Popen([*command, "--ready-fd", str(writing)], pass_fds=[writing], stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, env=daemon_process.clean_environment()) as process:
+        os.close(writing)
+        with open(reading) as ready:
+            endpoint = ready.readline().strip()
+        assert endpoint, process.communicate(timeout=20)[1]
+        try:
+            yield endpoint
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+# --- Programs --------------------------------------------------------------------------------------------------------
+
+def test_seven_lines_are_a_daemon(built_by_cmake):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    program = built_by_cmake("upper") / "upper"
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    assert len((EXAMPLES / "upper/upper.cpp").read_text().splitlines()) <= 9
+    assert re.match(r"upper +serial", run(program, "--list-handlers"))
+    assert "(default: upper)" in run(program, "--help")
+    assert "handler = upper  # default" in run(program, "--print-config")
+    with serving(program, "--listen", "tcp://127.0.0.1:0", "--workers", "2") as endpoint:
+        assert exchange(endpoint, b"hello\nworld\n") == b"HELLO\nWORLD\n"
+
+    # CPU, not time: the machine may be busy.  That of CMake's own looking around is in it.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
+    run("strip", program)
+    assert program.stat().st_size < 3 * 1024 * 1024
+
+
+@pytest.mark.programs("systemd-socket-activate")
+def test_a_program_built_with_pkg_config_is_activated_by_systemd(built_by_make):
+    program = built_by_make("upper") / "upper"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen(["systemd-socket-activate", "--listen", f"127.0.0.1:{port}", program], text=True,
+                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                          env=daemon_process.clean_environment()) as process:
+        try:
+            assert "Listening on" in process.stderr.readline()
+            assert exchange(f"tcp://127.0.0.1:{port}", b"hello") == b"HELLO"
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_one_program_serves_several_kinds(built_by_cmake):
+    program = built_by_cmake("kinds") / "kinds"
+    assert re.findall(r"^(\w+) +(\w+)", run(program, "--list-handlers"), re.MULTILINE) == [("upper", "async"),
+                                                                                         ("count", "serial")]
+    with serving(program, "--listen", "udp://127.0.0.1:0") as endpoint:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(20)
+            client.connect(("127.0.0.1", int(endpoint.rsplit(":", 1)[1])))
+            client.send(b"hello")
+            assert client.recv(100) == b"HELLO"
+    with serving(program, "--listen", "tcp://127.0.0.1:0") as endpoint:
+        assert exchange(endpoint, b"hello") == b"HELLO"
+    with serving(program, "--listen", "tcp://127.0.0.1:0", "--handler", "count", "--model", "fork") as endpoint:
+        assert exchange(endpoint, b"a\nb\n") == b"1\n2\n"
+
+
+def test_a_server_object_serves_inside_a_program(built_by_cmake):
+    program = built_by_cmake("embedded") / "embedded"
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert select.select([process.stdout], [], [], 20)[0]
+        endpoint = process.stdout.readline().strip()
+        assert [exchange(endpoint, b"hello\n") for _ in range(3)] == [b"hello\n"] * 3
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+# --- Shared objects --------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="session")
+def shout(built_by_make):
+    return built_by_make("shared_object")
+
+
+@pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
+def test_a_shared_object_serves_in_every_model(preforkd, shout, model):
+    daemon = preforkd("--handler", "./libshout.so", "--greeting", "hey", "--model", model, cwd=shout)
+    assert [exchange(daemon.endpoint, b"hello") for _ in range(3)] == [b"hey!\n"] * 3
+
+
+def test_a_shared_object_may_serve_one_endpoint(preforkd, shout):
+    file = shout / "libshout.so"
+    daemon = preforkd("--chdir", "/", listen=["tcp://127.0.0.1:0", f"tcp://127.0.0.1:0 handler={file}"])
+    assert [exchange(endpoint, b"x") for endpoint in daemon.endpoints] == [b"connected\n", b"connected!\n"]
+
+
+def test_a_shared_object_built_by_cmake_passes_the_check(built_by_cmake, run_preforkd):
+    there = built_by_cmake("shared_object")
+    done = run_preforkd("--handler", "./libshout.so", "--check-config", cwd=there)
+    assert (done.returncode, done.stdout) == (0, "configuration is valid\n"), done.stderr
+
+
+def test_the_master_does_not_load_it(preforkd, shout):
+    daemon = preforkd("--handler", str(shout / "libshout.so"))
+    mapped = [os.path.exists(f"/proc/{pid}/maps") and "libshout.so" in Path(f"/proc/{pid}/maps").read_text()
+              for pid in (daemon.pid, *daemon.workers())]
+    assert mapped == [False, True, True]
+
+
+ABI = 'extern "C" const char* preforkd_handler_abi() {{ return "{}"; }} extern "C" void preforkd_handler(void*) {{}}'
+HANDLER = """#include <preforkd/preforkd.hpp>
+#include <csignal>
+#include <unistd.h>
+struct Bad : preforkd::StreamHandler {{
+    Bad() {{ {} }}
+    preforkd::awaitable<void> serve(preforkd::Connection&) override {{ co_return; }}
+}};
+PREFORKD_HANDLER(Bad);
+"""
+BAD = {
+    "no handler": ("int nothing;", "has no handler for preforkd in it"),
+    "other version": (ABI.format("preforkd 0, Boost 1_40"), 'was built for "preforkd 0, Boost 1_40" and this is'),
+    "missing symbol": ("void missing(); void call() { missing(); }", "undefined symbol"),
+    "throws": (HANDLER.format('throw std::runtime_error{"no database"};'), "its constructor failed: no database"),
+    "throws a number": (HANDLER.format("throw 7;"), "its constructor failed with something that is no std::exception"),
+    "crashes": (HANDLER.format("std::raise(SIGSEGV);"), "killed by SIGSEGV"),
+    "hangs": (HANDLER.format("for (;;) ::pause();"), "did not return within --boot-timeout 1s"),
+}
+
+
+@pytest.mark.parametrize("source, sentence", BAD.values(), ids=BAD.keys())
+def test_a_bad_shared_object_is_one_sentence(prefix, run_preforkd, tmp_path, source, sentence):
+    (tmp_path / "bad.cpp").write_text(source)
+    flags = run("pkg-config", "--cflags", "preforkd", env=pkg_config(prefix)).split()
+    run("g++", "-std=c++20", "-fPIC", "-shared", *flags, "bad.cpp", "-o", "libbad.so", cwd=tmp_path)
+    for order in ["--check-config"], ["--listen", "tcp://127.0.0.1:0"]:
+        done = run_preforkd("--handler", "./libbad.so", "--boot-timeout", "1s", *order, cwd=tmp_path)
+        assert done.returncode == 78
+        assert len(done.stderr.splitlines()) == 1 and sentence in done.stderr, done.stderr
+        assert "--handler ./libbad.so: " in done.stderr
+
+
+def test_a_shared_object_that_is_not_there_is_one_sentence(run_preforkd):
+    done = run_preforkd("--handler", "./libnot_there.so", "--check-config")
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1 and "No such file" in done.stderr
