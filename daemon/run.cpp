@@ -88,6 +88,18 @@ Capacity decide_capacity(const Settings& settings, Model model, std::size_t list
     return capacity;
 }
 
+/// After everything that could still be refused: an error at start-up is then the only line.
+void say_what_is_served(const Settings& settings, const std::vector<Listener>& listeners) {
+    if (::geteuid() == 0 && settings.user.empty())
+        log(LogLevel::Notice, "workers run as root; --user USER makes them somebody else");
+    if (settings.workers.min != settings.workers.max)
+        log(LogLevel::Notice,
+            "this version does not resize the pool by itself; it starts with the smaller of --workers");
+    for (const Listener& listener : listeners)
+        log(LogLevel::Notice, "listening",
+            {{"endpoint", to_string(listener.local)}, {"passed", listener.inherited ? "yes" : "no"}});
+}
+
 int serve(const Settings& settings, const Handlers& handlers, const std::string& program_file, SignalFd& signals) {
     UniqueFd ready_fd = take_ready_fd(settings.ready_fd);
     const Identity identity = look_up_identity(settings.user, settings.group);
@@ -95,6 +107,7 @@ int serve(const Settings& settings, const Handlers& handlers, const std::string&
     std::vector<Listener> listeners = open_listeners(settings);
     const Model model = model_of(settings, handlers, listeners.front());
     check_cells(settings, handlers, listeners, model);
+    say_what_is_served(settings, listeners);
     const DescriptorLimit limit = raise_descriptor_limit();
     const Capacity capacity = decide_capacity(settings, model, listeners.size(), limit);
     const WorkerPlan plan{.settings = settings,

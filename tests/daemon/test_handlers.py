@@ -147,10 +147,3 @@ def test_a_unix_client_without_an_address_is_unnamed(preforkd, tmp_path):
     daemon = preforkd(listen=f"unix://{tmp_path}/s")
     exchange(daemon.endpoint)
     daemon.wait_log("got connection from unnamed")
-
-
-@pytest.mark.parametrize("model", ["thread", "fork"])
-def test_a_model_that_the_handler_cannot_run_in_is_refused_in_one_sentence(run_preforkd, model):
-    told = run_preforkd("--listen", "tcp://127.0.0.1:0", "--model", model)
-    assert told.returncode in (64, 78) and model in told.stderr
-    assert len(told.stderr.strip().splitlines()) == 1
