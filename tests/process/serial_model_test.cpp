@@ -1,0 +1,107 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "daemon/model/model.hpp"
+#include "mini_daemon.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace testing;
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::StartsWith;
+
+MiniDaemon start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--handler", "bracketing"});
+    return {bracketing(Model::Serial), std::move(arguments)};
+}
+
+TEST(SerialModel, blocking_handlers_serve_one_client_after_the_other) {
+    MiniDaemon daemon = start({"--workers", "1"});
+    const Caller first = daemon.call();
+    EXPECT_EQ(first.ask("one"), "[one]");
+    const Caller second = daemon.call();
+    second.say("two");
+    EXPECT_EQ(second.hear(100), "") << "while the first is served";
+    first.half_close();
+    EXPECT_EQ(second.hear(), "[two]");
+    second.half_close();
+    EXPECT_EQ(daemon.stop(SIGTERM), success);
+}
+
+TEST(SerialModel, a_slow_client_holds_one_worker_and_its_sibling_serves_all_others) {
+    MiniDaemon daemon = start({"--workers", "2"});
+    for (int round = 0; round < 4; ++round) {
+        const Caller slow = daemon.call();
+        EXPECT_EQ(slow.ask("slow"), "[slow]");
+        for (int others = 0; others < 40; ++others) {
+            const Caller other = daemon.call();
+            other.say("quick");
+            ASSERT_EQ(other.hear(2000), "[quick]");
+        }
+        EXPECT_EQ(slow.ask("still"), "[still]");
+    }
+    EXPECT_EQ(daemon.stop(SIGINT), success);
+}
+
+TEST(SerialModel, what_a_handler_throws_ends_its_request_only) {
+    MiniDaemon daemon = start({"--workers", "0"});
+    EXPECT_EQ(daemon.call().ask("throw"), "");
+    EXPECT_EQ(daemon.call().ask("next"), "[next]");
+    EXPECT_EQ(daemon.stop(SIGTERM), success);
+}
+
+class SerialStop : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(workers, SerialStop, ::testing::Values("0", "1"));
+
+TEST_P(SerialStop, a_graceful_stop_finishes_the_client_that_is_waited_for) {
+    MiniDaemon daemon = start({"--workers", GetParam()});
+    const Caller caller = daemon.call();
+    EXPECT_EQ(caller.ask("before"), "[before]");
+    daemon.signal(SIGTERM);
+    EXPECT_EQ(caller.ask("after"), "[after]");
+    caller.half_close();
+    EXPECT_EQ(daemon.end(), success);
+}
+
+TEST_P(SerialStop, a_graceful_stop_serves_whoever_is_queued) {
+    MiniDaemon daemon = start({"--workers", GetParam()});
+    const Caller caller = daemon.call();
+    EXPECT_EQ(caller.ask("before"), "[before]");
+    std::vector<Caller> queued;
+    for (int each = 0; each < 5; ++each) {
+        queued.push_back(daemon.call());
+        queued.back().say("queued");
+        queued.back().half_close();
+    }
+    daemon.signal(SIGTERM);
+    caller.half_close();
+    for (const Caller& each : queued) EXPECT_EQ(each.hear(), "[queued]");
+    EXPECT_EQ(daemon.end(), success);
+}
+
+TEST_P(SerialStop, a_fast_stop_ends_the_wait_for_a_client) {
+    MiniDaemon daemon = start({"--workers", GetParam()});
+    const Caller caller = daemon.call();
+    EXPECT_EQ(caller.ask("before"), "[before]");
+    daemon.signal(SIGINT);
+    EXPECT_EQ(caller.hear(), "");
+    EXPECT_EQ(daemon.end(), success);
+}
+
+TEST_P(SerialStop, the_stop_timeout_ends_the_wait_for_a_client) {
+    MiniDaemon daemon = start({"--workers", GetParam(), "--stop-timeout", "200ms"});
+    const Caller caller = daemon.call();
+    EXPECT_EQ(caller.ask("before"), "[before]");
+    daemon.signal(SIGTERM);
+    EXPECT_EQ(caller.hear(), "");
+    EXPECT_EQ(daemon.end(), success);
+}
+
+TEST(SerialModel, handlers_hear_of_their_worker) {
+    EXPECT_THAT(hooks_called("serial"), AllOf(StartsWith("started "), EndsWith("leaving ")));
+}
+
+}  // namespace
+}  // namespace preforkd
