@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
@@ -37,6 +38,9 @@ std::size_t descriptor_limit() {
     check(::getrlimit(RLIMIT_NOFILE, &limit), "get the limit on open files");
     return limit.rlim_cur;
 }
+
+/// handle_request() is called again and again, and cannot serve the next while the last is lingering.
+constexpr std::chrono::milliseconds linger_of_one{20};
 
 }  // namespace
 
@@ -125,10 +129,13 @@ private:
         Settings settings = settings_;
         if (just_one) settings.stop_timeout = 0ms;  // the one is served to its end
         std::vector<Listener> copies;               // the worker takes what it is given
-        for (const Listener& listener : listeners_)
-            copies.push_back({.fd = UniqueFd{check(::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 0), "copy the socket")},
-                              .settings = listener.settings,
-                              .local = listener.local});
+        for (const Listener& listener : listeners_) {
+            Listener& copy = copies.emplace_back(
+                Listener{.fd = UniqueFd{check(::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 0), "copy the socket")},
+                         .settings = listener.settings,
+                         .local = listener.local});
+            if (just_one) copy.settings.linger = std::min(copy.settings.linger.value_or(linger_of_one), linger_of_one);
+        }
         const Capacity capacity =
             fit_capacity(connections_, descriptor_limit(), copies.size(), descriptors_each(model_, false));
         const WorkerPlan plan{.settings = settings,

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-CXX_FILES = sorted(file for room in ("common", "daemon", "tests") for file in (ROOT / room).rglob("*.[ch]pp"))
+CXX_FILES = sorted(file for room in ("common", "daemon", "examples", "tests") for file in (ROOT / room).rglob("*.[ch]pp"))
 PUBLIC_HEADERS = sorted((ROOT / "common/include").rglob("*.hpp"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "daemon/README.md"]
 

@@ -54,7 +54,8 @@ public:
     /// thread or child is left.  May be called again.  Throws std::logic_error when it is closed or already serving.
     void serve_forever();
 
-    /// Serves one client, or datagram, to its end.  False: none came within `patience` (zero: for ever), or shutdown().
+    /// Serves one client, or datagram, to its end; its connection is closed 20 ms later if it has not closed it itself.
+    /// False: none came within `patience` (zero: for ever), or shutdown().
     [[nodiscard]] bool handle_request(std::chrono::milliseconds patience = std::chrono::milliseconds::zero());
 
     /// Ends serve_forever() and waits until it has returned.  Safe from every thread: before serve_forever() begins, it
