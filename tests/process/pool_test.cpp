@@ -1,7 +1,5 @@
 #include "daemon/master/pool.hpp"
 
-#include <sys/resource.h>
-
 #include "common/spawn.hpp"
 #include "tests/process/pool_fixture.hpp"
 #include "tests/process/waiting.hpp"
@@ -71,7 +69,7 @@ TEST_F(Pools, workers_that_were_of_use_are_replaced_at_once_however_many_die) {
                       return 1;
                   }};
     EXPECT_TRUE(master.until_replaced(8));
-    EXPECT_EQ(master.pool.counts().served, 8u);
+    EXPECT_GE(master.pool.counts().served, 8u) << "the ninth may have served already";
 }
 
 TEST_F(Pools, a_siblings_success_resets_the_delay) {
@@ -315,17 +313,14 @@ TEST_F(Pools, a_stranger_is_not_the_pools_to_reap) {
 TEST_F(Pools, a_machine_without_descriptors_delays_the_service_and_does_not_end_it) {
     EXPECT_EQ(testing::in_child([]() -> std::string {
                   Master master{{.workers = 2}, idle};
-                  rlimit given{};
-                  ::getrlimit(RLIMIT_NOFILE, &given);
-                  rlimit none = given;
-                  none.rlim_cur = 3;
-                  ::setrlimit(RLIMIT_NOFILE, &none);
-                  master.pool.maintain(master.now);
+                  {
+                      const testing::FewDescriptors two{2};  // a worker takes three
+                      master.pool.maintain(master.now);
+                  }
                   if (!master.pool.empty()) return "forked without a descriptor";
                   if (master.wakes_in() != 100ms) return "does not try again after 100 ms";
                   if (master.pool.last_failure().find("Too many open files") == std::string::npos)
                       return master.pool.last_failure();
-                  ::setrlimit(RLIMIT_NOFILE, &given);
                   master.now += 100ms;
                   return master.until_ready() ? "served" : "never ready";
               }),

@@ -1,9 +1,8 @@
 #include "daemon/worker/reception.hpp"
 
-#include <sys/resource.h>
-
 #include <cerrno>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "common/log_output.hpp"
@@ -170,11 +169,7 @@ TEST(Reception, out_of_descriptors_it_rests_says_so_once_and_takes_them_when_it_
                   open_log({.format = LogFormat::Text, .file = log});
                   Desk desk;
                   desk.clients_come(1);
-                  rlimit given{};
-                  ::getrlimit(RLIMIT_NOFILE, &given);
-                  rlimit none = given;
-                  none.rlim_cur = 3;
-                  ::setrlimit(RLIMIT_NOFILE, &none);
+                  std::optional<testing::FewDescriptors> none{0};
                   desk.reception.open();
                   const auto start = Clock::now();
                   std::string wrong;
@@ -185,7 +180,7 @@ TEST(Reception, out_of_descriptors_it_rests_says_so_once_and_takes_them_when_it_
                                                {[&] { return desk.takes == 2; },
                                                 [&] {
                                                     if (Clock::now() - start < 500ms) wrong += " no rest";
-                                                    ::setrlimit(RLIMIT_NOFILE, &given);
+                                                    none.reset();
                                                     if (desk.in_queue()) wrong += " still in the queue";
                                                 }},
                                                {desk.serves(1), nullptr}});
