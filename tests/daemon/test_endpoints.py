@@ -41,7 +41,7 @@ def test_a_socket_file_is_removed_at_the_end(preforkd, tmp_path, workers):
 
 def test_a_dead_worker_removes_nothing(preforkd, tmp_path):
     daemon = preforkd(listen=f"unix://{tmp_path}/s", workers=2)
-    daemon.expect("worker ")
+    daemon.expect("killed by SIGKILL", "exited with code 0")
     exchange(daemon.endpoint)
     for signo in (9, 15):
         pid = daemon.workers()[0]

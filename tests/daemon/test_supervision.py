@@ -49,7 +49,7 @@ def test_a_death_is_logged_with_cause_age_and_connections_served(preforkd):
 @pytest.mark.parametrize("signo", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
 def test_a_crash_is_named_by_its_signal(preforkd, signo):
     daemon = preforkd(workers=1)
-    daemon.expect("killed by", "core", "stack", "SIGABRT", "frame", "0x", "exited")
+    daemon.expect("killed by SIG")
     exchange(daemon.endpoint)
     pid = daemon.workers()[0]
     os.kill(pid, signo)
@@ -60,7 +60,7 @@ def test_a_crash_is_named_by_its_signal(preforkd, signo):
 
 def test_term_to_a_worker_is_an_exit_and_it_is_replaced(preforkd):
     daemon = preforkd(workers=2)
-    daemon.expect("worker ")
+    daemon.expect("exited with code 0")  # a warning: nobody whom the master knows has asked for it
     exchange(daemon.endpoint)
     old = daemon.workers()[0]
     os.kill(old, signal.SIGTERM)
@@ -71,7 +71,7 @@ def test_term_to_a_worker_is_an_exit_and_it_is_replaced(preforkd):
 def test_clients_get_whole_answers_while_workers_are_killed_in_a_loop(preforkd):
     """Serial workers hold one connection each: a kill may break that one and no other."""
     daemon = preforkd("--model", "serial", workers=4)
-    daemon.expect("killed by SIGKILL", "respawn", "back-off")
+    daemon.expect("killed by SIGKILL", "workers die early")
     kills = 0
     with Load(daemon.endpoint, clients=8) as load:
         while kills < 60:
@@ -91,7 +91,7 @@ def test_clients_get_whole_answers_while_workers_are_killed_in_a_loop(preforkd):
 
 def test_the_first_early_death_is_replaced_at_once_and_further_ones_wait(preforkd):
     daemon = preforkd(workers=1)
-    daemon.expect("killed by SIGKILL", "respawn", "back-off", "early")
+    daemon.expect("killed by SIGKILL", "workers die early")
     gaps = []
     for death in range(4):  # nobody is served, so that every death is an early one
         pid = daemon.wait_workers(1)[0]
@@ -108,7 +108,7 @@ def test_the_first_early_death_is_replaced_at_once_and_further_ones_wait(prefork
 
 def test_useful_work_resets_the_back_off(preforkd):
     daemon = preforkd(workers=1)
-    daemon.expect("killed by SIGKILL", "respawn", "back-off", "early")
+    daemon.expect("killed by SIGKILL", "workers die early")
     for _ in range(8):
         assert exchange(daemon.endpoint) == b"connected\n"
         os.kill(daemon.workers()[0], signal.SIGKILL)
@@ -118,7 +118,7 @@ def test_useful_work_resets_the_back_off(preforkd):
 @pytest.mark.skipif(not tracer.SUPPORTED, reason="the system call numbers of this machine are not known here")
 def test_a_client_whose_worker_dies_between_wake_up_and_accept_is_served_by_a_sibling(preforkd):
     daemon = preforkd(workers=3)
-    daemon.expect("killed by SIGKILL", "respawn", "back-off")
+    daemon.expect("killed by SIGKILL", "workers die early")
     for attempt in range(5):
         exchange(daemon.endpoint)
         workers = daemon.wait_workers(3)
@@ -173,7 +173,7 @@ def test_ttou_lets_the_worker_finish_its_client(preforkd):
 
 def test_no_zombie_outlives_a_storm_of_deaths(preforkd):
     daemon = preforkd(workers=4)
-    daemon.expect("killed by SIGKILL", "respawn", "back-off", "early")
+    daemon.expect("killed by SIGKILL", "workers die early")
     for _ in range(5):
         for _ in range(8):
             exchange(daemon.endpoint)
@@ -207,7 +207,6 @@ def test_as_pid_1_it_reaps_orphans_that_it_never_made(preforkd):
 @pytest.mark.parametrize("name", ["HUP", "USR2", "TTIN"])
 def test_without_a_master_such_a_signal_is_answered_with_a_sentence(preforkd, name):
     daemon = preforkd(workers=0)
-    daemon.expect("workers 0", "no master", name)
     assert daemon.workers() == []
     mark = daemon.log.mark()
     daemon.signal(getattr(signal, f"SIG{name}"))
@@ -220,7 +219,7 @@ def test_a_first_generation_that_never_becomes_ready_ends_with_69_and_the_cause(
     (tmp_path / "closed").mkdir(mode=0o700)
     os.chmod(tmp_path / "closed", 0)
     daemon = preforkd("--user", "nobody", "--chdir", str(tmp_path / "closed"), wait=False)
-    daemon.expect("worker", "chdir", "no worker became ready")
+    daemon.expect("worker", "--chdir", "no worker became ready")
     assert daemon.wait_exit() == 69
     error, = daemon.log.find(lambda entry: entry["level"] == "error" and "ready" in entry["message"])
     assert "chdir" in text_of(error) and "ermission" in text_of(error), "the cause is named"
@@ -228,7 +227,7 @@ def test_a_first_generation_that_never_becomes_ready_ends_with_69_and_the_cause(
 
 def test_idle_memory_and_descriptors_of_the_master_do_not_grow_with_deaths(preforkd):
     daemon = preforkd(workers=2)
-    daemon.expect("killed by SIGKILL", "respawn", "back-off")
+    daemon.expect("killed by SIGKILL", "workers die early")
     counts = []
     for _ in range(12):
         exchange(daemon.endpoint)

@@ -139,11 +139,12 @@ def test_a_second_stop_under_activation_loses_nobody_in_the_queue(preforkd):
 # --- notifications ------------------------------------------------------------------------------------------------------
 
 def test_ready_is_announced_once_the_whole_generation_serves(preforkd, notify):
-    daemon = preforkd(workers=3, env=notify.environment)
-    messages = notify.pending()
-    assert [message for message in messages if message.get("READY") == "1"], "the same moment as --ready-fd"
-    assert len(daemon.workers()) == 3
-    assert any(message.get("STATUS") for message in messages)
+    daemon = preforkd(workers=3, env=notify.environment, wait=False)
+    notify.wait("READY", "1")
+    status = notify.received[-1][1]["STATUS"]
+    assert len(daemon.workers()) == 3 and "3" in status
+    assert not [message for _, message in notify.received[:-1] if "STATUS" in message], "nothing is promised before"
+    daemon.wait_ready(timeout=1)  # the same moment
 
 
 def test_ready_comes_from_the_master_alone(preforkd, notify):
