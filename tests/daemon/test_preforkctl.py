@@ -1,5 +1,8 @@
 """`preforkctl send`: the classic client."""
+import re
+import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -7,6 +10,7 @@ import pytest
 
 from activation import endpoint_of, listening
 from clients import exchange, read_to_end
+from daemon_process import PREFORKCTL
 
 
 def test_send_prints_the_answer(preforkd, preforkctl):
@@ -97,6 +101,132 @@ def test_a_long_answer_is_printed_whole(preforkd, preforkctl):
     daemon = preforkd("--handler", "echo")
     text = "0123456789" * 12_000
     assert preforkctl("send", daemon.endpoint, text).stdout.strip() == text
+
+
+@pytest.fixture
+def talking():
+    """Starts preforkctl with pipes, for a conversation; 10 seconds end one that hangs."""
+    started = []
+
+    def start(*arguments, **pipes):
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | pipes
+        started.append(subprocess.Popen(["timeout", "10", PREFORKCTL, *arguments], **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_input_is_sent_while_it_lasts_and_the_answer_is_printed_as_it_comes(preforkd, talking):
+    process = talking("send", preforkd("--handler", "echo").endpoint, "-")
+    for line in (b"one\n", b"two\n"):
+        process.stdin.write(line)
+        process.stdin.flush()
+        assert process.stdout.readline() == line
+    assert process.communicate() == (b"", b"") and process.returncode == 0
+
+
+def test_a_large_file_comes_back_whole(preforkd, talking, tmp_path):
+    data = bytes(range(256)) * 20_000
+    (tmp_path / "data").write_bytes(data)
+    with open(tmp_path / "data", "rb") as file:
+        process = talking("send", preforkd("--handler", "echo").endpoint, "-", stdin=file)
+    assert process.communicate() == (data, b"") and process.returncode == 0
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly(preforkd, talking):
+    process = talking("send", preforkd("--handler", "chargen").endpoint, "--timeout", "0")
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() == -signal.SIGPIPE and process.stderr.read() == b""  # as cat does
+
+
+def test_an_answer_that_cannot_be_written_is_1(preforkd, preforkctl):
+    with open("/dev/full", "w") as full:
+        told = subprocess.run([PREFORKCTL, "send", preforkd().endpoint], stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=20)
+    assert (told.returncode, told.stderr) == (1, "preforkctl: write the answer: No space left on device\n")
+
+
+def test_without_standard_descriptors_it_is_still_a_health_check(preforkd):
+    endpoint = preforkd().endpoint
+    for expected, code in (("connected", 0), ("disconnected", 1)):
+        command = f"exec {PREFORKCTL} send {endpoint} --expect {expected} <&- >&- 2>&-"
+        assert subprocess.run(["sh", "-c", command], timeout=20).returncode == code
+
+
+def test_an_endless_answer_ends_with_the_timeout(preforkd, preforkctl):
+    told = preforkctl("send", preforkd("--handler", "chargen").endpoint, "--timeout", "300ms")
+    assert told.returncode == 1 and told.stdout and re.search(r"within --timeout 300ms, after \d+ bytes$", told.stderr)
+
+
+def test_verbose_tells_addresses_times_and_bytes_beside_the_answer(preforkd, preforkctl):
+    endpoint = preforkd().endpoint
+    told = preforkctl("send", endpoint, "ping", "--verbose")
+    where = endpoint.removeprefix("tcp://")
+    assert told.stdout == "connected\n"
+    assert re.sub(r"[0-9]+\.[0-9]+ ms", "T", told.stderr).splitlines() == [
+        f"* trying {where}", f"* connected to {where} after T", "* first byte after T",
+        "* ended after T: 4 bytes sent, 10 received"]
+
+
+@pytest.fixture(params=["udp", "unixgram"])
+def datagrams(request, tmp_path):
+    return {"udp": "udp://127.0.0.1:0", "unixgram": f"unixgram://{tmp_path}/d"}[request.param]
+
+
+def test_a_datagram_is_answered_by_one(preforkd, preforkctl, datagrams, tmp_path):
+    endpoint = preforkd("--handler", "echo", listen=datagrams).endpoint
+    before = sorted(tmp_path.iterdir())
+    told = preforkctl("send", endpoint, "ping", "--expect", "ping")
+    assert (told.returncode, told.stdout, told.stderr) == (0, "ping", "")
+    assert preforkctl("send", endpoint, "ping", "--expect", "pong").returncode == 1
+    assert preforkctl("send", endpoint, "-", input="from a pipe").stdout == "from a pipe"
+    assert preforkctl("send", endpoint, "").returncode == 0  # an empty one, and its empty echo
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_handler_that_never_replies_needs_no_reply(preforkd, preforkctl, datagrams):
+    daemon = preforkd("--handler", "print", listen=datagrams)
+    silent = preforkctl("send", daemon.endpoint, "first", "--timeout", "200ms")
+    assert silent.returncode == 1 and "--no-reply" in silent.stderr and len(silent.stderr.splitlines()) == 1
+    told = preforkctl("send", daemon.endpoint, "second", "--no-reply")
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    daemon.wait_log("second")
+
+
+def test_a_datagram_over_the_limit_is_a_sentence(preforkctl):
+    with listening(kind=socket.SOCK_DGRAM) as bound:
+        endpoint = endpoint_of(bound).replace("tcp:", "udp:")
+        for told in (preforkctl("send", endpoint, "x" * 65_508), preforkctl("send", endpoint, "-", input="x" * 70_000)):
+            assert told.returncode == 64 and len(told.stderr.splitlines()) == 1
+            assert "TEXT" in told.stderr and "at most 655" in told.stderr
+
+
+def test_a_datagram_that_nobody_takes_is_1(preforkctl, tmp_path):
+    with listening(kind=socket.SOCK_DGRAM) as bound:
+        endpoint = endpoint_of(bound).replace("tcp:", "udp:")
+    for target in (endpoint, f"unixgram://{tmp_path}/none"):
+        told = preforkctl("send", target)
+        assert told.returncode == 1 and len(told.stderr.splitlines()) == 1 and target in told.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("help",), ("send", "--help"), ("send", ":1", "-h")])
+def test_help_is_there_wherever_it_is_asked_for(preforkctl, arguments):
+    told = preforkctl(*arguments)
+    assert told.returncode == 0 and told.stdout.startswith("Usage: preforkctl send") and not told.stderr
+
+
+@pytest.mark.parametrize(("arguments", "remedy"), [
+    (("tcp://127.0.0.1:1",), "preforkctl send tcp://127.0.0.1:1"), (("sned", ":1"), "did you mean send?"),
+    (("--verbose", "send", ":1"), "send ENDPOINT [OPTION...]"), (("send", ":1", "--verbos"), "did you mean --verbose?"),
+    (("send", "hello", ":1"), "send ENDPOINT TEXT"), (("send", ":1", "-hello"), "send ENDPOINT -- TEXT"),
+    (("send", ":1", "--timeout", "soon"), "500ms"), (("send", ":1", "--no-reply"), "udp and unixgram")])
+def test_a_slip_is_answered_with_what_to_write(preforkctl, arguments, remedy):
+    told = preforkctl(*arguments)
+    assert told.returncode == 64 and remedy in told.stderr and len(told.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("arguments", [
