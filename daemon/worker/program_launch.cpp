@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "common/operator_error.hpp"
 #include "common/sys_error.hpp"
@@ -104,7 +105,7 @@ ProgramLauncher::ProgramLauncher(const rlimit& original_descriptor_limit) : orig
     sigset_t none;
     sigset_t all;
     ::sigemptyset(&none);
-    ::sigfillset(&all);
+    std::memset(&all, 0xff, sizeof all);  // sigfillset(3) leaves out 32 and 33, which would then be ignored
     ::posix_spawnattr_setsigmask(&attributes_, &none);
     ::posix_spawnattr_setsigdefault(&attributes_, &all);
     ::posix_spawnattr_setpgroup(&attributes_, 0);
@@ -130,7 +131,7 @@ ChildProcess ProgramLauncher::start(const ProgramStart& program) const {
                                               : ""));
     try {
         return ChildProcess{pid};
-    } catch (...) {  // no descriptor left for the pidfd: nobody may run untracked
+    } catch (const std::system_error&) {  // no descriptor left for the pidfd: nobody may run untracked
         ::kill(-pid, SIGKILL);
         ::waitpid(pid, nullptr, 0);
         throw;

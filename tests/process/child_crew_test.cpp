@@ -1,0 +1,220 @@
+#include "daemon/model/child_crew.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "common/log_output.hpp"
+#include "common/spawn.hpp"
+#include "daemon/worker/epoll_reactor.hpp"
+#include "tests/process/child_report.hpp"
+#include "tests/process/waiting.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What became of the errands of a test.
+struct Outcome {
+    std::vector<ExitReport> reports{};
+    int ended = 0;
+    int launches = 0;
+};
+
+class TestErrand final : public Errand {
+public:
+    using Body = std::function<ChildProcess()>;
+
+    TestErrand(Body body, Outcome& outcome, std::function<void()> then) : body_{std::move(body)}, outcome_{outcome} {
+        ended = [&outcome, then = std::move(then)] {
+            ++outcome.ended;
+            then();
+        };
+    }
+    ChildProcess launch() override {
+        ++outcome_.launches;
+        return body_();
+    }
+    void report(const ChildEnd& end) override { outcome_.reports.push_back(end.report); }
+    [[nodiscard]] bool client_is_in_use(pid_t) const override { return in_use; }
+
+    bool in_use = false;
+
+private:
+    Body body_;
+    Outcome& outcome_;
+};
+
+class ChildCrewTest : public ::testing::Test {
+protected:
+    void SetUp() override {
+        ::sigprocmask(SIG_BLOCK, nullptr, &mask_);
+        open_log({.file = "/dev/null"});
+    }
+    void TearDown() override {
+        open_log({});
+        ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
+    }
+
+    /// The loop ends when this many errands have ended.
+    std::unique_ptr<TestErrand> errand(TestErrand::Body body, int last = 1) {
+        return std::make_unique<TestErrand>(std::move(body), outcome, [this, last] {
+            if (outcome.ended == last) reactor.stop();
+        });
+    }
+    static TestErrand::Body exits_with(int code) {
+        return [code] { return spawn([code] { return code; }); };
+    }
+    static TestErrand::Body waits_for_ever() {
+        return [] {
+            return spawn([]() -> int {
+                for (;;) ::pause();
+            });
+        };
+    }
+    static TestErrand::Body fails_with(int error) {
+        return [error]() -> ChildProcess {
+            errno = error;
+            throw_errno("launch");
+        };
+    }
+
+    EpollReactor reactor{};
+    WorkerRecord record{};
+    Outcome outcome{};
+
+private:
+    sigset_t mask_{};
+};
+
+TEST_F(ChildCrewTest, each_child_is_reaped_and_reported_with_its_own_end) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    for (const int code : {0, 3, 3, 7}) crew.start(errand(exits_with(code), 4));
+    reactor.run();
+    EXPECT_EQ(crew.size(), 0U);
+    EXPECT_EQ(outcome.reports.size(), 4U);
+    EXPECT_EQ(std::ranges::count(outcome.reports, testing::exited(3)), 2);
+}
+
+TEST_F(ChildCrewTest, a_child_of_somebody_else_is_not_stolen_and_hides_none_of_ours) {
+    const ChildProcess foreign = spawn([] { return 42; });
+    ASSERT_TRUE(testing::comes(foreign.pidfd()));  // a zombie before any of ours
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    crew.start(errand(exits_with(0), 2));
+    crew.start(errand(exits_with(1), 2));
+    reactor.run();
+    EXPECT_EQ(outcome.reports.size(), 2U);
+    EXPECT_EQ(foreign.try_reap(), testing::exited(42));
+}
+
+TEST_F(ChildCrewTest, an_orphan_is_reaped_where_nobody_else_has_children) {
+    const ChildProcess orphan = spawn([] { return 0; });
+    ASSERT_TRUE(testing::comes(orphan.pidfd()));
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Reap};
+    crew.start(errand(exits_with(0)));
+    reactor.run();
+    EXPECT_THROW((void)orphan.try_reap(), std::system_error);
+}
+
+TEST_F(ChildCrewTest, the_worker_is_not_in_the_handler_while_its_child_is) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    enter(record, WorkerState::InHandler);  // what Reception::begun() has written
+    crew.start(errand(waits_for_ever()));
+    EXPECT_EQ(record.state.load(), WorkerState::WaitingForClient);
+    crew.hurry();
+    reactor.run();
+}
+
+TEST_F(ChildCrewTest, hurrying_ends_children_by_sigterm) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    crew.start(errand(waits_for_ever()));
+    crew.hurry();
+    reactor.run();
+    EXPECT_EQ(outcome.reports, std::vector{testing::killed(SIGTERM)});
+}
+
+TEST_F(ChildCrewTest, who_ignores_sigterm_is_killed_before_the_worker_would_be) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    testing::Pipe pipe = testing::make_pipe();
+    crew.start(errand([&] {
+        return spawn([&]() -> int {
+            ::signal(SIGTERM, SIG_IGN);
+            (void)!::write(pipe.writer.get(), "x", 1);
+            for (;;) ::pause();
+        });
+    }));
+    ASSERT_TRUE(testing::comes(pipe.reader.get()));
+    const auto before = Clock::now();
+    crew.hurry();
+    reactor.run();
+    EXPECT_EQ(outcome.reports, std::vector{testing::killed(SIGKILL)});
+    EXPECT_LT(Clock::now() - before, 2s);
+}
+
+TEST_F(ChildCrewTest, a_client_without_a_process_is_kept_and_nobody_else_taken) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    bool short_of_processes = true;
+    int taken = 0;
+    const Reception::Take take = crew.bounded([&](int) {
+        ++taken;
+        return 0;
+    });
+    EXPECT_EQ(take(0), 0);
+    crew.start(errand([&]() -> ChildProcess {
+        if (short_of_processes) return fails_with(EAGAIN)();
+        return exits_with(0)();
+    }));
+    EXPECT_EQ(take(0), ENOMEM);
+    EXPECT_EQ(taken, 1);
+    EXPECT_EQ(outcome.ended, 0);
+    short_of_processes = false;
+    reactor.run();  // tries again by itself
+    EXPECT_EQ(outcome.launches, 2);
+    EXPECT_EQ(outcome.reports, std::vector{testing::success});
+    EXPECT_EQ(take(0), 0);
+}
+
+TEST_F(ChildCrewTest, a_client_that_can_never_be_served_ends_at_once) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    crew.start(errand(fails_with(ENOEXEC)));
+    EXPECT_EQ(outcome.ended, 1);
+    EXPECT_EQ(outcome.launches, 1);
+}
+
+TEST_F(ChildCrewTest, hurrying_lets_go_of_clients_that_still_wait_for_a_process) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    crew.start(errand(fails_with(EAGAIN)));
+    crew.hurry();
+    EXPECT_EQ(outcome.ended, 1);
+}
+
+TEST_F(ChildCrewTest, the_client_hears_the_end_when_its_child_is_gone_and_not_before) {
+    auto [ours, theirs] = testing::socket_pair(SOCK_STREAM);
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    auto serving = errand(waits_for_ever());
+    serving->client = std::move(ours);
+    serving->linger = 2s;
+    crew.start(std::move(serving));
+    EXPECT_FALSE(testing::is_readable(theirs.get()));
+    crew.hurry();
+    reactor.run();
+    EXPECT_TRUE(testing::is_readable(theirs.get()));
+}
+
+TEST_F(ChildCrewTest, a_connection_that_others_still_use_is_not_cut) {
+    auto [ours, theirs] = testing::socket_pair(SOCK_STREAM);
+    const UniqueFd others{::dup(ours.get())};
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    auto serving = errand(exits_with(0));
+    serving->client = std::move(ours);
+    serving->linger = 2s;
+    serving->in_use = true;
+    crew.start(std::move(serving));
+    reactor.run();
+    EXPECT_FALSE(testing::is_readable(theirs.get()));
+}
+
+}  // namespace
+}  // namespace preforkd
