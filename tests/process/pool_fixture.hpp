@@ -169,10 +169,12 @@ class PoolTest : public ::testing::Test {
 protected:
     void SetUp() override {
         ::sigprocmask(SIG_BLOCK, nullptr, &mask_);
+        ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);  // as the daemon: orphans come to us
         open_log({.file = "/dev/null"});
     }
     void TearDown() override {
         open_log({});
+        ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
         ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
     }
 

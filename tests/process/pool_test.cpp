@@ -214,14 +214,24 @@ TEST_F(Pools, once_all_are_told_to_leave_nobody_is_replaced) {
     }
 }
 
-TEST_F(Pools, what_a_dead_worker_had_started_is_asked_to_end) {
+/// Serves, and its first life starts a program that holds the gate open; `ignored` is a signal it takes no notice of.
+int serve_with_program(const Wires& wires, WorkerSeat& seat, int ignored, bool in_own_group) {
+    ::setpgid(0, 0);
+    if (!wires.gate.writer) return serve(wires, seat);
+    ::signal(ignored, SIG_IGN);
+    const ChildProcess program = spawn([] {
+        for (;;) ::pause();
+        return 0;
+    });
+    if (in_own_group) ::setpgid(program.pid(), program.pid());
+    return serve(wires, seat);
+}
+
+class PoolsWithPrograms : public Pools, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(PoolsWithPrograms, what_a_dead_worker_had_started_is_asked_to_end) {
     Master master{{.workers = 1}, [](const Wires& wires, WorkerSeat& seat) {
-                      ::setpgid(0, 0);
-                      const ChildProcess program = spawn([] {
-                          for (;;) ::pause();
-                          return 0;
-                      });
-                      return serve(wires, seat);
+                      return serve_with_program(wires, seat, SIGUSR1, GetParam());
                   }};
     ASSERT_TRUE(master.until_ready());
     master.wires.gate.writer = {};  // from here on worker and program alone have it
@@ -229,6 +239,25 @@ TEST_F(Pools, what_a_dead_worker_had_started_is_asked_to_end) {
     ASSERT_TRUE(master.until_replaced(1));
     EXPECT_TRUE(testing::comes(master.wires.gate.reader.get())) << "the program lives on";
 }
+
+TEST_P(PoolsWithPrograms, what_does_not_end_when_it_is_asked_is_killed_2_s_later) {
+    Master master{{.workers = 1}, [](const Wires& wires, WorkerSeat& seat) {
+                      return serve_with_program(wires, seat, SIGTERM, GetParam());
+                  }};
+    ASSERT_TRUE(master.until_ready());
+    master.wires.gate.writer = {};
+    master.kill_worker(1);
+    ASSERT_TRUE(master.until_replaced(1));
+    ASSERT_TRUE(master.until_ready());
+    EXPECT_EQ(master.wakes_in(), 2s);
+    EXPECT_FALSE(testing::is_readable(master.wires.gate.reader.get()));
+    master.now += 2s;
+    master.pool.maintain(master.now);
+    EXPECT_TRUE(testing::comes(master.wires.gate.reader.get())) << "the program lives on";
+}
+
+INSTANTIATE_TEST_SUITE_P(Group, PoolsWithPrograms, ::testing::Bool(),
+                         [](const auto& test) { return test.param ? "its_own" : "the_workers"; });
 
 TEST_F(Pools, a_pause_has_the_sibling_look_that_has_most_room_and_nobody_else) {
     Master master{{.workers = 4, .connections = 2}, [](const Wires& wires, WorkerSeat& seat) {
