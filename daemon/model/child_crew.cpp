@@ -19,13 +19,15 @@ constexpr auto retry_period = 500ms;          // as for clients that cannot be a
 constexpr auto patience_after_term = 1500ms;  // the worker itself is granted 2 s
 constexpr auto last_linger_limit = 500ms;     // for clients that have their answer and do not close
 
-/// Errors that pass: too many processes, no memory, no descriptors, or a program that is being replaced on disk.
+/// Errors that pass: too many processes, no memory, no descriptors or watches, or a program that is being replaced on
+/// disk.
 bool is_shortage(const std::error_code& error) noexcept {
     switch (error.value()) {
         case EAGAIN:
         case ENOMEM:
         case EMFILE:
         case ENFILE:
+        case ENOSPC:
         case ETXTBSY: return true;
         default: return false;
     }
@@ -74,12 +76,8 @@ Reception::Take ChildCrew::bounded(Reception::Take take) {
 bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
     try {
         ChildProcess process = errand->launch();
+        watch(process, *errand);
         const pid_t pid = process.pid();
-        if (strangers_ == Strangers::Leave)
-            reactor_.watch(process.pidfd(), [this, pid] {
-                collect(pid);
-                linger_.glance();
-            });
         children_.emplace(pid, Child{std::move(process), std::move(errand), Clock::now()});
     } catch (const std::system_error& error) {
         if (!is_shortage(error.code())) {
@@ -95,6 +93,20 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
     // The child is in the handler; this process is not, however long it takes.
     enter(record_, stage_ == Stage::Serving ? WorkerState::WaitingForClient : WorkerState::Draining);
     return errand == nullptr;
+}
+
+void ChildCrew::watch(const ChildProcess& process, const Errand& errand) {
+    if (strangers_ == Strangers::Reap) return;  // SIGCHLD tells
+    try {
+        reactor_.watch(process.pidfd(), [this, pid = process.pid()] {
+            collect(pid);
+            linger_.glance();
+        });
+    } catch (const std::system_error&) {  // no memory, or no watch left: nobody may run untracked
+        errand.signal(process, SIGKILL);
+        ::waitpid(process.pid(), nullptr, 0);
+        throw;
+    }
 }
 
 void ChildCrew::launch_waiting() {

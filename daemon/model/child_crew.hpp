@@ -102,6 +102,7 @@ private:
     };
 
     [[nodiscard]] bool launch(std::unique_ptr<Errand>& errand);
+    void watch(const ChildProcess& process, const Errand& errand);
     void launch_waiting();
     void reap();
     void collect(pid_t pid);
