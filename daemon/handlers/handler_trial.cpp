@@ -1,6 +1,7 @@
 #include "daemon/handlers/handler_trial.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -159,9 +160,9 @@ void add_shared_objects(Handlers& handlers, const Settings& settings, const Orig
         try {
             handlers.add(entry_from(hold_trial(path, settings, identity), name, path));
         } catch (const std::runtime_error& error) {
-            const std::string place = option == "handler" ? "" : "handler=";
+            const std::string key = option == "handler" ? "" : "handler=";
             throw OperatorError{ExitCode::Configuration,
-                                name_at(origin, option) + ' ' + place + name + ": " + error.what()};
+                                fmt::format("{} {}{}: {}", name_at(origin, option), key, name, error.what())};
         }
     }
 }
