@@ -116,18 +116,23 @@ def test_useful_work_resets_the_back_off(preforkd):
 
 
 @pytest.mark.skipif(not tracer.SUPPORTED, reason="the system call numbers of this machine are not known here")
-def test_a_client_whose_worker_dies_between_wake_up_and_accept_is_served_by_a_sibling(preforkd):
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_client_whose_worker_dies_between_wake_up_and_accept_is_served_by_a_sibling(preforkd, attempt):
+    """After some early deaths a replacement comes late, so that only a sibling can be there in time."""
     daemon = preforkd(workers=3)
     daemon.expect("killed by SIGKILL", "workers die early")
-    for attempt in range(5):
-        exchange(daemon.endpoint)
-        workers = daemon.wait_workers(3)
-        assert proc.eventually(lambda: all(proc.stat(pid).state == "S" for pid in workers))
-        with Tracer(workers, where="woken") as held, connect(daemon.endpoint) as client:
-            held.wait_held()
-            held.kill_held()
-            client.settimeout(0.1)
-            assert read_to_end(client) == b"connected\n", f"attempt {attempt}"
+    for _ in range(4):
+        victim = daemon.wait_workers(3)[-1]
+        os.kill(victim, signal.SIGKILL)
+        daemon.wait_log(f"(pid {victim})")
+    workers = daemon.wait_workers(3)
+    assert proc.eventually(lambda: all(proc.stat(pid).state == "S" for pid in workers))
+    with Tracer(workers, where="woken") as held, connect(daemon.endpoint) as client:
+        held.wait_held()
+        held.kill_held()
+        client.settimeout(0.1)
+        assert read_to_end(client) == b"connected\n"
+    assert daemon.wait_log("got connection from")["pid"] in workers
 
 
 def test_a_connection_that_waits_for_its_client_is_not_hung(preforkd):
