@@ -47,9 +47,10 @@ Packet receive(int fd, std::span<std::byte> into) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     ssize_t size;
+    // ECONNRESET: the peer died with packets of ours unread.  Reading it clears it, and the peer's own last packets, if
+    // any, are still to come before the end.
     do size = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (size == -1 && errno == EINTR);
-    if (size == -1 && errno == ECONNRESET) size = 0;  // the peer died with packets of ours unread
+    while (size == -1 && (errno == EINTR || errno == ECONNRESET));
     if (size == -1 && errno != EAGAIN) throw_errno("receive from channel");
 
     Packet packet{.size = size};

@@ -74,7 +74,7 @@ std::optional<int> cpus_of_quota(std::string_view cpu_max) {
     const auto [period_end, period_error] =
         std::from_chars(cpu_max.data() + space + 1, cpu_max.data() + cpu_max.size(), period);
     if (quota_error != std::errc{} || period_error != std::errc{} || quota <= 0 || period <= 0) return std::nullopt;
-    return static_cast<int>(std::min<long long>((quota + period - 1) / period, 1'000'000));
+    return static_cast<int>(std::min<long long>(quota / period + (quota % period != 0 ? 1 : 0), 1'000'000));
 }
 
 int usable_cpus() {

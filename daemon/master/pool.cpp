@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <system_error>
+#include <optional>
 
 #include "common/spawn.hpp"
 #include "daemon/master/death.hpp"
@@ -62,8 +62,9 @@ Deadline Pool::next_deadline(Clock::time_point now) const {
 
 void Pool::fork_worker(Clock::time_point now) {
     const int number = table_.free_number();
-    const std::size_t index = slots_.acquire();
+    std::optional<std::size_t> taken;
     try {
+        const std::size_t index = taken.emplace(slots_.acquire());
         ChannelPair channel = open_channel();
         WorkerRecord& record = slots_[index];
         ChildProcess process =
@@ -78,9 +79,9 @@ void Pool::fork_worker(Clock::time_point now) {
                     .channel = std::move(channel.master),
                     .started = now,
                     .patience = deadline_after(now, settings_.boot_timeout)});
-    } catch (const std::system_error& error) {
-        // The machine is out of processes, descriptors or memory: never a reason to end the service.
-        slots_.release(index);
+    } catch (const std::exception& error) {
+        // The machine is out of processes, descriptors or memory, or we of slots: never a reason to end the service.
+        if (taken) slots_.release(*taken);
         last_failure_ = error.what();
         ++early_deaths_;
         spawn_not_before_ = now + std::max(100ms, respawn_delay(early_deaths_));
@@ -97,7 +98,7 @@ void Pool::dismiss(WorkerSlot& slot, Clock::time_point now) {
 
 void Pool::kill_impatiently(WorkerSlot& slot) {
     const bool starting = slot.state == State::Starting;
-    last_failure_ = fmt::format("worker {} was not ready within --boot-timeout", slot.number);
+    if (starting) last_failure_ = fmt::format("worker {} was not ready within --boot-timeout", slot.number);
     log(LogLevel::Error,
         starting ? "worker was not ready within --boot-timeout: killing it"
                  : "worker has not left within --stop-timeout: killing it",

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/closing.hpp"
-#include "common/log_output.hpp"
+#include "common/log_reopen.hpp"
 #include "common/ready_fd.hpp"
 
 namespace preforkd {
@@ -159,14 +159,7 @@ void Supervisor::close_listeners() {
 }
 
 void Supervisor::reopen_log_files() {
-    if (parts_.settings.log.file.empty()) return log(LogLevel::Notice, "no --log-file to reopen");
-    try {
-        open_log(parts_.settings.log);
-    } catch (const std::exception& error) {
-        return log(LogLevel::Error, "the log file was not reopened", {{"cause", error.what()}});
-    }
-    pool_.order_all(Order::TakeLog, log_fd());
-    log(LogLevel::Notice, "log file reopened");
+    if (reopen_log(parts_.settings.log)) pool_.order_all(Order::TakeLog, log_fd());
 }
 
 }  // namespace preforkd

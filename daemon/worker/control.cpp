@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/channel.hpp"
+#include "common/log_reopen.hpp"
 
 namespace preforkd {
 
@@ -41,7 +42,7 @@ void Control::obey_operator(int signo, Service& service) {
         case SIGTERM:
         case SIGQUIT: return stop_as_operator_asks(service, stopping_);
         case SIGINT: return stop_as_operator_asks(service, true);
-        case SIGUSR1: return open_log(hooks_.log);
+        case SIGUSR1: (void)reopen_log(hooks_.log); return;
         default:
             log(LogLevel::Notice,
                 "signal ignored: reload, upgrade and pool size need a master, and --workers 0 has none",

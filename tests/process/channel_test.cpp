@@ -145,5 +145,14 @@ TEST_F(Channel, an_order_without_a_descriptor_brings_none) {
     EXPECT_FALSE(order().fd);
 }
 
+TEST_F(Channel, a_peer_that_died_with_unread_packets_is_heard_before_it_is_gone) {
+    send_order(pair.master.get(), Order::LookForClients);
+    send_report(pair.worker.get(), Report::Kind::Failed, "last words");
+    pair.worker = {};
+    const auto received = receive_report(pair.master.get());
+    ASSERT_TRUE(is<Report>(received));
+    EXPECT_EQ(std::get<Report>(received).text, "last words");
+}
+
 }  // namespace
 }  // namespace preforkd

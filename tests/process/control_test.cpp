@@ -148,5 +148,9 @@ TEST(Control, usr1_reopens_the_log_file) {
               "reopened");
 }
 
+TEST(Control, a_log_file_that_cannot_be_reopened_does_not_end_the_service) {
+    EXPECT_EQ(asked_alone({SIGUSR1}, {.file = "/no/such/directory/log"}), "");
+}
+
 }  // namespace
 }  // namespace preforkd

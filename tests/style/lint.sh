@@ -15,6 +15,6 @@ printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 clang-tidy -p build/lint -quiet \
 [ $status -le 123 ] || { cat $report >&2; exit $status; }  # clang-tidy is missing or crashed
 
 # The compiler is GCC.  What clang 14 alone cannot parse, such as ranges of GCC 12's library, is no finding.
-complaints=$(grep -E '(warning|error): ' $report | sort -u || true)
+complaints=$(grep -a -E '(warning|error): ' $report | sort -u || true)
 printf '%s\n' "$complaints" | grep 'clang-diagnostic-error' | sed 's/^/not understood by clang: /' >&2 || true
-! printf '%s\n' "$complaints" | grep -v 'clang-diagnostic-' | grep .
+! printf '%s\n' "$complaints" | grep -a -v 'clang-diagnostic-' | grep .
