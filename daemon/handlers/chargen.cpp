@@ -24,7 +24,7 @@ std::string make_pattern() {
 class Chargen final : public StreamHandler {
 public:
     awaitable<void> serve(Connection& client) override {
-        for (;;) {  // GCC 12 miscompiles a loop that is nothing but `while (!co_await ...) {}`
+        for (;;) {  // not `while (co_await ...)`: see StreamHandler::serve()
             const std::error_code error = co_await client.write(pattern_);
             if (error) co_return;
         }

@@ -10,7 +10,7 @@ namespace {
 class Discard final : public StreamHandler {
 public:
     awaitable<void> serve(Connection& client) override {
-        for (;;) {  // GCC 12 miscompiles a loop that is nothing but `while (co_await ...) {}`
+        for (;;) {  // not `while (co_await ...)`: see StreamHandler::serve()
             const Received chunk = co_await client.read_some();
             if (!chunk) co_return;
         }

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <utility>
 
 #include "daemon/worker/connection_core.hpp"
+#include "preforkd/asio_socket.hpp"
+#include "preforkd/log.hpp"
 
 namespace preforkd {
 
@@ -16,23 +20,92 @@ std::error_code last_error() noexcept { return {errno, std::generic_category()};
 const Endpoint& Connection::peer() const { return core_.peer(); }
 const Endpoint& Connection::local() const { return core_.local(); }
 
-awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
-    const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, BufferPool::buffer_bytes);
+namespace {
+
+/// What receive() came to: more bytes in the buffer, or why not.
+struct Filled {
+    bool more = false;
+    std::error_code error{};  ///< clear at an orderly end of the stream
+};
+
+/// Receives at least one byte behind the unread ones, at most up to `most` of them in all.  Holds no buffer while it
+/// waits with nothing unread.
+awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until) {
     for (;;) {
-        if (!core_.buffer) core_.buffer = core_.loop.buffers.take();
-        const ssize_t got = ::recv(core_.fd(), core_.buffer.get(), most, MSG_DONTWAIT);
-        if (got > 0) co_return Received{.bytes = {core_.buffer.get(), static_cast<std::size_t>(got)}};
+        if (!core.buffer) core.buffer = core.loop.buffers.take();
+        if (core.unread_begin != 0) {
+            std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
+            core.unread_end -= std::exchange(core.unread_begin, 0);
+        }
+        const ssize_t got =
+            ::recv(core.fd(), core.buffer.get() + core.unread_end, most - core.unread_end, MSG_DONTWAIT);
+        if (got > 0) {
+            core.unread_end += static_cast<std::size_t>(got);
+            co_return Filled{.more = true};
+        }
         const std::error_code error = got == 0 ? std::error_code{} : last_error();
         if (error == std::errc::interrupted) continue;
-        core_.loop.buffers.give_back(std::move(core_.buffer));
-        if (error != std::errc::resource_unavailable_try_again) co_return Received{.error = error};
-        if (const auto failed = co_await core_.wait(ConnectionCore::For::Input)) co_return Received{.error = failed};
+        if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+        if (error != std::errc::resource_unavailable_try_again) co_return Filled{.error = error};
+        if (const auto failed = co_await core.wait(ConnectionCore::For::Input, until))
+            co_return Filled{.error = failed};
     }
+}
+
+/// Hands out the first `size` unread bytes; they stay where they are until the next read.
+Received take_unread(ConnectionCore& core, std::size_t size) {
+    const std::span<const std::byte> bytes{core.buffer.get() + core.unread_begin, size};
+    core.unread_begin += size;
+    if (core.unread_begin == core.unread_end) core.unread_begin = core.unread_end = 0;
+    return {.bytes = bytes};
+}
+
+}  // namespace
+
+awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
+    const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
+    if (core_.unread_end == core_.unread_begin) {
+        Deadline until;
+        const Filled filled = co_await receive(core_, most, until);
+        if (!filled.more) co_return Received{.error = filled.error};
+    }
+    co_return take_unread(core_, std::min(most, core_.unread_end - core_.unread_begin));
+}
+
+awaitable<Received> Connection::read_until(std::string_view delimiter, std::size_t limit_bytes) {
+    const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
+    Deadline until;
+    for (std::size_t searched = 0;;) {
+        const std::string_view unread{reinterpret_cast<const char*>(core_.buffer.get()) + core_.unread_begin,
+                                      core_.unread_end - core_.unread_begin};
+        const std::size_t found = unread.find(delimiter, searched);
+        if (found != std::string_view::npos && found + delimiter.size() <= most)
+            co_return take_unread(core_, found + delimiter.size());
+        if (unread.size() >= most) {
+            log(LogLevel::Notice, "client sent a line longer than the limit",
+                {{"peer", address_of(peer())}, {"limit_bytes", std::uint64_t{most}}});
+            co_return Received{.error = std::make_error_code(std::errc::message_size)};
+        }
+        searched = unread.size() < delimiter.size() ? 0 : unread.size() - delimiter.size() + 1;
+        const Filled filled = co_await receive(core_, most, until);
+        if (filled.more) continue;
+        if (filled.error || unread.empty()) co_return Received{.error = filled.error};
+        co_return take_unread(core_, core_.unread_end - core_.unread_begin);
+    }
+}
+
+awaitable<Received> Connection::read_line(std::size_t limit_bytes) { return read_until("\n", limit_bytes); }
+
+void Connection::timeout(std::chrono::milliseconds patience) noexcept { core_.operation_timeout = patience; }
+
+boost::asio::generic::stream_protocol::socket& asio_socket(Connection& client) {
+    return ConnectionCore::behind(client).socket();
 }
 
 namespace {
 
 awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::byte> bytes, int flags) {
+    Deadline until;
     while (!bytes.empty()) {
         const ssize_t sent = ::send(core.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
@@ -42,7 +115,7 @@ awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::b
         const std::error_code error = last_error();
         if (error == std::errc::interrupted) continue;
         if (error != std::errc::resource_unavailable_try_again) co_return error;
-        if (const auto failed = co_await core.wait(ConnectionCore::For::Output)) co_return failed;
+        if (const auto failed = co_await core.wait(ConnectionCore::For::Output, until)) co_return failed;
     }
     co_return std::error_code{};
 }

@@ -7,11 +7,21 @@ namespace preforkd {
 
 namespace asio = boost::asio;
 
-awaitable<std::error_code> ConnectionCore::wait(For what) {
+/// How long this wait may last; at least a moment, because zero would be for ever.
+std::chrono::milliseconds ConnectionCore::patience(Deadline& until) const {
+    using namespace std::chrono_literals;
+    if (!operation_timeout) return loop.idle_timeout;
+    if (*operation_timeout == 0ms) return 0ms;
+    const auto now = Clock::now();
+    if (!until) until = now + *operation_timeout;
+    return std::max(1ms, std::chrono::ceil<std::chrono::milliseconds>(*until - now));
+}
+
+awaitable<std::error_code> ConnectionCore::wait(For what, Deadline& until) {
     loop.before_wait();
     if (loop.waits.canceled()) co_return std::make_error_code(std::errc::operation_canceled);
-    join_reactor();
-    loop.waits.add(*this, loop.idle_timeout);
+    (void)socket();
+    loop.waits.add(*this, patience(until));
     loop.out_of_handler();
     boost::system::error_code error;
     const auto readiness = what == For::Input ? asio::socket_base::wait_read : asio::socket_base::wait_write;
@@ -31,11 +41,12 @@ void ConnectionCore::give_up() {
     socket_->cancel(ignored);
 }
 
-void ConnectionCore::join_reactor() {
-    if (socket_) return;
+asio::generic::stream_protocol::socket& ConnectionCore::socket() {
+    if (socket_) return *socket_;
     const asio::generic::stream_protocol protocol{address_.family(), 0};
     socket_.emplace(loop.reactor.context, protocol, fd_.get());
     (void)fd_.release();  // only now that the socket has it: emplace may throw
+    return *socket_;
 }
 
 UniqueFd ConnectionCore::release() {

@@ -25,7 +25,13 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] int fd() noexcept { return socket_ ? socket_->native_handle() : fd_.get(); }
 
     /// Waits in the reactor until the client has sent, or taken, something; an error if it took too long.
-    [[nodiscard]] awaitable<std::error_code> wait(For what);
+    /// `until`: of the operation as a whole, decided at its first wait.
+    [[nodiscard]] awaitable<std::error_code> wait(For what, Deadline& until);
+
+    /// Its socket in the reactor, which it joins if it had not.
+    [[nodiscard]] boost::asio::generic::stream_protocol::socket& socket();
+
+    [[nodiscard]] static ConnectionCore& behind(Connection& connection) noexcept { return connection.core_; }
 
     /// Takes the descriptor out of the reactor, for the close.
     [[nodiscard]] UniqueFd release();
@@ -36,12 +42,16 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] const Endpoint& local();
 
     Loop& loop;
-    bool output_ended = false;  ///< SHUT_WR is done
-    Buffer buffer{};            ///< lent while the last read's bytes are valid
+    bool output_ended = false;                                     ///< SHUT_WR is done
+    std::optional<std::chrono::milliseconds> operation_timeout{};  ///< unset: --idle-timeout for each wait
+
+    Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left
+    std::size_t unread_begin = 0;
+    std::size_t unread_end = 0;
 
 private:
     void give_up() override;
-    void join_reactor();
+    [[nodiscard]] std::chrono::milliseconds patience(Deadline& until) const;
 
     UniqueFd fd_;  ///< until it joins the reactor
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};

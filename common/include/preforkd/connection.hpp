@@ -2,6 +2,7 @@
 // What a stream handler sees of its client.
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -22,6 +23,14 @@ struct Received {
     explicit operator bool() const noexcept { return !bytes.empty(); }
     [[nodiscard]] std::string_view text() const noexcept {
         return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+
+    /// text() without the line end, `\n` or `\r\n`, that it may have.
+    [[nodiscard]] std::string_view line() const noexcept {
+        std::string_view line = text();
+        if (line.ends_with('\n')) line.remove_suffix(1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        return line;
     }
 };
 
@@ -45,7 +54,16 @@ public:
 
     /// The next bytes, at least one and at most `limit_bytes`, as soon as there are any.
     /// A client's half-close is the end of its input only: writing goes on.
-    [[nodiscard]] awaitable<Received> read_some(std::size_t limit_bytes = std::size_t{16} * 1024);
+    [[nodiscard]] awaitable<Received> read_some(std::size_t limit_bytes = longest_read_bytes);
+
+    /// Everything up to and with `delimiter` (not empty); what the client sent beyond it is kept for the next read.
+    /// At the end of the stream what is left, without a delimiter.  If `limit_bytes` (at most longest_read_bytes) do
+    /// not hold one, no bytes, std::errc::message_size and a line in the log: the connection is then of no more use.
+    [[nodiscard]] awaitable<Received> read_until(std::string_view delimiter,
+                                                 std::size_t limit_bytes = longest_read_bytes);
+
+    /// The next line, with its line end, as Python's readline() gives it; see read_until(), and Received::line().
+    [[nodiscard]] awaitable<Received> read_line(std::size_t limit_bytes = longest_read_bytes);
 
     /// Writes all of `bytes` or reports why not.  `bytes` must live until it returns.
     [[nodiscard]] awaitable<std::error_code> write(std::span<const std::byte> bytes);
@@ -56,10 +74,17 @@ public:
     [[nodiscard]] awaitable<std::error_code> write_last(std::span<const std::byte> bytes);
     [[nodiscard]] awaitable<std::error_code> write_last(std::string_view text);
 
+    /// From now on each operation as a whole ends by then with std::errc::timed_out, however the client dribbles; zero:
+    /// never.  Until it is called, each wait for the client lasts at most --idle-timeout.
+    void timeout(std::chrono::milliseconds patience) noexcept;
+
     /// Ends our output; the client sees the end of the stream.  Reading goes on.
     std::error_code half_close();
 
+    static constexpr std::size_t longest_read_bytes = std::size_t{16} * 1024;
+
 private:
+    friend struct ConnectionCore;
     ConnectionCore& core_;
 };
 

@@ -47,6 +47,10 @@ public:
     virtual awaitable<void> finish(Connection& client);  ///< after serve(), also when that has thrown
 
     /// Serves one connection; it is closed when this returns.
+    ///
+    /// GCC 12 miscompiles a coroutine without any local variable that has `co_await` as the bare condition of an if or
+    /// a loop (it dies of SIGILL or SIGSEGV): give the result a name, `const auto chunk = co_await
+    /// client.read_some();`.
     virtual awaitable<void> serve(Connection& client) = 0;
 };
 
