@@ -145,7 +145,7 @@ constexpr std::array<OptionRow, 27> rows{{
      [](Settings& s, std::string_view text) { s.boot_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.boot_timeout)}; }},
     {"worker-timeout", 0, "TIME", limits,
-     "replace a worker whose handler hangs so long; waiting for a client is no hang", "",
+     "how long handler code may run before its worker counts as hung; waiting for a client is no hang", "",
      [](Settings& s, std::string_view text) { s.worker_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.worker_timeout)}; }},
 

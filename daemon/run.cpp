@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 
 #include "common/activation.hpp"
@@ -54,25 +55,34 @@ std::vector<Listener> open_listeners(const Settings& settings) {
     return std::move(assignment.listeners);
 }
 
-Model model_of(const Settings& settings, const Handlers& handlers, const Listener& first) {
+/// --model, or what the first endpoint's handler likes best.
+Model model_of(const Settings& settings, const Handlers& handlers) {
     if (settings.model) return *settings.model;
-    return settings.program.empty() ? handlers.find(handler_of(first.settings, settings))->model : Model::Fork;
+    if (!settings.program.empty()) return Model::Fork;
+    return handlers.find(handler_of(settings.listen.front(), settings))->model;
 }
 
 /// Every cell of transport, model and handler either serves or is refused here.
-void check_cells(const Settings& settings, const Handlers& handlers, const std::vector<Listener>& listeners,
-                 Model model) {
+void check_cell(const Settings& settings, const Handlers& handlers, const ListenSettings& listen,
+                const Endpoint& endpoint) {
     const bool has_program = !settings.program.empty();
-    for (const Listener& listener : listeners) {
-        const std::string& handler = handler_of(listener.settings, settings);
-        const Transport transport = listener.local.transport;
-        const auto refusal = has_program && listener.settings.handler.empty()
-                                 ? why_not_program(settings.program.front(), transport, settings.model)
-                                 // Beside a program, a handler gets a process for each client too.
-                                 : why_not(*handlers.find(handler), transport, has_program ? Model::Fork : model);
-        if (refusal)
-            throw OperatorError{ExitCode::Configuration, "--listen " + to_string(listener.local) + ": " + *refusal};
-    }
+    const auto refusal = has_program && listen.handler.empty()
+                             ? why_not_program(settings.program.front(), endpoint.transport, settings.model)
+                             // Beside a program, a handler gets a process for each client too.
+                             : why_not(*handlers.find(handler_of(listen, settings)), endpoint.transport,
+                                       has_program ? Model::Fork : model_of(settings, handlers));
+    if (refusal) throw OperatorError{ExitCode::Configuration, "--listen " + to_string(endpoint) + ": " + *refusal};
+}
+
+/// What can be refused before anything is bound.  What systemd passes is not known yet, and may replace the default.
+void check_before_binding(const Settings& settings, const Handlers& handlers) {
+    for (const ListenSettings& listen : settings.listen)
+        if (!settings.listen_is_default && listen.endpoint.transport != Transport::Passed)
+            check_cell(settings, handlers, listen, listen.endpoint);
+    if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
+        throw OperatorError{ExitCode::Configuration,
+                            "--chdir " + settings.chdir + ": there is no such directory; create it, or name another"};
+    (void)look_up_identity(settings.user, settings.group);
 }
 
 /// The capacity that the descriptor limit allows, said once if it is less than asked for.
@@ -105,8 +115,8 @@ int serve(const Settings& settings, const Handlers& handlers, const std::string&
     const Identity identity = look_up_identity(settings.user, settings.group);
     ServiceNotify systemd;
     std::vector<Listener> listeners = open_listeners(settings);
-    const Model model = model_of(settings, handlers, listeners.front());
-    check_cells(settings, handlers, listeners, model);
+    const Model model = model_of(settings, handlers);
+    for (const Listener& listener : listeners) check_cell(settings, handlers, listener.settings, listener.local);
     say_what_is_served(settings, listeners);
     const DescriptorLimit limit = raise_descriptor_limit();
     const Capacity capacity = decide_capacity(settings, model, listeners.size(), limit);
@@ -120,6 +130,7 @@ int serve(const Settings& settings, const Handlers& handlers, const std::string&
                           .program_file = program_file,
                           .original_descriptor_limit = limit.original};
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
 
     if (!settings.workers.automatic && settings.workers.max == 0)
         return serve_alone(plan, {.systemd = systemd, .ready_fd = ready_fd});
@@ -160,8 +171,8 @@ int perform(const Invocation& invocation, Handlers handlers, SignalFd& signals) 
     check_settings(invocation.settings, names_of(handlers), invocation.origins);
     const std::vector<std::string>& program = invocation.settings.program;
     const std::string program_file = program.empty() ? "" : find_program(program.front());
+    check_before_binding(invocation.settings, handlers);
     if (invocation.task == Task::CheckConfig) {
-        (void)look_up_identity(invocation.settings.user, invocation.settings.group);
         std::puts("configuration is valid");
         return 0;
     }
@@ -188,6 +199,9 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
         return static_cast<int>(ExitCode::System);
     } catch (const std::exception& error) {
         report_fatal(error.what());
+        return static_cast<int>(ExitCode::Internal);
+    } catch (...) {
+        report_fatal("an exception that is no std::exception");
         return static_cast<int>(ExitCode::Internal);
     }
 }

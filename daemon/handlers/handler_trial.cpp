@@ -85,7 +85,8 @@ std::string read_all(int fd) {
 /// What the child reports.  Throws std::runtime_error with a sentence when it has nothing good to report.
 std::string hold_trial(const std::string& path, const Settings& settings, const Identity& identity) {
     std::array<int, 2> ends{};
-    check(::pipe2(ends.data(), O_CLOEXEC), "open a pipe");
+    // Non-blocking: what the library started on loading may hold the other end for ever.
+    check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "open a pipe");
     const UniqueFd reading{ends[0]};
     UniqueFd writing{ends[1]};
     const ChildProcess child =
@@ -103,7 +104,9 @@ std::string hold_trial(const std::string& path, const Settings& settings, const 
                                  to_string(settings.boot_timeout)};
     if (end != ExitReport{ExitReport::Kind::Exited, 0})
         throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(end)};
-    return read_all(reading.get());
+    std::string report = read_all(reading.get());
+    if (report.empty()) throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(end)};
+    return report;
 }
 
 HandlerEntry entry_from(const std::string& report, const std::string& name, const std::string& path) {

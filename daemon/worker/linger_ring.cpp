@@ -1,5 +1,7 @@
 #include "daemon/worker/linger_ring.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -12,6 +14,12 @@ namespace {
 
 constexpr std::size_t most_drained_bytes = std::size_t{64} * 1024;  // a client that keeps sending is not waited for
 constexpr int looks_per_glance = 2;                                 // one comes for each that goes, and one to catch up
+
+/// Whether the client's system has not yet acknowledged all of our reply.  Source: tcp(7), unix(7), SIOCOUTQ.
+bool has_unsent(int fd) noexcept {
+    int unsent_bytes = 0;
+    return ::ioctl(fd, SIOCOUTQ, &unsent_bytes) == 0 && unsent_bytes > 0;
+}
 
 }  // namespace
 
@@ -27,13 +35,17 @@ void LingerRing::finish(UniqueFd connection, std::chrono::milliseconds patience,
 
 LingerRing::Look LingerRing::look_at(Parked& parked) {
     if (!scratch_) scratch_ = std::make_unique_for_overwrite<std::byte[]>(BufferPool::buffer_bytes);
-    for (;;) {
+    for (std::size_t looked_bytes = 0; looked_bytes <= most_drained_bytes;) {
         const ssize_t got = ::recv(parked.fd.get(), scratch_.get(), BufferPool::buffer_bytes, MSG_DONTWAIT);
         if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR)) return Look::Over;
-        if (got == -1 && errno == EAGAIN) return Look::Wait;
-        if (got > 0) parked.drained_bytes += static_cast<std::size_t>(got);
-        if (parked.drained_bytes > most_drained_bytes) return Look::Over;
+        if (got == -1 && errno == EAGAIN) break;
+        if (got == -1) continue;
+        looked_bytes += static_cast<std::size_t>(got);
+        parked.drained_bytes += static_cast<std::size_t>(got);
     }
+    // It sends and sends.  While part of our reply is under way a close would destroy it; after that it is let go.
+    const bool sends_on = parked.drained_bytes > most_drained_bytes;
+    return sends_on && !has_unsent(parked.fd.get()) ? Look::Over : Look::Wait;
 }
 
 void LingerRing::glance() {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <optional>
 #include <string>
 
 #include "common/channel.hpp"
@@ -48,6 +49,7 @@ void take_place(const Settings& settings, const Identity& identity) {
 
 int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
     const int channel = seat.channel.get();
+    std::optional<Control> control;  // outlives the try: it holds the channel that a failure is reported through
     try {
         // A group of its own: Ctrl-C in the terminal reaches the master alone, and what a worker starts can be found.
         check(::setpgid(0, 0), "make a process group");
@@ -56,8 +58,8 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         set_log_worker(seat.number);
         ::prctl(PR_SET_NAME, ("preforkd-w" + std::to_string(seat.number)).c_str());
         take_place(plan.settings, plan.identity);
-        Control control{std::move(seat.channel)};
-        return serve_model(plan, seat, control, [channel] { send_report(channel, Report::Kind::Ready); });
+        control.emplace(std::move(seat.channel));
+        return serve_model(plan, seat, *control, [channel] { send_report(channel, Report::Kind::Ready); });
     } catch (const std::exception& error) {
         send_report(channel, Report::Kind::Failed, error.what());
         return static_cast<int>(ExitCode::Internal);

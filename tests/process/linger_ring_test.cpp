@@ -73,6 +73,21 @@ TEST_F(LingerRings, a_long_reply_to_unread_input_arrives_whole) {
     EXPECT_TRUE(play(reactor, {{[&] { return ring.size() == 0; }}})) << "the client's end frees its place";
 }
 
+TEST_F(LingerRings, a_long_reply_to_a_lot_of_unread_input_arrives_whole_too) {
+    Connected both = reply_of_200_kb();
+    const std::string input(100'000, 'z');
+    std::size_t sent = 0;
+    while (sent < input.size()) {
+        const ssize_t n = ::send(both.client.get(), input.data(), input.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n <= 0) break;
+        sent += static_cast<std::size_t>(n);
+    }
+    ASSERT_GT(sent, 65'536u);
+    ring.finish(std::move(both.server), 2s);
+    EXPECT_EQ(ring.size(), 1u);
+    EXPECT_EQ(testing::read_to_end(both.client.get()).size(), 200'000u);
+}
+
 TEST_F(LingerRings, with_linger_off_it_is_closed_at_once_and_the_same_reply_is_cut) {
     Connected both = reply_of_200_kb();
     ring.finish(std::move(both.server), 0s);
