@@ -1,6 +1,6 @@
 """The master and its workers: deaths, replacements, orders, and being PID 1."""
-import datetime
 import contextlib
+import datetime
 import os
 import random
 import re
