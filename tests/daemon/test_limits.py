@@ -156,10 +156,15 @@ def test_ten_thousand_connections_leak_no_descriptor(preforkd):
 
 
 def test_a_worker_retires_after_max_requests_and_its_replacement_comes_first(preforkd):
-    daemon = preforkd("--max-requests", "50", workers=1)
+    daemon = preforkd("--max-requests", "50", "--log-level", "debug", workers=1)
     first = daemon.workers()[0]
     for _ in range(200):
         assert exchange(daemon.endpoint) == b"connected\n"
-    assert proc.eventually(lambda: first not in daemon.workers() and len(daemon.workers()) >= 1)
-    served = daemon.log.find(lambda entry: entry["pid"] == first and "got connection" in entry["message"])
-    assert 45 <= len(served) <= 100, "the old one serves until the new one is ready"
+    daemon.wait_log(lambda entry: entry.get("worker_pid") == first and "served" in entry)
+    log = daemon.log.read()
+    served = sum(entry["pid"] == first and "got connection" in entry["message"] for entry in log)
+    assert served >= 45, "within a tenth of --max-requests"
+    ready = [entry["worker_pid"] for entry in log if entry["message"] == "worker ready"]
+    left = [index for index, entry in enumerate(log) if entry.get("worker_pid") == first and "served" in entry]
+    came = [index for index, entry in enumerate(log) if entry["message"] == "worker ready"]
+    assert len(ready) >= 2 and came[1] < left[0], "the old one serves until the new one is ready"
