@@ -1,7 +1,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         g++ cmake ninja-build pkg-config \
-        libboost1.81-dev libboost-program-options1.81-dev libsystemd-dev libfmt-dev \
+        libboost1.81-dev libboost-program-options1.81-dev libfmt-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -12,7 +12,7 @@ RUN cmake --preset release -DPREFORKD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=/usr \
 
 FROM debian:bookworm-slim
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-        libboost-program-options1.81.0 libfmt9 libsystemd0 \
+        libboost-program-options1.81.0 libfmt9 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out /
 LABEL org.opencontainers.image.title="preforkd" \

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -129,34 +128,7 @@ std::string names_of(const std::vector<PassedSocket>& passed) {
     return names.empty() ? "nothing" : names;
 }
 
-/// libsystemd would silently take them for nobody's.  Without LISTEN_FDS nothing was passed, whoever it was meant for.
-void check_recipient() {
-    const char* const pid = std::getenv("LISTEN_PID");
-    if (pid == nullptr || std::getenv("LISTEN_FDS") == nullptr || std::to_string(::getpid()) == pid) return;
-    refuse(
-        fmt::format("LISTEN_PID={} is not this process ({}): the sockets were passed to another; let the unit start "
-                    "preforkd directly or by `exec`, or unset LISTEN_PID and LISTEN_FDS",
-                    pid, ::getpid()));
-}
-
 }  // namespace
-
-std::vector<PassedSocket> take_passed_sockets() {
-    check_recipient();
-    char** names = nullptr;
-    const int count = ::sd_listen_fds_with_names(1, &names);
-    ::unsetenv("LISTEN_PIDFDID");  // newer than this libsystemd
-    if (count < 0)
-        refuse(fmt::format("LISTEN_FDS, LISTEN_PID or LISTEN_FDNAMES do not fit what was passed: {}",
-                           std::generic_category().message(-count)));
-    std::vector<PassedSocket> passed;
-    for (int each = 0; each < count; ++each) {
-        passed.push_back({.fd = UniqueFd{SD_LISTEN_FDS_START + each}, .name = names[each]});
-        std::free(names[each]);
-    }
-    std::free(names);
-    return passed;
-}
 
 Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::vector<ListenSettings>& wanted,
                                  bool wanted_is_default) {

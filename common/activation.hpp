@@ -1,21 +1,12 @@
 #pragma once
-// Sockets passed by systemd: sd_listen_fds_with_names(3).
+// Which passed socket serves which endpoint.
 #include <string>
 #include <vector>
 
 #include "common/listener.hpp"
+#include "common/passed_sockets.hpp"
 
 namespace preforkd {
-
-struct PassedSocket {
-    UniqueFd fd{};
-    std::string name{};  ///< from LISTEN_FDNAMES; `unknown` if there is none
-};
-
-/// Takes what systemd passed, and the variables out of the environment.  Empty when nothing was passed.
-/// Throws OperatorError (78) when LISTEN_PID is not this process: the sockets were meant for another, and binding the
-/// same address beside them would fail or split the clients.
-[[nodiscard]] std::vector<PassedSocket> take_passed_sockets();
 
 /// Which of `passed` serves which endpoint of `wanted`, and which endpoints are still to be bound.
 struct Assignment {
