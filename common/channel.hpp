@@ -24,6 +24,7 @@ struct Report {
         Paused,    ///< left the accept queue while clients may be waiting: a sibling should look
         Retiring,  ///< has served --max-requests; asks for a replacement and goes on until told to leave
         Failed,    ///< cannot start; `text` says why
+        Stack,     ///< was aborted; `text` is one frame, see worker/stack_report
     } kind{};
     std::string text{};
 };

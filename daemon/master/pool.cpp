@@ -8,6 +8,7 @@
 #include "daemon/master/death.hpp"
 #include "daemon/master/health_policy.hpp"
 #include "daemon/master/respawn_policy.hpp"
+#include "daemon/master/stack_frame.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -183,6 +184,16 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             log(LogLevel::Error, "worker cannot start",
                 {{"worker_number", std::int64_t{slot.number}}, {"cause", report.text}});
             return;
+        case Report::Kind::Stack: {
+            const StackFrame frame = read_stack_frame(report.text);
+            log(LogLevel::Warning, "worker stack",
+                {{"worker_number", std::int64_t{slot.number}},
+                 {"worker_pid", std::int64_t{slot.process.pid()}},
+                 {"frame", frame.number},
+                 {"function", frame.function},
+                 {"where", frame.where}});
+            return;
+        }
     }
 }
 

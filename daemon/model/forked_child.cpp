@@ -30,7 +30,7 @@ void on_terminate(int) {
 void take_child_signals() {
     for (const int signo : {SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE})
         ::signal(signo, SIG_IGN);
-    for (const int signo : {SIGCHLD, SIGIO, SIGALRM}) ::signal(signo, SIG_DFL);
+    for (const int signo : {SIGCHLD, SIGIO, SIGALRM, SIGABRT}) ::signal(signo, SIG_DFL);
     struct sigaction action {};
     action.sa_handler = on_terminate;
     action.sa_flags = SA_RESTART;

@@ -15,6 +15,7 @@
 #include "common/sys_error.hpp"
 #include "daemon/model/model.hpp"
 #include "daemon/worker/control.hpp"
+#include "daemon/worker/stack_report.hpp"
 
 namespace preforkd {
 
@@ -59,6 +60,7 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         ::prctl(PR_SET_NAME, ("preforkd-w" + std::to_string(seat.number)).c_str());
         take_place(plan.settings, plan.identity);
         control.emplace(std::move(seat.channel));
+        report_stack_on_abort(channel);
         return serve_model(plan, seat, *control, [channel] { send_report(channel, Report::Kind::Ready); });
     } catch (const std::exception& error) {
         send_report(channel, Report::Kind::Failed, error.what());
