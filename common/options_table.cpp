@@ -108,7 +108,7 @@ int read_ready_fd(std::string_view text) {
     refuse_value(expected, text);
 }
 
-constexpr std::array<OptionRow, 27> rows{{
+constexpr std::array<OptionRow, 28> rows{{
     {"listen", 'l', "ENDPOINT", serving, "listen there, see below; may be repeated",
      "tcp://:10000, unless systemd passes sockets", read_listen, print_listen, true},
     {"handler", 'H', "NAME", serving, "what serves a connection: one of --list-handlers, or ./FILE.so, a shared object",
@@ -138,6 +138,9 @@ constexpr std::array<OptionRow, 27> rows{{
     {"idle-timeout", 0, "TIME", limits, "close a connection on which nothing moves for so long", "",
      [](Settings& s, std::string_view text) { s.idle_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.idle_timeout)}; }},
+    {"drain-delay", 0, "TIME", limits, "at a graceful stop say so, and serve on for so long before it; 0: no delay", "",
+     [](Settings& s, std::string_view text) { s.drain_delay = read_timeout(text); },
+     [](const Settings& s) { return Values{to_string(s.drain_delay)}; }},
     {"stop-timeout", 0, "TIME", limits, "let running connections finish for so long at a graceful stop", "",
      [](Settings& s, std::string_view text) { s.stop_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.stop_timeout)}; }},

@@ -48,6 +48,7 @@ struct Settings {
     std::optional<int> backlog{};      ///< unset: min(4096, somaxconn)
     // Zero means never.
     std::chrono::milliseconds idle_timeout{60'000};
+    std::chrono::milliseconds drain_delay{0};  ///< zero: none
     std::chrono::milliseconds stop_timeout{30'000};
     std::chrono::milliseconds boot_timeout{30'000};
     std::chrono::milliseconds worker_timeout{60'000};

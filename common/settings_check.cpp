@@ -65,6 +65,12 @@ public:
                    fmt::format("expected a number from 1 to {}, not {}", most_connections, *settings_.connections));
     }
 
+    void delay() const {
+        const bool alone = !settings_.workers.automatic && settings_.workers.max == 0;
+        if (alone && settings_.drain_delay.count() != 0)
+            refuse("drain-delay", "needs a master, and --workers 0 has none; leave it away, or ask for workers");
+    }
+
     void log() const {
         if (settings_.log.format == LogFormat::Journal && !settings_.log.file.empty())
             refuse("log-format", "journal does not go to a file; choose text or json, or leave --log-file away");
@@ -116,6 +122,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.handler_names();
     check.endpoints();
     check.numbers();
+    check.delay();
     check.log();
 }
 

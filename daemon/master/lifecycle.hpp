@@ -9,7 +9,14 @@
 
 namespace preforkd {
 
-enum class Phase { Starting, Running, Draining, Killing, Stopped };
+enum class Phase {
+    Starting,
+    Running,
+    Withdrawing,  ///< serves as before, but says that it will not for long: who sends clients shall look elsewhere
+    Draining,     ///< takes nobody new, finishes what runs
+    Killing,
+    Stopped
+};
 enum class Urgency { Graceful, Fast };
 
 struct Lifecycle {
@@ -47,8 +54,9 @@ enum class Action {
 /// EX_UNAVAILABLE, sysexits.h: no worker of the first generation became ready.
 inline constexpr int never_ready = 69;
 
-/// Zero is no limit, for `drain` only.
+/// Zero is no limit for `drain`, and no phase of its own for `withdraw`.
 struct Timeouts {
+    std::chrono::milliseconds withdraw{};
     std::chrono::milliseconds drain{};
     std::chrono::milliseconds terminate{};
 };
@@ -59,12 +67,16 @@ struct Step {
 
 /// Advances the master by one event.
 ///
-///   phase \ event   PoolReady   PoolHopeless       StopRequested        DeadlinePassed      PoolEmpty
-///   Starting        Running     Killing, exit 69   Draining / Killing   Killing, exit 69    -  (respawn is the pool's)
-///   Running         -           -                  Draining / Killing   -                   -  (business)
-///   Draining        -           -                  Killing              Killing             Stopped
-///   Killing         -           -                  -                    Killing (SIGKILL)   Stopped
-///   Stopped         -           -                  -                    -                   -
+///   phase \ event   PoolReady   PoolHopeless       StopRequested           DeadlinePassed      PoolEmpty
+///                                                  graceful      fast
+///   Starting        Running     Killing, exit 69   Draining      Killing   Killing, exit 69    -  (respawn is the
+///   Running         -           -                  Withdrawing*  Killing   -                   -   pool's business)
+///   Withdrawing     -           -                  Draining      Killing   Draining            -
+///   Draining        -           -                  Killing       Killing   Killing             Stopped
+///   Killing         -           -                  -             -         Killing (SIGKILL)   Stopped
+///   Stopped         -           -                  -             -         -                   -
+///
+/// * Draining when there is nothing to wait for: no --drain-delay.  While it starts nobody sends clients yet.
 ///
 /// The phase only ever moves to the right of the list in `Phase`, so a repeated or late signal can hurry a shutdown
 /// along but never undo it.
@@ -73,14 +85,25 @@ struct Step {
     using enum Action;
     const Step unchanged{now, {}};
 
+    /// What leads up to `last`: each of it is done once, whichever phases are left out.
+    const auto stop_by = [&](Action last) {
+        std::vector<Action> actions;
+        if (now.phase < Withdrawing) actions.push_back(AnnounceStopping);
+        if (now.phase < Draining) actions.push_back(CloseListeners);
+        actions.push_back(last);
+        return actions;
+    };
     const auto drain = [&](Clock::time_point at) {
-        return Step{{Draining, deadline_after(at, limits.drain), now.exit_code},
-                    {AnnounceStopping, CloseListeners, AskWorkersToFinish}};
+        return Step{{Draining, deadline_after(at, limits.drain), now.exit_code}, stop_by(AskWorkersToFinish)};
     };
     const auto terminate = [&](Clock::time_point at, int exit_code) {
-        std::vector<Action> actions{TerminateWorkers};
-        if (now.phase < Draining) actions.insert(actions.begin(), {AnnounceStopping, CloseListeners});
-        return Step{{Killing, at + limits.terminate, exit_code}, std::move(actions)};
+        return Step{{Killing, at + limits.terminate, exit_code}, stop_by(TerminateWorkers)};
+    };
+    const auto stop_gracefully = [&](Clock::time_point at) -> Step {
+        if (now.phase == Draining) return terminate(at, now.exit_code);
+        const bool withdraws = now.phase == Running && limits.withdraw > std::chrono::milliseconds::zero();
+        if (!withdraws) return drain(at);
+        return {{Withdrawing, at + limits.withdraw, now.exit_code}, {AnnounceStopping}};
     };
 
     return std::visit(overloaded{
@@ -98,12 +121,13 @@ struct Step {
                           },
                           [&](const StopRequested& stop) -> Step {
                               if (now.phase >= Killing) return unchanged;
-                              const bool impatient = stop.urgency == Urgency::Fast || now.phase == Draining;
-                              return impatient ? terminate(stop.at, now.exit_code) : drain(stop.at);
+                              return stop.urgency == Urgency::Fast ? terminate(stop.at, now.exit_code)
+                                                                   : stop_gracefully(stop.at);
                           },
                           [&](const DeadlinePassed& late) -> Step {
                               switch (now.phase) {
                                   case Starting: return terminate(late.at, never_ready);
+                                  case Withdrawing: return drain(late.at);
                                   case Draining: return terminate(late.at, now.exit_code);
                                   case Killing:
                                       return {{Killing, late.at + limits.terminate, now.exit_code}, {KillWorkers}};

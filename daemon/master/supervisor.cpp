@@ -8,6 +8,7 @@
 #include "common/closing.hpp"
 #include "common/log_reopen.hpp"
 #include "common/ready_fd.hpp"
+#include "common/units.hpp"
 
 namespace preforkd {
 
@@ -25,6 +26,7 @@ const char* name_of(Phase phase) {
     switch (phase) {
         case Phase::Starting: return "starting";
         case Phase::Running: return "running";
+        case Phase::Withdrawing: return "withdrawing";
         case Phase::Draining: return "draining";
         case Phase::Killing: return "killing";
         case Phase::Stopped: return "stopped";
@@ -37,7 +39,7 @@ const char* name_of(Phase phase) {
 Supervisor::Supervisor(const MasterParts& parts, const PoolSettings& pool, WorkerMain body)
     : parts_{parts},
       pool_{pool, std::move(body), events_},
-      limits_{.drain = pool.stop_timeout, .terminate = fast_stop} {
+      limits_{.withdraw = parts.settings.drain_delay, .drain = pool.stop_timeout, .terminate = fast_stop} {
     events_.watch(parts_.signals.get(), signals_key);
     const auto now = Clock::now();
     life_.deadline = deadline_after(now, pool.boot_timeout);
@@ -76,8 +78,10 @@ void Supervisor::offer_conditions(Clock::time_point now) {
 
 void Supervisor::feed(const Event& event) {
     auto [next, actions] = step(life_, event, limits_);
-    if (next.phase != life_.phase)
+    if (next.phase != life_.phase) {
         log(LogLevel::Debug, "phase", {{"from", name_of(life_.phase)}, {"to", name_of(next.phase)}});
+        if (parts_.systemd.active()) next_status_ = Clock::now();
+    }
     if (next.exit_code != 0 && life_.exit_code == 0)
         log(LogLevel::Error, "no worker became ready: giving up", {{"cause", pool_.last_failure()}});
     life_ = next;  // the only assignment
@@ -92,10 +96,13 @@ void Supervisor::perform(Action action) {
             log(LogLevel::Notice, "ready", {{"workers", std::int64_t{pool_.counts().target}}});
             return;
         case Action::AnnounceStopping:
-            log(LogLevel::Notice, "stopping");
+            if (life_.phase == Phase::Withdrawing)
+                log(LogLevel::Notice, "stopping; serving on for --drain-delay",
+                    {{"drain_delay", to_string(limits_.withdraw)}});
+            else
+                log(LogLevel::Notice, "stopping");
             parts_.systemd.stopping();
             next_watchdog_ = parts_.systemd.watchdog_period() ? Deadline{Clock::now()} : Deadline{};
-            next_status_ = parts_.systemd.active() ? Deadline{Clock::now()} : Deadline{};
             return;
         case Action::CloseListeners: return close_listeners();
         case Action::AskWorkersToFinish: return pool_.signal_all(SIGQUIT);
@@ -140,8 +147,8 @@ void Supervisor::tell_systemd(Clock::time_point now) {
     if (!parts_.systemd.flush()) next_status_ = earlier(next_status_, now + retry_period);
     if (has_passed(next_status_, now)) {
         next_status_ = now + status_period;
-        if (life_.phase >= Phase::Draining) parts_.systemd.extend_timeout(extension);
-        if (life_.phase >= Phase::Running) parts_.systemd.status(status_line(pool_.counts()));
+        if (life_.phase >= Phase::Withdrawing) parts_.systemd.extend_timeout(extension);
+        if (life_.phase >= Phase::Running) parts_.systemd.status(state());
     }
     if (has_passed(next_watchdog_, now)) {
         next_watchdog_ = now + std::chrono::duration_cast<Clock::duration>(*parts_.systemd.watchdog_period());
@@ -151,6 +158,11 @@ void Supervisor::tell_systemd(Clock::time_point now) {
             log(healthy ? LogLevel::Notice : LogLevel::Error,
                 healthy ? "most workers go on again" : "most workers hang: the watchdog is not fed until they go on");
     }
+}
+
+std::string Supervisor::state() {
+    const std::string line = status_line(pool_.counts());
+    return life_.phase > Phase::Running ? std::string{name_of(life_.phase)} + ": " + line : line;
 }
 
 void Supervisor::close_listeners() {

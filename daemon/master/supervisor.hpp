@@ -1,4 +1,5 @@
 #pragma once
+#include <string>
 #include <vector>
 
 #include "common/listener.hpp"
@@ -38,6 +39,7 @@ private:
     void tell_systemd(Clock::time_point now);
     void close_listeners();
     void reopen_log_files();
+    [[nodiscard]] std::string state();  ///< for STATUS=
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
     MasterParts parts_;

@@ -82,7 +82,7 @@ def test_help_names_every_option(run_preforkd):
     assert told.returncode == 0 and not told.stderr
     for option in ("listen handler list-handlers workers model connections backlog idle-timeout stop-timeout boot-timeout "
                    "worker-timeout ready-fd max-requests user group chdir umask config check-config print-config log-level "
-                   "log-format log-file log-connections greeting version").split():
+                   "drain-delay log-format log-file log-connections greeting version").split():
         assert f"--{option}" in told.stdout
 
 

@@ -67,6 +67,44 @@ def test_a_second_graceful_stop_cuts_the_drain_short(preforkd, signo):
         assert time.monotonic() - began < 3
 
 
+def test_with_a_drain_delay_a_graceful_stop_serves_on_first(preforkd, notify):
+    daemon = preforkd("--handler", "echo", "--drain-delay", "1s", env=notify.environment)
+    began = time.monotonic()
+    with connect(daemon.endpoint) as client:
+        daemon.signal(signal.SIGTERM)
+        notify.wait("STOPPING", "1")
+        assert notify.wait("STATUS").startswith("withdrawing: ")
+        with Load(daemon.endpoint, request=b"hello", expected=b"hello") as load:
+            load.wait_for_answers(100)
+            assert proc.eventually(lambda: load.outcomes["refused"]), "the listener is closed in the end"
+            assert time.monotonic() - began > 1
+        assert not load.broken, load.broken
+        assert notify.wait("STATUS").startswith("draining: ")
+        client.sendall(b"who came before, too")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client) == b"who came before, too"
+    assert daemon.wait_exit() == 0
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_a_second_stop_skips_the_drain_delay(preforkd, signo):
+    daemon = preforkd("--drain-delay", "1h")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_log("serving on for --drain-delay")
+    assert exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop(signo) == 0
+
+
+def test_a_worker_that_dies_during_the_drain_delay_is_replaced(preforkd):
+    daemon = preforkd("--drain-delay", "1h", workers=1)
+    daemon.expect("killed by SIGKILL")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_log("serving on for --drain-delay")
+    os.kill(daemon.workers()[0], signal.SIGKILL)
+    assert exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop() == 0
+
+
 def test_int_does_not_wait_for_clients(preforkd):
     daemon = preforkd("--handler", "echo")
     with connect(daemon.endpoint) as client:

@@ -19,7 +19,8 @@ using Actions = std::vector<Action>;
 constexpr Clock::time_point start{1'000'000s};
 constexpr Clock::time_point at = start + 7s;  // when events happen
 constexpr Timeouts limits{.drain = 30s, .terminate = 2s};
-constexpr std::array all_phases{Starting, Running, Draining, Killing, Stopped};
+constexpr Timeouts delayed{.withdraw = 5s, .drain = 30s, .terminate = 2s};
+constexpr std::array all_phases{Starting, Running, Withdrawing, Draining, Killing, Stopped};
 
 const Event graceful = StopRequested{Urgency::Graceful, at};
 const Event fast = StopRequested{Urgency::Fast, at};
@@ -36,8 +37,9 @@ void expect_unchanged(Phase phase, const Event& event) {
     EXPECT_THAT(result.actions, IsEmpty());
 }
 
-void expect_step(const Lifecycle& before, const Event& event, const Lifecycle& after, const Actions& actions) {
-    const Step result = step(before, event, limits);
+void expect_step(const Lifecycle& before, const Event& event, const Lifecycle& after, const Actions& actions,
+                 const Timeouts& patience = limits) {
+    const Step result = step(before, event, patience);
     EXPECT_EQ(result.next, after) << "phase " << static_cast<int>(before.phase) << " event " << event.index();
     EXPECT_EQ(result.actions, actions) << "phase " << static_cast<int>(before.phase) << " event " << event.index();
 }
@@ -47,7 +49,7 @@ TEST(Lifecycle, a_ready_pool_ends_the_start_and_its_deadline) {
 }
 
 TEST(Lifecycle, readiness_is_announced_once) {
-    for (const Phase phase : {Running, Draining, Killing, Stopped}) expect_unchanged(phase, PoolReady{});
+    for (const Phase phase : {Running, Withdrawing, Draining, Killing, Stopped}) expect_unchanged(phase, PoolReady{});
 }
 
 TEST(Lifecycle, a_pool_that_never_became_ready_is_given_up_with_69) {
@@ -58,13 +60,37 @@ TEST(Lifecycle, a_pool_that_never_became_ready_is_given_up_with_69) {
 }
 
 TEST(Lifecycle, only_a_start_can_be_hopeless) {
-    for (const Phase phase : {Running, Draining, Killing, Stopped}) expect_unchanged(phase, hopeless);
+    for (const Phase phase : {Running, Withdrawing, Draining, Killing, Stopped}) expect_unchanged(phase, hopeless);
 }
 
 TEST(Lifecycle, a_graceful_stop_drains_within_the_stop_timeout) {
     for (const Phase phase : {Starting, Running})
         expect_step(in(phase), graceful, {Draining, at + 30s, 0},
                     {AnnounceStopping, CloseListeners, AskWorkersToFinish});
+}
+
+TEST(Lifecycle, with_a_drain_delay_a_graceful_stop_is_announced_before_anything_is_closed) {
+    expect_step(in(Running), graceful, {Withdrawing, at + 5s, 0}, {AnnounceStopping}, delayed);
+}
+
+TEST(Lifecycle, the_drain_follows_the_delay_or_a_second_graceful_stop) {
+    for (const Event& next : {late, graceful})
+        expect_step(in(Withdrawing), next, {Draining, at + 30s, 0}, {CloseListeners, AskWorkersToFinish}, delayed);
+}
+
+TEST(Lifecycle, a_third_graceful_stop_cuts_the_drain_short_that_follows_a_delay) {
+    expect_step(in(Draining), graceful, {Killing, at + 2s, 0}, {TerminateWorkers}, delayed);
+}
+
+TEST(Lifecycle, a_fast_stop_waits_for_no_delay) {
+    expect_step(in(Running), fast, {Killing, at + 2s, 0}, {AnnounceStopping, CloseListeners, TerminateWorkers},
+                delayed);
+    expect_step(in(Withdrawing), fast, {Killing, at + 2s, 0}, {CloseListeners, TerminateWorkers}, delayed);
+}
+
+TEST(Lifecycle, a_stop_during_the_start_waits_for_no_delay_because_nobody_sends_clients_yet) {
+    expect_step(in(Starting), graceful, {Draining, at + 30s, 0}, {AnnounceStopping, CloseListeners, AskWorkersToFinish},
+                delayed);
 }
 
 TEST(Lifecycle, a_fast_stop_terminates_without_draining) {
@@ -99,7 +125,7 @@ TEST(Lifecycle, the_last_worker_ends_a_stop_and_keeps_its_exit_code) {
 }
 
 TEST(Lifecycle, an_empty_pool_is_refilled_and_no_end_while_it_serves) {
-    for (const Phase phase : {Starting, Running, Stopped}) expect_unchanged(phase, PoolEmpty{});
+    for (const Phase phase : {Starting, Running, Withdrawing, Stopped}) expect_unchanged(phase, PoolEmpty{});
 }
 
 TEST(Lifecycle, a_passed_deadline_means_nothing_to_a_running_or_stopped_master) {
@@ -113,20 +139,22 @@ TEST(Lifecycle, a_drain_without_a_limit_has_no_deadline_but_its_termination_has)
 }
 
 TEST(Lifecycle, the_phase_only_moves_right) {
-    for (const Phase phase : all_phases)
-        for (const Event& event : all_events)
-            EXPECT_GE(step(in(phase), event, limits).next.phase, phase) << event.index();
+    for (const Timeouts& patience : {limits, delayed})
+        for (const Phase phase : all_phases)
+            for (const Event& event : all_events)
+                EXPECT_GE(step(in(phase), event, patience).next.phase, phase) << event.index();
 }
 
 TEST(Lifecycle, every_order_of_events_closes_listeners_at_most_once_and_never_announces_after_stopping) {
     constexpr std::size_t length = 5;
     std::size_t histories = 1;
     for (std::size_t n = 0; n < length; ++n) histories *= all_events.size();
-    for (std::size_t history = 0; history < histories; ++history) {
+    for (std::size_t history = 0; history < 2 * histories; ++history) {
+        const Timeouts& patience = history < histories ? limits : delayed;
         Lifecycle life{};
         Actions taken;
         for (std::size_t n = 0, rest = history; n < length; ++n, rest /= all_events.size()) {
-            auto [next, actions] = step(life, all_events[rest % all_events.size()], limits);
+            auto [next, actions] = step(life, all_events[rest % all_events.size()], patience);
             life = next;
             taken.insert(taken.end(), actions.begin(), actions.end());
         }

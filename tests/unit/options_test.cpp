@@ -110,6 +110,8 @@ TEST(Options, every_option_is_read) {
                                     "100",
                                     "--idle-timeout",
                                     "1m30s",
+                                    "--drain-delay",
+                                    "5s",
                                     "--stop-timeout",
                                     "0",
                                     "--boot-timeout",
@@ -146,6 +148,7 @@ TEST(Options, every_option_is_read) {
     EXPECT_EQ(s.connections, 5);
     EXPECT_EQ(s.backlog, 100);
     EXPECT_EQ(s.idle_timeout, 90s);
+    EXPECT_EQ(s.drain_delay, 5s);
     EXPECT_EQ(s.stop_timeout, 0s);
     EXPECT_EQ(s.boot_timeout, 500ms);
     EXPECT_EQ(s.worker_timeout, 2h);

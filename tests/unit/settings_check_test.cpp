@@ -54,6 +54,15 @@ TEST(SettingsCheck, an_unknown_handler_of_an_endpoint_names_the_endpoint) {
               "--listen: tcp://:8: unknown handler \"eko\"; there are greet, print, echo");
 }
 
+TEST(SettingsCheck, a_drain_delay_needs_a_master) {
+    Settings settings = listening({":7"});
+    settings.drain_delay = std::chrono::seconds{5};
+    EXPECT_EQ(refusal(settings).sentence, "");
+    settings.workers = {.automatic = false, .min = 0, .max = 0};
+    EXPECT_EQ(refusal(settings).sentence,
+              "--drain-delay: needs a master, and --workers 0 has none; leave it away, or ask for workers");
+}
+
 TEST(SettingsCheck, the_sentence_and_the_code_follow_the_origin) {
     Settings settings = listening({":7", ":8 handler=eko"});
     EXPECT_EQ(refusal(settings).code, ExitCode::Configuration);
