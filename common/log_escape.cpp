@@ -75,7 +75,7 @@ std::size_t append_character(LogLine& line, std::string_view text, LogEscape sty
     const bool json = style == LogEscape::Json;
     switch (text.front()) {
         case '"': line.append_whole(json || style == LogEscape::Quoted ? "\\\"" : "\""); return 1;
-        case '\\': line.append_whole("\\\\"); return 1;
+        case '\\': line.append_whole(style == LogEscape::Sentence ? "\\" : "\\\\"); return 1;
         case '\n': line.append_whole(style == LogEscape::JournalValue ? "\n" : "\\n"); return 1;
         case '\t': line.append_whole(style == LogEscape::JournalValue ? "\t" : "\\t"); return 1;
         case '\r': line.append_whole("\\r"); return 1;

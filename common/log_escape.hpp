@@ -7,9 +7,9 @@
 namespace preforkd {
 
 enum class LogEscape {
-    Sentence,      ///< `\n` `\r` `\t` `\\`, other bytes as `\x1b`
-    Quoted,        ///< the same, and `\"`
-    JournalValue,  ///< as Sentence, but newlines and tabs stay: the journal keeps them inside the value
+    Sentence,      ///< `\n` `\r` `\t`, other bytes as `\x1b`; a backslash stays: sentences quote what is not theirs
+    Quoted,        ///< the same, and `\"` `\\`
+    JournalValue,  ///< `\r` `\\` and bytes; newlines and tabs stay: the journal keeps them inside the value
     Json,          ///< RFC 8259; an invalid byte becomes \ufffd
 };
 

@@ -127,8 +127,14 @@ TEST(LogText, keeps_other_languages_readable) {
     EXPECT_THAT(text("größer 漢字 😀"), EndsWith("info    größer 漢字 😀\n"));
 }
 
-TEST(LogText, escapes_so_that_the_original_can_be_told) {
-    EXPECT_THAT(text("\\n and \n"), EndsWith("info    \\\\n and \\n\n"));
+TEST(LogText, keeps_the_backslashes_with_which_a_sentence_quotes) {
+    EXPECT_THAT(text(R"(--greeting: not "a\"b\\c")"), EndsWith(R"(info    --greeting: not "a\"b\\c")"
+                                                               "\n"));
+}
+
+TEST(LogText, escapes_values_so_that_the_original_can_be_told) {
+    EXPECT_THAT(text("s", {{"said", "\\n and \n"sv}}), EndsWith(R"( said="\\n and \n")"
+                                                                "\n"));
 }
 
 TEST(LogJson, carries_everything_by_name) {
