@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "common/port_holder.hpp"
+#include "common/shortage.hpp"
 
 namespace preforkd {
 namespace {
@@ -72,7 +73,7 @@ Remedy remedy(const ListenSettings& wanted, const SocketAddress& address, int er
         case EROFS: return {ExitCode::Configuration, ": choose a directory that can be written to, such as /run"};
         case ENODEV:
         case EINVAL: return {ExitCode::Configuration, ": this address cannot be listened on"};
-        default: return {ExitCode::System, ""};
+        default: return {ExitCode::System, std::string{shortage_remedy(error)}};
     }
 }
 

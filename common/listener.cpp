@@ -13,6 +13,7 @@
 #include "common/bind_error.hpp"
 #include "common/operator_error.hpp"
 #include "common/port_holder.hpp"
+#include "common/shortage.hpp"
 #include "common/socket_address.hpp"
 #include "common/stop_request.hpp"
 #include "preforkd/log.hpp"
@@ -127,7 +128,7 @@ std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted, 
     } catch (const std::exception& error) {
         std::ranges::for_each(made, remove_socket_file);
         if (dynamic_cast<const OperatorError*>(&error) != nullptr) throw;
-        throw OperatorError{ExitCode::System, fmt::format("--listen: {}", error.what())};
+        throw OperatorError{ExitCode::System, fmt::format("--listen: {}", with_remedy(error))};
     }
     return made;
 }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/activation.hpp"
+#include "common/closing.hpp"
 #include "common/cpu_count.hpp"
 #include "common/descriptors.hpp"
 #include "common/operator_error.hpp"
@@ -17,6 +18,7 @@
 #include "common/ready_fd.hpp"
 #include "common/service_notify.hpp"
 #include "common/settings_check.hpp"
+#include "common/shortage.hpp"
 #include "common/signal_fd.hpp"
 #include "daemon/capacity.hpp"
 #include "daemon/handlers/handler_trial.hpp"
@@ -24,6 +26,7 @@
 #include "daemon/model/compatibility.hpp"
 #include "daemon/standalone.hpp"
 #include "daemon/worker/program_launch.hpp"
+#include "daemon/worker/program_trial.hpp"
 #include "daemon/worker/worker.hpp"
 
 namespace preforkd {
@@ -75,14 +78,15 @@ void check_cell(const Settings& settings, const Handlers& handlers, const Listen
 }
 
 /// What can be refused before anything is bound.  What systemd passes is not known yet, and may replace the default.
-void check_before_binding(const Settings& settings, const Handlers& handlers) {
+void check_before_binding(const Settings& settings, const Handlers& handlers, const std::string& program_file) {
     for (const ListenSettings& listen : settings.listen)
         if (!settings.listen_is_default && listen.endpoint.transport != Transport::Passed)
             check_cell(settings, handlers, listen, listen.endpoint);
     if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
         throw OperatorError{ExitCode::Configuration,
                             "--chdir " + settings.chdir + ": there is no such directory; create it, or name another"};
-    (void)look_up_identity(settings.user, settings.group);
+    const Identity identity = look_up_identity(settings.user, settings.group);
+    if (!program_file.empty()) try_program(program_file, settings, identity);
 }
 
 /// The capacity that the descriptor limit allows, said once if it is less than asked for.
@@ -110,15 +114,20 @@ void say_what_is_served(const Settings& settings, const std::vector<Listener>& l
             {{"endpoint", to_string(listener.local)}, {"passed", listener.inherited ? "yes" : "no"}});
 }
 
-int serve(const Settings& settings, const Handlers& handlers, const std::string& program_file, SignalFd& signals) {
-    UniqueFd ready_fd = take_ready_fd(settings.ready_fd);
+struct Start {
+    const Settings& settings;
+    const Handlers& handlers;
+    const std::string& program_file;
+    SignalFd& signals;
+};
+
+int serve_on(std::vector<Listener>& listeners, const Start& start, UniqueFd ready_fd, const DescriptorLimit& limit,
+             ServiceNotify& systemd) {
+    const auto& [settings, handlers, program_file, signals] = start;
     const Identity identity = look_up_identity(settings.user, settings.group);
-    ServiceNotify systemd;
-    std::vector<Listener> listeners = open_listeners(settings);
     const Model model = model_of(settings, handlers);
     for (const Listener& listener : listeners) check_cell(settings, handlers, listener.settings, listener.local);
     say_what_is_served(settings, listeners);
-    const DescriptorLimit limit = raise_descriptor_limit();
     const Capacity capacity = decide_capacity(settings, model, listeners.size(), limit);
     const WorkerPlan plan{.settings = settings,
                           .handlers = handlers,
@@ -148,6 +157,19 @@ int serve(const Settings& settings, const Handlers& handlers, const std::string&
     return supervisor.run();
 }
 
+int serve(const Start& start) {
+    UniqueFd ready_fd = take_ready_fd(start.settings.ready_fd);
+    ServiceNotify systemd;
+    const DescriptorLimit limit = raise_descriptor_limit();
+    std::vector<Listener> listeners = open_listeners(start.settings);
+    try {
+        return serve_on(listeners, start, std::move(ready_fd), limit, systemd);
+    } catch (...) {
+        close_for_good(listeners);  // no socket file of a daemon that never was
+        throw;
+    }
+}
+
 /// One line on standard error, or in the log once that is open.
 void report_fatal(const char* sentence) noexcept { log(LogLevel::Error, sentence); }
 
@@ -171,14 +193,14 @@ int perform(const Invocation& invocation, Handlers handlers, SignalFd& signals) 
     check_settings(invocation.settings, names_of(handlers), invocation.origins);
     const std::vector<std::string>& program = invocation.settings.program;
     const std::string program_file = program.empty() ? "" : find_program(program.front());
-    check_before_binding(invocation.settings, handlers);
+    check_before_binding(invocation.settings, handlers, program_file);
     if (invocation.task == Task::CheckConfig) {
         std::puts("configuration is valid");
         return 0;
     }
     open_log(invocation.settings.log);
     for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
-    return serve(invocation.settings, handlers, program_file, signals);
+    return serve({invocation.settings, handlers, program_file, signals});
 }
 
 }  // namespace
@@ -195,7 +217,7 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
         report_fatal(error.what());
         return static_cast<int>(error.code());
     } catch (const std::system_error& error) {
-        report_fatal(error.what());
+        report_fatal(with_remedy(error).c_str());
         return static_cast<int>(ExitCode::System);
     } catch (const std::exception& error) {
         report_fatal(error.what());

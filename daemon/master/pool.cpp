@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "common/shortage.hpp"
 #include "common/spawn.hpp"
 #include "daemon/master/death.hpp"
 #include "daemon/master/health_policy.hpp"
@@ -83,10 +84,10 @@ void Pool::fork_worker(Clock::time_point now) {
     } catch (const std::exception& error) {
         // The machine is out of processes, descriptors or memory, or we of slots: never a reason to end the service.
         if (taken) slots_.release(*taken);
-        last_failure_ = error.what();
+        last_failure_ = with_remedy(error);
         ++early_deaths_;
         spawn_not_before_ = now + std::max(100ms, respawn_delay(early_deaths_));
-        if (early_deaths_ == 1) log(LogLevel::Error, "cannot fork a worker; trying again", {{"cause", error.what()}});
+        if (early_deaths_ == 1) log(LogLevel::Error, "cannot fork a worker; trying again", {{"cause", last_failure_}});
     }
 }
 

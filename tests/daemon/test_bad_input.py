@@ -62,6 +62,7 @@ COMMAND_LINE = {
     "bad log format": (["--log-format", "xml"], ["--log-format", "xml", "json"]),
     "bad umask": (["--umask", "9"], ["--umask", "9"]),
     "bad max-requests": (["--max-requests", "some"], ["--max-requests", "some"]),
+    "quotes and backslashes": (["--stop-timeout", 'a"b\\c'], [r'not "a\"b\\c"']),
     "ready-fd that is not open": (["--ready-fd", "99"], ["--ready-fd", "99"]),
 }
 
@@ -189,6 +190,20 @@ def test_a_log_file_that_cannot_be_opened(run_preforkd, tmp_path):
     told = run_preforkd("-l", f"unix://{tmp_path}/good", "--log-file", f"{tmp_path}/none/log")
     assert told.returncode in (SYSTEM, CONFIGURATION)
     is_one_sentence(told, told.returncode, [f"{tmp_path}/none/log"])
+
+
+@pytest.mark.programs("prlimit")
+def test_out_of_descriptors_at_start_up_the_remedy_is_named(run_preforkd, tmp_path):
+    """From no descriptor to spare up to the first limit that suffices for a master, whose workers it then lacks."""
+    for limit in range(4, 64):
+        told = run_preforkd("-l", f"unix://{tmp_path}/good", "-l", "tcp://127.0.0.1:0", "-w", "1", "--log-format", "text",
+                            wrap=["prlimit", f"--nofile={limit}:{limit}"])
+        assert "Too many open files: raise RLIMIT_NOFILE" in told.stderr, told
+        assert not (tmp_path / "good").exists()
+        if told.returncode == UNAVAILABLE:
+            return
+        assert told.returncode == SYSTEM, told
+    pytest.fail("no limit was too low for a worker")
 
 
 # --- sockets that were, or were not, passed -----------------------------------------------------------------------------

@@ -337,10 +337,47 @@ def test_what_a_program_cannot_serve_is_refused_with_a_sentence(run_preforkd, ar
     assert all(word in told.stderr for word in words) and len(told.stderr.splitlines()) == 1, told.stderr
 
 
-def test_a_script_without_an_interpreter_line_is_told_apart(preforkd, tmp_path):
+BROKEN = {"script without an interpreter line": (b"echo never\n", "needs #!"),
+          "script whose interpreter is missing": (b"#!/no/such/interpreter\n", "interpreter"),
+          "header of a program and nothing more": (b"\x7fELF\x02\x01\x01" + bytes(57), "-- "),
+          "program of another kind of machine": (b"\x7fELF\x01\x02\x01" + bytes(9) + b"\0\2\0\x08" + bytes(45), "-- ")}
+
+
+@pytest.mark.parametrize("check", [(), ("--check-config",)])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_program_that_the_kernel_cannot_start_is_refused_at_start_up(run_preforkd, tmp_path, kind, check):
+    content, word = BROKEN[kind]
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    told = run_preforkd("-l", f"unix://{tmp_path}/good", *check, "--", str(program))
+    assert told.returncode == CONFIGURATION and len(told.stderr.splitlines()) == 1, told
+    assert f"-- {program}: " in told.stderr and word in told.stderr, told
+    assert not (tmp_path / "good").exists()
+
+
+@pytest.mark.root
+def test_a_program_that_only_the_user_may_not_execute_is_refused_at_start_up(run_preforkd, tmp_path):
     program = script(tmp_path, "echo never")
-    (tmp_path / "program").write_text("echo never\n")
+    os.chmod(program, 0o744)
+    told = run_preforkd("-l", LOOPBACK, "--user", "nobody", "--", program)
+    assert told.returncode == CONFIGURATION and len(told.stderr.splitlines()) == 1, told
+    assert program in told.stderr and "Permission denied" in told.stderr and "--user" in told.stderr, told
+
+
+def test_the_trial_of_a_program_does_not_run_it(preforkd, tmp_path):
+    program = script(tmp_path, f"echo ran >>{tmp_path}/runs")
     daemon = preforkd("--", program)
+    assert not (tmp_path / "runs").exists()
+    assert exchange(daemon.endpoint) == b""
+    assert (tmp_path / "runs").read_text() == "ran\n"
+    assert not proc.zombies(daemon.pid)
+
+
+def test_a_program_that_breaks_later_costs_its_clients_a_line_and_no_worker(preforkd, tmp_path):
+    program = script(tmp_path, "echo never")
+    daemon = preforkd("--", program)
+    (tmp_path / "program").write_text("echo never\n")
     daemon.expect("cannot serve a client")
     assert exchange(daemon.endpoint) == b""
     assert "needs #!" in daemon.wait_log("cannot serve a client")["cause"]

@@ -1,0 +1,30 @@
+#pragma once
+#include <cerrno>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace preforkd {
+
+/// What an operator does about running out of something, to stand behind strerror; empty for any other error.
+[[nodiscard]] constexpr std::string_view shortage_remedy(int error) noexcept {
+    switch (error) {
+        case EMFILE: return ": raise RLIMIT_NOFILE (systemd: LimitNOFILE=)";
+        case ENFILE: return ": raise fs.file-max";
+        case ENOMEM:
+        case ENOBUFS: return ": give it more memory (systemd: MemoryMax=)";
+        default: return "";
+    }
+}
+
+static_assert(!shortage_remedy(EMFILE).empty());
+static_assert(shortage_remedy(EACCES).empty());
+
+/// What an exception says, and the remedy if it was a shortage.
+[[nodiscard]] inline std::string with_remedy(const std::exception& error) {
+    const auto* const system = dynamic_cast<const std::system_error*>(&error);
+    return error.what() + std::string{system != nullptr ? shortage_remedy(system->code().value()) : ""};
+}
+
+}  // namespace preforkd
