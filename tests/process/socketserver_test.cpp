@@ -3,9 +3,6 @@
 #include <pthread.h>
 
 #include <csignal>
-#include <fstream>
-#include <regex>
-#include <set>
 #include <type_traits>
 
 #include "tests/process/socketserver_fixture.hpp"
@@ -260,20 +257,6 @@ TEST(Socketserver, a_write_arrives_without_a_flush_and_a_huge_one_survives_signa
 // --- MiscTestCase ---
 
 // MiscTestCase.test_all
-TEST(Socketserver, the_umbrella_header_has_every_public_header) {
-    const auto headers = std::filesystem::path{__FILE__}.parent_path() / "../../common/include/preforkd";
-    std::set<std::string> expected;
-    for (const auto& file : std::filesystem::directory_iterator{headers}) expected.insert(file.path().filename());
-    expected.erase("preforkd.hpp");
-
-    std::set<std::string> included;
-    std::ifstream umbrella{headers / "preforkd.hpp"};
-    const std::regex include{R"(#include "preforkd/(.*)\")"};
-    for (std::string line; std::getline(umbrella, line);)
-        if (std::smatch found; std::regex_match(line, found, include)) included.insert(found[1]);
-    EXPECT_EQ(included, expected);
-}
-
 // MiscTestCase.test_shutdown_request_called_if_verify_request_false (bpo-26309)
 TEST(Socketserver, a_client_that_verify_refuses_sees_the_end_of_the_stream) {
     class Refuses : public EchoLine {

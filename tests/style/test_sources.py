@@ -43,6 +43,12 @@ def test_a_header_that_needs_another_is_found(tmp_path):
     assert compiles_alone(tmp_path / "planted.hpp").returncode != 0
 
 
+def test_the_umbrella_header_has_every_public_header():
+    headers = ROOT / "common" / "include" / "preforkd"
+    included = re.findall(r'^#include "preforkd/(.*)"$', (headers / "preforkd.hpp").read_text(), re.MULTILINE)
+    assert sorted(included) == sorted({header.name for header in headers.iterdir()} - {"preforkd.hpp"})
+
+
 def dev(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run([ROOT / "dev", *arguments], capture_output=True, text=True)
 
