@@ -13,6 +13,7 @@
 #include "common/closing.hpp"
 #include "common/cpu_count.hpp"
 #include "common/descriptors.hpp"
+#include "common/kernel_needs.hpp"
 #include "common/operator_error.hpp"
 #include "common/options.hpp"
 #include "common/ready_fd.hpp"
@@ -85,6 +86,7 @@ void check_before_binding(const Settings& settings, const Handlers& handlers, co
     if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
         throw OperatorError{ExitCode::Configuration,
                             "--chdir " + settings.chdir + ": there is no such directory; create it, or name another"};
+    if (settings.workers.automatic || settings.workers.max != 0) check_kernel();
     const Identity identity = look_up_identity(settings.user, settings.group);
     if (!program_file.empty()) try_program(program_file, settings, identity);
 }
@@ -106,6 +108,7 @@ Capacity decide_capacity(const Settings& settings, Model model, std::size_t list
 void say_what_is_served(const Settings& settings, const std::vector<Listener>& listeners) {
     if (::geteuid() == 0 && settings.user.empty())
         log(LogLevel::Notice, "workers run as root; --user USER makes them somebody else");
+    warn_without_proc();
     if (settings.workers.min != settings.workers.max)
         log(LogLevel::Notice,
             "this version does not resize the pool by itself; it starts with the smaller of --workers");

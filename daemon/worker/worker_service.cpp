@@ -1,9 +1,12 @@
 #include "daemon/worker/worker_service.hpp"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <system_error>
 #include <vector>
 
@@ -24,13 +27,24 @@ bool is_connection(int fd) noexcept {
     return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening == 0;
 }
 
-/// A connection accepted between the master's refuse_new_connections() and its order to us has inherited the refusal.
-void lift_refusal_of_open_connections() noexcept {
-    std::error_code ignored;  // without /proc those few may stall
-    for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd", ignored}) {
-        const int fd = std::atoi(entry.path().filename().c_str());
-        if (is_connection(fd)) lift_refusal(fd);
+/// Descriptors that may be open.  Without /proc the first 65536 are tried, in some milliseconds: the kernel hands out
+/// the lowest that is free.
+std::vector<int> open_descriptors() {
+    std::vector<int> found;
+    std::error_code no_proc;
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd", no_proc})
+        found.push_back(std::atoi(entry.path().filename().c_str()));
+    if (no_proc) {
+        found.resize(static_cast<std::size_t>(std::clamp(::sysconf(_SC_OPEN_MAX), 0L, 65536L)));
+        std::iota(found.begin(), found.end(), 0);
     }
+    return found;
+}
+
+/// A connection accepted between the master's refuse_new_connections() and its order to us has inherited the refusal.
+void lift_refusal_of_open_connections() {
+    for (const int fd : open_descriptors())
+        if (is_connection(fd)) lift_refusal(fd);
 }
 
 }  // namespace
