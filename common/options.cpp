@@ -159,15 +159,19 @@ Source read_environment(const po::options_description& description, const Texts&
 // --- The file ---
 
 Source read_file(const po::options_description& description, const std::string& file, const Origin& asked_by) {
-    const auto refuse = [&](std::string_view reason) {
-        throw OperatorError{ExitCode::Configuration, fmt::format("{}: cannot read {}: {}; expected a text file",
-                                                                 name_at(asked_by, "config"), in_quotes(file), reason)};
+    const auto refuse = [&](std::string_view reason, ExitCode code = ExitCode::Configuration,
+                            std::string_view remedy = "expected a text file") {
+        throw OperatorError{code, fmt::format("{}: cannot read {}: {}; {}", name_at(asked_by, "config"),
+                                              in_quotes(file), reason, remedy)};
     };
     std::string text;
     try {
         text = read_config_file(file);
     } catch (const std::system_error& error) {
-        refuse(error.code().message());
+        const std::string reason = error.code().message();
+        if (error.code() == std::errc::permission_denied)
+            refuse(reason, ExitCode::Permission, "let the user who starts preforkd read it and enter its directories");
+        refuse(reason);
     } catch (const std::length_error& error) { refuse(error.what()); }
 
     Source source{po::parsed_options{&description}};
