@@ -30,6 +30,9 @@ constinit std::atomic<int> worker{0};
 constinit std::atomic<std::uint64_t> dropped{0};
 constinit std::atomic<std::uint64_t> unreported{0};  // of those
 constinit std::atomic<bool> torn{false};
+constinit std::atomic<int> last_error{0};       // why a line was dropped
+constinit std::atomic<bool> in_file{false};     // that --log-file names
+constinit std::atomic<bool> complained{false};  // on standard error, about the disk; a child has it from its parent
 
 /// The child's lines carry its own process id, and its parent's losses are its parent's to report.
 void forget_parent() noexcept {
@@ -57,7 +60,9 @@ LogLine format_line(LogLevel level, std::string_view sentence, std::span<const L
 
 LogOutcome write_line(std::string_view line) noexcept {
     const int fd = output_fd.load(relaxed);
-    return write_log_line(fd, opened.load(relaxed) ? way.load(relaxed) : log_way_of(fd), line);
+    const LogOutcome outcome = write_log_line(fd, opened.load(relaxed) ? way.load(relaxed) : log_way_of(fd), line);
+    if (outcome == LogOutcome::Dropped) last_error.store(errno, relaxed);
+    return outcome;
 }
 
 /// Says what was dropped, if anything was.  False: still nobody reads.
@@ -66,13 +71,29 @@ bool report_dropped() noexcept {
     if (lines == 0) return true;
     LogLine sentence{0};
     sentence.append_number(lines);
-    sentence.append(" log lines dropped: nobody read them");
+    const std::string_view trouble = disk_trouble(last_error.load(relaxed));
+    sentence.append(" log lines dropped: ");
+    sentence.append(trouble.empty() ? "nobody read them" : trouble);
     const bool clean = !torn.load(relaxed) || write_line("\n") == LogOutcome::Written;
     if (clean) torn.store(false, relaxed);
-    if (clean && write_line(format_line(LogLevel::Warning, sentence.view(), {}).view()) == LogOutcome::Written)
+    if (clean && write_line(format_line(LogLevel::Warning, sentence.view(), {}).view()) == LogOutcome::Written) {
+        complained.store(false, relaxed);
         return true;
+    }
     unreported.fetch_add(lines, relaxed);
     return false;
+}
+
+/// A full disk may stay full: what is wrong is said once, where it can still be said.
+void complain_on_standard_error() noexcept {
+    const std::string_view trouble = disk_trouble(last_error.load(relaxed));
+    if (trouble.empty() || !in_file.load(relaxed) || complained.exchange(true, relaxed)) return;
+    LogLine sentence{0};
+    sentence.append("--log-file: ");
+    sentence.append(trouble);
+    sentence.append("; lines are dropped until that has changed");
+    const LogLine line = format_line(LogLevel::Error, sentence.view(), {});
+    (void)write_log_line(STDERR_FILENO, log_way_of(STDERR_FILENO), line.view());
 }
 
 /// Makes `fd` the output without a moment in which another thread could write to a closed or reused descriptor: the
@@ -107,6 +128,7 @@ void log(LogLevel level, std::string_view sentence, std::initializer_list<LogFie
         dropped.fetch_add(1, relaxed);
         unreported.fetch_add(1, relaxed);
     }
+    if (outcome == LogOutcome::Dropped) complain_on_standard_error();
     if (outcome == LogOutcome::Torn) torn.store(true, relaxed);
     errno = callers_errno;
 }
@@ -135,6 +157,7 @@ void open_log(const LogSettings& settings, const std::string& journal_socket) {
     [[maybe_unused]] static const int watched = ::pthread_atfork(nullptr, nullptr, forget_parent);
     process.store(::getpid(), relaxed);
     install(std::move(fd));
+    in_file.store(!settings.file.empty(), relaxed);
     format.store(chosen, relaxed);
     threshold.store(settings.level, relaxed);
 }

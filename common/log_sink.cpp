@@ -144,8 +144,19 @@ LogWay log_way_of(int fd) noexcept {
 LogOutcome write_log_line(int fd, LogWay way, std::string_view line) noexcept {
     ssize_t written = 0;
     do { written = write_once(fd, way, line); } while (written == -1 && errno == EINTR);
+    if (written == 0) errno = EAGAIN;
     if (written <= 0) return LogOutcome::Dropped;
     return static_cast<std::size_t>(written) == line.size() ? LogOutcome::Written : LogOutcome::Torn;
+}
+
+std::string_view disk_trouble(int error) noexcept {
+    switch (error) {
+        case ENOSPC: return "the disk is full";
+        case EDQUOT: return "the disk quota is used up";
+        case EFBIG: return "the file has reached its size limit";
+        case EROFS: return "the disk has become read-only";
+        default: return {};
+    }
 }
 
 }  // namespace preforkd

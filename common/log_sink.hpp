@@ -16,7 +16,7 @@ enum class LogWay {
 
 enum class LogOutcome {
     Written,
-    Dropped,  ///< nothing was written
+    Dropped,  ///< nothing was written; errno says why
     Torn,     ///< the beginning was written: the reader is in the middle of a line
 };
 
@@ -40,5 +40,8 @@ enum class LogOutcome {
 
 /// One write(2) or send(2).  Never waits, never raises SIGPIPE on a socket.
 [[nodiscard]] LogOutcome write_log_line(int fd, LogWay way, std::string_view line) noexcept;
+
+/// What is wrong with the disk, where that is why a line was dropped; empty where its reader is.
+[[nodiscard]] std::string_view disk_trouble(int error) noexcept;
 
 }  // namespace preforkd

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "common/log_sink.hpp"
 #include "tests/process/log_fixture.hpp"
 
 namespace preforkd {
@@ -14,6 +15,7 @@ namespace {
 using namespace log_test;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
+using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::MatchesRegex;
@@ -36,6 +38,26 @@ TEST_F(LogSink, a_pipe_that_nobody_reads_stops_nobody_and_every_lost_line_is_cou
     ASSERT_EQ(lines.size(), 2);
     EXPECT_THAT(lines[0], EndsWith(" warning 100 log lines dropped: nobody read them"));
     EXPECT_THAT(lines[1], EndsWith(" info    after"));
+}
+
+TEST_F(LogSink, a_full_disk_is_told_once_where_it_can_be_told_and_again_where_the_lines_are_missing) {
+    const Pair pipe = make_pipe();
+    use_as_stderr(pipe);
+    open_log({.format = LogFormat::Text, .file = "/dev/full"});
+    for (int n = 0; n < 3; ++n) log(LogLevel::Info, "lost");
+    EXPECT_THAT(
+        lines_of(drain(pipe.far.get())),
+        ElementsAre(EndsWith(" error   --log-file: the disk is full; lines are dropped until that has changed")));
+    open_log({.format = LogFormat::Text});
+    log(LogLevel::Info, "after");
+    EXPECT_THAT(lines_of(drain(pipe.far.get())),
+                ElementsAre(EndsWith(" warning 3 log lines dropped: the disk is full"), EndsWith(" info    after")));
+}
+
+TEST_F(LogSink, what_is_wrong_with_the_disk_is_told_from_a_reader_who_does_not_read) {
+    EXPECT_EQ(disk_trouble(EFBIG), "the file has reached its size limit");
+    EXPECT_EQ(disk_trouble(EDQUOT), "the disk quota is used up");
+    for (const int error : {EAGAIN, EPIPE, ENOBUFS, ECONNREFUSED}) EXPECT_EQ(disk_trouble(error), "");
 }
 
 TEST_F(LogSink, a_blocking_pipe_that_could_not_be_opened_again_stops_nobody_either) {
