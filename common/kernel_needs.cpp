@@ -12,6 +12,8 @@
 
 #include "common/operator_error.hpp"
 #include "common/pidfd.hpp"
+#include "common/shortage.hpp"
+#include "common/sys_error.hpp"
 #include "common/unique_fd.hpp"
 #include "preforkd/log.hpp"
 
@@ -23,6 +25,7 @@ constexpr unsigned last_descriptor = ~0U;  // never open
 
 void need(bool available, const char* call) {
     if (available) return;
+    if (!shortage_remedy(errno).empty()) throw_errno(call);
     throw OperatorError{ExitCode::System,
                         std::string{call} + ": " + std::strerror(errno) +
                             ": preforkd needs Linux 5.9, and of a seccomp profile that it allows pidfd_open, "
