@@ -1,5 +1,6 @@
 #include "common/service_notify.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -12,8 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
-
-#include "common/unique_fd.hpp"
+#include <utility>
 
 namespace preforkd {
 namespace {
@@ -66,7 +66,10 @@ ServiceNotify::ServiceNotify() {
     // A path or an abstract name; what systemd 253 calls vsock: is for virtual machines.
     const bool addressed = socket_.size() > 1 && (socket_.front() == '/' || socket_.front() == '@');
     if (!addressed || socket_.size() >= sizeof(::sockaddr_un::sun_path)) socket_.clear();
-    if (active()) watchdog_period_ = period(usec, pid);
+    const std::string store = take_variable("FDSTORE", environment_);
+    if (!active()) return;
+    watchdog_period_ = period(usec, pid);
+    store_limit_ = static_cast<std::size_t>(natural_number(store).value_or(0));
 }
 
 bool ServiceNotify::active() const noexcept { return !socket_.empty(); }
@@ -101,7 +104,28 @@ void ServiceNotify::extend_timeout(std::chrono::microseconds by) {
     send("EXTEND_TIMEOUT_USEC=" + std::to_string(by.count()));
 }
 
+// FDPOLL=0: systemd is not to drop a socket because of an error that is pending on it.  Source: sd_notify(3).
+void ServiceNotify::store(std::string_view name, int fd) {
+    if (!active()) return;
+    Message message{.text = "FDSTORE=1\nFDPOLL=0\nFDNAME=" + std::string{name},
+                    .fd = UniqueFd{::fcntl(fd, F_DUPFD_CLOEXEC, 3)}};
+    if (message.fd) deliver(std::move(message));
+}
+
+void ServiceNotify::forget(std::string_view name) {
+    if (active()) deliver({.text = "FDSTOREREMOVE=1\nFDNAME=" + std::string{name}});
+}
+
+void ServiceNotify::deliver(Message message) {
+    undelivered_.push_back(std::move(message));
+    flush();
+}
+
 bool ServiceNotify::flush() {
+    while (!undelivered_.empty()) {
+        if (send_datagram(undelivered_.front().text, undelivered_.front().fd.get()) == Sent::QueueFull) return false;
+        undelivered_.erase(undelivered_.begin());
+    }
     if (unsent_state_.empty()) return true;
     if (send_datagram(unsent_state_) == Sent::QueueFull) return false;
     unsent_state_.clear();
@@ -119,20 +143,33 @@ bool ServiceNotify::send(std::string_view message) { return flush() && send_data
 // Not sd_notify(3): it reads the environment that we have just cleaned, and in systemd 252 its socket blocks, so that
 // a service manager that does not read would stop the master.  The protocol is one datagram.
 // Source: sd_notify(3), NOTES; systemd, src/libsystemd/sd-daemon/sd-daemon.c.
-ServiceNotify::Sent ServiceNotify::send_datagram(std::string_view message) const {
+ServiceNotify::Sent ServiceNotify::send_datagram(std::string_view message, int fd) const {
     if (!active()) return Sent::No;
     ::sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, socket_.data(), socket_.size());
     if (socket_.front() == '@') address.sun_path[0] = '\0';
+    ::iovec text{.iov_base = const_cast<char*>(message.data()), .iov_len = message.size()};
+    ::msghdr datagram{};
+    datagram.msg_name = &address;
     // An abstract name ends with the address, not with a zero: the length must be exact.  Source: unix(7).
-    const auto length = static_cast<::socklen_t>(offsetof(::sockaddr_un, sun_path) + socket_.size());
+    datagram.msg_namelen = static_cast<::socklen_t>(offsetof(::sockaddr_un, sun_path) + socket_.size());
+    datagram.msg_iov = &text;
+    datagram.msg_iovlen = 1;
+    alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> room{};
+    if (fd >= 0) {
+        datagram.msg_control = room.data();
+        datagram.msg_controllen = room.size();
+        ::cmsghdr* const header = CMSG_FIRSTHDR(&datagram);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof fd);
+        std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
     const UniqueFd sender{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     if (!sender) return Sent::No;
-    const ssize_t sent = ::sendto(sender.get(), message.data(), message.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-                                  reinterpret_cast<const ::sockaddr*>(&address), length);
-    if (sent == -1) return errno == EAGAIN || errno == ENOBUFS ? Sent::QueueFull : Sent::No;
-    return Sent::Yes;
+    if (::sendmsg(sender.get(), &datagram, MSG_DONTWAIT | MSG_NOSIGNAL) != -1) return Sent::Yes;
+    return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS ? Sent::QueueFull : Sent::No;
 }
 
 }  // namespace preforkd

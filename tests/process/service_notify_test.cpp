@@ -1,6 +1,7 @@
 // What systemd receives, over a real socket, and that it can stop receiving without stopping us.
 #include "common/service_notify.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <string>
 
@@ -41,6 +43,22 @@ struct Manager {
         const ssize_t n = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
         return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
     }
+    /// The descriptor that comes with the next message; -1: none does.
+    [[nodiscard]] UniqueFd receive_descriptor() const {
+        std::array<char, 4096> buffer{};
+        alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+        ::iovec text{.iov_base = buffer.data(), .iov_len = buffer.size()};
+        ::msghdr message{};
+        message.msg_iov = &text;
+        message.msg_iovlen = 1;
+        message.msg_control = room.data();
+        message.msg_controllen = room.size();
+        ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        const ::cmsghdr* const header = CMSG_FIRSTHDR(&message);
+        int fd = -1;
+        if (header != nullptr) std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+        return UniqueFd{fd};
+    }
     UniqueFd socket;
 };
 
@@ -48,7 +66,7 @@ class Notify : public testing::Test {
 protected:
     void SetUp() override { TearDown(); }
     void TearDown() override {
-        for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(name);
+        for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"}) ::unsetenv(name);
     }
     static std::string name() { return "@preforkd-notify-test-" + std::to_string(::getpid()); }
     static void set(const char* variable, const std::string& value) { ::setenv(variable, value.c_str(), 1); }
@@ -154,6 +172,59 @@ TEST_F(Notify, an_address_that_is_none_is_nobody) {
     ServiceNotify notify;
     notify.ready("x");
     EXPECT_TRUE(notify.flush());
+}
+
+TEST_F(Notify, the_store_is_as_large_as_the_service_manager_says) {
+    const auto limit = [](const char* said) {
+        set("NOTIFY_SOCKET", "@x");
+        said == nullptr ? ::unsetenv("FDSTORE") : ::setenv("FDSTORE", said, 1);
+        const ServiceNotify notify;
+        EXPECT_EQ(::getenv("FDSTORE"), nullptr);
+        return notify.store_limit();
+    };
+    EXPECT_EQ(limit("16"), 16U);
+    for (const char* none : {static_cast<const char*>(nullptr), "", "0", "-1", "many"}) EXPECT_EQ(limit(none), 0U);
+    ::unsetenv("NOTIFY_SOCKET");
+    ::setenv("FDSTORE", "16", 1);
+    EXPECT_EQ(ServiceNotify{}.store_limit(), 0U);
+}
+
+TEST_F(Notify, a_stored_descriptor_is_kept_although_ours_is_closed) {
+    const Manager manager{name()};
+    set("NOTIFY_SOCKET", name());
+    ServiceNotify notify;
+    std::array<int, 2> ends{};
+    check(::pipe2(ends.data(), O_CLOEXEC), "pipe");
+    const UniqueFd reader{ends[0]};
+    UniqueFd writer{ends[1]};
+    notify.store("web", writer.get());
+    writer = {};
+    const UniqueFd kept = manager.receive_descriptor();
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(::write(kept.get(), "x", 1), 1);
+    char byte = 0;
+    EXPECT_EQ(::read(reader.get(), &byte, 1), 1);
+
+    notify.store("web", reader.get());
+    EXPECT_EQ(manager.receive(), "FDSTORE=1\nFDPOLL=0\nFDNAME=web");
+    notify.forget("web");
+    EXPECT_EQ(manager.receive(), "FDSTOREREMOVE=1\nFDNAME=web");
+}
+
+TEST_F(Notify, a_manager_that_does_not_read_is_told_later_what_to_store_and_in_order) {
+    const Manager manager{name()};
+    set("NOTIFY_SOCKET", name());
+    ServiceNotify notify;
+    notify.ready("x");
+    do { notify.reloading(); } while (notify.flush());
+    notify.store("a", 0);
+    notify.forget("b");
+    while (manager.receive() != "")
+        ;
+    EXPECT_TRUE(notify.flush());
+    EXPECT_EQ(manager.receive(), "FDSTORE=1\nFDPOLL=0\nFDNAME=a");
+    EXPECT_EQ(manager.receive(), "FDSTOREREMOVE=1\nFDNAME=b");
+    EXPECT_THAT(manager.receive(), testing::StartsWith("RELOADING=1"));
 }
 
 TEST_F(Notify, a_manager_that_does_not_read_stops_nobody_and_learns_the_last_state) {
