@@ -1,0 +1,125 @@
+"""One daemon of one model, its clients, and the two lanes of events that happen to it meanwhile."""
+import os
+import random
+import re
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import daemon_process
+import proc
+from blame import acquit
+from events import ORDERS, STRIKES
+from load import BROKEN, Load
+from log_file import text_of
+
+# Lines of the daemon that the events provoke.  Any other warning or error is a finding.
+PROVOKED = ("killed by SIG", "workers die early", "Too many open files", "open files", "cannot fork a worker",
+            "cannot make a process", "cannot take clients", "workers run as root")
+
+HANDLERS = ("greet", "echo")
+
+
+class Arena:
+    def __init__(self, model, seed, directory):
+        self.model, self.seed, self.directory = model, f"{seed}/{model}", Path(directory) / model
+        self.strikes, self.events, self.findings = [], Counter(), []
+        self._over = threading.Event()
+        self.directory.mkdir(parents=True)
+        self.binary = self.directory / "preforkd"
+        shutil.copy(daemon_process.PREFORKD, self.binary)
+        daemon_process.PREFORKD = str(self.binary)  # what an upgrade replaces must be this arena's alone
+        self.config = self.directory / "config"
+        self._listen = [f"{address} handler={handler}" for handler in HANDLERS
+                        for address in ("tcp://127.0.0.1:0", f"unix://{self.directory}/{handler}")]
+        self.write_config()
+        self.daemon = daemon_process.Daemon("--config", str(self.config), directory=self.directory, listen=None,
+                                            workers=None)
+        self._listen = [f"{endpoint} handler={handler}" for endpoint, handler in
+                        zip(self.daemon.endpoints, (handler for handler in HANDLERS for _ in range(2)))]
+        self.write_config()
+
+    # --- what events use ----------------------------------------------------------------------------------------------
+
+    def write_config(self, *lines, workers=4):
+        """Settings that must work, and `lines`, which need not."""
+        settings = [f"listen = {listen}" for listen in self._listen]
+        settings += [f"model = {self.model}", f"workers = {workers}", "max-requests = 2000", *lines]
+        self.config.write_text("\n".join(settings) + "\n")
+
+    def workers(self):
+        """Those that a strike may hit: no trial, no rehearsal, nothing that a worker has left behind."""
+        return [pid for pid in self.daemon.workers()
+                if (found := proc.stat(pid)) and found.comm.startswith("preforkd-w")]
+
+    def signal(self, pid, signo):
+        try:
+            os.kill(pid, signo)
+            return True
+        except ProcessLookupError:
+            return False
+
+    def strike(self, pid, signo):
+        now = time.time()
+        hit = self.signal(pid, signo)
+        if hit:
+            self.strikes.append((now, pid))
+        return hit
+
+    def wait(self, seconds):
+        """The script's own pauses, which end with the run."""
+        self._over.wait(seconds)
+
+    # --- the run ------------------------------------------------------------------------------------------------------
+
+    def run(self, seconds):
+        endpoints = {handler: [listen.split()[0] for listen in self._listen if listen.endswith(f"={handler}")]
+                     for handler in HANDLERS}
+        lanes = [threading.Thread(target=self._lane, args=(STRIKES, "strikes", (0.05, 0.6))),
+                 threading.Thread(target=self._lane, args=(ORDERS, "orders", (0.05, 0.8)))]
+        pause = 0.1 if self.model == "serial" else 0.4  # there a client that waits keeps a whole worker
+        with Load(endpoints, self.seed, longest_pause=pause) as load:
+            for lane in lanes:
+                lane.start()
+            time.sleep(seconds)
+            self._over.set()
+            for lane in lanes:
+                lane.join()
+        self._stop()
+        return self._result(load)
+
+    def _lane(self, rows, name, pauses):
+        dice = random.Random(f"{self.seed}/{name}")
+        while not self._over.is_set():
+            self.wait(dice.uniform(*pauses))
+            row = dice.choices(rows, [row.weight for row in rows])[0]
+            private = random.Random(dice.random())  # however many numbers an event draws, the script goes on the same
+            try:
+                self.events[row.name, row.act(self, private)] += 1
+            except AssertionError as error:
+                self.events[row.name, "FAILED"] += 1
+                self.findings.append(f"{row.name}: {error}")
+            except ProcessLookupError:
+                self.findings.append(f"{row.name}: the daemon is gone")
+                self._over.set()
+
+    def _stop(self):
+        if self.daemon.process.poll() is not None:
+            self.findings.append(f"the daemon ended with {self.daemon.process.returncode}")
+        self.daemon.expect(*PROVOKED)
+        self.findings += self.daemon.finish()
+
+    def _result(self, load):
+        explained, unexplained = acquit(load.broken, self.strikes, self.daemon.log.entries)
+        for visit, pid in unexplained:
+            self.findings.append(f"{visit.outcome}: {visit.kind} at {visit.endpoint} from {visit.name or 'no address'}, "
+                                 f"{visit.ended - visit.began:.2f} s from {time.strftime('%H:%M:%S', time.gmtime(visit.began))}"
+                                 f"{visit.began % 1:.3f}"[:-5] + f" ({visit.detail}); taken by {pid or 'nobody'}")
+        broken = Counter(visit.outcome for visit, _ in unexplained)
+        return {"model": self.model, "operations": sum(self.events.values()), "connections": sum(load.counts.values()),
+                **{outcome: broken[outcome] for outcome in BROKEN}, "by strikes": len(explained),
+                "longest wait": load.longest_wait, "findings": self.findings,
+                "events": [(name, how, count) for (name, how), count in sorted(self.events.items())]}

@@ -1,0 +1,82 @@
+"""What a chaos run does to a daemon: one row for each kind of event.
+
+An event draws its numbers from `dice` before it looks at the daemon, so that a seed replays the same script whatever
+the daemon does.  It returns how it went, in a word or two; what must not happen raises AssertionError."""
+import os
+import resource
+import shutil
+import signal
+from collections import namedtuple
+
+import proc
+
+Event = namedtuple("Event", "name weight act")
+
+
+def pick(items, share):
+    return items[int(share * len(items))] if items else None
+
+
+# --- strikes: on workers, without asking, every few tenths of a second ------------------------------------------------
+
+def killer(signo, count=1):
+    def kill(arena, dice):
+        shares = [dice.random() for _ in range(count)]
+        workers = arena.workers()
+        for victim in {pick(workers, share) for share in shares} - {None}:
+            arena.strike(victim, signo)
+        return "done"
+    return kill
+
+
+def stop_for_a_while(arena, dice):
+    share, pause = dice.random(), dice.uniform(0.1, 0.8)
+    victim = pick(arena.workers(), share)
+    if victim is None or not arena.strike(victim, signal.SIGSTOP):
+        return "nobody there"
+    arena.wait(pause)
+    arena.signal(victim, signal.SIGCONT)
+    return "done"
+
+
+def starve(victims_of):
+    """Takes away every descriptor that is still free, for a moment."""
+    def act(arena, dice):
+        share, pause = dice.random(), dice.uniform(0.1, 1.0)
+        victim = pick(victims_of(arena), share)
+        try:
+            used = set(map(int, os.listdir(f"/proc/{victim}/fd")))
+            lowest_free = next(number for number in range(1 << 20) if number not in used)
+            before = resource.prlimit(victim, resource.RLIMIT_NOFILE)
+            resource.prlimit(victim, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+            arena.wait(pause)
+            resource.prlimit(victim, resource.RLIMIT_NOFILE, before)
+        except (FileNotFoundError, ProcessLookupError):
+            return "gone meanwhile"
+        return "done"
+    return act
+
+
+STRIKES = [
+    Event("kill a worker (KILL)", 6, killer(signal.SIGKILL)),
+    Event("kill a worker (SEGV)", 3, killer(signal.SIGSEGV)),
+    Event("kill several at once", 1, killer(signal.SIGKILL, 3)),
+    Event("stop a worker (STOP, CONT)", 2, stop_for_a_while),
+    Event("worker out of descriptors", 2, starve(lambda arena: arena.workers())),
+    Event("master out of descriptors", 1, starve(lambda arena: [arena.daemon.pid])),
+]
+
+
+# --- orders: to the master, one after the other ------------------------------------------------------------------------
+
+def signal_master(signo):
+    def act(arena, dice):
+        arena.daemon.signal(signo)
+        return "done"
+    return act
+
+
+ORDERS = [
+    Event("one worker more (TTIN)", 2, signal_master(signal.SIGTTIN)),
+    Event("one worker fewer (TTOU)", 2, signal_master(signal.SIGTTOU)),
+]

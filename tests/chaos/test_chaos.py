@@ -1,0 +1,40 @@
+"""A chaos run can fail: damage that is not the script's own is found."""
+import os
+import signal
+
+import arena
+from events import Event
+
+
+def run(monkeypatch, tmp_path, act, provoked=()):
+    monkeypatch.setattr(arena, "STRIKES", [Event("planted", 1, act)])
+    monkeypatch.setattr(arena, "PROVOKED", (*arena.PROVOKED, *provoked))
+    return arena.Arena("async", 1, tmp_path).run(2)
+
+
+def test_a_worker_that_somebody_else_kills_is_found(monkeypatch, tmp_path):
+    def kill(the_arena, _):
+        for worker in the_arena.workers():
+            os.kill(worker, signal.SIGKILL)
+        return "done"
+    result = run(monkeypatch, tmp_path, kill)
+    assert result["reset"] + result["cut"] > 0 and result["by strikes"] == 0
+    assert any("taken by" in finding for finding in result["findings"])
+
+
+def test_a_line_that_nobody_provoked_is_found(monkeypatch, tmp_path):
+    def kill(the_arena, _):
+        the_arena.strike(the_arena.workers()[0], signal.SIGTERM)
+        return "done"
+    result = run(monkeypatch, tmp_path, kill)
+    assert any("exited with code 0" in finding for finding in result["findings"])
+
+
+def test_a_daemon_that_is_gone_is_found(monkeypatch, tmp_path):
+    def kill(the_arena, _):
+        the_arena.daemon.signal(signal.SIGKILL)
+        the_arena.daemon.process.wait()
+        return "done"
+    result = run(monkeypatch, tmp_path, kill, ["the master is gone"])
+    assert result["refused"] > 0
+    assert any("the daemon ended with -9" in finding for finding in result["findings"])
