@@ -108,7 +108,7 @@ int read_ready_fd(std::string_view text) {
     refuse_value(expected, text);
 }
 
-constexpr std::array<OptionRow, 28> rows{{
+constexpr auto rows = std::to_array<OptionRow>({
     {"listen", 'l', "ENDPOINT", serving, "listen there, see below; may be repeated",
      "tcp://:10000, unless systemd passes sockets", read_listen, print_listen, true},
     {"handler", 'H', "NAME", serving, "what serves a connection: one of --list-handlers, or ./FILE.so, a shared object",
@@ -151,6 +151,9 @@ constexpr std::array<OptionRow, 28> rows{{
      "how long handler code may run before its worker counts as hung; waiting for a client is no hang", "",
      [](Settings& s, std::string_view text) { s.worker_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.worker_timeout)}; }},
+    {"request-timeout", 0, "TIME", limits, "cut off a client that has been served for so long, busy or not", "",
+     [](Settings& s, std::string_view text) { s.request_timeout = read_timeout(text); },
+     [](const Settings& s) { return Values{to_string(s.request_timeout)}; }},
 
     {"user", 0, "USER", process, "workers run as this user", "as started",
      [](Settings& s, std::string_view text) { s.user = read_word(text, "the name or number of a user"); },
@@ -190,7 +193,7 @@ constexpr std::array<OptionRow, 28> rows{{
     {"list-handlers", 0, "", orders, "print the names of the handlers, then exit", "", nullptr, nullptr},
     {"version", 0, "", orders, "print the version, then exit", "", nullptr, nullptr},
     {"help", 'h', "", orders, "print this help, then exit", "", nullptr, nullptr},
-}};
+});
 
 }  // namespace
 

@@ -52,6 +52,7 @@ struct Settings {
     std::chrono::milliseconds stop_timeout{30'000};
     std::chrono::milliseconds boot_timeout{30'000};
     std::chrono::milliseconds worker_timeout{60'000};
+    std::chrono::milliseconds request_timeout{0};
     std::optional<int> ready_fd{};
     std::uint64_t max_requests = 0;  ///< 0: a worker never retires
     std::string user{};

@@ -16,6 +16,7 @@ constexpr auto last_linger_limit = 500ms;  // for clients that have their answer
 
 int serve_async(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready) {
     Loop loop{seat.record, plan.settings.idle_timeout, plan.parked};
+    loop.request_timeout = plan.settings.request_timeout;
     HandlerSet handlers{plan};
     DatagramBatches datagrams;
     WorkerService service{plan,

@@ -43,13 +43,16 @@ void log_child_end(LogLevel level, std::string_view what, const Errand& errand, 
         {{"peer", errand.peer()}, {"child_pid", std::int64_t{end.pid}}, {"cause", cause}, {"age_seconds", seconds}});
 }
 
-ChildCrew::ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked, Strangers strangers)
+ChildCrew::ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked, Strangers strangers,
+                     std::chrono::milliseconds request_timeout)
     : reactor_{reactor},
       record_{record},
       strangers_{strangers},
+      request_timeout_{request_timeout},
       linger_{reactor, parked},
       retry_timer_{reactor.make_timer()},
-      kill_timer_{reactor.make_timer()} {
+      kill_timer_{reactor.make_timer()},
+      overdue_timer_{reactor.make_timer()} {
     if (strangers_ == Strangers::Leave) return;
     signals_.emplace(std::initializer_list<int>{SIGCHLD});
     reactor_.watch(signals_->get(), [this] { reap(); });
@@ -78,7 +81,11 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
         ChildProcess process = errand->launch();
         watch(process, *errand);
         const pid_t pid = process.pid();
-        children_.emplace(pid, Child{std::move(process), std::move(errand), Clock::now()});
+        const auto now = Clock::now();
+        const Deadline patience = deadline_after(now, request_timeout_);
+        children_.emplace(
+            pid, Child{.process = std::move(process), .errand = std::move(errand), .born = now, .patience = patience});
+        if (patience && !overdue_at_) set_overdue_timer(now);
     } catch (const std::system_error& error) {
         if (!is_shortage(error.code())) {
             log(LogLevel::Error, "cannot serve a client", {{"cause", error.what()}, {"peer", errand->peer()}});
@@ -136,13 +143,14 @@ void ChildCrew::collect(pid_t pid) {
     const auto report = found->second.process.try_reap();
     if (!report) return;
     const auto born = found->second.born;
+    const bool asked = found->second.asked_to_end;
     const std::unique_ptr<Errand> errand = std::move(found->second.errand);
     reactor_.forget(found->second.process.pidfd());
     children_.erase(found);
     errand->report({.pid = pid,
                     .report = *report,
                     .age = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - born),
-                    .asked_to_end = stage_ == Stage::Hurried});
+                    .asked_to_end = asked || stage_ == Stage::Hurried});
     let_go(*errand, errand->client_is_in_use(pid));
     launch_waiting();  // there is room for one more
 }
@@ -160,6 +168,7 @@ void ChildCrew::drain() {
 
 void ChildCrew::hurry() {
     if (std::exchange(stage_, Stage::Hurried) == Stage::Hurried) return;
+    overdue_timer_->cancel();  // all are asked now, and killed together
     for (const auto& [pid, child] : children_) child.errand->signal(child.process, SIGTERM);
     kill_timer_->set(patience_after_term, [this] { kill_all(); });
     for (auto& errand : std::exchange(waiting_, {})) {
@@ -169,11 +178,39 @@ void ChildCrew::hurry() {
 }
 
 void ChildCrew::kill_all() {
-    for (const auto& [pid, child] : children_) {
-        log(LogLevel::Warning, "a client's process has not ended when asked to: killing it",
+    for (const auto& [pid, child] : children_) kill(child);
+}
+
+void ChildCrew::kill(const Child& child) {
+    log(LogLevel::Warning, "a client's process has not ended when asked to: killing it",
+        {{"peer", child.errand->peer()}, {"child_pid", std::int64_t{child.process.pid()}}});
+    child.errand->signal(child.process, SIGKILL);
+}
+
+void ChildCrew::end_overdue() {
+    const auto now = Clock::now();
+    for (auto& [pid, child] : children_) {
+        if (!has_passed(child.patience, now)) continue;
+        if (child.asked_to_end) {
+            kill(child);
+            child.patience.reset();
+            continue;
+        }
+        log(LogLevel::Notice, "a client took longer than --request-timeout: ending its process",
             {{"peer", child.errand->peer()}, {"child_pid", std::int64_t{pid}}});
-        child.errand->signal(child.process, SIGKILL);
+        child.errand->signal(child.process, SIGTERM);
+        child.asked_to_end = true;
+        child.patience = now + patience_after_term;
     }
+    set_overdue_timer(now);
+}
+
+void ChildCrew::set_overdue_timer(Clock::time_point now) {
+    overdue_at_.reset();
+    for (const auto& [pid, child] : children_) overdue_at_ = earlier(overdue_at_, child.patience);
+    if (overdue_at_)
+        overdue_timer_->set(std::chrono::ceil<std::chrono::milliseconds>(*overdue_at_ - now),
+                            [this] { end_overdue(); });
 }
 
 void ChildCrew::finish(std::function<void()> done) {

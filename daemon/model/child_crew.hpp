@@ -70,8 +70,9 @@ public:
     /// embedding program's, whose threads get SIGCHLD: then each child is waited for by its own descriptor.
     enum class Strangers { Leave, Reap };
 
-    /// `parked`: connections that may linger.
-    ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked, Strangers strangers);
+    /// `parked`: connections that may linger.  `request_timeout`: how long a child may take; zero: for ever.
+    ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked, Strangers strangers,
+              std::chrono::milliseconds request_timeout = {});
     ~ChildCrew();
     ChildCrew(const ChildCrew&) = delete;
     ChildCrew& operator=(const ChildCrew&) = delete;
@@ -99,6 +100,8 @@ private:
         ChildProcess process;
         std::unique_ptr<Errand> errand;
         Clock::time_point born{};
+        Deadline patience{};  ///< asked to end, and then killed, when it has passed
+        bool asked_to_end = false;
     };
 
     [[nodiscard]] bool launch(std::unique_ptr<Errand>& errand);
@@ -107,17 +110,23 @@ private:
     void reap();
     void collect(pid_t pid);
     void let_go(Errand& errand, bool in_use);
+    void end_overdue();
+    void set_overdue_timer(Clock::time_point now);
+    static void kill(const Child& child);
     void kill_all();
 
     Reactor& reactor_;
     WorkerRecord& record_;
     Strangers strangers_;
+    std::chrono::milliseconds request_timeout_;
     std::optional<SignalFd> signals_{};  ///< SIGCHLD, to Reap
     LingerRing linger_;
     std::map<pid_t, Child> children_{};
     std::deque<std::unique_ptr<Errand>> waiting_{};  ///< for their child to be made
     std::unique_ptr<Timer> retry_timer_;
     std::unique_ptr<Timer> kill_timer_;
+    std::unique_ptr<Timer> overdue_timer_;
+    Deadline overdue_at_{};  ///< when that rings
     Stage stage_ = Stage::Serving;
 };
 

@@ -106,7 +106,10 @@ int serve_blocking(const WorkerPlan& plan, WorkerSeat& seat, Control& control, c
                                }}};
     ear.attach(service);
     Reception& reception = service.reception();
-    const ServeHere here{.idle_timeout = plan.settings.idle_timeout, .stop = ear, .record = seat.record};
+    const ServeHere here{.idle_timeout = plan.settings.idle_timeout,
+                         .request_timeout = plan.settings.request_timeout,
+                         .stop = ear,
+                         .record = seat.record};
     service.add_listeners([&](const Listener& listener) -> Reception::Take {
         const bool log_connections = plan.settings.log_connections;
         if (is_datagram(listener.local.transport))

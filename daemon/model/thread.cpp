@@ -25,7 +25,7 @@ struct Workshop {
         : seat{its_seat},
           linger{reactor, plan.parked},
           handlers{plan},
-          crew{reactor, plan.settings.idle_timeout},
+          crew{reactor, {.idle_timeout = plan.settings.idle_timeout, .request_timeout = plan.settings.request_timeout}},
           service{plan, seat, control, reactor, hooks()} {
         service.add_listeners([&](const Listener& listener) { return bounded(take_from(listener, plan.settings)); });
     }

@@ -45,8 +45,8 @@ void ThreadCrew::Halt::hurry() {
     ring(readable_);
 }
 
-ThreadCrew::ThreadCrew(Reactor& reactor, std::chrono::milliseconds idle_timeout)
-    : reactor_{reactor}, idle_timeout_{idle_timeout}, try_again_{reactor.make_timer()}, bell_{make_event()} {
+ThreadCrew::ThreadCrew(Reactor& reactor, const ThreadLimits& limits)
+    : reactor_{reactor}, limits_{limits}, try_again_{reactor.make_timer()}, bell_{make_event()} {
     const sigset_t blocked = signals_of_a_thread();
     ::pthread_attr_init(&attributes_);
     // Where glibc sets a mask at each start anyway, this costs no system call.
@@ -91,7 +91,10 @@ void ThreadCrew::start_kept() {
 void* ThreadCrew::run(void* self) noexcept {
     Member& member = *static_cast<Member*>(self);
     ThreadCrew& crew = member.crew;
-    member.task->run({.idle_timeout = crew.idle_timeout_, .stop = crew.halt_, .record = member.record});
+    member.task->run({.idle_timeout = crew.limits_.idle_timeout,
+                      .request_timeout = crew.limits_.request_timeout,
+                      .stop = crew.halt_,
+                      .record = member.record});
     crew.report(member);
     return nullptr;
 }

@@ -22,11 +22,17 @@ public:
     virtual void over() = 0;                              ///< in the main thread, afterwards; also if it never ran
 };
 
+/// Zero means never.
+struct ThreadLimits {
+    std::chrono::milliseconds idle_timeout{};
+    std::chrono::milliseconds request_timeout{};
+};
+
 /// Starts threads, and learns of their ends in the main thread, whose reactor sleeps until there is something to learn.
 /// All members but those of a thread of its own are for the main thread.
 class ThreadCrew {
 public:
-    ThreadCrew(Reactor& reactor, std::chrono::milliseconds idle_timeout);
+    ThreadCrew(Reactor& reactor, const ThreadLimits& limits);
     ~ThreadCrew();
     ThreadCrew(const ThreadCrew&) = delete;
     ThreadCrew& operator=(const ThreadCrew&) = delete;
@@ -79,7 +85,7 @@ private:
     void collect();
 
     Reactor& reactor_;
-    std::chrono::milliseconds idle_timeout_;
+    ThreadLimits limits_;
     Halt halt_{};
     pthread_attr_t attributes_{};
     std::list<Member> members_{};

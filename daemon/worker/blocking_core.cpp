@@ -9,6 +9,8 @@
 #include <limits>
 #include <utility>
 
+#include "preforkd/log.hpp"
+
 namespace preforkd {
 
 namespace {
@@ -26,6 +28,7 @@ int milliseconds_left(Deadline limit) noexcept {
 
 Received BlockingCore::receive(std::span<std::byte> room) {
     for (;;) {
+        if (const auto late = cut_when_late()) return {.error = failed(late)};
         const ssize_t got = ::recv(fd.get(), room.data(), room.size(), MSG_DONTWAIT);
         if (got > 0) return {.bytes = room.first(static_cast<std::size_t>(got))};
         if (got == 0) return {};
@@ -38,6 +41,7 @@ Received BlockingCore::receive(std::span<std::byte> room) {
 
 std::error_code BlockingCore::send(std::span<const std::byte> bytes, int flags) {
     while (!bytes.empty()) {
+        if (const auto late = cut_when_late()) return failed(late);
         const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
@@ -61,10 +65,22 @@ std::error_code BlockingCore::wait(For what) {
     if (how_.stop.hurried()) return std::make_error_code(std::errc::operation_canceled);
     if (!std::exchange(has_waited_, true)) how_.stop.before_first_wait();
     enter(how_.record, WorkerState::WaitingForClient);
-    const std::error_code error = poll_until(deadline_after(Clock::now(), patience), what);
+    const std::error_code error = poll_until(earlier(deadline_after(Clock::now(), patience), served_until_), what);
     enter(how_.record, WorkerState::InHandler);
+    if (const auto late = cut_when_late()) return late;
     timed_out = timed_out || error == std::errc::timed_out;
     return error;
+}
+
+/// A handler that does not come back to its client cannot be cut off; it hangs.
+std::error_code BlockingCore::cut_when_late() {
+    if (!served_until_ || (!cut_ && !has_passed(served_until_, Clock::now()))) return {};
+    if (!std::exchange(cut_, true)) {
+        log(LogLevel::Notice, "a client took longer than --request-timeout: cutting it off",
+            {{"peer", address_of(peer())}});
+        ::shutdown(fd.get(), SHUT_RDWR);
+    }
+    return std::make_error_code(std::errc::timed_out);
 }
 
 std::error_code BlockingCore::poll_until(Deadline limit, For what) {

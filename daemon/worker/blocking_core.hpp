@@ -42,7 +42,11 @@ struct BlockingCore {
 
     /// `accepted`: non-blocking; `from`: as accept(2) gave it.
     BlockingCore(UniqueFd accepted, const SocketAddress& from, const ServeHere& how) noexcept
-        : fd{std::move(accepted)}, patience{how.idle_timeout}, address_{from}, how_{how} {}
+        : fd{std::move(accepted)},
+          patience{how.idle_timeout},
+          address_{from},
+          how_{how},
+          served_until_{how.request_timeout.count() == 0 ? Deadline{} : Clock::now() + how.request_timeout} {}
     BlockingCore(const BlockingCore&) = delete;
     BlockingCore& operator=(const BlockingCore&) = delete;
 
@@ -68,11 +72,14 @@ struct BlockingCore {
 
 private:
     [[nodiscard]] std::error_code wait(For what);
+    [[nodiscard]] std::error_code cut_when_late();
     [[nodiscard]] std::error_code poll_until(Deadline limit, For what);
     [[nodiscard]] std::error_code failed(std::error_code error) noexcept { return last_error = error; }
 
     SocketAddress address_;
     const ServeHere& how_;
+    Deadline served_until_;  ///< --request-timeout; then whatever comes fails
+    bool cut_ = false;
     bool has_waited_ = false;
     std::optional<Endpoint> peer_{};
     std::optional<Endpoint> local_{};

@@ -32,6 +32,7 @@ struct Filled {
 /// waits with nothing unread.
 awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until) {
     for (;;) {
+        if (const auto error = core.why_cut()) co_return Filled{.error = error};
         if (!core.buffer) core.buffer = core.loop.buffers.take();
         if (core.unread_begin != 0) {
             std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
@@ -107,6 +108,7 @@ namespace {
 awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::byte> bytes, int flags) {
     Deadline until;
     while (!bytes.empty()) {
+        if (const auto error = core.why_cut()) co_return error;
         const ssize_t sent = ::send(core.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(sent));

@@ -3,6 +3,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "preforkd/log.hpp"
+
 namespace preforkd {
 
 namespace asio = boost::asio;
@@ -28,6 +30,7 @@ awaitable<std::error_code> ConnectionCore::wait(For what, Deadline& until) {
     co_await socket_->async_wait(readiness, asio::redirect_error(asio::use_awaitable, error));
     loop.in_handler();
     loop.waits.remove(*this);
+    if (cut_) co_return why_cut();
     switch (outcome()) {
         case Outcome::TimedOut: timed_out_ = true; co_return std::make_error_code(std::errc::timed_out);
         case Outcome::Canceled: co_return std::make_error_code(std::errc::operation_canceled);
@@ -39,6 +42,13 @@ awaitable<std::error_code> ConnectionCore::wait(For what, Deadline& until) {
 void ConnectionCore::give_up() {
     boost::system::error_code ignored;
     socket_->cancel(ignored);
+}
+
+void ConnectionCore::cut() {
+    log(LogLevel::Notice, "a client took longer than --request-timeout: cutting it off",
+        {{"peer", address_of(peer())}});
+    cut_ = true;
+    ::shutdown(fd(), SHUT_RDWR);  // also for a handler that waits on the socket by itself; ends a wait of ours, too
 }
 
 asio::generic::stream_protocol::socket& ConnectionCore::socket() {

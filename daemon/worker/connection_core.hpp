@@ -38,6 +38,14 @@ struct ConnectionCore final : private Waiting {
 
     [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
 
+    /// The client's time is up (--request-timeout): ends what waits on the connection, and whatever comes after fails.
+    void cut();
+
+    /// Clear as long as it may be served.
+    [[nodiscard]] std::error_code why_cut() const noexcept {
+        return cut_ ? std::make_error_code(std::errc::timed_out) : std::error_code{};
+    }
+
     [[nodiscard]] const Endpoint& peer();
     [[nodiscard]] const Endpoint& local();
 
@@ -57,6 +65,7 @@ private:
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
     SocketAddress address_;
     bool timed_out_ = false;
+    bool cut_ = false;
     std::optional<Endpoint> peer_{};
     std::optional<Endpoint> local_{};
 };

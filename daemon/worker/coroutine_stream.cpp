@@ -5,6 +5,7 @@
 
 #include "daemon/worker/connection_core.hpp"
 #include "daemon/worker/handler_failure.hpp"
+#include "daemon/worker/request_limit.hpp"
 
 namespace preforkd {
 
@@ -31,6 +32,7 @@ awaitable<void> run_hooks(StreamHandler& handler, ConnectionCore& core) {
 awaitable<void> serve(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended) {
     {
         ConnectionCore core{loop, std::move(stream.fd), stream.address};
+        const RequestLimit limit{core};
         co_await run_hooks(handler, core);
         const bool output_ended = core.output_ended;
         loop.linger.finish(core.release(), stream.linger, output_ended);
@@ -44,6 +46,7 @@ awaitable<void> serve(Loop& loop, StreamHandler& handler, AcceptedStream stream,
 awaitable<void> serve_alone(Loop& loop, StreamHandler& handler, AcceptedStream stream, UniqueFd& served) {
     {
         ConnectionCore core{loop, std::move(stream.fd), stream.address};
+        const RequestLimit limit{core};
         co_await run_hooks(handler, core);
         served = core.release();
     }

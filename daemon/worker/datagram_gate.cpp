@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "common/overloaded.hpp"
 #include "daemon/worker/datagram_hooks.hpp"
@@ -56,9 +57,20 @@ void listen_to(StopWatch& stop, asio::io_context& loop, asio::posix::stream_desc
 }
 
 /// Runs a coroutine to its end, in a loop of its own.
-void run_here(AsyncDatagramHandler& handler, DatagramCore& core, StopWatch& stop) {
+void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere& how) {
+    StopWatch& stop = how.stop;
     stop.before_first_wait();
     asio::io_context loop{1};
+    asio::steady_timer limit{loop};
+    if (how.request_timeout.count() != 0) {
+        limit.expires_after(how.request_timeout);
+        limit.async_wait([&](boost::system::error_code error) {
+            if (error) return;
+            log(LogLevel::Notice, "a datagram took longer than --request-timeout: dropping it",
+                {{"peer", address_of(core.route.peer.to_endpoint(SOCK_DGRAM))}});
+            loop.stop();
+        });
+    }
     asio::posix::stream_descriptor told{loop};
     if (stop.fd() >= 0) {
         told.assign(stop.fd());
@@ -84,7 +96,7 @@ void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram dat
         .route = {.socket = datagram.socket, .peer = datagram.peer, .local = datagram.local, .tally = *datagram.tally}};
     try {
         std::visit(overloaded{[&](DatagramHandler* inline_handler) { serve_datagram(*inline_handler, core); },
-                              [&](AsyncDatagramHandler* coroutine) { run_here(*coroutine, core, how.stop); }},
+                              [&](AsyncDatagramHandler* coroutine) { run_here(*coroutine, core, how); }},
                    handler);
     } catch (const std::exception& error) {  // no reactor could be made
         log(LogLevel::Error, "cannot serve a datagram",

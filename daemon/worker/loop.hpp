@@ -34,6 +34,7 @@ struct Loop {
     AsioReactor reactor{};
     WorkerRecord& record;
     std::chrono::milliseconds idle_timeout;
+    std::chrono::milliseconds request_timeout{};  ///< zero: never
     bool draining = false;
     std::function<void()> on_first_wait{};  ///< what a loop that never waits need not have
     BufferPool buffers{};

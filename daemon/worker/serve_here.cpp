@@ -34,6 +34,7 @@ UniqueFd serve_coroutine(StreamHandler& handler, AcceptedStream stream, const Se
     // A record of this request's own counts nothing, and the loop's idea of idle is that nothing is open.
     if (how.record.active.load(std::memory_order_relaxed) == 0) count(how.record.active);
     Loop loop{how.record, how.idle_timeout, 0};
+    loop.request_timeout = how.request_timeout;
     // A handler that never waits costs no epoll set: Asio makes it when it is first asked to wait.
     loop.on_first_wait = [&] {
         how.stop.before_first_wait();

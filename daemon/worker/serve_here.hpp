@@ -28,7 +28,9 @@ public:
 };
 
 struct ServeHere {
+    // Zero means never.
     std::chrono::milliseconds idle_timeout{};
+    std::chrono::milliseconds request_timeout{};
     StopWatch& stop;
     WorkerRecord& record;  ///< whose state follows the waiting; a thread or child gives one of its own
 };

@@ -135,6 +135,25 @@ TEST_F(ChildCrewTest, hurrying_ends_children_by_sigterm) {
     EXPECT_EQ(outcome.reports, std::vector{testing::killed(SIGTERM)});
 }
 
+TEST_F(ChildCrewTest, a_child_that_takes_too_long_is_asked_to_end_and_the_others_are_not) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave, 20ms};
+    crew.start(errand(exits_with(0), 3));
+    crew.start(errand(waits_for_ever(), 3));
+    crew.start(errand(waits_for_ever(), 3));
+    reactor.run();
+    EXPECT_EQ(std::ranges::count(outcome.reports, testing::killed(SIGTERM)), 2);
+    EXPECT_EQ(std::ranges::count(outcome.reports, testing::exited(0)), 1);
+}
+
+TEST_F(ChildCrewTest, a_child_that_takes_too_long_and_ignores_sigterm_is_killed) {
+    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave, 20ms};
+    ::signal(SIGTERM, SIG_IGN);  // the child inherits it
+    crew.start(errand(waits_for_ever()));
+    ::signal(SIGTERM, SIG_DFL);
+    reactor.run();
+    EXPECT_EQ(outcome.reports, std::vector{testing::killed(SIGKILL)});
+}
+
 TEST_F(ChildCrewTest, who_ignores_sigterm_is_killed_before_the_worker_would_be) {
     ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
     testing::Pipe pipe = testing::make_pipe();

@@ -59,8 +59,9 @@ class ServeHereTest : public ::testing::Test {
 protected:
     /// What the client has received once it was served, and its descriptor closed.
     std::string serve(AnyStreamHandler with, std::chrono::milliseconds idle_timeout = 30s) {
-        UniqueFd left =
-            serve_here(with, client.stream(), {.idle_timeout = idle_timeout, .stop = whistle, .record = record});
+        UniqueFd left = serve_here(
+            with, client.stream(),
+            {.idle_timeout = idle_timeout, .request_timeout = request_timeout, .stop = whistle, .record = record});
         EXPECT_TRUE(left) << "for the caller to close";
         left = UniqueFd{};
         return client.read_rest();
@@ -70,6 +71,7 @@ protected:
     Whistle whistle{};
     WorkerRecord record{};
     Noting handler{};
+    std::chrono::milliseconds request_timeout{0};
 };
 
 int epoll_sets() {
@@ -91,6 +93,56 @@ TEST_F(ServeHereTest, a_client_that_is_not_verified_hears_nothing) {
     handler.welcome = false;
     EXPECT_EQ(serve(&handler), "");
     EXPECT_THAT(handler.calls, ElementsAre("verify"));
+}
+
+TEST_F(ServeHereTest, a_client_whose_time_is_up_is_cut_off_and_whatever_its_handler_tries_fails) {
+    request_timeout = 20ms;
+    std::vector<std::error_code> errors;
+    handler.serving = [&](BlockingConnection& served) {
+        client.send("not the last word");
+        while (!errors.size()) {
+            const Received got = served.read_some();
+            if (got.error) errors.push_back(got.error);
+        }
+        errors.push_back(served.read_some().error);
+        errors.push_back(served.write("more"));
+    };
+    EXPECT_EQ(serve(&handler), "");
+    EXPECT_THAT(errors, ::testing::Each(std::make_error_code(std::errc::timed_out)));
+    EXPECT_EQ(errors.size(), 3U);
+    EXPECT_THAT(handler.calls, ElementsAre("verify", "setup", "serve", "finish")) << "the client was not silent";
+}
+
+TEST_F(ServeHereTest, a_client_that_never_lets_its_handler_wait_is_cut_off_too) {
+    request_timeout = 20ms;
+    std::error_code error;
+    handler.serving = [&](BlockingConnection& served) {
+        while (!error) {
+            client.send("x");
+            error = served.read_some().error;
+        }
+    };
+    serve(&handler);
+    EXPECT_EQ(error, std::errc::timed_out);
+}
+
+TEST_F(ServeHereTest, a_coroutine_whose_clients_time_is_up_is_told_by_the_next_error) {
+    request_timeout = 20ms;
+    std::vector<std::error_code> errors;
+    Coroutine coroutine{[&](Connection& served) -> awaitable<void> {
+        errors.push_back((co_await served.read_some()).error);
+        errors.push_back((co_await served.read_some()).error);
+        errors.push_back(co_await served.write("more"));
+    }};
+    EXPECT_EQ(serve(&coroutine), "");
+    EXPECT_THAT(errors, ::testing::Each(std::make_error_code(std::errc::timed_out)));
+    EXPECT_EQ(errors.size(), 3U);
+}
+
+TEST_F(ServeHereTest, a_request_that_ends_in_time_is_not_cut_off) {
+    request_timeout = 30s;
+    handler.serving = [](BlockingConnection& served) { (void)served.write("in time"); };
+    EXPECT_EQ(serve(&handler), "in time");
 }
 
 TEST_F(ServeHereTest, whatever_a_handler_throws_ends_its_request_only) {

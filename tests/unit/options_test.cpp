@@ -118,6 +118,8 @@ TEST(Options, every_option_is_read) {
                                     "500ms",
                                     "--worker-timeout",
                                     "2h",
+                                    "--request-timeout",
+                                    "10m",
                                     "--ready-fd",
                                     "3",
                                     "--max-requests",
@@ -152,6 +154,7 @@ TEST(Options, every_option_is_read) {
     EXPECT_EQ(s.stop_timeout, 0s);
     EXPECT_EQ(s.boot_timeout, 500ms);
     EXPECT_EQ(s.worker_timeout, 2h);
+    EXPECT_EQ(s.request_timeout, 10min);
     EXPECT_EQ(s.ready_fd, 3);
     EXPECT_EQ(s.max_requests, 1000u);
     EXPECT_EQ(s.user, "www-data");
@@ -249,6 +252,7 @@ TEST(Options, a_bad_value_is_answered_with_what_is_expected) {
              {"--stop-timeout", {"x"}},
              {"--boot-timeout", {"x"}},
              {"--worker-timeout", {"x"}},
+             {"--request-timeout", {"x"}},
              {"--ready-fd", {"", "-1", "0", "2", "x", "4294967299"}},
              {"--max-requests", {"", "-1", "1000000000001", "x"}},
              {"--user", {"", "a b", "\x1b"}},

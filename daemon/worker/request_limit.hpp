@@ -1,0 +1,24 @@
+#pragma once
+// --request-timeout for a client that is served by a coroutine.
+#include "daemon/worker/connection_core.hpp"
+
+namespace preforkd {
+
+/// While it lives its client's time runs; when that is up, the connection is cut and everything that waits on it fails.
+/// Ends up to 100 ms late, as all that the WaitList ends.
+class RequestLimit final : private Waiting {
+public:
+    explicit RequestLimit(ConnectionCore& core) : core_{core} {
+        const auto limit = core.loop.request_timeout;
+        if (limit != std::chrono::milliseconds::zero()) core.loop.waits.add(*this, limit);
+    }
+
+private:
+    void give_up() override {
+        if (outcome() == Outcome::TimedOut) core_.cut();  // a fast stop ends the waits, each of which knows by itself
+    }
+
+    ConnectionCore& core_;
+};
+
+}  // namespace preforkd
