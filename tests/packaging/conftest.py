@@ -3,9 +3,12 @@
 PREFORKD_PACKAGES names the directory of the .debs, PREFORKD_BUILD the build directory.  `./dev test packaging` makes
 both.  Where CI=true nothing here may be skipped: a skip counts as a failure."""
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+from machine import Machine
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(os.environ.get("PREFORKD_PACKAGES") or ROOT / "build" / "package").resolve()
@@ -28,3 +31,27 @@ def package():
         assert len(found) == 1, f"build it first, with ./dev package: {PACKAGES}/{name}_*.deb"
         return found[0]
     return find
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory):
+    """One machine for all tests; `host` makes it fit for each."""
+    booted = Machine(tmp_path_factory.mktemp("machine"))
+    yield booted
+    booted.close()
+
+
+@pytest.fixture
+def host(machine, package):
+    """The machine with the package installed and all as the package has it: the service runs, nothing is adapted."""
+    shutil.copy(package("preforkd"), machine.path("/root/preforkd.deb"))
+    machine.shell("""
+        systemctl stop 'preforkd*' || true
+        rm -rf /etc/systemd/system/preforkd*
+        systemctl daemon-reload
+        systemctl reset-failed
+        dpkg --status preforkd 2>/dev/null | grep -q '^Status: install ok installed' || dpkg --install /root/preforkd.deb
+        find /etc/preforkd -type f ! -name preforkd.conf -delete
+        cp /root/preforkd.conf /etc/preforkd/ 2>/dev/null || cp /etc/preforkd/preforkd.conf /root/
+        systemctl start preforkd.service""")
+    return machine

@@ -1,0 +1,124 @@
+"""preforkd.service as it is installed: it binds by itself."""
+import re
+import signal
+
+import pytest
+
+from machine import Clients, eventually
+
+UNIT = "preforkd.service"
+CONFIG = "/etc/preforkd/preforkd.conf"
+
+
+def restart_with(host, config):
+    host.write(CONFIG, config)
+    host.run("systemctl", "restart", UNIT)
+
+
+def adapt(host, unit, text):
+    """What `systemctl edit` does."""
+    host.write(f"/etc/systemd/system/{unit}.d/adapted.conf", text)
+    host.run("systemctl", "daemon-reload")
+
+
+def kill(host, unit, signo):
+    host.run("systemctl", "kill", "--kill-whom=main", f"--signal={signo.name}", unit)
+
+
+def log_of(host, unit, cursor):
+    return [entry.get("MESSAGE", "") for entry in host.journal(unit, f"--after-cursor={cursor}")]
+
+
+def test_it_serves_once_it_is_installed(host):
+    assert host.exchange() == b"connected\n"
+    assert host.run("systemctl", "is-enabled", UNIT).stdout == "enabled\n"
+
+
+def test_it_runs_as_a_user_of_its_own_with_nothing_to_gain(host):
+    status = host.path(f"/proc/{host.main_pid(UNIT)}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert int(fields["Uid"].split()[0]) >= 61184, "a dynamic user"
+    assert (fields["CapBnd"], fields["NoNewPrivs"], fields["Seccomp"]) == ("0" * 16, "1", "2")
+
+
+def test_it_may_open_as_many_files_as_the_unit_allows(host):
+    def open_files(pid):
+        limits = host.path(f"/proc/{pid}/limits").read_text()
+        return [int(number) for number in re.search(r"^Max open files +(\d+) +(\d+)", limits, re.MULTILINE).groups()]
+
+    most = min(524288, open_files(1)[1])  # systemd has no more to give than this machine has
+    assert open_files(host.main_pid(UNIT)) == [most, most]
+
+
+def test_systemctl_status_shows_what_goes_on(host):
+    restart_with(host, "workers = 2\n")
+    assert "2 workers: 2 idle" in host.run("systemctl", "status", UNIT).stdout
+    kill(host, UNIT, signal.SIGTTIN)
+    host.exchange()
+    shown = re.compile("3 workers: 3 idle.*1 served")
+    assert eventually(lambda: shown.search(host.run("systemctl", "status", UNIT).stdout))
+
+
+def test_its_log_arrives_in_the_journal_with_its_fields(host):
+    cursor = host.cursor()
+    host.exchange()
+    found = eventually(lambda: host.journal(UNIT, f"--after-cursor={cursor}"))
+    assert found
+    entry = found[0]
+    assert entry["MESSAGE"].startswith("got connection from 127.0.0.1")
+    assert (entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"], entry["_TRANSPORT"]) == ("6", "preforkd", "journal")
+    assert int(entry["PREFORKD_WORKER"]) >= 1 and entry["PREFORKD_LISTENER"] == "tcp://:10000"
+
+
+def test_a_stop_lets_clients_finish(host):
+    restart_with(host, "handler = echo\n")
+    with host.connect() as client:
+        client.sendall(b"before")
+        assert client.recv(6) == b"before"
+        host.run("systemctl", "stop", "--no-block", UNIT)
+        assert eventually(lambda: host.show(UNIT, "ActiveState") == "deactivating")
+        with pytest.raises(ConnectionError):  # a client that comes now is refused, the one that is there is served
+            while True:
+                host.exchange()
+        client.sendall(b"after")
+        assert client.recv(5) == b"after"
+    assert eventually(lambda: host.show(UNIT, "ActiveState") == "inactive")
+    assert host.show(UNIT, "Result") == "success"
+
+
+def test_a_wrong_configuration_stays_down_and_says_why(host):
+    host.write(CONFIG, "workers = many\n")
+    cursor = host.cursor()
+    assert host.run("systemctl", "restart", UNIT, check=False).returncode != 0
+    assert (host.show(UNIT, "ExecMainStatus"), host.show(UNIT, "ActiveState")) == ("78", "failed")
+    assert host.show(UNIT, "NRestarts") == "0"
+    assert any("workers" in line and "many" in line for line in log_of(host, UNIT, cursor))
+
+
+def test_a_killed_worker_does_not_take_the_service_with_it(host):
+    restart_with(host, "workers = 2\n")
+    master = host.main_pid(UNIT)
+    worker, cursor = host.path(f"/proc/{master}/task/{master}/children").read_text().split()[0], host.cursor()
+    with Clients(host) as clients:
+        host.run("kill", "-KILL", worker)
+        assert eventually(lambda: any(f"pid {worker}" in line for line in log_of(host, UNIT, cursor)))
+        clients.forgive_those_in_service()
+    assert (host.main_pid(UNIT), host.show(UNIT, "NRestarts")) == (master, "0")
+
+
+def test_a_master_that_stops_for_ever_is_restarted_by_the_watchdog(host):
+    adapt(host, UNIT, "[Service]\nWatchdogSec=1s\n")
+    host.run("systemctl", "restart", UNIT)
+    master = host.main_pid(UNIT)
+    host.run("kill", "-STOP", master)
+    assert eventually(lambda: host.main_pid(UNIT) not in (0, master))
+    assert eventually(lambda: host.show(UNIT, "ActiveState") == "active")
+    assert host.exchange() == b"connected\n"
+    assert any("Watchdog timeout" in entry["MESSAGE"] for entry in host.journal(UNIT))
+
+
+def test_a_killed_master_comes_back(host):
+    master = host.main_pid(UNIT)
+    kill(host, UNIT, signal.SIGKILL)
+    assert eventually(lambda: host.main_pid(UNIT) not in (0, master) and host.show(UNIT, "ActiveState") == "active")
+    assert host.exchange() == b"connected\n"
