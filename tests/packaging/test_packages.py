@@ -77,3 +77,22 @@ def test_the_programs_are_hardened(tmp_path, package, program):
     for trait in (r"Type: +DYN ", r"GNU_RELRO", r"FLAGS_1.* NOW.* PIE", r"__stack_chk_fail", r"__\w+_chk@GLIBC"):
         assert re.search(trait, headers), trait
     assert re.search(r"GNU_STACK .* RW ", headers), "the stack is not executable"
+
+
+def warnings_of_man(path):
+    done = run("man", "--warnings", "--encoding=UTF-8", "--local-file", "-Tutf8", "--ditroff", path,
+               env=os.environ | {"LC_ALL": "C.UTF-8", "MANROFFSEQ": "", "MANWIDTH": "100"})
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_the_manual_renders_without_a_warning(tmp_path, package):
+    for name in ("preforkd", "libpreforkd-dev"):
+        run("dpkg-deb", "--extract", package(name), tmp_path, check=True)
+    pages = list((tmp_path / "usr/share/man").rglob("*.gz"))
+    assert len(pages) == 4 and [warnings_of_man(page) for page in pages] == [""] * 4
+
+
+def test_a_flaw_in_a_page_is_found(tmp_path):
+    (tmp_path / "planted.8").write_text(".TH planted 8\n.SH NAME\n\\fZplanted\n")
+    assert warnings_of_man(tmp_path / "planted.8") != ""
