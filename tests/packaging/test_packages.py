@@ -94,5 +94,5 @@ def test_the_manual_renders_without_a_warning(tmp_path, package):
 
 
 def test_a_flaw_in_a_page_is_found(tmp_path):
-    (tmp_path / "planted.8").write_text(".TH planted 8\n.SH NAME\n\\fZplanted\n")
+    (tmp_path / "planted.8").write_text(".TH planted 8\n.SH NAME\n.NONSENSE planted\n")
     assert warnings_of_man(tmp_path / "planted.8") != ""
