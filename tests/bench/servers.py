@@ -1,34 +1,33 @@
-"""The servers under test, each started the same way: N workers on a port of 127.0.0.1 that the kernel chose, the answer
-"connected" and a newline."""
+"""How a server under test is started, asked for its processes and ended; and preforkd itself."""
 import contextlib
 import os
-import pathlib
 import select
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
 import procfs
+from packages import ROOT
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 GREETING = b"connected\n"
-START_TIMEOUT_S = 10
-STOP_TIMEOUT_S = 10
+PROGRAM = ["/bin/echo", "connected"]  # where a program answers each client
+START_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 20
 
 
 class Server:
     """One server and its workers.  `with` starts and ends it; on leaving, `log` is what it wrote to stderr."""
     label = "?"
+    environment = None
 
-    def __init__(self, workers):
+    def __init__(self, workers=1):
         self.workers = workers
         self.port = None
         self.process = None
         self.log = ""
+        self.at_rest = (0, 0)
 
     def __enter__(self):
         self.stderr = tempfile.TemporaryFile()
@@ -55,7 +54,7 @@ class Server:
     def launch(self, argv, **options):
         # A session of its own: Ctrl-C ends the benchmark, which ends the servers.
         self.process = subprocess.Popen([str(arg) for arg in argv], stdin=subprocess.DEVNULL, stderr=self.stderr,
-                                        start_new_session=True, **options)
+                                        env=self.environment, start_new_session=True, **options)
 
     def start(self):
         """Reads the endpoint from stdout, where the peers of this directory print it."""
@@ -83,7 +82,7 @@ class Server:
         text, deadline = b"", time.monotonic() + START_TIMEOUT_S
         while not (end and text.endswith(end)):
             readable, _, _ = select.select([fd], [], [], max(0, deadline - time.monotonic()))
-            chunk = os.read(fd, 4096) if readable else b""
+            chunk = os.read(fd, 65536) if readable else b""
             if not chunk:
                 break
             text += chunk
@@ -91,83 +90,51 @@ class Server:
             raise RuntimeError(f"{self.label} did not become ready: {self.log_text().strip()}")
         return text.decode().strip()
 
+    def in_use(self):
+        """How many processes there are, and how many descriptors they have open."""
+        pids = [pid for pid in procfs.tree(self.pid) if not procfs.is_zombie(pid)]
+        with contextlib.suppress(OSError):
+            return len(pids), procfs.open_files(pids)
+        return self.in_use()  # one ended while it was looked at
+
+    def note_rest(self):
+        self.at_rest = self.in_use()
+
+    def wait_for_rest(self):
+        """What a child or a lingering close still costs belongs to its client.  Threads that are kept do not count."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            processes, files = self.in_use()
+            if processes <= self.at_rest[0] and files <= self.at_rest[1]:
+                return
+            time.sleep(0.01)
+
 
 class Preforkd(Server):
     """The daemon.  `start` returns when the whole first generation is ready: --ready-fd is closed."""
     program = ROOT / "build/release/preforkd"
 
-    def __init__(self, workers, model="async", linger=True, log_level="warning"):
+    def __init__(self, workers=1, model="async", linger=True, log_level="warning", endpoints=("tcp://127.0.0.1:0",),
+                 options=(), arguments=()):
         super().__init__(workers)
-        self.model, self.linger, self.log_level = model, linger, log_level
-        self.label = f"preforkd {model}, linger{'' if linger else '=off'}"
+        self.model, self.linger, self.log_level, self.endpoints = model, linger, log_level, endpoints
+        self.options, self.arguments = list(options), list(arguments)
+        streams = endpoints[0].startswith("tcp")
+        self.label = f"preforkd {'program' if arguments else model}" + (
+            f", linger{'' if linger else '=off'}" if streams else "")
 
     def start(self):
-        endpoint = "tcp://127.0.0.1:0" + ("" if self.linger else " linger=off")
+        listen = [word for endpoint in self.endpoints
+                  for word in ("--listen", endpoint + ("" if self.linger else " linger=off"))]
+        model = [] if self.arguments else ["--model", self.model]
         reader, writer = os.pipe()
         with os.fdopen(reader, "rb", buffering=0) as ready:
-            self.launch([self.program, "--listen", endpoint, "--workers", self.workers, "--model", self.model,
-                         "--log-connections", "no", "--log-level", self.log_level, "--log-format", "json",
-                         "--ready-fd", writer], pass_fds=[writer], stdout=subprocess.DEVNULL)
+            self.launch([self.program, *listen, "--workers", self.workers, *model, "--log-connections", "no",
+                         "--log-level", self.log_level, "--log-format", "json", "--ready-fd", writer, *self.options,
+                         *(["--", *self.arguments] if self.arguments else [])],
+                        pass_fds=[writer], stdout=subprocess.DEVNULL)
             os.close(writer)
             self.port = port_of(self.read_until_ready(ready.fileno()).splitlines()[0])
-
-
-class Raw(Server):
-    """Blocking accept, send, close in N processes."""
-    label = "raw C"
-    program = ROOT / "build/release/tests/bench/raw_greet"
-
-    def argv(self):
-        return [self.program, self.workers]
-
-
-class SocketServer(Server):
-    """Python's socketserver.TCPServer: one process, connections in turn, whatever `workers` says."""
-    label = "socketserver"
-
-    def argv(self):
-        return [sys.executable, HERE / "peers/socketserver_greet.py"]
-
-
-class Nginx(Server):
-    """nginx stream `return`."""
-    label = "nginx"
-    root = pathlib.Path("/")  # where its packages are unpacked
-
-    @classmethod
-    def program(cls):
-        return cls.root / "usr/sbin/nginx"
-
-    @classmethod
-    def module(cls):
-        return cls.root / "usr/lib/nginx/modules/ngx_stream_module.so"
-
-    def start(self):
-        with socket.socket() as reserved:  # nginx cannot bind port 0 and say which it got
-            reserved.bind(("127.0.0.1", 0))
-            self.port = reserved.getsockname()[1]
-        self.directory = tempfile.TemporaryDirectory(prefix="preforkd-bench-")
-        config = pathlib.Path(self.directory.name, "nginx.conf")
-        config.write_text(f"""
-            load_module {self.module()};
-            worker_processes {self.workers};
-            daemon off;
-            pid {self.directory.name}/nginx.pid;
-            error_log stderr warn;
-            events {{ worker_connections 1024; }}
-            stream {{ server {{ listen 127.0.0.1:{self.port} backlog=4096; return "connected\\n"; }} }}
-            """)
-        self.launch([self.program(), "-p", self.directory.name, "-c", config, "-e", "stderr"],
-                    stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while len(self.worker_pids()) < self.workers or not answers(self.port):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"nginx did not start: {self.log_text().strip()}")
-            time.sleep(0.002)
-
-    def stop(self):
-        super().stop()
-        self.directory.cleanup()
 
 
 def port_of(endpoint):

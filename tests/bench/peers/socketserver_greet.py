@@ -1,5 +1,9 @@
-"""The classic: seven lines of Python's socketserver.  Prints the endpoint it listens on."""
+"""The classic: a few lines of Python's socketserver.  `socketserver_greet.py plain|threading|forking`.
+
+Prints the endpoint it listens on.
+"""
 import socketserver
+import sys
 
 
 class Greet(socketserver.BaseRequestHandler):
@@ -7,7 +11,10 @@ class Greet(socketserver.BaseRequestHandler):
         self.request.sendall(b"connected\n")
 
 
-class Server(socketserver.TCPServer):
+KINDS = {"plain": (), "threading": (socketserver.ThreadingMixIn,), "forking": (socketserver.ForkingMixIn,)}
+
+
+class Server(*KINDS[sys.argv[1]], socketserver.TCPServer):
     request_queue_size = 511  # its own 5 would measure the clients' retransmissions
 
 

@@ -1,0 +1,108 @@
+"""What a pool costs beside its clients: start, respawn, memory, rest, the binary."""
+import collections
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import procfs
+import turns
+from figures import Figure, judged_by_value
+from packages import ROOT
+from peers import Nginx, Raw, found
+from servers import Preforkd, answers
+
+
+def start(effort):
+    for workers, limit_ms, samples in ((8, 30, effort.samples), (512, 500, max(3, effort.samples // 7))):
+        took = collections.defaultdict(list)
+        for _ in range(samples):
+            for server in (Raw(workers), Preforkd(workers, "async"), Preforkd(workers, "serial")):
+                began = time.monotonic()
+                with server:
+                    took[server.label].append((time.monotonic() - began) * 1e3)
+        yield from judged_by_value(f"start to READY, {workers} workers", "ms", took, limit_ms, steady=False)
+
+
+def respawn(effort):
+    took = collections.defaultdict(list)
+    for kind in (Raw, *found(Nginx), lambda n: Preforkd(n, "async"), lambda n: Preforkd(n, "serial")):
+        with kind(1) as server:
+            for _ in range(effort.samples):
+                # The worker that dies has done useful work, or its replacement would rightly wait.
+                if not answers(server.port):
+                    raise RuntimeError(f"{server.label} does not answer")
+                [worker] = server.worker_pids()
+                began = time.monotonic()
+                os.kill(worker, signal.SIGKILL)
+                # A worker that sleeps in accept() may take the connection with it, if both reach it at once.
+                while not answers(server.port) and time.monotonic() < began + 5:
+                    continue
+                took[server.label].append((time.monotonic() - began) * 1e3)
+                if worker in server.worker_pids():
+                    raise RuntimeError(f"{server.label} did not replace its worker: {server.log_text()}")
+    yield from judged_by_value("SIGKILL to the next answer, 1 worker", "ms", took, 10, steady=False)
+
+
+def memory(effort):
+    fresh, used, cpu = {}, {}, {}
+    for server in (Raw(8), *(kind(8) for kind in found(Nginx)), Preforkd(8, "async"), Preforkd(8, "serial")):
+        with server:
+            server.note_rest()
+            fresh[server.label] = [max(map(procfs.private_kib, server.worker_pids()))]
+            turns.greet_load(server, 4000, clients=32)
+            server.wait_for_rest()
+            used[server.label] = [max(map(procfs.private_kib, server.worker_pids()))]
+            time.sleep(1.5)
+            before = procfs.cpu_of_tree(server.pid)
+            time.sleep(effort.idle_seconds)
+            cpu[server.label] = [procfs.cpu_of_tree(server.pid) - before]
+    yield from judged_by_value("private memory of an idle worker", "KiB", fresh, 600)
+    yield from judged_by_value("the same after 500 connections each", "KiB", used, 600)
+    yield from judged_by_value(f"CPU of an idle pool in {effort.idle_seconds} s", "s", cpu, 0.004)
+
+
+def binary(_effort):
+    """Sizes, and libraries that are linked but not used."""
+    for name in ("preforkd", "preforkctl"):
+        program = ROOT / "build/release" / name
+        needed = re.findall(r"NEEDED.*\[(.*)\]", output("readelf", "-d", program))
+        unused = [line.strip() for line in output("ldd", "-u", program).splitlines() if line.startswith("\t")]
+        yield Figure(name=f"{name}, stripped", unit="KiB", value=stripped_kib(program))
+        loaded = output("ldd", program).count("=>")
+        yield Figure(name=f"{name}: shared libraries it loads", unit="", value=loaded, note=", ".join(needed))
+        yield Figure(name=f"{name}: libraries linked and not used", unit="", value=len(unused), limit=0,
+                     note=", ".join(unused))
+    yield from smallest_handler()
+
+
+def smallest_handler():
+    """A program of the reader's own, as examples/upper is: built with the library of build/release."""
+    release = ROOT / "build/release"
+    flags = output("pkg-config", "--libs-only-l", "fmt").split()
+    with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
+        program = pathlib.Path(directory, "upper")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(["g++", "-std=c++20", "-O2", "-DBOOST_ASIO_SEPARATE_COMPILATION",
+                        f"-I{ROOT}/common/include", ROOT / "examples/upper/upper.cpp", "-o", program,
+                        release / "libpreforkd.a", "-lboost_program_options", *flags, "-pthread"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        yield Figure(name="examples/upper: compiled and linked", unit="CPU s", value=seconds, limit=10)
+        yield Figure(name="examples/upper, stripped", unit="KiB", value=stripped_kib(program), limit=3 * 1024)
+
+
+def stripped_kib(program):
+    with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
+        copy = shutil.copy(program, directory)
+        subprocess.run(["strip", copy], check=True)
+        return os.stat(copy).st_size / 1024
+
+
+def output(*argv):
+    return subprocess.run([str(arg) for arg in argv], capture_output=True, text=True, check=False).stdout

@@ -1,0 +1,115 @@
+// Many connections that stay open, in one thread: each sends BYTES, waits until all are back, checks them, sends again.
+//
+//   echo_load --port P [--clients C] [--bytes B] [--rounds N] [--source S]
+//
+// Connects from 127.0.0.S and makes one round on each connection; then, when told to, N rounds in all.  With N = 0 it
+// keeps its connections silent until it is told to leave.
+#include <sys/epoll.h>
+
+#include <array>
+
+#include "generator.hpp"
+
+namespace {
+
+using namespace load;
+
+struct Client {
+    int fd = -1;
+    std::size_t at = 0;        ///< where in the pattern its message begins
+    std::size_t received = 0;  ///< of it
+    Clock::time_point sent{};
+};
+
+class EchoLoad {
+public:
+    explicit EchoLoad(const Numbers& plan)
+        : plan_{plan},
+          bytes_{plan["bytes"]},
+          pattern_{bytes_},
+          buffer_(bytes_ + 1),
+          poll_{check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")} {}
+
+    void run() {
+        clients_.resize(plan_["clients"]);
+        for (std::size_t each = 0; each < clients_.size(); ++each) open(each);
+        say_ready_and_wait();
+        for (std::size_t each = 0; each < clients_.size() && started_ < plan_["rounds"]; ++each) send(clients_[each]);
+        const auto deadline = Clock::now() + std::chrono::seconds{plan_["timeout-s"]};
+        while (times_.size() < plan_["rounds"]) wait(deadline);
+        report(times_.size(), 0, times_);
+        wait_for_the_end();
+        for (const Client& client : clients_) reset(client.fd);
+    }
+
+private:
+    /// One round: the server has accepted it and has seen what a client of its does.
+    void open(std::size_t index) {
+        Client& client = clients_[index];
+        client.fd = connect_from(plan_["source"], plan_["port"]);
+        const timeval patience{.tv_sec = 10, .tv_usec = 0};
+        ::setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        client.at = index * 61;
+        send(client);
+        while (client.received < bytes_)
+            if (!receive(client, 0)) fail("the first echo of a connection is missing", ETIMEDOUT);
+        epoll_event wanted{};
+        wanted.events = EPOLLIN;
+        wanted.data.u64 = index;
+        check(::epoll_ctl(poll_, EPOLL_CTL_ADD, client.fd, &wanted), "epoll_ctl");
+        started_ = 0;
+    }
+
+    void send(Client& client) {
+        client.at += 17;
+        client.received = 0;
+        client.sent = Clock::now();
+        ++started_;
+        const ssize_t size = ::send(client.fd, pattern_.at(client.at), bytes_, MSG_NOSIGNAL);
+        if (size != static_cast<ssize_t>(bytes_)) fail("send a whole message");
+    }
+
+    /// False: nothing there.
+    bool receive(Client& client, int flags) {
+        const ssize_t got = ::recv(client.fd, buffer_.data(), buffer_.size(), flags);
+        if (got < 0 && errno == EAGAIN) return false;
+        if (got <= 0) fail("the server closed a connection", got < 0 ? errno : ECONNRESET);
+        const auto size = static_cast<std::size_t>(got);
+        if (size > bytes_ - client.received ||
+            std::memcmp(buffer_.data(), pattern_.at(client.at) + client.received, size) != 0)
+            fail("wrong echo", EPROTO);
+        client.received += size;
+        return true;
+    }
+
+    void wait(Clock::time_point deadline) {
+        std::array<epoll_event, 256> events;
+        const int count = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), 1000);
+        if (count <= 0 && Clock::now() > deadline) fail("echoes are missing", ETIMEDOUT);
+        for (int each = 0; each < count; ++each) {
+            Client& client = clients_[events[static_cast<std::size_t>(each)].data.u64];
+            if (!receive(client, MSG_DONTWAIT) || client.received < bytes_) continue;
+            times_.push_back(Clock::now() - client.sent);
+            if (started_ < plan_["rounds"]) send(client);
+        }
+    }
+
+    const Numbers& plan_;
+    std::size_t bytes_;
+    Pattern pattern_;
+    std::vector<char> buffer_;
+    int poll_;
+    std::vector<Client> clients_{};
+    std::size_t started_ = 0;
+    std::vector<Clock::duration> times_{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    return run_generator("echo_load", [&] {
+        const Numbers plan{
+            argc, argv, {{"port", 0}, {"clients", 64}, {"bytes", 64}, {"rounds", 0}, {"source", 1}, {"timeout-s", 60}}};
+        EchoLoad{plan}.run();
+    });
+}

@@ -1,0 +1,58 @@
+"""Where Debian's peers are: installed, or else their packages unpacked below build/: an installed nginx or xinetd would
+start to serve this machine."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+UNPACKED = ROOT / "build/bench/peers"
+PACKAGES = ["nginx", "libnginx-mod-stream", "ucspi-tcp", "xinetd", "libwrap0", "socat", "libnet-server-perl"]
+LIBRARIES = UNPACKED / "usr/lib/x86_64-linux-gnu"
+
+
+def find(*names):
+    """The first of these paths that exists, as it is or below UNPACKED; None."""
+    for root in (pathlib.Path("/"), UNPACKED):
+        for name in names:
+            if (root / name).exists():
+                return root / name
+    return None
+
+
+def program(name):
+    installed = shutil.which(name)
+    return pathlib.Path(installed) if installed else find(f"usr/sbin/{name}", f"usr/bin/{name}")
+
+
+def environment():
+    """With the libraries and Perl modules of what was unpacked."""
+    return {**os.environ, "LD_LIBRARY_PATH": str(LIBRARIES), "PERL5LIB": str(UNPACKED / "usr/share/perl5")}
+
+
+def nginx_stream():
+    return find("usr/lib/nginx/modules/ngx_stream_module.so")
+
+
+def perl_net_server():
+    return find("usr/share/perl5/Net/Server/PreFork.pm")
+
+
+def complete():
+    return all([nginx_stream(), perl_net_server(), *map(program, ("nginx", "tcpserver", "xinetd", "socat"))])
+
+
+def fetch():
+    if complete():
+        return
+    UNPACKED.mkdir(parents=True, exist_ok=True)
+    quiet = {"cwd": UNPACKED, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    download = ["apt-get", "-qq", "download", *PACKAGES]
+    if subprocess.run(download, **quiet).returncode and os.geteuid() == 0:
+        subprocess.run(["apt-get", "-qq", "update"], **quiet)
+        subprocess.run(download, **quiet)
+    for package in UNPACKED.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, UNPACKED], check=True)
+    if not complete():
+        print("some peers are neither installed nor to be had from apt; their figures stay empty", file=sys.stderr)

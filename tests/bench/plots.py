@@ -1,0 +1,80 @@
+"""Plots of a case as SVG, written by hand: bars of ratios, and curves."""
+import html
+
+from packages import ROOT
+
+DIRECTORY = ROOT / "build/bench"
+COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
+BAR, LABEL_WIDTH, PLOT_WIDTH = 18, 430, 360
+
+
+def of_case(name, figures):
+    """build/bench/NAME.svg: each figure that has a limit, as its part of that limit."""
+    judged = [figure for figure in figures if figure.limit]
+    if judged:
+        write(name, bars(name, judged))
+
+
+def write(name, svg):
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    (DIRECTORY / f"{name}.svg").write_text(svg)
+
+
+def text(x, y, content, anchor="start", size=12):
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}">{html.escape(content)}</text>'
+
+
+def line(x1, y1, x2, y2, colour="#bbb", extra=""):
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" {extra}/>'
+
+
+def document(width, height, parts):
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">\n'
+            f'<rect width="{width}" height="{height}" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n")
+
+
+def bars(title, figures):
+    """Bars to the part of its limit that each figure needs; the line is the limit."""
+    parts = [text(10, 20, f"{title}: the part of the limit that is used", size=14)]
+    shares = [(figure.value if figure.ratio is None else figure.ratio) / figure.limit for figure in figures]
+    longest = max(1.2, *shares)
+    at_limit = LABEL_WIDTH + PLOT_WIDTH / longest
+    for index, (figure, share) in enumerate(zip(figures, shares)):
+        top = 34 + index * BAR
+        colour = "#2ca02c" if share <= 1 else "#d62728"
+        parts.append(text(LABEL_WIDTH - 6, top + 12, figure.name, "end", 11))
+        parts.append(f'<rect x="{LABEL_WIDTH}" y="{top + 2}" width="{max(share, 0) * PLOT_WIDTH / longest:.1f}" '
+                     f'height="{BAR - 5}" fill="{colour}"/>')
+        judged = figure.value if figure.ratio is None else figure.ratio
+        parts.append(text(LABEL_WIDTH + max(share, 0) * PLOT_WIDTH / longest + 4, top + 12, f"{judged:.2f}", size=10))
+    bottom = 34 + len(figures) * BAR
+    parts.append(line(at_limit, 30, at_limit, bottom, "black", 'stroke-dasharray="4 3"'))
+    return document(LABEL_WIDTH + PLOT_WIDTH + 50, bottom + 12, parts)
+
+
+def curves(title, x_name, y_name, series):
+    """Lines over a logarithmic x axis.  `series`: {label: [(x, y)]}."""
+    import math
+    left, top, width, height = 70, 34, 560, 300
+    xs = sorted({x for points in series.values() for x, _ in points})
+    highest = max(y for points in series.values() for _, y in points) * 1.1 or 1
+    low, high = math.log(xs[0]), math.log(xs[-1]) if len(xs) > 1 else math.log(xs[0]) + 1
+
+    def place(x, y):
+        return left + (math.log(x) - low) / (high - low) * width, top + height - y / highest * height
+
+    parts = [text(10, 20, title, size=14), text(left + width / 2, top + height + 38, x_name, "middle"),
+             text(left, top - 4, y_name, "middle", 11)]
+    for step in range(6):
+        y = highest * step / 5
+        at = place(xs[0], y)[1]
+        parts += [line(left, at, left + width, at), text(left - 6, at + 4, f"{y:.3g}", "end", 10)]
+    for x in xs:
+        parts.append(text(place(x, 0)[0], top + height + 16, f"{x:g}", "middle", 10))
+    for index, (label, points) in enumerate(series.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in (place(x, y) for x, y in sorted(points)))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<rect x="{left + width + 14}" y="{top + index * 18}" width="12" height="12" fill="{colour}"/>')
+        parts.append(text(left + width + 32, top + 10 + index * 18, label, size=11))
+    return document(left + width + 230, top + height + 52, parts)

@@ -1,0 +1,101 @@
+"""Driving servers in turns, and reading what it cost them."""
+import collections
+import contextlib
+import json
+import random
+import subprocess
+
+import procfs
+from peers import TOOLS, running
+
+WARM_UP = 300  # connections before the first reading: lazy binding, first allocations
+CLOSE = "reset"  # how a client closes after the end of the answer; README.md says why not "fin"
+
+
+def greet_load(server, connections, clients=1, pause_us=0):
+    """Clients that connect, read to the end, check every byte and close."""
+    done = subprocess.run([TOOLS / "load", "--port", str(server.port), "--connections", str(connections), "--clients",
+                           str(clients), "--pause-us", str(pause_us), "--close", CLOSE],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{server.label}: {done.stderr.strip()} {server.log_text().strip()}")
+    return json.loads(done.stdout)
+
+
+class Generator:
+    """A generator of long-lived traffic: ready when made, measured by run(); see load/generator.hpp."""
+
+    def __init__(self, program, server, **numbers):
+        arguments = [word for name, number in numbers.items()
+                     for word in ("--" + name.replace("_", "-"), str(number))]
+        self.server = server
+        self.process = subprocess.Popen([TOOLS / program, "--port", str(server.port), *arguments], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.expect()
+
+    def expect(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.server.label}: {self.process.communicate()[1].strip()} "
+                               f"{self.server.log_text().strip()}")
+        return line
+
+    def run(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return json.loads(self.expect())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def measure_connections(effort, kinds, clients=(1,), seed=0):
+    """{clients: {label: [CPU microseconds of a connection, by turn]}}, for servers that greet.
+
+    A server's turn lasts until its next begins, so that what it does after its last client is counted as well."""
+    readings = {count: collections.defaultdict(list) for count in clients}
+    order = random.Random(seed)
+    for _ in range(effort.starts):
+        with running([kind() for kind in kinds]) as pool:
+            for server in pool:
+                server.note_rest()
+                greet_load(server, WARM_UP)
+                server.wait_for_rest()
+            for count, by_label in readings.items():
+                take_turns(effort, pool, order, count, by_label)
+    return readings
+
+
+def take_turns(effort, pool, order, clients, by_label):
+    before = {server: procfs.cpu_of_tree(server.pid) for server in pool}
+    for turn in range(effort.turns + 1):
+        for server in order.sample(pool, len(pool)):
+            server.wait_for_rest()
+            now = procfs.cpu_of_tree(server.pid)
+            if turn > 0:
+                by_label[server.label].append((now - before[server]) / effort.connections * 1e6)
+            before[server] = now
+            if turn < effort.turns:
+                greet_load(server, effort.connections, clients)
+
+
+def measure_rounds(effort, kinds, program, per_turn, seed=0, **numbers):
+    """({label: [CPU microseconds of a round, by turn]}, {label: [what the generator said]})"""
+    cost, said = collections.defaultdict(list), collections.defaultdict(list)
+    order = random.Random(seed)
+    for _ in range(effort.starts):
+        with running([kind() for kind in kinds]) as pool:
+            for _ in range(effort.turns):
+                for server in order.sample(pool, len(pool)):
+                    with Generator(program, server, **numbers) as generator:
+                        before = procfs.cpu_of_tree(server.pid)
+                        said[server.label].append(generator.run())
+                        cost[server.label].append((procfs.cpu_of_tree(server.pid) - before) / per_turn * 1e6)
+    return cost, said
