@@ -71,7 +71,11 @@ Listener adopt(PassedSocket socket, const ListenSettings& settings) {
         log(LogLevel::Notice, fmt::format("{} keeps its backlog, buffers, mode and owner: set them in its .socket unit",
                                           describe(socket)));
     const Endpoint local = local_endpoint(fd);
-    return {.fd = std::move(socket.fd), .settings = settings, .local = local, .inherited = true};
+    return {.fd = std::move(socket.fd),
+            .settings = settings,
+            .local = local,
+            .inherited = true,
+            .passed_name = std::move(socket.name)};
 }
 
 /// An endpoint as asked for, and where that is.

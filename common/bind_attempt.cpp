@@ -17,13 +17,17 @@ void set_option(int fd, int level, int option, int value, const char* attempt) {
     check(::setsockopt(fd, level, option, &value, sizeof value), attempt);
 }
 
-/// SO_REUSEADDR lets us bind beside connections of a former daemon in TIME_WAIT; on TCP it never lets two listen.
 /// Accepted sockets start as copies of the listening one, so TCP_NODELAY and SO_KEEPALIVE here save two system calls
 /// per connection.  Linux does so; tcp(7) and accept(2) do not promise it, a test does.
+void set_connection_options(int fd, const ListenSettings& settings) {
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, settings.nodelay ? 1 : 0, "set TCP_NODELAY");
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, settings.keepalive ? 1 : 0, "set SO_KEEPALIVE");
+}
+
+/// SO_REUSEADDR lets us bind beside connections of a former daemon in TIME_WAIT; on TCP it never lets two listen.
 void set_tcp_options(int fd, const ListenSettings& settings) {
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "set SO_REUSEADDR");
-    if (settings.nodelay) set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "set TCP_NODELAY");
-    if (settings.keepalive) set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1, "set SO_KEEPALIVE");
+    set_connection_options(fd, settings);
 }
 
 /// Whether one socket serves both families is the sysctl net.ipv6.bindv6only unless we say so.
@@ -62,6 +66,15 @@ void set_options(int fd, const ListenSettings& settings, const SocketAddress& ad
 }
 
 }  // namespace
+
+void change_options(int fd, const ListenSettings& settings, int backlog) {
+    if (settings.endpoint.transport == Transport::Tcp) set_connection_options(fd, settings);
+    if (is_datagram(settings.endpoint.transport)) {
+        if (settings.rcvbuf_bytes) set_receive_buffer(fd, settings);
+    } else {
+        check(::listen(fd, backlog), "change the backlog of " + to_string(settings.endpoint));
+    }
+}
 
 BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog) {
     const int type = socket_type_of(settings.endpoint.transport);

@@ -19,4 +19,8 @@ struct BindAttempt {
 /// Throws what bind_unix_path() throws, and std::system_error where an option cannot be set.
 [[nodiscard]] BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog);
 
+/// Gives a bound socket what `settings` ask for and a bound socket can still be given: backlog, nodelay, keepalive,
+/// rcvbuf.  Throws std::system_error.
+void change_options(int fd, const ListenSettings& settings, int backlog);
+
 }  // namespace preforkd

@@ -72,9 +72,10 @@ ChannelPair open_channel() {
     return {.master = UniqueFd{ends[0]}, .worker = UniqueFd{ends[1]}};
 }
 
-void send_order(int master_end, Order order, int passed_fd) noexcept {
-    iovec part{&order, sizeof order};
-    send_packet(master_end, &part, 1, passed_fd);
+void send_order(int master_end, Order order, const OrderDetail& detail) noexcept {
+    std::uint32_t listener = detail.listener;
+    std::array<iovec, 2> parts{{{&order, sizeof order}, {&listener, sizeof listener}}};
+    send_packet(master_end, parts.data(), parts.size(), detail.passed_fd);
 }
 
 void send_report(int worker_end, Report::Kind kind, std::string_view text) noexcept {
@@ -84,11 +85,14 @@ void send_report(int worker_end, Report::Kind kind, std::string_view text) noexc
 }
 
 std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end) {
-    std::array<std::byte, sizeof(Order)> bytes{};
+    std::array<std::byte, sizeof(Order) + sizeof(std::uint32_t)> bytes{};
     Packet packet = receive(worker_end, bytes);
     if (packet.size == 0) return PeerGone{};
     if (packet.size < 0) return NothingYet{};
-    return ReceivedOrder{.order = static_cast<Order>(bytes[0]), .fd = std::move(packet.fd)};
+    ReceivedOrder received{.order = static_cast<Order>(bytes[0]), .fd = std::move(packet.fd)};
+    if (packet.size == sizeof bytes)
+        std::memcpy(&received.listener, bytes.data() + sizeof(Order), sizeof(std::uint32_t));
+    return received;
 }
 
 std::variant<Report, NothingYet, PeerGone> receive_report(int master_end) {

@@ -13,7 +13,7 @@ namespace preforkd {
 /// What the master asks of a worker.  Draining and stopping travel as signals, which an operator can send too.
 enum class Order : std::uint8_t {
     LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the slot
-    EmptyQueue,      ///< the listeners will close for good: with the next drain, serve what is queued first
+    EmptyQueue,      ///< a listener will close for good: with the next drain, serve what is queued there first
     TakeLog,         ///< the log file was reopened; its descriptor comes along
 };
 
@@ -29,9 +29,18 @@ struct Report {
     std::string text{};
 };
 
+/// For EmptyQueue: not one listener, but all of them.
+inline constexpr std::uint32_t every_listener = ~std::uint32_t{0};
+
+struct OrderDetail {
+    std::uint32_t listener = every_listener;  ///< for EmptyQueue: its index among those of the worker's generation
+    int passed_fd = -1;                       ///< for TakeLog; borrowed
+};
+
 struct ReceivedOrder {
     Order order{};
-    UniqueFd fd{};  ///< for TakeLog
+    std::uint32_t listener = every_listener;  ///< for EmptyQueue
+    UniqueFd fd{};                            ///< for TakeLog
 };
 
 struct NothingYet {};
@@ -50,7 +59,7 @@ struct ChannelPair {
 
 /// Sends without waiting.  A peer that is gone is no error; when its queue is full the order is dropped, which is
 /// harmless: every order asks for something that the ones before it in the queue ask for already.
-void send_order(int master_end, Order order, int passed_fd = -1) noexcept;
+void send_order(int master_end, Order order, const OrderDetail& detail = {}) noexcept;
 void send_report(int worker_end, Report::Kind kind, std::string_view text = {}) noexcept;
 
 [[nodiscard]] std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end);

@@ -1,5 +1,6 @@
 #include "common/listener.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "common/shortage.hpp"
 #include "common/socket_address.hpp"
 #include "common/stop_request.hpp"
+#include "common/sys_error.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -28,15 +30,6 @@ int kernel_limit() {
     int limit = 4096;  // its value since Linux 5.4
     std::ifstream{"/proc/sys/net/core/somaxconn"} >> limit;
     return limit;
-}
-
-int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog) {
-    const int limit = kernel_limit();
-    const std::optional<int> asked = settings.backlog ? settings.backlog : default_backlog;
-    if (asked && *asked > limit && !is_datagram(settings.endpoint.transport))
-        log(LogLevel::Warning, fmt::format("--listen {}: backlog {} is cut to {}: raise net.core.somaxconn",
-                                           to_string(settings.endpoint), *asked, limit));
-    return asked.value_or(std::min(4096, limit));
 }
 
 /// A daemon that is just ending may need a moment to let go of its address.  Waiting for ourselves would be in vain.
@@ -119,6 +112,24 @@ std::vector<Listener> bind_endpoint(const ListenSettings& settings, std::optiona
 }
 
 }  // namespace
+
+int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog) {
+    const int limit = kernel_limit();
+    const std::optional<int> asked = settings.backlog ? settings.backlog : default_backlog;
+    if (asked && *asked > limit && !is_datagram(settings.endpoint.transport))
+        log(LogLevel::Warning, fmt::format("--listen {}: backlog {} is cut to {}: raise net.core.somaxconn",
+                                           to_string(settings.endpoint), *asked, limit));
+    return asked.value_or(std::min(4096, limit));
+}
+
+Listener duplicate(const Listener& listener) {
+    return {.fd = UniqueFd{check(::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 3), "duplicate a listener")},
+            .settings = listener.settings,
+            .local = listener.local,
+            .inherited = listener.inherited,
+            .file = listener.file,
+            .passed_name = listener.passed_name};
+}
 
 std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted, std::optional<int> default_backlog) {
     std::vector<Listener> made;

@@ -1,6 +1,7 @@
 #pragma once
 // Binding and listening, and what a listening socket of the master is.
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/settings.hpp"
@@ -17,7 +18,11 @@ struct Listener {
     Endpoint local{};           ///< where it is: names resolved, port 0 replaced; dual-stack keeps its empty host
     bool inherited = false;     ///< passed by systemd: never shut down, filtered, unlinked or given new options
     std::optional<FileIdentity> file{};  ///< the Unix path that we made and have to remove
+    std::string passed_name{};           ///< what systemd calls it
 };
+
+/// Another descriptor of the same socket: one queue for both.
+[[nodiscard]] Listener duplicate(const Listener& listener);
 
 /// Binds every endpoint of `wanted`, all or nothing (Unix paths made on the way are removed again on failure).
 ///
@@ -30,6 +35,10 @@ struct Listener {
 /// the rest. Source: bind(2), listen(2), ipv6(7), unix(7).
 [[nodiscard]] std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted,
                                                    std::optional<int> default_backlog);
+
+/// What listen(2) is given for `settings`: their backlog, or the default, or min(4096, somaxconn).  Warns when the
+/// kernel will cut it.
+[[nodiscard]] int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog);
 
 /// Removes the Unix path of a listener that bind_listeners() made, unless something else has taken the path since.
 void remove_socket_file(const Listener& listener) noexcept;

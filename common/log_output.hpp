@@ -18,6 +18,7 @@ struct LogSettings {
     LogLevel level = LogLevel::Info;
     LogFormat format = LogFormat::Auto;
     std::string file{};  ///< empty: standard error
+    friend bool operator==(const LogSettings&, const LogSettings&) = default;
 };
 
 /// Where journald receives.

@@ -1,7 +1,5 @@
 #include "daemon/standalone.hpp"
 
-#include <unistd.h>
-
 #include "common/closing.hpp"
 #include "common/log_output.hpp"
 #include "common/ready_fd.hpp"
@@ -12,12 +10,7 @@ int serve_alone(const WorkerPlan& plan, Announcements announcements) {
     WorkerRecord record;
     // The worker takes the descriptors of `plan.listeners`, so what the stop needs of them is kept here.
     std::vector<Listener> own;
-    for (const Listener& listener : plan.listeners)
-        own.push_back({.fd = UniqueFd{::dup(listener.fd.get())},
-                       .settings = listener.settings,
-                       .local = listener.local,
-                       .inherited = listener.inherited,
-                       .file = listener.file});
+    for (const Listener& listener : plan.listeners) own.push_back(duplicate(listener));
 
     const auto ready = [&] {
         announce_ready(std::move(announcements.ready_fd), plan.listeners);

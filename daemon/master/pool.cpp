@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "common/shortage.hpp"
 #include "common/spawn.hpp"
@@ -20,6 +22,7 @@ namespace {
 
 /// A leaving worker ends by itself at the stop timeout, and 2 s later at the latest; only one that is stuck is killed.
 constexpr auto grace_beyond_stop_timeout = 4s;
+constexpr auto grace_beyond_fast_stop = 3s;
 
 WorkerLook look_at(const WorkerRecord& record, Clock::time_point now) {
     const std::chrono::nanoseconds since{now.time_since_epoch().count() -
@@ -30,21 +33,31 @@ WorkerLook look_at(const WorkerRecord& record, Clock::time_point now) {
 
 }  // namespace
 
-Pool::Pool(const PoolSettings& settings, WorkerMain body, EventSource& events)
-    : settings_{settings}, body_{std::move(body)}, events_{events}, slots_{3 * std::size_t{most_workers}} {}
+Pool::Pool(Generation first, EventSource& events)
+    : events_{events}, slots_{3 * std::size_t{most_workers}}, current_{.plan = std::move(first)} {}
 
 void Pool::maintain(Clock::time_point now) {
     orphans_.maintain(is_worker_, now);
     for (WorkerSlot& slot : table_)
         if (has_passed(slot.patience, now)) kill_impatiently(slot);
     if (closing_) return;
+    keep_at_size(current_, now);
+    if (next_) keep_at_size(*next_, now);
+}
 
-    for (int missing = settings_.workers - table_.count(State::Starting) - table_.count(State::Ready);
-         missing > 0 && spawn_not_before_ <= now; --missing)
-        fork_worker(now);
+bool Pool::is_incomplete(const Cohort& cohort) const noexcept {
+    const int number = cohort.plan.number;
+    const int living = table_.count(State::Starting, number) + table_.count(State::Ready, number);
+    return cohort.plan.body && living < cohort.plan.pool.workers;
+}
 
-    int surplus = table_.count(State::Ready) - settings_.workers;
+void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
+    while (is_incomplete(cohort) && cohort.respawn.not_before <= now) fork_worker(cohort, now);
+
+    const int number = cohort.plan.number;
+    int surplus = table_.count(State::Ready, number) - cohort.plan.pool.workers;
     for (WorkerSlot& slot : table_) {
+        if (slot.generation != number) continue;
         // A worker that retires goes once its replacement accepts, so capacity never dips.
         if (slot.state == State::Retiring && surplus >= 0) dismiss(slot, now);
         if (slot.state == State::Ready && surplus > 0) {
@@ -57,50 +70,113 @@ void Pool::maintain(Clock::time_point now) {
 Deadline Pool::next_deadline(Clock::time_point now) const {
     Deadline next = orphans_.deadline();
     for (const WorkerSlot& slot : table_) next = earlier(next, slot.patience);
-    const bool incomplete = table_.count(State::Starting) + table_.count(State::Ready) < settings_.workers;
-    if (!closing_ && incomplete && spawn_not_before_ > now) next = earlier(next, spawn_not_before_);
+    const auto consider = [&](const Cohort& cohort) {
+        if (!closing_ && is_incomplete(cohort) && cohort.respawn.not_before > now)
+            next = earlier(next, cohort.respawn.not_before);
+    };
+    consider(current_);
+    if (next_) consider(*next_);
     return next;
 }
 
-void Pool::fork_worker(Clock::time_point now) {
+Pool::Cohort* Pool::cohort_of(const WorkerSlot& slot) noexcept {
+    if (slot.generation == current_.plan.number) return &current_;
+    return next_ && slot.generation == next_->plan.number ? &*next_ : nullptr;
+}
+
+void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
     const int number = table_.free_number();
     std::optional<std::size_t> taken;
     try {
         const std::size_t index = taken.emplace(slots_.acquire());
         ChannelPair channel = open_channel();
         WorkerRecord& record = slots_[index];
-        ChildProcess process =
-            spawn([&] { return body_({.number = number, .record = record, .channel = std::move(channel.worker)}); });
+        ChildProcess process = spawn([&] {
+            return cohort.plan.body({.number = number, .record = record, .channel = std::move(channel.worker)});
+        });
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
         events_.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
         log(LogLevel::Debug, "worker forked",
             {{"worker_number", std::int64_t{number}}, {"worker_pid", std::int64_t{process.pid()}}});
         table_.add({.number = number,
+                    .generation = cohort.plan.number,
                     .record = index,
                     .process = std::move(process),
                     .channel = std::move(channel.master),
                     .started = now,
-                    .patience = deadline_after(now, settings_.boot_timeout)});
+                    .patience = deadline_after(now, cohort.plan.pool.boot_timeout)});
     } catch (const std::exception& error) {
         // The machine is out of processes, descriptors or memory, or we of slots: never a reason to end the service.
         if (taken) slots_.release(*taken);
-        last_failure_ = with_remedy(error);
-        ++early_deaths_;
-        spawn_not_before_ = now + std::max(100ms, respawn_delay(early_deaths_));
-        if (early_deaths_ == 1) log(LogLevel::Error, "cannot fork a worker; trying again", {{"cause", last_failure_}});
+        cohort.last_failure = with_remedy(error);
+        cohort.respawn = after_failed_fork(cohort.respawn, now);
+        if (cohort.respawn.early_deaths == 1)
+            log(LogLevel::Error, "cannot fork a worker; trying again", {{"cause", cohort.last_failure}});
     }
 }
 
-void Pool::dismiss(WorkerSlot& slot, Clock::time_point now) {
+void Pool::boot(Generation next) { next_.emplace(Cohort{.plan = std::move(next)}); }
+
+bool Pool::next_ready() const noexcept {
+    return next_ && table_.count(State::Ready, next_->plan.number) >= next_->plan.pool.workers;
+}
+
+bool Pool::next_hopeless() const noexcept {
+    return next_ && !next_->ever_ready && is_hopeless(next_->respawn.early_deaths, next_->plan.pool.workers);
+}
+
+std::string Pool::why_next_failed() const {
+    if (!next_ || next_->last_failure.empty()) return "the new workers were not ready within --boot-timeout";
+    return next_->last_failure;
+}
+
+void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
+    current_ = std::move(*next_);
+    next_.reset();
+    for (WorkerSlot& slot : table_) {
+        if (slot.generation == current_.plan.number || slot.state == State::Leaving) continue;
+        dismiss(slot, now, dropped);
+    }
+}
+
+void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point now) {
+    for (WorkerSlot& slot : table_) {
+        if (slot.generation != next_->plan.number || slot.state == State::Leaving) continue;
+        const bool has_taken_nobody = slot.state == State::Starting;
+        dismiss(slot, now, added);
+        if (has_taken_nobody) slot.process.signal(SIGKILL);
+    }
+    next_.reset();
+}
+
+std::set<int> Pool::old_generations() const {
+    std::set<int> numbers;
+    for (const WorkerSlot& slot : table_)
+        if (slot.generation < current_.plan.number) numbers.insert(slot.generation);
+    return numbers;
+}
+
+void Pool::end_generation(int number, Clock::time_point now) {
+    for (WorkerSlot& slot : table_) {
+        if (slot.generation != number) continue;
+        slot.state = State::Leaving;
+        slot.patience = now + grace_beyond_fast_stop;
+        slot.process.signal(SIGTERM);
+    }
+}
+
+void Pool::dismiss(WorkerSlot& slot, Clock::time_point now, const std::vector<std::uint32_t>& closing) {
+    for (const std::uint32_t index : closing) send_order(slot.channel.get(), Order::EmptyQueue, {.listener = index});
+    const auto stop_timeout = current_.plan.pool.stop_timeout;
     slot.state = State::Leaving;
-    slot.patience =
-        settings_.stop_timeout == 0ms ? Deadline{} : now + settings_.stop_timeout + grace_beyond_stop_timeout;
+    slot.patience = stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
     slot.process.signal(SIGQUIT);
 }
 
 void Pool::kill_impatiently(WorkerSlot& slot) {
     const bool starting = slot.state == State::Starting;
-    if (starting) last_failure_ = fmt::format("worker {} was not ready within --boot-timeout", slot.number);
+    if (Cohort* cohort = cohort_of(slot); cohort != nullptr && starting)
+        cohort->last_failure = fmt::format("worker {} was not ready within --boot-timeout", slot.number);
     log(LogLevel::Error,
         starting ? "worker was not ready within --boot-timeout: killing it"
                  : "worker has not left within --stop-timeout: killing it",
@@ -125,7 +201,8 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
                       .served = served,
                       .expected = slot->state == State::Leaving || closing_};
     log_death(death);
-    if (!death.expected) note_unexpected_death(death.age, served, now);
+    if (Cohort* cohort = cohort_of(*slot); cohort != nullptr && !death.expected)
+        note_unexpected_death(*cohort, {.age = death.age, .served = served, .pool_served = served_so_far(), .at = now});
     slots_.release(slot->record);
     events_.forget(slot->channel.get());
     nudge_sibling_of(slot);
@@ -136,19 +213,11 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     return true;
 }
 
-void Pool::note_unexpected_death(std::chrono::milliseconds age, std::uint64_t served, Clock::time_point now) {
+void Pool::note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death) {
     ++replaced_;
-    const std::uint64_t served_now = served_so_far();
-    if (!died_early(age, served)) {
-        early_deaths_ = 0;
-    } else {
-        if (served_now != served_at_last_early_death_) early_deaths_ = 0;  // the pool is of use meanwhile
-        served_at_last_early_death_ = served_now;
-        ++early_deaths_;
-    }
-    const auto delay = respawn_delay(early_deaths_);
-    spawn_not_before_ = now + delay;
-    if (delay == 100ms) log(LogLevel::Warning, "workers die early: replacing them slower and slower, up to every 30 s");
+    cohort.respawn = after_death(cohort.respawn, death);
+    if (cohort.respawn.not_before - death.at == 100ms)
+        log(LogLevel::Warning, "workers die early: replacing them slower and slower, up to every 30 s");
 }
 
 void Pool::hear(pid_t pid) {
@@ -172,7 +241,7 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             if (slot.state != State::Starting) return;
             slot.state = State::Ready;
             slot.patience.reset();
-            ever_ready_ = true;
+            if (Cohort* cohort = cohort_of(slot)) cohort->ever_ready = true;
             log(LogLevel::Debug, "worker ready",
                 {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
             return;
@@ -181,7 +250,7 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             if (slot.state == State::Ready) slot.state = State::Retiring;
             return;
         case Report::Kind::Failed:
-            last_failure_ = report.text;
+            if (Cohort* cohort = cohort_of(slot)) cohort->last_failure = report.text;
             log(LogLevel::Error, "worker cannot start",
                 {{"worker_number", std::int64_t{slot.number}}, {"cause", report.text}});
             return;
@@ -201,7 +270,7 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
 void Pool::nudge_sibling_of(const WorkerSlot* slot) {
     // Only one with room: those without it look by themselves when they have room again.
     WorkerSlot* best = nullptr;
-    std::uint64_t least = settings_.connections;
+    std::uint64_t least = current_.plan.pool.connections;
     for (WorkerSlot& sibling : table_) {
         if (&sibling == slot || (sibling.state != State::Ready && sibling.state != State::Retiring)) continue;
         const std::uint64_t active = slots_[sibling.record].active.load(std::memory_order_relaxed);
@@ -213,10 +282,11 @@ void Pool::nudge_sibling_of(const WorkerSlot* slot) {
 }
 
 void Pool::resize(int by) {
-    const int wanted = std::clamp(settings_.workers + by, 1, most_workers);
-    if (wanted == settings_.workers)
+    int& workers = current_.plan.pool.workers;
+    const int wanted = std::clamp(workers + by, 1, most_workers);
+    if (wanted == workers)
         return log(LogLevel::Notice, "pool size is at its limit", {{"workers", std::int64_t{wanted}}});
-    settings_.workers = wanted;
+    workers = wanted;
     log(LogLevel::Notice, "pool size changed", {{"workers", std::int64_t{wanted}}});
 }
 
@@ -225,13 +295,17 @@ void Pool::signal_all(int signo) {
     for (const WorkerSlot& slot : table_) slot.process.signal(signo);
 }
 
-void Pool::order_all(Order order, int passed_fd) {
-    for (const WorkerSlot& slot : table_) send_order(slot.channel.get(), order, passed_fd);
+void Pool::order_all(Order order, const OrderDetail& detail) {
+    for (const WorkerSlot& slot : table_) send_order(slot.channel.get(), order, detail);
 }
 
-bool Pool::all_ready() const noexcept { return table_.count(State::Ready) >= settings_.workers; }
+bool Pool::all_ready() const noexcept {
+    return table_.count(State::Ready, current_.plan.number) >= current_.plan.pool.workers;
+}
 
-bool Pool::hopeless() const noexcept { return !ever_ready_ && is_hopeless(early_deaths_, settings_.workers); }
+bool Pool::hopeless() const noexcept {
+    return !current_.ever_ready && is_hopeless(current_.respawn.early_deaths, current_.plan.pool.workers);
+}
 
 std::uint64_t Pool::served_so_far() {
     std::uint64_t served = slots_.totals().served;
@@ -240,7 +314,7 @@ std::uint64_t Pool::served_so_far() {
 }
 
 PoolCounts Pool::counts() {
-    PoolCounts counts{.target = settings_.workers,
+    PoolCounts counts{.target = current_.plan.pool.workers,
                       .starting = table_.count(State::Starting),
                       .leaving = table_.count(State::Leaving),
                       .served = served_so_far(),
@@ -257,13 +331,14 @@ PoolCounts Pool::counts() {
 }
 
 bool Pool::healthy(Clock::time_point now) {
+    const auto worker_timeout = current_.plan.pool.worker_timeout;
     int workers = 0;
     int hung = 0;
     for (const WorkerSlot& slot : table_) {
         const WorkerLook look = look_at(slots_[slot.record], now);
         ++workers;
-        if (is_hung(look, settings_.worker_timeout)) ++hung;
-        if (is_suspect(look, settings_.worker_timeout)) send_order(slot.channel.get(), Order::LookForClients);
+        if (is_hung(look, worker_timeout)) ++hung;
+        if (is_suspect(look, worker_timeout)) send_order(slot.channel.get(), Order::LookForClients);
     }
     return has_quorum(workers, hung);
 }

@@ -1,33 +1,29 @@
 #pragma once
 #include <functional>
+#include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "common/channel.hpp"
 #include "common/worker_seat.hpp"
 #include "daemon/master/event_source.hpp"
+#include "daemon/master/generation.hpp"
 #include "daemon/master/orphans.hpp"
+#include "daemon/master/respawn_policy.hpp"
 #include "daemon/master/status_line.hpp"
 #include "daemon/master/worker_table.hpp"
 
 namespace preforkd {
 
-struct PoolSettings {
-    int workers = 1;
-    std::size_t connections = 1;  ///< at once per worker
-    // Zero means never.
-    std::chrono::milliseconds boot_timeout{};
-    std::chrono::milliseconds stop_timeout{};
-    std::chrono::milliseconds worker_timeout{};
-};
-
-/// The most workers that a pool can have; the slots have room for three generations of them.
-inline constexpr int most_workers = 1024;
-
 /// Keeps the wanted number of workers alive: forks, hears, reaps and replaces them.
+///
+/// At most two generations are kept at their size: the current one, and the next one while it boots.  Workers of older
+/// ones have been asked to leave.
 class Pool {
 public:
-    /// `body`: what each forked child runs.  `events` must outlive the pool; a worker's key in it is its pid.
-    Pool(const PoolSettings& settings, WorkerMain body, EventSource& events);
+    /// `events` must outlive the pool; a worker's key in it is its pid.
+    Pool(Generation first, EventSource& events);
 
     /// Brings the pool to its size: forks what is missing, dismisses what is too many, kills what is out of patience.
     void maintain(Clock::time_point now);
@@ -39,18 +35,39 @@ public:
     /// Reads what the worker `pid` has reported.
     void hear(pid_t pid);
 
-    /// One worker more or fewer, TTIN and TTOU.  Never below 1.
+    /// One worker more or fewer, TTIN and TTOU, until the next generation.  Never below 1.
     void resize(int by);
+
+    // The next generation.  It boots beside the current one, which serves on and is kept at its size.
+    void boot(Generation next);
+    [[nodiscard]] bool next_ready() const noexcept;
+    [[nodiscard]] bool next_hopeless() const noexcept;
+    /// Why none of it became ready, as far as is known.
+    [[nodiscard]] std::string why_next_failed() const;
+    /// Makes it the current one; the workers before it are asked to leave, once they have served who is queued on
+    /// `dropped`: listeners that it does not have, by their index in the generation before.
+    void commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now);
+    /// Gives it up: workers of it that serve already leave, once they have served who is queued on `added`: listeners
+    /// that the current one does not have.
+    void abandon(const std::vector<std::uint32_t>& added, Clock::time_point now);
+
+    [[nodiscard]] const Generation& current() const noexcept { return current_.plan; }
+    [[nodiscard]] const Generation* next() const noexcept { return next_ ? &next_->plan : nullptr; }
+
+    /// The generations before the current one that still have workers, oldest first.
+    [[nodiscard]] std::set<int> old_generations() const;
+    /// Ends the workers of that generation fast.
+    void end_generation(int number, Clock::time_point now);
 
     /// Tells all workers.  After SIGQUIT or SIGTERM nobody is replaced.
     void signal_all(int signo);
-    void order_all(Order order, int passed_fd = -1);
+    void order_all(Order order, const OrderDetail& detail = {});
 
     [[nodiscard]] bool all_ready() const noexcept;
     [[nodiscard]] bool hopeless() const noexcept;  ///< none ever became ready, and trying on makes no sense
     /// No worker is left, nor anything that a dead one had started.
     [[nodiscard]] bool empty() const noexcept { return table_.empty() && orphans_.none(); }
-    [[nodiscard]] const std::string& last_failure() const noexcept { return last_failure_; }
+    [[nodiscard]] const std::string& last_failure() const noexcept { return current_.last_failure; }
 
     [[nodiscard]] PoolCounts counts();
 
@@ -60,27 +77,33 @@ public:
 private:
     using State = WorkerSlot::State;
 
-    void fork_worker(Clock::time_point now);
-    void dismiss(WorkerSlot& slot, Clock::time_point now);
+    /// A generation that is kept at its size.
+    struct Cohort {
+        Generation plan;
+        Respawn respawn{};
+        bool ever_ready = false;
+        std::string last_failure{};
+    };
+
+    void keep_at_size(Cohort& cohort, Clock::time_point now);
+    [[nodiscard]] bool is_incomplete(const Cohort& cohort) const noexcept;
+    [[nodiscard]] Cohort* cohort_of(const WorkerSlot& slot) noexcept;
+    void fork_worker(Cohort& cohort, Clock::time_point now);
+    void dismiss(WorkerSlot& slot, Clock::time_point now, const std::vector<std::uint32_t>& closing = {});
     void kill_impatiently(WorkerSlot& slot);
     void on_report(WorkerSlot& slot, const Report& report);
     void nudge_sibling_of(const WorkerSlot* slot);
-    void note_unexpected_death(std::chrono::milliseconds age, std::uint64_t served, Clock::time_point now);
+    void note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death);
     [[nodiscard]] std::uint64_t served_so_far();
 
-    PoolSettings settings_;
-    WorkerMain body_;
     EventSource& events_;
     SharedSlots slots_;
     WorkerTable table_{};
     Orphans orphans_{};
     Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr; };
-    std::string last_failure_{};
-    bool ever_ready_ = false;
+    Cohort current_;
+    std::optional<Cohort> next_{};
     bool closing_ = false;
-    int early_deaths_ = 0;  ///< in a row, failed forks included
-    std::uint64_t served_at_last_early_death_ = 0;
-    Clock::time_point spawn_not_before_{};
     std::uint64_t replaced_ = 0;
 };
 

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "common/clock.hpp"
+
 namespace preforkd {
 
 /// Whether a worker died before it had been of any use.
@@ -28,6 +30,42 @@ namespace preforkd {
     if (early_deaths <= 1) return 0ms;
     const int doublings = std::min(early_deaths - 2, 16);  // 100 ms << 16 is already past `longest`
     return std::min(first * (1 << doublings), longest);
+}
+
+/// How a generation's deaths have gone so far, and when its next worker may be forked.
+struct Respawn {
+    int early_deaths = 0;  ///< in a row, failed forks included
+    std::uint64_t served_at_last_early_death = 0;
+    Clock::time_point not_before{};
+    friend bool operator==(const Respawn&, const Respawn&) = default;
+};
+
+/// A death that nobody ordered.
+struct UnexpectedDeath {
+    std::chrono::milliseconds age{};
+    std::uint64_t served = 0;       ///< by the worker that died
+    std::uint64_t pool_served = 0;  ///< by all workers, ever
+    Clock::time_point at{};
+};
+
+[[nodiscard]] constexpr Respawn after_death(const Respawn& before, const UnexpectedDeath& death) noexcept {
+    Respawn after{.served_at_last_early_death = before.served_at_last_early_death};
+    if (died_early(death.age, death.served)) {
+        const bool of_use_meanwhile = death.pool_served != before.served_at_last_early_death;
+        after.early_deaths = of_use_meanwhile ? 1 : before.early_deaths + 1;
+        after.served_at_last_early_death = death.pool_served;
+    }
+    after.not_before = death.at + respawn_delay(after.early_deaths);
+    return after;
+}
+
+/// The machine is out of processes, descriptors or memory: never tried again at once.
+[[nodiscard]] constexpr Respawn after_failed_fork(const Respawn& before, Clock::time_point at) noexcept {
+    using namespace std::chrono_literals;
+    Respawn after = before;
+    ++after.early_deaths;
+    after.not_before = at + std::max(100ms, respawn_delay(after.early_deaths));
+    return after;
 }
 
 /// Whether a pool of `workers` of which none has ever become ready should be given up.

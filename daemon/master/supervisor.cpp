@@ -36,13 +36,11 @@ const char* name_of(Phase phase) {
 
 }  // namespace
 
-Supervisor::Supervisor(const MasterParts& parts, const PoolSettings& pool, WorkerMain body)
-    : parts_{parts},
-      pool_{pool, std::move(body), events_},
-      limits_{.withdraw = parts.settings.drain_delay, .drain = pool.stop_timeout, .terminate = fast_stop} {
+Supervisor::Supervisor(const MasterParts& parts, Generation first, Reloader::Load load)
+    : parts_{parts}, pool_{std::move(first), events_}, reloader_{pool_, parts_.systemd, std::move(load)} {
     events_.watch(parts_.signals.get(), signals_key);
     const auto now = Clock::now();
-    life_.deadline = deadline_after(now, pool.boot_timeout);
+    life_.deadline = deadline_after(now, pool_.current().pool.boot_timeout);
     if (parts_.systemd.active()) next_status_ = now + status_period;
     if (parts_.systemd.watchdog_period()) next_watchdog_ = now;
 }
@@ -66,7 +64,15 @@ int Supervisor::run() {
 }
 
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
-    return earlier(earlier(life_.deadline, pool_.next_deadline(now)), earlier(next_status_, next_watchdog_));
+    return earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), reloader_.deadline())),
+                   earlier(next_status_, next_watchdog_));
+}
+
+/// A stop is the current generation's, whatever the settings were at the start.
+Timeouts Supervisor::limits() const noexcept {
+    return {.withdraw = pool_.current().settings->drain_delay,
+            .drain = pool_.current().pool.stop_timeout,
+            .terminate = fast_stop};
 }
 
 void Supervisor::offer_conditions(Clock::time_point now) {
@@ -74,10 +80,11 @@ void Supervisor::offer_conditions(Clock::time_point now) {
     if (pool_.hopeless()) feed(PoolHopeless{now});
     if (pool_.empty()) feed(PoolEmpty{});
     if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
+    reloader_.offer_conditions(life_.phase == Phase::Running, now);
 }
 
 void Supervisor::feed(const Event& event) {
-    auto [next, actions] = step(life_, event, limits_);
+    auto [next, actions] = step(life_, event, limits());
     if (next.phase != life_.phase) {
         log(LogLevel::Debug, "phase", {{"from", name_of(life_.phase)}, {"to", name_of(next.phase)}});
         if (parts_.systemd.active()) next_status_ = Clock::now();
@@ -91,16 +98,17 @@ void Supervisor::feed(const Event& event) {
 void Supervisor::perform(Action action) {
     switch (action) {
         case Action::AnnounceReady:
-            announce_ready(std::move(parts_.ready_fd), parts_.listeners);
+            announce_ready(std::move(parts_.ready_fd), *pool_.current().listeners);
             parts_.systemd.ready(status_line(pool_.counts()));
             log(LogLevel::Notice, "ready", {{"workers", std::int64_t{pool_.counts().target}}});
             return;
         case Action::AnnounceStopping:
             if (life_.phase == Phase::Withdrawing)
                 log(LogLevel::Notice, "stopping; serving on for --drain-delay",
-                    {{"drain_delay", to_string(limits_.withdraw)}});
+                    {{"drain_delay", to_string(limits().withdraw)}});
             else
                 log(LogLevel::Notice, "stopping");
+            reloader_.stop(Clock::now());
             parts_.systemd.stopping();
             next_watchdog_ = parts_.systemd.watchdog_period() ? Deadline{Clock::now()} : Deadline{};
             return;
@@ -123,11 +131,12 @@ void Supervisor::on_signal(int signo) {
         case SIGTERM:
         case SIGQUIT: return feed(StopRequested{Urgency::Graceful, now});
         case SIGINT: return feed(StopRequested{Urgency::Fast, now});
+        case SIGHUP: return reloader_.ask(false, now);
         case SIGTTIN: return pool_.resize(+1);
         case SIGTTOU: return pool_.resize(-1);
         case SIGUSR1: return reopen_log_files();
         default:
-            log(LogLevel::Notice, "signal ignored: this version can neither reload nor upgrade",
+            log(LogLevel::Notice, "signal ignored: this version cannot upgrade in place",
                 {{"signal", sigabbrev_np(signo)}});
     }
 }
@@ -166,12 +175,12 @@ std::string Supervisor::state() {
 }
 
 void Supervisor::close_listeners() {
-    close_for_good(parts_.listeners);  // the workers hold their copies until they have emptied the queues
+    close_for_good(*pool_.current().listeners);  // the workers hold their copies until they have emptied the queues
     pool_.order_all(Order::EmptyQueue);
 }
 
 void Supervisor::reopen_log_files() {
-    if (reopen_log(parts_.settings.log)) pool_.order_all(Order::TakeLog, log_fd());
+    if (reopen_log(pool_.current().settings->log)) pool_.order_all(Order::TakeLog, {.passed_fd = log_fd()});
 }
 
 }  // namespace preforkd

@@ -1,21 +1,17 @@
 #pragma once
 #include <string>
-#include <vector>
 
-#include "common/listener.hpp"
 #include "common/service_notify.hpp"
-#include "common/settings.hpp"
 #include "common/signal_fd.hpp"
 #include "daemon/master/event_source.hpp"
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/pool.hpp"
+#include "daemon/master/reloader.hpp"
 
 namespace preforkd {
 
 /// What the master is made of; all borrowed, all must outlive it.
 struct MasterParts {
-    const Settings& settings;
-    std::vector<Listener>& listeners;  ///< bound; closed by the master when it stops
     SignalFd& signals;
     ServiceNotify& systemd;
     UniqueFd& ready_fd;
@@ -24,7 +20,8 @@ struct MasterParts {
 /// The master: waits, decides, acts.  Binds nothing, never reads a byte from a client.
 class Supervisor {
 public:
-    Supervisor(const MasterParts& parts, const PoolSettings& pool, WorkerMain body);
+    /// `first`: with open listeners, which the master closes when it stops.  `load`: what a reload does.
+    Supervisor(const MasterParts& parts, Generation first, Reloader::Load load);
 
     /// Supervises until stopped; returns the exit code.
     [[nodiscard]] int run();
@@ -40,13 +37,14 @@ private:
     void close_listeners();
     void reopen_log_files();
     [[nodiscard]] std::string state();  ///< for STATUS=
+    [[nodiscard]] Timeouts limits() const noexcept;
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
     MasterParts parts_;
     EventSource events_{};
     Pool pool_;
+    Reloader reloader_;
     Lifecycle life_{};
-    Timeouts limits_;
     Deadline next_status_{};
     Deadline next_watchdog_{};
     bool was_healthy_ = true;

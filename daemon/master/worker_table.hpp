@@ -18,6 +18,7 @@ struct WorkerSlot {
     };
 
     int number = 0;
+    int generation = 1;
     std::size_t record = 0;  ///< its index in the shared slots
     ChildProcess process;
     UniqueFd channel{};
@@ -53,6 +54,12 @@ public:
     [[nodiscard]] int count(WorkerSlot::State state) const noexcept {
         int found = 0;
         for (const WorkerSlot& slot : slots_) found += slot.state == state ? 1 : 0;
+        return found;
+    }
+
+    [[nodiscard]] int count(WorkerSlot::State state, int generation) const noexcept {
+        int found = 0;
+        for (const WorkerSlot& slot : slots_) found += slot.state == state && slot.generation == generation ? 1 : 0;
         return found;
     }
 

@@ -17,7 +17,7 @@ Control::Control(EmbedderHooks hooks) : embedder_{std::move(hooks)}, signals_{} 
 
 void Control::read_signals(Service& service) {
     if (embedder_.stop_asked) {
-        if (embedder_.stop_asked()) service.drain(false);
+        if (embedder_.stop_asked()) service.drain({});
         return;
     }
     while (const auto signo = signals_.next()) {
@@ -30,9 +30,9 @@ void Control::read_signals(Service& service) {
 
 void Control::obey_master(int signo, Service& service) {
     (void)read_orders(service);  // whether to empty the queue was said before the signal was sent
-    if (signo == SIGQUIT) service.drain(empty_queue_);
+    if (signo == SIGQUIT) service.drain(closing_);
     if (signo == SIGTERM) {
-        service.drain(empty_queue_);
+        service.drain(closing_);
         service.hurry();
     }
 }
@@ -52,7 +52,7 @@ void Control::obey_operator(int signo, Service& service) {
 
 void Control::stop_as_operator_asks(Service& service, bool fast) {
     if (!std::exchange(stopping_, true)) hooks_.before_stop();
-    service.drain(true);
+    service.drain({.all = true});
     if (fast) service.hurry();
 }
 
@@ -62,13 +62,18 @@ bool Control::read_orders(Service& service) {
         if (std::holds_alternative<NothingYet>(received)) return true;
         if (std::holds_alternative<PeerGone>(received)) {
             log(LogLevel::Warning, "the master is gone: finishing what runs, then leaving");
-            service.drain(false);
+            service.drain({});
             return false;
         }
-        auto& [order, fd] = std::get<ReceivedOrder>(received);
+        auto& [order, listener, fd] = std::get<ReceivedOrder>(received);
         switch (order) {
             case Order::LookForClients: service.look(); break;
-            case Order::EmptyQueue: empty_queue_ = true; break;
+            case Order::EmptyQueue:
+                if (listener == every_listener)
+                    closing_.all = true;
+                else
+                    closing_.indices.insert(listener);
+                break;
             case Order::TakeLog: adopt_log_fd(fd.release()); break;
         }
     }

@@ -1,12 +1,23 @@
 #pragma once
 // What a worker is told: by the master's signals and orders, or by the operator where there is no master.
+#include <cstdint>
 #include <functional>
+#include <set>
 
 #include "common/log_output.hpp"
 #include "common/signal_fd.hpp"
 #include "common/unique_fd.hpp"
 
 namespace preforkd {
+
+/// Which of a worker's listeners close for good, so that who is queued there has to be served first.
+struct ClosingListeners {
+    bool all = false;
+    std::set<std::uint32_t> indices{};  ///< beside `all`
+
+    [[nodiscard]] bool any() const noexcept { return all || !indices.empty(); }
+    [[nodiscard]] bool contains(std::uint32_t index) const noexcept { return all || indices.contains(index); }
+};
 
 /// What every model can be asked to do.
 class Service {
@@ -16,8 +27,8 @@ public:
     /// Accept what is queued: a sibling may have taken a wake-up with it.
     virtual void look() = 0;
 
-    /// Accept no more, finish what runs.  `empty_queue`: serve first who is queued.  Repeating it is harmless.
-    virtual void drain(bool empty_queue) = 0;
+    /// Accept no more, finish what runs, after serving who is queued on `closing`.  Repeating it is harmless.
+    virtual void drain(const ClosingListeners& closing) = 0;
 
     /// As drain(), and wait for no client any more.
     virtual void hurry() = 0;
@@ -64,7 +75,7 @@ private:
     OperatorHooks hooks_{};
     EmbedderHooks embedder_{};
     SignalFd signals_;
-    bool empty_queue_ = false;
+    ClosingListeners closing_{};
     bool stopping_ = false;
 };
 

@@ -6,6 +6,7 @@
 
 #include "common/listener.hpp"
 #include "common/shared_slots.hpp"
+#include "daemon/worker/control.hpp"
 #include "daemon/worker/reactor.hpp"
 
 namespace preforkd {
@@ -50,9 +51,9 @@ public:
     /// The client in service makes a blocking handler wait: whoever is queued is left to the siblings.
     void about_to_block();
 
-    /// Takes nobody more.  `empty_queue`: serves first who is queued on sockets that will close for good; else those
-    /// are left to the siblings.
-    void close(bool empty_queue);
+    /// Takes nobody more, once who is queued on the listeners that are `closing` (by the order of add()) is served; who
+    /// is queued elsewhere is left to the siblings.
+    void close(const ClosingListeners& closing);
 
     // What a model reports of each client.  ended() may be called from within take.
     void begun();

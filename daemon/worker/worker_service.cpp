@@ -75,7 +75,7 @@ ReceptionSettings WorkerService::reception_settings() {
                     if (has_master)
                         send_report(channel, Report::Kind::Retiring);
                     else
-                        drain(false);
+                        drain({});
                 },
             .finished = [this] { hooks_.finish([this] { reactor_.stop(); }); },
             .awake = hooks_.awake};
@@ -106,12 +106,12 @@ void WorkerService::look() {
     reception_.look();
 }
 
-void WorkerService::drain(bool empty_queue) {
+void WorkerService::drain(const ClosingListeners& closing) {
     if (reception_.draining()) return;
     if (plan_.settings.stop_timeout != 0ms) deadline_->set(plan_.settings.stop_timeout, [this] { hurry(); });
     hooks_.drain();
-    if (empty_queue) lift_refusal_of_open_connections();
-    reception_.close(empty_queue);
+    if (closing.any()) lift_refusal_of_open_connections();
+    reception_.close(closing);
 }
 
 void WorkerService::hurry() {

@@ -31,7 +31,7 @@ public:
     [[nodiscard]] Reception& reception() noexcept { return reception_; }
 
     void look() override;
-    void drain(bool empty_queue) override;
+    void drain(const ClosingListeners& closing) override;
     void hurry() override;
 
 private:

@@ -37,8 +37,12 @@ TEST_F(Channel, both_ends_are_close_on_exec_and_non_blocking) {
 TEST_F(Channel, orders_cross_in_their_order) {
     send_order(pair.master.get(), Order::EmptyQueue);
     send_order(pair.master.get(), Order::LookForClients);
-    EXPECT_EQ(order().order, Order::EmptyQueue);
+    send_order(pair.master.get(), Order::EmptyQueue, {.listener = 3});
+    const ReceivedOrder first = order();
+    EXPECT_EQ(first.order, Order::EmptyQueue);
+    EXPECT_EQ(first.listener, every_listener);
     EXPECT_EQ(order().order, Order::LookForClients);
+    EXPECT_EQ(order().listener, 3U);
     EXPECT_TRUE(is<NothingYet>(receive_order(pair.worker.get())));
 }
 
@@ -127,7 +131,7 @@ TEST_F(Channel, a_full_queue_neither_blocks_nor_loses_its_beginning) {
 
 TEST_F(Channel, a_descriptor_arrives_close_on_exec) {
     const testing::Pipe pipe = testing::make_pipe();
-    send_order(pair.master.get(), Order::TakeLog, pipe.writer.get());
+    send_order(pair.master.get(), Order::TakeLog, {.passed_fd = pipe.writer.get()});
     const ReceivedOrder received = order();
     EXPECT_EQ(received.order, Order::TakeLog);
     ASSERT_TRUE(received.fd);

@@ -19,7 +19,10 @@ using testing::in_child;  // signal masks and the log outlive a test
 struct Diary final : Service {
     std::string text{};
     void look() override { text += "look "; }
-    void drain(bool empty_queue) override { text += empty_queue ? "drain+empty " : "drain "; }
+    void drain(const ClosingListeners& closing) override {
+        text += closing.all ? "drain+empty " : "drain ";
+        for (const std::uint32_t index : closing.indices) text += "(empty " + std::to_string(index) + ") ";
+    }
     void hurry() override { text += "hurry "; }
 };
 
@@ -77,6 +80,15 @@ TEST(Control, an_order_to_empty_the_queue_counts_for_the_signal_that_follows_it)
     EXPECT_EQ(asked(ordered_and(SIGTERM)), "drain+empty hurry ");
 }
 
+TEST(Control, single_listeners_can_be_emptied) {
+    EXPECT_EQ(asked([](const UniqueFd& master) {
+                  send_order(master.get(), Order::EmptyQueue, {.listener = 2});
+                  send_order(master.get(), Order::EmptyQueue, {.listener = 0});
+                  ::raise(SIGQUIT);
+              }),
+              "drain (empty 0) (empty 2) ");
+}
+
 TEST(Control, an_order_to_look_is_passed_on_each_time) {
     EXPECT_EQ(asked([](const UniqueFd& master) {
                   send_order(master.get(), Order::LookForClients);
@@ -107,7 +119,7 @@ TEST(Control, a_reopened_log_is_taken_over) {
                   Control control{std::move(channel.worker)};
                   Diary diary;
                   testing::Pipe file = testing::make_pipe();
-                  send_order(channel.master.get(), Order::TakeLog, file.writer.get());
+                  send_order(channel.master.get(), Order::TakeLog, {.passed_fd = file.writer.get()});
                   (void)control.read_orders(diary);
                   file.writer = {};
                   log(LogLevel::Notice, "into the new file");

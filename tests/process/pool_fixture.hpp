@@ -69,12 +69,13 @@ public:
     using Body = std::function<int(const Wires&, WorkerSeat&)>;
 
     Master(const PoolSettings& settings, Body body)
-        : pool{settings,
-               [this, body](WorkerSeat seat) {
-                   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nobody behind
-                   wires.note(seat, Note::What::Born);
-                   return body(wires, seat);
-               },
+        : pool{{.pool = settings,
+                .body =
+                    [this, body](WorkerSeat seat) {
+                        ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nobody behind
+                        wires.note(seat, Note::What::Born);
+                        return body(wires, seat);
+                    }},
                events_} {
         events_.watch(signals_.get(), signals_key);
         check(::fcntl(wires.notes.reader.get(), F_SETFL, O_NONBLOCK), "fcntl");

@@ -230,10 +230,10 @@ TEST(Reception, retirement_is_asked_for_once_and_serving_goes_on) {
 TEST(Reception, an_idle_worker_that_is_closed_is_finished_at_once) {
     Desk desk;
     desk.reception.open();
-    desk.reception.close(false);
+    desk.reception.close({});
     EXPECT_EQ(desk.finished, 1);
     EXPECT_EQ(testing::connect_error(desk.address), ECONNREFUSED) << "it holds no listener";
-    desk.reception.close(true);
+    desk.reception.close({.all = true});
     EXPECT_EQ(desk.finished, 1);
 }
 
@@ -242,7 +242,7 @@ TEST(Reception, closing_takes_one_whose_wake_up_may_be_in_our_hands_and_leaves_t
     const UniqueFd siblings_copy{::dup(desk.queue)};
     desk.reception.open();
     desk.clients_come(3);
-    desk.reception.close(false);
+    desk.reception.close({});
     EXPECT_EQ(desk.served.size(), 1u);
     EXPECT_EQ(desk.finished, 0);
     EXPECT_TRUE(testing::is_readable(siblings_copy.get())) << "the others are still queued";
@@ -257,7 +257,7 @@ TEST(Reception, a_full_worker_that_is_closed_takes_nobody_more) {
     desk.reception.open();
     desk.clients_come(2);
     desk.reception.look();
-    desk.reception.close(false);
+    desk.reception.close({});
     desk.let_go();
     EXPECT_EQ(desk.record.accepted, 1u);
     EXPECT_EQ(desk.finished, 1);
@@ -267,7 +267,7 @@ TEST(Reception, at_the_final_close_everybody_who_is_queued_is_served_first_withi
     Desk desk{{.limit = 2}};
     desk.reception.open();
     desk.clients_come(5);
-    desk.reception.close(true);
+    desk.reception.close({.all = true});
     EXPECT_EQ(desk.served.size(), 2u);
     for (std::uint64_t gone = 1; gone <= 4; ++gone) {
         desk.let_go();
@@ -285,7 +285,7 @@ TEST(Reception, the_queue_of_an_inherited_listener_is_left_to_the_next_service) 
     const UniqueFd systemds_copy{::dup(desk.queue)};
     desk.reception.open();
     desk.clients_come(5);
-    desk.reception.close(true);
+    desk.reception.close({.all = true});
     EXPECT_EQ(desk.record.accepted, 1u);
     EXPECT_TRUE(testing::is_readable(systemds_copy.get()));
 }
@@ -299,7 +299,7 @@ TEST(Reception, a_resting_worker_can_be_closed) {
     desk.reception.open();
     desk.reception.look();
     EXPECT_FALSE(desk.in_queue());
-    desk.reception.close(false);
+    desk.reception.close({});
     EXPECT_EQ(desk.finished, 1);
     EXPECT_EQ(desk.takes, 1);
     open_log({});

@@ -1,0 +1,81 @@
+#include "common/socket_takeover.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/activation.hpp"
+#include "common/bind_attempt.hpp"
+#include "common/operator_error.hpp"
+
+namespace preforkd {
+namespace {
+
+std::vector<std::string> unchangeable(const ListenSettings& before, const ListenSettings& after) {
+    std::vector<std::string> names;
+    const auto compare = [&](bool same, const char* key) {
+        if (!same) names.push_back(to_string(after.endpoint) + ' ' + key);
+    };
+    compare(before.v6only == after.v6only, "v6only");
+    compare(before.mode == after.mode, "mode");
+    compare(before.user == after.user, "user");
+    compare(before.group == after.group, "group");
+    return names;
+}
+
+}  // namespace
+
+Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings) {
+    std::vector<PassedSocket> passed;
+    for (const Listener& listener : current)
+        if (listener.inherited) passed.push_back({.fd = duplicate(listener).fd, .name = listener.passed_name});
+    Assignment assignment = assign_passed_sockets(std::move(passed), settings.listen, settings.listen_is_default);
+
+    Takeover taken{.listeners = std::move(assignment.listeners)};
+    std::vector<const Listener*> free;  // what we bound and nobody has taken yet
+    for (const Listener& listener : current)
+        if (!listener.inherited) free.push_back(&listener);
+    for (const ListenSettings& wanted : assignment.unbound) {
+        const auto fits = [&](const Listener* each) { return each->settings.endpoint == wanted.endpoint; };
+        const auto first = std::ranges::find_if(free, fits);
+        if (first == free.end()) {
+            taken.unbound.push_back(wanted);
+            continue;
+        }
+        // One endpoint may have several addresses, all on one port; of port 0, several endpoints may have the same
+        // text.
+        const std::uint16_t port = (*first)->local.port;
+        std::erase_if(free, [&](const Listener* each) {
+            if (!fits(each) || each->local.port != port) return false;
+            std::ranges::move(unchangeable(each->settings, wanted), std::back_inserter(taken.kept));
+            taken.listeners.emplace_back(duplicate(*each)).settings = wanted;
+            return true;
+        });
+    }
+    return taken;
+}
+
+void change_sockets(const std::vector<Listener>& listeners, std::optional<int> default_backlog) {
+    for (const Listener& listener : listeners)
+        if (!listener.inherited)
+            change_options(listener.fd.get(), listener.settings, backlog_of(listener.settings, default_backlog));
+}
+
+bool is_same_socket(const Listener& one, const Listener& other) noexcept {
+    struct stat first {};
+    struct stat second {};
+    return ::fstat(one.fd.get(), &first) == 0 && ::fstat(other.fd.get(), &second) == 0 &&
+           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+std::vector<std::uint32_t> only_in(const std::vector<Listener>& listeners, const std::vector<Listener>& others) {
+    std::vector<std::uint32_t> indices;
+    for (std::uint32_t index = 0; index < listeners.size(); ++index)
+        if (std::ranges::none_of(others,
+                                 [&](const Listener& other) { return is_same_socket(listeners[index], other); }))
+            indices.push_back(index);
+    return indices;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,32 @@
+#pragma once
+// The sockets of a running service under new settings.
+#include <string>
+#include <vector>
+
+#include "common/listener.hpp"
+
+namespace preforkd {
+
+struct Takeover {
+    std::vector<Listener> listeners{};      ///< sockets that both have: duplicates, with the new settings
+    std::vector<ListenSettings> unbound{};  ///< endpoints that are new
+    std::vector<std::string> kept{};        ///< what a bound socket cannot be given: `tcp://:80 v6only`
+};
+
+/// Which of `current` serve which endpoint of `settings`.  Those we bound are told by the text of their endpoint, those
+/// that systemd passed as at start-up.  Changes no socket.
+/// Throws OperatorError (78) when a passed socket matches no endpoint, or an fd://NAME has no socket.
+[[nodiscard]] Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings);
+
+/// Gives the sockets we bound what their settings ask for and a bound socket can be given, for all who share them.
+/// Throws std::system_error.
+void change_sockets(const std::vector<Listener>& listeners, std::optional<int> default_backlog);
+
+/// Whether both are descriptors of one socket.
+[[nodiscard]] bool is_same_socket(const Listener& one, const Listener& other) noexcept;
+
+/// Which of `listeners` are in none of `others`, by their index.
+[[nodiscard]] std::vector<std::uint32_t> only_in(const std::vector<Listener>& listeners,
+                                                 const std::vector<Listener>& others);
+
+}  // namespace preforkd

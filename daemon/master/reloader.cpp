@@ -1,0 +1,142 @@
+#include "daemon/master/reloader.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "common/closing.hpp"
+#include "common/log_output.hpp"
+#include "common/socket_takeover.hpp"
+
+namespace preforkd {
+
+namespace {
+
+/// Closes the master's copies of a generation that is over; those at `indices`, which no other has, for good.
+void close_generation(std::vector<Listener>& listeners, const std::vector<std::uint32_t>& indices) {
+    std::vector<Listener> closing;
+    for (const std::uint32_t index : indices) closing.push_back(std::move(listeners[index]));
+    close_for_good(closing);
+    listeners.clear();  // whoever else still refers to the generation must not keep a queue alive
+}
+
+/// A log that cannot be opened is the reload's failure if it is new, and a sentence if it is the old one.
+void reopen_old_log(const LogSettings& settings) {
+    try {
+        open_log(settings);
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "the old log was not opened again", {{"cause", error.what()}});
+    }
+}
+
+}  // namespace
+
+Reloader::Reloader(Pool& pool, ServiceNotify& systemd, Load load)
+    : pool_{pool}, systemd_{systemd}, load_{std::move(load)}, last_number_{pool.current().number} {}
+
+void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
+    if (stopping_) {
+        log(LogLevel::Notice, "no reload: the service stops");
+        if (answer) answer({.done = false, .sentence = "the service stops"});
+        return;
+    }
+    if (answer) asked_.push_back(std::move(answer));
+    if (pool_.old_generations().size() >= most_old_generations)
+        log(LogLevel::Notice, force ? "ending the oldest workers, which are still leaving, for a reload"
+                                    : "the reload waits: two old generations of workers are still leaving");
+    feed(ReloadAsked{.force = force}, now);
+}
+
+void Reloader::offer_conditions(bool running, Clock::time_point now) {
+    if (running && pool_.old_generations().size() < most_old_generations) feed(RoomForGeneration{}, now);
+    if (pool_.next_ready()) feed(GenerationReady{}, now);
+    if (pool_.next_hopeless()) feed(GenerationHopeless{}, now);
+    if (has_passed(life_.deadline, now)) feed(ReloadLate{}, now);
+}
+
+void Reloader::stop(Clock::time_point now) {
+    stopping_ = true;
+    feed(ServiceStops{}, now);
+}
+
+void Reloader::feed(const ReloadEvent& event, Clock::time_point now) {
+    auto [next, actions] = step(life_, event);
+    life_ = next;
+    for (const ReloadAction action : actions) perform(action, now);
+}
+
+void Reloader::perform(ReloadAction action, Clock::time_point now) {
+    switch (action) {
+        case ReloadAction::EndOldest:
+            if (const auto old = pool_.old_generations(); old.size() >= most_old_generations)
+                pool_.end_generation(*old.begin(), now);
+            return;
+        case ReloadAction::Load: return load(now);
+        case ReloadAction::Commit: return commit(now);
+        case ReloadAction::Abandon: return abandon(now);
+        case ReloadAction::Refuse:
+            waiting_ = std::exchange(asked_, {});
+            return finish({.done = false, .sentence = "the service stops"});
+    }
+}
+
+void Reloader::load(Clock::time_point now) {
+    waiting_ = std::exchange(asked_, {});
+    systemd_.reloading();
+    log(LogLevel::Notice, "reloading");
+    const LogSettings& old_log = pool_.current().settings->log;
+    try {
+        Generation next = load_(pool_.current());
+        next.number = ++last_number_;
+        if (next.settings->log != old_log) open_log(next.settings->log);
+        const Deadline deadline = deadline_after(now, next.pool.boot_timeout);
+        pool_.boot(std::move(next));
+        pool_.maintain(now);  // forks them: the loop goes to sleep next
+        feed(GenerationBooting{deadline}, now);
+    } catch (const std::exception& error) {
+        feed(GenerationRefused{}, now);
+        finish({.done = false, .sentence = error.what()});
+    }
+}
+
+void Reloader::commit(Clock::time_point now) {
+    const Generation before = pool_.current();
+    const Generation& next = *pool_.next();
+    const std::vector<std::uint32_t> dropped = only_in(*before.listeners, *next.listeners);
+    for (const std::uint32_t index : dropped)
+        log(LogLevel::Notice, "no longer listening", {{"endpoint", to_string((*before.listeners)[index].local)}});
+    try {
+        change_sockets(*next.listeners, next.settings->backlog);
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "a listener keeps its options", {{"cause", error.what()}});
+    }
+    close_generation(*before.listeners, dropped);
+    pool_.commit(dropped, now);
+    finish({.done = true,
+            .sentence = fmt::format("generation {} serves with {} workers", pool_.current().number,
+                                    pool_.current().pool.workers)});
+}
+
+void Reloader::abandon(Clock::time_point now) {
+    const Generation failed = *pool_.next();
+    const ReloadOutcome outcome{.done = false, .sentence = stopping_ ? "the service stops" : pool_.why_next_failed()};
+    const std::vector<std::uint32_t> added = only_in(*failed.listeners, *pool_.current().listeners);
+    close_generation(*failed.listeners, added);
+    pool_.abandon(added, now);
+    if (failed.settings->log != pool_.current().settings->log) reopen_old_log(pool_.current().settings->log);
+    finish(outcome);
+}
+
+void Reloader::finish(const ReloadOutcome& outcome) {
+    if (outcome.done)
+        log(LogLevel::Notice, "reloaded", {{"outcome", outcome.sentence}});
+    else if (!stopping_)
+        log(LogLevel::Error, "reload failed: everything stays as it was", {{"cause", outcome.sentence}});
+    if (!stopping_) {
+        const std::string line = status_line(pool_.counts());
+        systemd_.ready(outcome.done ? line : "reload failed: " + outcome.sentence + "; " + line);
+    }
+    for (const Answer& answer : std::exchange(waiting_, {})) answer(outcome);
+}
+
+}  // namespace preforkd

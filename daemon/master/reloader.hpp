@@ -1,0 +1,60 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/service_notify.hpp"
+#include "daemon/master/pool.hpp"
+#include "daemon/master/reload_policy.hpp"
+
+namespace preforkd {
+
+/// How a reload ended, for whoever asked for it.
+struct ReloadOutcome {
+    bool done = false;
+    std::string sentence{};  ///< what was done, or why everything is as it was
+};
+
+/// Takes the pool from one generation to the next: new settings, new workers, and the old ones leave when the new ones
+/// serve.  What fails before that changes nothing.  The decisions are reload_policy.hpp's.
+class Reloader {
+public:
+    /// Reads the settings and opens what they add to the sockets of `current`.  Throws, and then nothing has changed.
+    using Load = std::function<Generation(const Generation& current)>;
+    using Answer = std::function<void(const ReloadOutcome&)>;
+
+    /// `pool` and `systemd` must outlive it.
+    Reloader(Pool& pool, ServiceNotify& systemd, Load load);
+
+    /// HUP.  `answer` is called once the outcome is known; a stop is one too.  `force`: the oldest of too many
+    /// generations is ended instead of waited for.
+    void ask(bool force, Clock::time_point now, Answer answer = {});
+
+    /// Looks what has come true.  `running`: the first generation is ready, and nothing stops the service.
+    void offer_conditions(bool running, Clock::time_point now);
+    [[nodiscard]] Deadline deadline() const noexcept { return life_.deadline; }
+
+    /// The service stops: no generation follows.
+    void stop(Clock::time_point now);
+
+    [[nodiscard]] bool busy() const noexcept { return life_.phase != ReloadPhase::Idle; }
+
+private:
+    void feed(const ReloadEvent& event, Clock::time_point now);
+    void perform(ReloadAction action, Clock::time_point now);
+    void load(Clock::time_point now);
+    void commit(Clock::time_point now);
+    void abandon(Clock::time_point now);
+    void finish(const ReloadOutcome& outcome);
+
+    Pool& pool_;
+    ServiceNotify& systemd_;
+    Load load_;
+    Reload life_{};
+    int last_number_;
+    bool stopping_ = false;
+    std::vector<Answer> asked_{};    ///< since the last settings were read
+    std::vector<Answer> waiting_{};  ///< for the outcome of the generation that boots
+};
+
+}  // namespace preforkd

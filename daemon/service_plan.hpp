@@ -1,0 +1,54 @@
+#pragma once
+// From what the operator wrote to what one generation of workers runs.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/descriptors.hpp"
+#include "common/options.hpp"
+#include "daemon/capacity.hpp"
+#include "daemon/master/generation.hpp"
+#include "daemon/worker/worker.hpp"
+
+namespace preforkd {
+
+/// What the process was started with; a reload reads the same again.
+struct StartUp {
+    std::vector<std::string> arguments{};    ///< without argv[0]
+    std::vector<std::string> environment{};  ///< NAME=value
+    Handlers handlers{};                     ///< the program's own
+    DescriptorLimit descriptors{};
+};
+
+/// One generation: settings, handlers and sockets, decided and checked.  Lives as long as a generation refers to it.
+struct ServicePlan {
+    std::shared_ptr<const Settings> settings{};
+    Handlers handlers{};  ///< shared objects included
+    Identity identity{};
+    std::string program_file{};
+    DescriptorLimit descriptors{};
+    // Decided with the sockets:
+    std::shared_ptr<std::vector<Listener>> listeners{};
+    Model model = Model::Async;
+    Capacity capacity{};
+
+    [[nodiscard]] WorkerPlan worker() const;
+};
+
+/// --handler where nobody gives it.
+[[nodiscard]] std::string default_handler(const Handlers& handlers);
+
+/// Checks whatever can be refused before a socket is opened.  Throws OperatorError.
+[[nodiscard]] std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up);
+
+/// Gives the plan its sockets.  Throws OperatorError when a passed one cannot be served with these settings.
+void take_listeners(ServicePlan& plan, std::vector<Listener> listeners);
+
+/// The plan as the master sees it.
+[[nodiscard]] Generation to_generation(const std::shared_ptr<ServicePlan>& plan);
+
+/// Reads the settings anew and opens what they add to `current`, whose other sockets are shared.
+/// Throws OperatorError, and then nothing has changed.
+[[nodiscard]] Generation reload_service(const StartUp& start_up, const Generation& current);
+
+}  // namespace preforkd

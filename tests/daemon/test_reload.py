@@ -1,0 +1,246 @@
+"""HUP: new settings without a lost client; what fails changes nothing."""
+import socket
+from signal import SIGHUP, SIGTERM
+
+import pytest
+
+import proc
+from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+
+LISTEN = "listen = tcp://127.0.0.1:0"
+
+
+class Configured:
+    """A daemon that has all of its settings from a file."""
+
+    def __init__(self, preforkd, file, lines, **how):
+        self._file = file
+        self.write(*lines)
+        self.daemon = preforkd("--config", str(file), listen=None, **how)
+
+    def write(self, *lines):
+        """In one step: the daemon may be reading it."""
+        new = self._file.with_suffix(".new")
+        new.write_text("".join(f"{line}\n" for line in lines))
+        new.rename(self._file)
+
+    def reload(self, *lines):
+        """Writes the file, reloads, and gives the line that says how it went."""
+        self.write(*lines)
+        after = self.daemon.log.mark()
+        self.daemon.signal(SIGHUP)
+        return self.daemon.wait_log(lambda entry: entry["message"] == "reloaded" or "reload failed" in entry["message"],
+                                    after=after)
+
+
+@pytest.fixture
+def configured(preforkd, tmp_path):
+    return lambda *lines, **how: Configured(preforkd, tmp_path / "preforkd.conf", lines, **how)
+
+
+def test_new_workers_serve_with_the_new_settings_and_the_old_ones_leave(configured):
+    service = configured(LISTEN, "greeting = one")
+    daemon, before = service.daemon, service.daemon.workers()
+    assert exchange(daemon.endpoint) == b"one\n"
+    assert service.reload(LISTEN, "greeting = two")["message"] == "reloaded"
+    assert proc.eventually(lambda: len(daemon.workers()) == 2 and not set(before) & set(daemon.workers()))
+    assert exchange(daemon.endpoint) == b"two\n"
+
+
+def test_no_client_is_refused_or_cut_while_the_service_reloads_under_load(configured):
+    request = b"x" * 3000
+    service = configured(LISTEN, "handler = echo", "log-connections = no")
+    with Load(service.daemon.endpoint, clients=4, request=request, expected=request) as load:
+        for generation in range(10):
+            load.wait_for_answers(20)
+            lines = [LISTEN, "handler = echo", "log-connections = no", f"idle-timeout = {20 + generation}s"]
+            assert service.reload(*lines)["message"] == "reloaded"
+        load.wait_for_answers(20)
+    assert set(load.outcomes) == {"whole"}, load.broken
+
+
+def test_a_connection_of_an_old_generation_is_served_to_its_end(configured):
+    service = configured(LISTEN, "handler = echo")
+    client = connect(service.daemon.endpoint)
+    for word in (b"before", b"after", b"long after"):
+        client.sendall(word)
+        assert read_exactly(client, len(word)) == word
+        assert service.reload(LISTEN, "handler = echo")["message"] == "reloaded"
+        if word == b"after":
+            break
+    client.sendall(b"end")
+    client.shutdown(socket.SHUT_WR)
+    assert read_to_end(client) == b"end"
+    service.daemon.wait_workers(2)
+
+
+def test_a_third_reload_waits_for_the_oldest_of_two_generations_that_are_leaving(configured):
+    service = configured(LISTEN, "handler = echo")
+    clients = []
+    for _ in range(2):
+        clients.append(connect(service.daemon.endpoint))
+        clients[-1].sendall(b"x")
+        read_exactly(clients[-1], 1)
+        assert service.reload(LISTEN, "handler = echo")["message"] == "reloaded"
+        service.daemon.wait_workers(2 + len(clients))  # the idle ones of the old generation have gone
+    after = service.daemon.log.mark()
+    service.daemon.signal(SIGHUP)
+    service.daemon.wait_log("the reload waits", after=after)
+    assert exchange(service.daemon.endpoint, b"meanwhile") == b"meanwhile"
+    assert not service.daemon.log.find("reloading", after=after)
+    clients[0].close()
+    service.daemon.wait_log("reloaded", after=after)
+
+
+@pytest.mark.parametrize("lines, cause", [
+    (["greetin = two"], "unknown option"),
+    (["handler = nobody"], "nobody"),
+    (["listen = unix:///no/such/directory/x.sock"], "/no/such/directory"),
+    (["workers = 0"], "restart"),
+    (["user = nobody-of-that-name"], "nobody-of-that-name"),
+    (["log-file = /no/such/directory/log"], "/no/such/directory"),
+], ids=lambda value: value[0].split(" ")[0] if isinstance(value, list) else "")
+def test_bad_settings_change_nothing_and_are_named(configured, lines, cause):
+    service = configured(LISTEN, "greeting = one", "workers = 2", workers=None)
+    service.daemon.expect("reload failed")
+    before = service.daemon.workers()
+    failure = service.reload(LISTEN, "greeting = two", *lines)
+    assert "reload failed" in failure["message"] and cause in failure["cause"]
+    assert service.daemon.workers() == before
+    assert exchange(service.daemon.endpoint) == b"one\n"
+    assert service.reload(LISTEN, "greeting = three", "workers = 2")["message"] == "reloaded"
+    assert proc.eventually(lambda: exchange(service.daemon.endpoint) == b"three\n")
+
+
+@pytest.mark.root
+def test_workers_that_cannot_start_are_given_up_and_the_old_ones_serve_on(configured, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    added = tmp_path / "added.sock"
+    service = configured(LISTEN, "greeting = one")
+    daemon, before = service.daemon, service.daemon.workers()
+    daemon.expect("reload failed", "worker cannot start", "exited with code", "die early", "SIGKILL")
+    failure = service.reload(LISTEN, f"listen = unix://{added}", "user = nobody", f"chdir = {closed}")
+    assert "chdir" in failure["cause"]
+    daemon.wait_workers(2)
+    assert daemon.workers() == before and exchange(daemon.endpoint) == b"one\n"
+    assert not added.exists(), "what the failed reload had bound is gone"
+
+
+def test_listeners_come_and_go_and_the_others_keep_their_queue(configured, tmp_path):
+    path = tmp_path / "x.sock"
+    service = configured(LISTEN, f"listen = unix://{path} mode=0600")
+    daemon, (tcp, unix) = service.daemon, service.daemon.endpoints
+    second = tmp_path / "y.sock"
+    with Load(tcp, clients=2) as load:
+        load.wait_for_answers(10)
+        assert service.reload(LISTEN, f"listen = unix://{second}")["message"] == "reloaded"
+        assert proc.eventually(lambda: refused(unix)) and not path.exists()
+        assert exchange(f"unix://{second}") == b"connected\n"
+        assert service.reload(f"listen = unix://{path}", LISTEN)["message"] == "reloaded"
+        assert exchange(unix) == b"connected\n"
+        load.wait_for_answers(10)
+    assert set(load.outcomes) == {"whole"}, load.broken
+    assert service.reload(f"listen = unix://{path}")["message"] == "reloaded"
+    assert proc.eventually(lambda: refused(tcp))
+
+
+def test_clients_queued_on_a_listener_that_goes_are_served_first(configured):
+    """Serial workers that are all busy leave others in the queue."""
+    service = configured(LISTEN, "listen = tcp://127.0.0.1:0 handler=echo", "model = serial", workers=1)
+    goes = service.daemon.endpoints[1]
+    busy = connect(goes)
+    busy.sendall(b"x")
+    read_exactly(busy, 1)
+    queued = [connect(goes) for _ in range(3)]
+    for client in queued:
+        client.sendall(b"queued")
+        client.shutdown(socket.SHUT_WR)
+    assert service.reload(LISTEN, "model = serial")["message"] == "reloaded"
+    busy.close()
+    assert [read_to_end(client) for client in queued] == [b"queued"] * 3
+
+
+def test_two_listeners_on_ports_of_the_kernels_are_two_after_a_reload(configured):
+    service = configured(LISTEN, LISTEN + " handler=echo")
+    greets, echoes = service.daemon.endpoints
+    assert service.reload(LISTEN + " handler=echo", LISTEN)["message"] == "reloaded"
+    assert proc.eventually(lambda: exchange(greets, b"x") == b"x")
+    assert proc.eventually(lambda: exchange(echoes, b"x") == b"connected\n")
+
+
+def test_what_a_reload_cannot_change_is_named(configured, tmp_path):
+    path = tmp_path / "x.sock"
+    service = configured(f"listen = unix://{path} mode=0600")
+    service.daemon.expect("not changed by a reload")
+    assert service.reload(f"listen = unix://{path} mode=0666 backlog=7")["message"] == "reloaded"
+    named = service.daemon.log.find("not changed by a reload")
+    assert [entry["setting"] for entry in named] == [f"unix://{path} mode"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_size_of_the_pool_follows_the_settings(configured):
+    service = configured(LISTEN, "workers = 1", workers=None)
+    for workers in (4, 2):
+        assert service.reload(LISTEN, f"workers = {workers}")["message"] == "reloaded"
+        service.daemon.wait_workers(workers)
+
+
+def test_new_lines_go_to_a_new_log_file(configured, tmp_path):
+    service = configured(LISTEN)
+    file = tmp_path / "new.log"
+    service.write(LISTEN, f"log-file = {file}")
+    service.daemon.signal(SIGHUP)
+    assert proc.eventually(lambda: file.exists() and '"reloaded"' in file.read_text())
+    assert exchange(service.daemon.endpoint) == b"connected\n"
+    assert proc.eventually(lambda: "got connection" in file.read_text())
+
+
+def test_many_reloads_in_a_row_end_with_the_last_settings(configured):
+    service = configured(LISTEN, "greeting = one")
+    for word in range(5):
+        service.write(LISTEN, f"greeting = {word}")
+        service.daemon.signal(SIGHUP)
+    assert proc.eventually(lambda: exchange(service.daemon.endpoint) == b"4\n")
+    service.daemon.wait_workers(2)
+
+
+def test_a_reload_during_the_start_is_done_after_it(configured):
+    service = configured(LISTEN, "greeting = one", wait=False)
+    service.daemon.wait_log("listening")
+    service.write(LISTEN, "greeting = two")
+    service.daemon.signal(SIGHUP)
+    service.daemon.wait_log("reloaded")
+    service.daemon.wait_ready()
+    assert proc.eventually(lambda: exchange(service.daemon.endpoint) == b"two\n")
+
+
+def test_a_stop_during_a_reload_stops(configured):
+    service = configured(LISTEN)
+    service.daemon.signal(SIGHUP)
+    assert service.daemon.stop(SIGTERM) == 0
+
+
+def test_descriptors_and_workers_do_not_grow_with_reloads(configured):
+    service = configured(LISTEN)
+    service.reload(LISTEN)
+    service.daemon.wait_workers(2)
+    at_rest = proc.open_descriptors(service.daemon.pid)
+    for _ in range(10):
+        service.reload(LISTEN)
+    service.daemon.wait_workers(2)
+    assert proc.open_descriptors(service.daemon.pid) <= at_rest
+
+
+def test_systemd_hears_of_a_reload_and_of_a_failed_one(configured, notify):
+    service = configured(LISTEN, env=notify.environment)
+    service.daemon.expect("reload failed")
+    notify.wait("READY")
+    service.reload(LISTEN)
+    notify.wait("RELOADING", "1")
+    assert "MONOTONIC_USEC" in notify.received[-1][1]
+    notify.wait("READY")
+    service.reload(LISTEN, "nonsense = 1")
+    notify.wait("RELOADING", "1")
+    notify.wait("READY")
+    assert "reload failed" in notify.received[-1][1]["STATUS"]
