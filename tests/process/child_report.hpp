@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 
+#include "common/log_output.hpp"
 #include "common/operator_error.hpp"
 #include "common/spawn.hpp"
 #include "common/sys_error.hpp"
@@ -48,6 +49,9 @@ inline std::string read_to_end(int fd) {
         text.append(chunk.data(), static_cast<std::size_t>(size));
     return text;
 }
+
+/// In a child that has put a pipe or a file in place of standard error: what an earlier test has opened is not the log.
+inline void log_to_standard_error() { open_log({.format = LogFormat::Text}); }
 
 /// What `body` returns, or `CODE: sentence` of the OperatorError it throws.  A test that gets `skip: reason` skips.
 inline std::string in_child(const std::function<std::string()>& body) {

@@ -1,57 +1,23 @@
 // Connection: lines, delimiters, deadlines of whole operations, and the Asio socket.
-#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <string>
 
-#include "daemon/worker/connection_core.hpp"
 #include "preforkd/asio_socket.hpp"
-#include "tests/process/waiting.hpp"
+#include "tests/process/connection_fixture.hpp"
 
 namespace preforkd {
 namespace {
 
 using namespace std::chrono_literals;
 
-class Lines : public ::testing::Test {
+class Lines : public testing::ConnectedClient {
 protected:
-    Lines() {
-        auto [near, far] = testing::socket_pair(SOCK_STREAM);
-        client = std::move(far);
-        check(::fcntl(near.get(), F_SETFL, O_NONBLOCK), "fcntl");
-        core.emplace(loop, std::move(near), SocketAddress::local_of(client.get()));
-    }
-
-    template <class Handler>
-    void serve(Handler handler) {
-        boost::asio::co_spawn(
-            loop.reactor.context,
-            [&]() -> awaitable<void> {
-                Connection connection{*core};
-                co_await handler(connection);
-                done = true;
-                loop.reactor.stop();
-            },
-            boost::asio::detached);
-        loop.reactor.run();
-        EXPECT_TRUE(done);
-    }
-    void say(std::string_view text) const {
-        ASSERT_EQ(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-    }
-    void end() const { check(::shutdown(client.get(), SHUT_WR), "shutdown"); }
-
-    WorkerRecord record{};
-    Loop loop{record, 10s, 1};
-    UniqueFd client{};
-    std::optional<ConnectionCore> core{};
-    bool done = false;
+    Lines() : ConnectedClient{10s} {}
 };
 
 TEST_F(Lines, lines_come_one_by_one_however_they_were_sent) {

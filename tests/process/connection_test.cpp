@@ -1,64 +1,22 @@
 #include "preforkd/connection.hpp"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 
 #include <string>
 
-#include "daemon/worker/connection_core.hpp"
 #include "tests/process/child_report.hpp"
+#include "tests/process/connection_fixture.hpp"
 #include "tests/process/reactors.hpp"
-#include "tests/process/waiting.hpp"
 
 namespace preforkd {
 namespace {
 
 using namespace std::chrono_literals;
 
-class Connections : public ::testing::Test {
+class Connections : public testing::ConnectedClient {
 protected:
-    Connections() {
-        auto [near, far] = testing::socket_pair(SOCK_STREAM);
-        client = std::move(far);
-        check(::fcntl(near.get(), F_SETFL, O_NONBLOCK), "fcntl");
-        core.emplace(loop, std::move(near), SocketAddress::local_of(client.get()));
-    }
-
-    /// Runs a handler to its end, and what else goes on beside it.
-    template <class Handler>
-    void serve(Handler handler) {
-        boost::asio::co_spawn(
-            loop.reactor.context,
-            [&]() -> awaitable<void> {
-                Connection connection{*core};
-                co_await handler(connection);
-                done = true;
-            },
-            boost::asio::detached);
-        if (!beside) return loop.reactor.run();
-        const auto timer = loop.reactor.make_timer();
-        const std::function<void()> tick = [&] {
-            if (done) return;
-            beside();
-            timer->set(1ms, tick);
-        };
-        timer->set(1ms, tick);
-        loop.reactor.run();
-    }
-    void say(std::string_view text) const {
-        ASSERT_EQ(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-    }
+    Connections() : ConnectedClient{100ms} {}
     [[nodiscard]] bool in_reactor() { return testing::is_registered(loop.reactor.epoll_fd(), core->fd()); }
-
-    WorkerRecord record{};
-    Loop loop{record, 100ms, 1};
-    UniqueFd client{};
-    std::optional<ConnectionCore> core{};
-    bool done = false;
-    std::function<void()> beside{};  ///< every millisecond
 };
 
 TEST_F(Connections, what_is_there_is_read_without_the_reactor) {
@@ -71,7 +29,6 @@ TEST_F(Connections, what_is_there_is_read_without_the_reactor) {
         EXPECT_FALSE(co_await connection.write("hi"));
         EXPECT_FALSE(in_reactor());
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, a_read_takes_no_more_than_its_limit) {
@@ -81,7 +38,6 @@ TEST_F(Connections, a_read_takes_no_more_than_its_limit) {
         EXPECT_EQ((co_await connection.read_some(0)).text(), "l") << "at least one byte";
         EXPECT_EQ((co_await connection.read_some(1'000'000)).text(), "lo");
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, what_comes_later_is_waited_for_without_a_buffer) {
@@ -97,12 +53,11 @@ TEST_F(Connections, what_comes_later_is_waited_for_without_a_buffer) {
         EXPECT_EQ(record.state, WorkerState::InHandler);
         EXPECT_NE(core->buffer, nullptr);
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, a_half_close_ends_the_input_and_not_the_reply) {
     say("question");
-    ::shutdown(client.get(), SHUT_WR);
+    end();
     serve([&](Connection& connection) -> awaitable<void> {
         EXPECT_EQ((co_await connection.read_some()).text(), "question");
         for (int again = 0; again < 2; ++again) {
@@ -112,7 +67,6 @@ TEST_F(Connections, a_half_close_ends_the_input_and_not_the_reply) {
         }
         EXPECT_FALSE(co_await connection.write("answer"));
     });
-    EXPECT_TRUE(done);
     std::array<char, 16> answer{};
     EXPECT_EQ(::recv(client.get(), answer.data(), answer.size(), 0), 6);
 }
@@ -127,7 +81,6 @@ TEST_F(Connections, a_client_that_says_nothing_times_out) {
         say("too late for that read, not for the next");
         EXPECT_TRUE(co_await connection.read_some());
     });
-    EXPECT_TRUE(done);
     EXPECT_GE(Clock::now() - start, 100ms);
 }
 
@@ -136,7 +89,6 @@ TEST_F(Connections, a_client_that_takes_nothing_times_out) {
     serve([&](Connection& connection) -> awaitable<void> {
         EXPECT_EQ(co_await connection.write(endless), std::errc::timed_out);
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, a_fast_stop_cancels_this_wait_and_every_later_one) {
@@ -150,7 +102,6 @@ TEST_F(Connections, a_fast_stop_cancels_this_wait_and_every_later_one) {
         EXPECT_EQ((co_await connection.read_some()).error, std::errc::operation_canceled);
         EXPECT_FALSE(co_await connection.write("what does not have to wait still goes")) << "a farewell";
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, more_than_the_socket_holds_is_written_as_the_client_takes_it) {
@@ -163,7 +114,6 @@ TEST_F(Connections, more_than_the_socket_holds_is_written_as_the_client_takes_it
         if (size > 0) taken.append(chunk.data(), static_cast<std::size_t>(size));
     };
     serve([&](Connection& connection) -> awaitable<void> { EXPECT_FALSE(co_await connection.write(written)); });
-    EXPECT_TRUE(done);
     for (std::array<char, 65'536> chunk{};;) {
         const ssize_t size = ::recv(client.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
         if (size <= 0) break;
@@ -177,13 +127,11 @@ TEST_F(Connections, writing_to_a_client_that_is_gone_is_an_error_and_no_signal) 
     serve([&](Connection& connection) -> awaitable<void> {
         EXPECT_EQ(co_await connection.write("anybody?"), std::errc::broken_pipe);
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, nothing_is_written_to_write_nothing) {
     client = {};
     serve([&](Connection& connection) -> awaitable<void> { EXPECT_FALSE(co_await connection.write("")); });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, the_last_write_brings_the_end_and_the_clients_words_are_still_read) {
@@ -195,7 +143,6 @@ TEST_F(Connections, the_last_write_brings_the_end_and_the_clients_words_are_stil
         EXPECT_EQ((co_await connection.read_some()).text(), "bye");
         EXPECT_EQ(co_await connection.write("more"), std::errc::broken_pipe);
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, a_half_close_of_ours_ends_the_output_alone) {
@@ -205,7 +152,6 @@ TEST_F(Connections, a_half_close_of_ours_ends_the_output_alone) {
         say("still here");
         EXPECT_EQ((co_await connection.read_some()).text(), "still here");
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, a_reset_by_the_client_is_an_error) {
@@ -225,7 +171,6 @@ TEST_F(Connections, a_reset_by_the_client_is_an_error) {
         EXPECT_EQ(connection.peer(), peers_view) << "known even when the client is gone";
         EXPECT_EQ(connection.local(), ours);
     });
-    EXPECT_TRUE(done);
 }
 
 TEST_F(Connections, the_descriptor_outlives_the_reactor_for_the_close) {

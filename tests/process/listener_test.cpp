@@ -63,12 +63,13 @@ unsigned kernel_number(const char* path) {
 Pipe capture_log() {
     Pipe pipe = make_pipe();
     check(::dup2(pipe.writer.get(), STDERR_FILENO), "dup2");
+    log_to_standard_error();
     return pipe;
 }
 
+/// What was logged until now; the log itself holds the pipe open.
 std::string captured(Pipe& pipe) {
-    ::close(STDERR_FILENO);
-    pipe.writer = UniqueFd{};
+    check(::fcntl(pipe.reader.get(), F_SETFL, O_NONBLOCK), "fcntl");
     return read_to_end(pipe.reader.get());
 }
 
@@ -285,6 +286,7 @@ TEST(Listener, a_port_that_becomes_free_while_it_waits_is_bound) {
     const ChildProcess child = spawn([&] {
         holder.clear();
         check(::dup2(log.writer.get(), STDERR_FILENO), "dup2");
+        log_to_standard_error();
         const std::string outcome = failure_of({settings_for(endpoint)});
         return ::write(verdict.writer.get(), outcome.data(), outcome.size()) > 0 ? 0 : 1;
     });

@@ -45,25 +45,8 @@ TEST(SerialModel, a_slow_client_holds_one_worker_and_its_sibling_serves_all_othe
     EXPECT_EQ(daemon.stop(SIGINT), success);
 }
 
-TEST(SerialModel, what_a_handler_throws_ends_its_request_only) {
-    MiniDaemon daemon = start({"--workers", "0"});
-    EXPECT_EQ(daemon.call().ask("throw"), "");
-    EXPECT_EQ(daemon.call().ask("next"), "[next]");
-    EXPECT_EQ(daemon.stop(SIGTERM), success);
-}
-
 class SerialStop : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(workers, SerialStop, ::testing::Values("0", "1"));
-
-TEST_P(SerialStop, a_graceful_stop_finishes_the_client_that_is_waited_for) {
-    MiniDaemon daemon = start({"--workers", GetParam()});
-    const Caller caller = daemon.call();
-    EXPECT_EQ(caller.ask("before"), "[before]");
-    daemon.signal(SIGTERM);
-    EXPECT_EQ(caller.ask("after"), "[after]");
-    caller.half_close();
-    EXPECT_EQ(daemon.end(), success);
-}
 
 TEST_P(SerialStop, a_graceful_stop_serves_whoever_is_queued) {
     MiniDaemon daemon = start({"--workers", GetParam()});
@@ -81,15 +64,6 @@ TEST_P(SerialStop, a_graceful_stop_serves_whoever_is_queued) {
     EXPECT_EQ(daemon.end(), success);
 }
 
-TEST_P(SerialStop, a_fast_stop_ends_the_wait_for_a_client) {
-    MiniDaemon daemon = start({"--workers", GetParam()});
-    const Caller caller = daemon.call();
-    EXPECT_EQ(caller.ask("before"), "[before]");
-    daemon.signal(SIGINT);
-    EXPECT_EQ(caller.hear(), "");
-    EXPECT_EQ(daemon.end(), success);
-}
-
 TEST_P(SerialStop, the_stop_timeout_ends_the_wait_for_a_client) {
     MiniDaemon daemon = start({"--workers", GetParam(), "--stop-timeout", "200ms"});
     const Caller caller = daemon.call();
@@ -97,10 +71,6 @@ TEST_P(SerialStop, the_stop_timeout_ends_the_wait_for_a_client) {
     daemon.signal(SIGTERM);
     EXPECT_EQ(caller.hear(), "");
     EXPECT_EQ(daemon.end(), success);
-}
-
-TEST(SerialModel, handlers_hear_of_their_worker) {
-    EXPECT_THAT(hooks_called("serial"), AllOf(StartsWith("started "), EndsWith("leaving ")));
 }
 
 }  // namespace

@@ -75,16 +75,6 @@ TEST_P(ThreadModel, at_the_limit_a_client_waits_until_another_has_gone) {
     EXPECT_EQ(daemon.stop(SIGTERM), success);
 }
 
-TEST_P(ThreadModel, a_graceful_stop_finishes_what_runs) {
-    MiniDaemon daemon = start({"--workers", GetParam()});
-    const Caller caller = daemon.call();
-    EXPECT_EQ(caller.ask("before"), "[before]");
-    daemon.signal(SIGTERM);
-    EXPECT_EQ(caller.ask("after"), "[after]");
-    caller.half_close();
-    EXPECT_EQ(daemon.end(), success);
-}
-
 TEST_P(ThreadModel, a_fast_stop_ends_every_wait_for_a_client) {
     for (const char* handler : {"bracketing", "coroutine"}) {
         MiniDaemon daemon = start({"--workers", GetParam()}, handler);
@@ -104,13 +94,6 @@ TEST_P(ThreadModel, a_handler_that_never_returns_does_not_keep_its_worker) {
     const Caller caller = daemon.call();
     EXPECT_EQ(caller.ask("stall"), "[stall]");
     EXPECT_EQ(daemon.stop(SIGINT), success);
-}
-
-TEST_P(ThreadModel, what_a_handler_throws_ends_its_request_only) {
-    MiniDaemon daemon = start({"--workers", GetParam()});
-    EXPECT_EQ(daemon.call().ask("throw"), "");
-    EXPECT_EQ(daemon.call().ask("next"), "[next]");
-    EXPECT_EQ(daemon.stop(SIGTERM), success);
 }
 
 TEST_P(ThreadModel, signals_are_the_main_threads) {
@@ -137,11 +120,6 @@ TEST(ThreadModelLoad, threads_come_and_go_under_load) {
         EXPECT_EQ(answers, 8 * 199);
         EXPECT_EQ(daemon.stop(SIGTERM), success);
     }
-}
-
-TEST(ThreadModelHooks, handlers_hear_of_their_worker) {
-    EXPECT_THAT(hooks_called("thread"), AllOf(StartsWith("started "), EndsWith("leaving ")));
-    EXPECT_EQ(hooks_called("thread").find("leaving"), hooks_called("thread").rfind("leaving"));
 }
 
 }  // namespace
