@@ -233,7 +233,7 @@ def test_an_idle_worker_has_touched_hardly_any_of_its_buffers(preforkd):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_datagram_of_a_burst_is_answered_once(preforkd, endpoint, model):
     daemon = preforkd("--handler", "echo", "--model", model, "--log-connections", "no",
-                      listen=f"{endpoint} rcvbuf=8M", workers=3)
+                      listen=f"{endpoint} rcvbuf=128K", workers=3)
     senders = [Client(daemon.endpoint) for _ in range(8)]
     for sender in senders:
         sender.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -251,7 +251,7 @@ def test_every_datagram_of_a_burst_is_answered_once(preforkd, endpoint, model):
 
 
 def test_a_burst_is_spread_over_the_workers(preforkd):
-    daemon = preforkd("--handler", "echo", listen="udp://127.0.0.1:0 rcvbuf=8M", workers=3)
+    daemon = preforkd("--handler", "echo", listen="udp://127.0.0.1:0 rcvbuf=128K", workers=3)
     with Client(daemon.endpoint) as client:
         # One at a time, so that each may wake another worker.
         for number in range(300):
@@ -261,7 +261,7 @@ def test_a_burst_is_spread_over_the_workers(preforkd):
 
 
 def test_datagrams_are_not_lost_when_a_worker_is_killed_before_it_receives(preforkd):
-    daemon = preforkd("--handler", "echo", listen="udp://127.0.0.1:0 rcvbuf=8M", workers=2)
+    daemon = preforkd("--handler", "echo", listen="udp://127.0.0.1:0 rcvbuf=128K", workers=2)
     daemon.expect("killed by SIGKILL", "workers die early")
     workers = daemon.workers()
     for worker in workers:
