@@ -1,30 +1,46 @@
+# Three stages: `build` compiles, `test` runs the tests of the rooms (--target test), and the image itself holds the two
+# programs, the libraries they are linked with, and nothing else: no shell, no package manager, no user database.
+
 FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-        g++ cmake ninja-build pkg-config \
+        g++ cmake ninja-build ccache pkg-config \
         libboost1.81-dev libboost-program-options1.81-dev libfmt-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY . .
-RUN cmake --preset release -DPREFORKD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=/usr \
+# Not the whole checkout: a change of a test or of the documentation compiles nothing anew.
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake cmake/
+COPY common common/
+COPY daemon daemon/
+ARG WERROR=OFF
+RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$WERROR \
     && cmake --build --preset release --target preforkd preforkctl \
-    && install -D --strip build/release/preforkd /out/usr/sbin/preforkd \
-    && install -D --strip build/release/preforkctl /out/usr/bin/preforkctl
+    && install -D --strip build/release/preforkd /image/usr/sbin/preforkd \
+    && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl
+# What the loader would look for, where it would look for it, the loader itself included.
+RUN ldd /image/usr/*bin/* | grep -o '/[^ ]*\.so[^ ]*' | sort -u \
+    | xargs cp --dereference --parents --target-directory=/image
 
-FROM debian:bookworm-slim
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-        libboost-program-options1.81.0 libfmt9 \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build /out /
+FROM build AS test
+COPY . .
+# Each command of ./dev installs what it needs.
+RUN ./dev test unit process
+
+FROM scratch
+COPY --from=build /image /
 LABEL org.opencontainers.image.title="preforkd" \
       org.opencontainers.image.description="A pre-fork multiprocess server daemon" \
-      org.opencontainers.image.licenses="MIT"
-# The engine kills what has not stopped after 10 s.
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.base.name="scratch"
+# `docker stop` kills what has not stopped after 10 s.  For more time raise both, for instance
+# `docker run --stop-timeout 60 --env PREFORKD_STOP_TIMEOUT=55s`.
 ENV PREFORKD_STOP_TIMEOUT=8s
-# By number, so that an orchestrator can see that it is not root.
+# By number, so that an orchestrator can see that it is not root.  Any other number will do as well.
 USER 65532:65532
 EXPOSE 10000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s \
-    CMD ["preforkctl", "send", "tcp://127.0.0.1:10000", "--expect", "connected"]
-# Exec form: preforkd is PID 1, and gets the engine's signals itself.
+    CMD ["preforkctl", "send", "tcp://127.0.0.1:10000", "--expect", "connected", "--timeout", "3s"]
+# Exec form: preforkd is PID 1, and gets the engine's signals and sockets itself.
 ENTRYPOINT ["preforkd"]
