@@ -1,0 +1,155 @@
+"""packaging/kubernetes: the base renders, fits Kubernetes' schema and Pod Security `restricted`, and its numbers agree."""
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+yaml = pytest.importorskip("yaml", reason="python3-yaml is not installed")
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "packaging/kubernetes"
+BUILD = Path(os.environ.get("PREFORKD_BUILD") or ROOT / "build/release").resolve()
+SCHEMA = ROOT / "build/kubernetes"
+# Types that are generated from Kubernetes' own OpenAPI description, and the compiler that holds objects against them: a
+# schema check that, unlike JSON Schema, also refuses a key that does not exist.
+SCHEMA_PACKAGES = ("kubernetes-types@1.30.0", "typescript@5.4.5")
+
+
+@pytest.fixture(scope="module")
+def objects():
+    """What `kubectl apply -k` would apply, by kind."""
+    if not shutil.which("kubectl"):
+        pytest.skip("kubectl is not installed")
+    rendered = subprocess.run(["kubectl", "kustomize", BASE], capture_output=True, text=True, timeout=60)
+    assert rendered.returncode == 0, rendered.stderr
+    return {each["kind"]: each for each in yaml.safe_load_all(rendered.stdout)}
+
+
+@pytest.fixture(scope="module")
+def compiler():
+    """Says what is wrong with objects, a line each."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed")
+    SCHEMA.mkdir(parents=True, exist_ok=True)
+    if not all((SCHEMA / "node_modules" / each.partition("@")[0]).exists() for each in SCHEMA_PACKAGES):
+        installed = subprocess.run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund",
+                                    *SCHEMA_PACKAGES], cwd=SCHEMA, capture_output=True, text=True, timeout=300)
+        assert installed.returncode == 0, installed.stderr
+
+    def complaints(objects):
+        lines = []
+        for number, each in enumerate(objects):
+            version = "core/v1" if each["apiVersion"] == "v1" else each["apiVersion"]
+            lines += [f'import {{ {each["kind"]} as Kind{number} }} from "kubernetes-types/{version}";',
+                      f"export const object{number}: Kind{number} = {json.dumps(each)};"]
+        (SCHEMA / "objects.ts").write_text("\n".join(lines))
+        done = subprocess.run(["node_modules/.bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "node16",
+                               "--moduleResolution", "node16", "objects.ts"], cwd=SCHEMA, capture_output=True, text=True,
+                              timeout=120)
+        return done.stdout.splitlines()
+    return complaints
+
+
+@pytest.fixture(scope="module")
+def pod(objects):
+    return objects["Deployment"]["spec"]["template"]["spec"]
+
+
+@pytest.fixture(scope="module")
+def preforkd_container(pod):
+    [only] = pod["containers"]
+    return only
+
+
+@pytest.fixture(scope="module")
+def environment(preforkd_container):
+    return {each["name"]: each["value"] for each in preforkd_container["env"]}
+
+
+def seconds(text):
+    return int(re.fullmatch(r"(\d+)s", text)[1])
+
+
+def test_the_base_is_one_of_each(objects):
+    assert sorted(objects) == ["Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service"]
+
+
+def test_every_object_fits_its_schema(objects, compiler):
+    assert compiler(objects.values()) == []
+
+
+@pytest.mark.parametrize("path, key, value", [
+    ([], "replicas", "two"), (["template", "spec"], "enableServiceLink", False),
+    (["template", "spec", "containers", 0, "securityContext"], "readonlyRootFilesystem", True)])
+def test_a_wrong_type_or_an_unknown_key_is_found(objects, compiler, path, key, value):
+    planted = json.loads(json.dumps(objects["Deployment"]))
+    place = planted["spec"]
+    for step in path:
+        place = place[step]
+    place[key] = value
+    assert compiler([planted])
+
+
+def test_pod_security_restricted_is_satisfied(pod, preforkd_container):
+    """Source: Kubernetes, Pod Security Standards, the profiles Baseline and Restricted."""
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes", "initContainers"} & set(pod)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+    context = preforkd_container["securityContext"]
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert not {"privileged", "procMount", "runAsUser", "runAsNonRoot", "seccompProfile"} & set(context)
+    assert all("hostPort" not in port for port in preforkd_container["ports"])
+
+
+def test_nothing_can_be_written_and_no_token_is_mounted(pod, preforkd_container):
+    assert preforkd_container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_a_service_puts_no_variables_where_options_are_read(pod):
+    assert pod["enableServiceLinks"] is False
+
+
+def test_delay_and_drain_fit_into_the_grace_period(pod, environment):
+    stop = seconds(environment["PREFORKD_DRAIN_DELAY"]) + seconds(environment["PREFORKD_STOP_TIMEOUT"])
+    fast_stop = 2
+    assert stop + fast_stop < pod["terminationGracePeriodSeconds"]
+
+
+def test_the_environment_is_a_valid_configuration(environment):
+    told = subprocess.run([BUILD / "preforkd", "--check-config"], env=environment, capture_output=True, text=True, timeout=20)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "configuration is valid\n", "")
+
+
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+def test_a_probe_runs_what_is_in_the_image_and_ends_before_its_time_is_up(preforkd_container, probe):
+    command = preforkd_container[probe]["exec"]["command"]
+    assert command[0] == "preforkctl"
+    assert seconds(command[command.index("--timeout") + 1]) < preforkd_container[probe]["timeoutSeconds"]
+
+
+def test_everybody_means_the_same_pods_and_port(objects, preforkd_container):
+    labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert objects["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert objects["Service"]["spec"]["selector"] == labels
+    assert objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    assert objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == objects["Deployment"]["metadata"]["name"]
+    assert [port["targetPort"] for port in objects["Service"]["spec"]["ports"]] == \
+        [port["name"] for port in preforkd_container["ports"]]
+
+
+def test_the_last_pods_are_not_taken_away_together(objects):
+    replicas = objects["Deployment"]["spec"]["replicas"]
+    assert replicas > objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] >= 1
+    assert objects["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == replicas
+
+
+def test_the_image_is_of_this_version(preforkd_container):
+    version = re.search(r"project\(preforkd VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
+    assert preforkd_container["image"] == f"preforkd:{version}"
