@@ -1,11 +1,21 @@
 #pragma once
 // The one clock: monotonic, so that a step of the wall clock ends no deadline.
 #include <chrono>
+#include <ctime>
 #include <optional>
 
 namespace preforkd {
 
 using Clock = std::chrono::steady_clock;  ///< CLOCK_MONOTONIC in libstdc++, the same for all processes of a machine
+
+/// The same clock as of its last tick, for a fifth of the price; what must not end early adds a longest_tick.
+/// Source: CLOCK_MONOTONIC_COARSE, clock_gettime(2).
+inline constexpr std::chrono::milliseconds longest_tick{10};
+[[nodiscard]] inline Clock::time_point recent_time() noexcept {
+    ::timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return Clock::time_point{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
+}
 
 /// A point in time that may never come.  Zero patience in the settings means never.
 using Deadline = std::optional<Clock::time_point>;

@@ -23,7 +23,7 @@ enum class WorkerState : std::uint32_t {
 struct alignas(128) WorkerRecord {
     std::atomic<std::uint32_t> pid{};
     std::atomic<WorkerState> state{};
-    std::atomic<std::int64_t> since_ns{};  ///< CLOCK_MONOTONIC of the last change of `state`, or sign of life
+    std::atomic<std::int64_t> since_ns{};  ///< CLOCK_MONOTONIC of the last change of `state`, or sign of life, to 10 ms
     std::atomic<std::uint64_t> accepted{};
     std::atomic<std::uint64_t> served{};  ///< ended connections
     std::atomic<std::uint64_t> active{};  ///< open connections
@@ -45,7 +45,7 @@ inline void count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) noe
 
 /// Writes a state and since when; call it when the state changes, never on a timer.
 inline void enter(WorkerRecord& record, WorkerState state) noexcept {
-    record.since_ns.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+    record.since_ns.store(recent_time().time_since_epoch().count(), std::memory_order_relaxed);
     record.state.store(state, std::memory_order_relaxed);
 }
 

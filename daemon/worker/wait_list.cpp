@@ -1,19 +1,27 @@
 #include "daemon/worker/wait_list.hpp"
 
+#include <utility>
+
 namespace preforkd {
 
 using namespace std::chrono_literals;
 
 void WaitList::add(Waiting& wait, std::chrono::milliseconds patience) {
     constexpr auto slack = 100ms;
+    wait.waiting_ = true;
     wait.outcome_ = Waiting::Outcome::Pending;
-    wait.until_ = patience == 0ms ? Clock::time_point::max() : Clock::now() + patience;
-    waits_.insert(wait);
+    wait.until_ = patience == 0ms ? Clock::time_point::max() : recent_time() + longest_tick + patience;
+    if (!wait.is_linked() || wait.until_ < wait.place_) place(wait);
     if (patience != 0ms && (!armed_ || wait.until_ + slack < *armed_)) arm(wait.until_ + slack);
 }
 
-void WaitList::remove(Waiting& wait) noexcept {
+void WaitList::remove(Waiting& wait) noexcept { wait.waiting_ = false; }
+
+/// Most have the same patience, so that the end is where it belongs.
+void WaitList::place(Waiting& wait) {
     if (wait.is_linked()) waits_.erase(waits_.iterator_to(wait));
+    wait.place_ = wait.until_;
+    waits_.insert(waits_.end(), wait);
 }
 
 void WaitList::arm(Clock::time_point at) {
@@ -25,22 +33,29 @@ void WaitList::arm(Clock::time_point at) {
 void WaitList::expire() {
     armed_.reset();
     const auto now = Clock::now();
-    while (!waits_.empty() && waits_.begin()->until_ <= now) {
-        Waiting& late = *waits_.begin();
+    while (!waits_.empty() && waits_.begin()->place_ <= now) {
+        Waiting& first = *waits_.begin();
         waits_.erase(waits_.begin());
-        late.outcome_ = Waiting::Outcome::TimedOut;
-        late.give_up();
+        if (!first.waiting_) continue;
+        if (first.until_ > now) {
+            place(first);
+            continue;
+        }
+        first.waiting_ = false;
+        first.outcome_ = Waiting::Outcome::TimedOut;
+        first.give_up();
     }
-    if (!waits_.empty() && waits_.begin()->until_ != Clock::time_point::max()) arm(waits_.begin()->until_);
+    if (!waits_.empty() && waits_.begin()->place_ != Clock::time_point::max()) arm(waits_.begin()->place_);
 }
 
 void WaitList::cancel_all() {
     canceled_ = true;
     while (!waits_.empty()) {
-        Waiting& wait = *waits_.begin();
+        Waiting& first = *waits_.begin();
         waits_.erase(waits_.begin());
-        wait.outcome_ = Waiting::Outcome::Canceled;
-        wait.give_up();
+        if (!std::exchange(first.waiting_, false)) continue;
+        first.outcome_ = Waiting::Outcome::Canceled;
+        first.give_up();
     }
 }
 

@@ -17,7 +17,7 @@ public:
 
     [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
 
-    friend bool operator<(const Waiting& a, const Waiting& b) noexcept { return a.until_ < b.until_; }
+    friend bool operator<(const Waiting& a, const Waiting& b) noexcept { return a.place_ < b.place_; }
 
 protected:
     ~Waiting() = default;
@@ -25,11 +25,16 @@ protected:
 private:
     friend class WaitList;
     Clock::time_point until_{};
+    Clock::time_point place_{};  ///< in the list; may be earlier than until_
+    bool waiting_ = false;
     Outcome outcome_ = Outcome::Pending;
 };
 
 /// All waits of one worker, ordered by deadline.  Adding and removing cost no system call; the timer is armed only
 /// while somebody waits and is left to run when they stop, so it fires at most once per timeout.
+///
+/// Who stops waiting keeps its place, since it will soon wait again, for longer: only when its place comes up is it
+/// moved to where it belongs.  So a busy connection moves once a timeout, not twice a message.
 class WaitList {
 public:
     explicit WaitList(Reactor& reactor) noexcept : reactor_{reactor} {}
@@ -44,6 +49,7 @@ public:
     [[nodiscard]] bool canceled() const noexcept { return canceled_; }
 
 private:
+    void place(Waiting& wait);
     void arm(Clock::time_point at);
     void expire();
 

@@ -68,6 +68,27 @@ TEST_F(WaitLists, whoever_stopped_waiting_is_not_told) {
     EXPECT_EQ(a.outcome(), Outcome::Pending);
 }
 
+TEST_F(WaitLists, whoever_waits_again_is_given_the_whole_time_again) {
+    const auto start = Clock::now();
+    list.add(a, 150ms);
+    list.add(b, 100ms);
+    b.then = [&] {
+        list.remove(a);
+        list.add(a, 150ms);
+    };
+    EXPECT_TRUE(play_until_given_up("ba")) << given_up;
+    EXPECT_GE(a.at - start, 250ms);
+}
+
+TEST_F(WaitLists, whoever_waits_again_for_less_is_given_less) {
+    const auto start = Clock::now();
+    list.add(a, 1h);
+    list.remove(a);
+    list.add(a, 5ms);
+    EXPECT_TRUE(play_until_given_up("a"));
+    EXPECT_LT(a.at - start, 10s);
+}
+
 TEST_F(WaitLists, whoever_ends_leaves_by_itself) {
     {
         Wait gone{*this, "x"};
