@@ -7,7 +7,9 @@
 #include <cstring>
 #include <string>
 
+#include "common/descriptors.hpp"
 #include "common/operator_error.hpp"
+#include "common/sys_error.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -20,7 +22,12 @@ UniqueFd take_ready_fd(std::optional<int> number) {
                                                  (flags == -1 ? "" : " for writing") +
                                                  "; pass one, as in `--ready-fd 3 3>file`"};
     ::fcntl(*number, F_SETFD, FD_CLOEXEC);
-    return UniqueFd{*number};
+    if (*number > STDERR_FILENO) return UniqueFd{*number};
+    // Closed later, standard output would be the number of whatever is opened next, and children keep 0 to 2.
+    UniqueFd moved{check(::fcntl(*number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), "--ready-fd")};
+    ::close(*number);
+    open_standard_descriptors();
+    return moved;
 }
 
 void announce_ready(UniqueFd fd, const std::vector<Listener>& listeners) noexcept {

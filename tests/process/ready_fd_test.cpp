@@ -41,6 +41,19 @@ TEST(ReadyFd, the_one_we_take_is_no_longer_passed_on) {
     EXPECT_NE(::fcntl(taken.get(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
+TEST(ReadyFd, standard_output_is_not_left_for_the_next_descriptor_to_take) {
+    EXPECT_EQ(testing::in_child([] {
+                  testing::Pipe pipe = testing::make_pipe();
+                  ::dup2(pipe.writer.get(), STDOUT_FILENO);
+                  pipe.writer = {};
+                  announce_ready(take_ready_fd(STDOUT_FILENO), two_listeners());
+                  const UniqueFd next{::open("/dev/null", O_RDONLY)};
+                  const bool told = !testing::read_to_end(pipe.reader.get()).empty();
+                  return std::string{told && next.get() > STDERR_FILENO ? "above 2" : "taken"};
+              }),
+              "above 2");
+}
+
 TEST(ReadyFd, the_endpoints_are_written_one_a_line_and_then_the_end) {
     testing::Pipe pipe = testing::make_pipe();
     announce_ready(take_ready_fd(pipe.writer.release()), two_listeners());
