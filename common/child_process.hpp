@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -37,14 +39,16 @@ public:
         if (::pidfd_send_signal(pidfd_.get(), signo, nullptr, 0) == -1 && errno != ESRCH) throw_errno("signal worker");
     }
 
-    /// Collects the exit status; nullopt while the child still runs.
+    /// Collects the exit status, and what the child has used; nullopt while it still runs.
     ///
     /// Must be the only one to reap this child.  A process that also adopts orphans
     /// (PID 1, a subreaper) first looks with waitid(P_ALL, WNOWAIT) whose child it
     /// is: a waitpid(-1) loop beside this one turns the next call here into ECHILD.
-    [[nodiscard]] std::optional<ExitReport> try_reap() const {
+    [[nodiscard]] std::optional<ExitReport> try_reap(rusage* used = nullptr) const {
         siginfo_t info{};
-        check(::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG), "reap worker");
+        // The system call's fifth argument, which glibc's waitid(2) keeps to itself.
+        const long rc = ::syscall(SYS_waitid, P_PIDFD, pidfd_.get(), &info, WEXITED | WNOHANG, used);
+        check(static_cast<int>(rc), "reap worker");
         if (info.si_pid == 0) return std::nullopt;
         using enum ExitReport::Kind;
         const auto kind = info.si_code == CLD_EXITED ? Exited : info.si_code == CLD_DUMPED ? Dumped : Killed;

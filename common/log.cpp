@@ -33,6 +33,7 @@ constinit std::atomic<bool> torn{false};
 constinit std::atomic<int> last_error{0};       // why a line was dropped
 constinit std::atomic<bool> in_file{false};     // that --log-file names
 constinit std::atomic<bool> complained{false};  // on standard error, about the disk; a child has it from its parent
+constinit std::atomic<ErrorNote*> error_note{nullptr};
 
 /// The child's lines carry its own process id, and its parent's losses are its parent's to report.
 void forget_parent() noexcept {
@@ -113,6 +114,21 @@ void install(UniqueFd fd) noexcept {
     opened.store(true, std::memory_order_release);
 }
 
+/// Its sentence and its cause, which is what operators look for first.
+void note_error(std::string_view sentence, std::span<const LogField> fields) noexcept {
+    ErrorNote* note = error_note.load(relaxed);
+    if (note == nullptr) return;
+    LogLine line{0};
+    line.append(sentence);
+    for (const LogField& field : fields) {
+        const auto* cause = std::get_if<std::string_view>(&field.value);
+        if (field.name != "cause" || cause == nullptr) continue;
+        line.append(": ");
+        line.append(*cause);
+    }
+    note->write(line.view());
+}
+
 }  // namespace
 
 bool log_enabled(LogLevel level) noexcept { return level <= threshold.load(relaxed); }
@@ -120,6 +136,7 @@ bool log_enabled(LogLevel level) noexcept { return level <= threshold.load(relax
 void log(LogLevel level, std::string_view sentence, std::initializer_list<LogField> fields) noexcept {
     if (!log_enabled(level)) return;
     const int callers_errno = errno;
+    if (level == LogLevel::Error) note_error(sentence, {fields.begin(), fields.size()});
     if (process.load(relaxed) == 0) process.store(::getpid(), relaxed);
     const LogOutcome outcome = report_dropped()
                                    ? write_line(format_line(level, sentence, {fields.begin(), fields.size()}).view())
@@ -170,6 +187,8 @@ void set_log_worker(int worker_number) noexcept {
     worker.store(worker_number, relaxed);
     process.store(::getpid(), relaxed);
 }
+
+void note_errors_in(ErrorNote& note) noexcept { error_note.store(&note, relaxed); }
 
 std::uint64_t dropped_log_lines() noexcept { return dropped.load(relaxed); }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "common/noted_bytes.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -38,6 +39,10 @@ void adopt_log_fd(int fd) noexcept;
 /// Names the process in every line (`worker` field) from here on; 0 is the master.
 /// Children that are forked inherit it; the process id is taken anew by itself.
 void set_log_worker(int worker_number) noexcept;
+
+/// Where the last line of level error of this process, and of the children that it forks, is noted beside being
+/// printed. Borrowed for good.
+void note_errors_in(ErrorNote& note) noexcept;
 
 /// Lines that were dropped because nobody read them, in this process, so far.
 [[nodiscard]] std::uint64_t dropped_log_lines() noexcept;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "common/control_endpoint.hpp"
 #include "common/listen_settings.hpp"
 #include "common/nearest_name.hpp"
 #include "common/option_values.hpp"
@@ -79,6 +80,10 @@ WorkerCount read_workers(std::string_view text) {
     } catch (const std::invalid_argument&) {
         refuse_value("auto, N from 0 to 1024, or MIN..MAX from 1..1 to 1..1024", text);
     }
+}
+
+std::string read_control(std::string_view text) {
+    return text == control_off ? std::string{control_off} : to_string(parse_control_endpoint(text));
 }
 
 std::string print_workers(const WorkerCount& workers) {
@@ -170,6 +175,11 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"ready-fd", 0, "N", process, "write the endpoints, one a line, to this descriptor and close it once ready", "none",
      [](Settings& s, std::string_view text) { s.ready_fd = read_ready_fd(text); },
      [](const Settings& s) { return if_set(s.ready_fd); }},
+    {"control", 0, "ENDPOINT", process,
+     "where preforkctl asks and orders, unix:///PATH or unix://@NAME, for root and this user alone; or off",
+     "control.sock in $RUNTIME_DIRECTORY, else off",
+     [](Settings& s, std::string_view text) { s.control = read_control(text); },
+     [](const Settings& s) { return if_set(s.control); }},
 
     {"log-level", 0, "LEVEL", logging, "print events down to this level: error, warning, notice, info or debug", "",
      [](Settings& s, std::string_view text) { s.log.level = read_named(log_levels, text); },

@@ -54,6 +54,7 @@ struct Settings {
     std::chrono::milliseconds worker_timeout{60'000};
     std::chrono::milliseconds request_timeout{0};
     std::optional<int> ready_fd{};
+    std::string control{};  ///< an endpoint, or `off`; empty: as $RUNTIME_DIRECTORY says (control_endpoint.hpp)
     std::uint64_t max_requests = 0;  ///< 0: a worker never retires
     std::string user{};
     std::string group{};

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/clock.hpp"
+#include "common/noted_bytes.hpp"
 #include "common/unique_fd.hpp"
 
 namespace preforkd {
@@ -28,6 +29,8 @@ struct alignas(128) WorkerRecord {
     std::atomic<std::uint64_t> served{};  ///< ended connections
     std::atomic<std::uint64_t> active{};  ///< open connections
     std::atomic<std::uint64_t> dropped_log_lines{};
+    NotedBytes<112> last_peer{};  ///< the sockaddr of the client that came last, as the kernel gave it
+    ErrorNote last_error{};       ///< the last line of level error
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a worker killed at any instruction must leave no lock");
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,7 @@
 #include "common/service_notify.hpp"
 #include "common/shortage.hpp"
 #include "common/signal_fd.hpp"
+#include "daemon/master/control_listener.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "daemon/service_plan.hpp"
 #include "daemon/standalone.hpp"
@@ -67,11 +69,16 @@ int serve_on(const std::shared_ptr<ServicePlan>& plan, std::vector<Listener> lis
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
 
-    if (!settings.workers.automatic && settings.workers.max == 0)
+    if (!settings.workers.automatic && settings.workers.max == 0) {
+        if (!settings.control.empty())
+            log(LogLevel::Notice, "--control needs a master, which --workers 0 has not: preforkctl cannot ask");
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd});
+    }
 
     Supervisor supervisor{parts, to_generation(plan),
                           [&start_up](const Generation& current) { return reload_service(start_up, current); }};
+    if (const auto control = control_endpoint(settings, std::getenv("RUNTIME_DIRECTORY")))
+        supervisor.open_control(*control);
     return supervisor.run();
 }
 

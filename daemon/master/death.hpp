@@ -1,10 +1,17 @@
 #pragma once
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cstdint>
 
+#include "common/death_report.hpp"
 #include "common/exit_report.hpp"
+#include "common/shared_slots.hpp"
 
 namespace preforkd {
+
+/// Why the master has told a worker to leave, or killed it.
+enum class DeathOrder { None, Stop, Recycle, Resize, Reload, Upgrade, Hang, BootTimeout, StopTimeout };
 
 /// What is known of a worker that has died.
 struct Death {
@@ -12,11 +19,24 @@ struct Death {
     pid_t pid = 0;
     ExitReport report{};
     std::chrono::milliseconds age{};
-    std::uint64_t served = 0;
-    bool expected = false;  ///< it was told to leave
+    int generation = 1;
+    DeathOrder order = DeathOrder::None;  ///< the last one
+    bool expected = false;                ///< it was told to leave
+    bool out_of_memory = false;
+    rusage used{};
 };
 
+/// `master: resize`, `kernel: out of memory`, `outside` (an operator, another program), `nobody` (it crashed or left by
+/// itself).
+[[nodiscard]] std::string ordered_by(const Death& death);
+
+/// The certificate, with what the worker has noted of itself in `record`.
+[[nodiscard]] DeathReport certify(const Death& death, const WorkerRecord& record);
+
+/// The address of the client that came last; empty if there was none, or one without an address.
+[[nodiscard]] std::string last_peer_of(const WorkerRecord& record);
+
 /// One line for each death: at level info if it left as it was told to, else as a warning.
-void log_death(const Death& death);
+void log_death(const DeathReport& death);
 
 }  // namespace preforkd

@@ -17,6 +17,19 @@ enum class Phase {
     Killing,
     Stopped
 };
+
+[[nodiscard]] constexpr const char* name_of(Phase phase) noexcept {
+    switch (phase) {
+        case Phase::Starting: return "starting";
+        case Phase::Running: return "running";
+        case Phase::Withdrawing: return "withdrawing";
+        case Phase::Draining: return "draining";
+        case Phase::Killing: return "killing";
+        case Phase::Stopped: return "stopped";
+    }
+    return "";
+}
+
 enum class Urgency { Graceful, Fast };
 
 struct Lifecycle {

@@ -59,9 +59,9 @@ void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
     for (WorkerSlot& slot : table_) {
         if (slot.generation != number) continue;
         // A worker that retires goes once its replacement accepts, so capacity never dips.
-        if (slot.state == State::Retiring && surplus >= 0) dismiss(slot, now);
+        if (slot.state == State::Retiring && surplus >= 0) dismiss(slot, now, DeathOrder::Recycle);
         if (slot.state == State::Ready && surplus > 0) {
-            dismiss(slot, now);
+            dismiss(slot, now, DeathOrder::Resize);
             --surplus;
         }
     }
@@ -135,7 +135,7 @@ void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point n
     next_.reset();
     for (WorkerSlot& slot : table_) {
         if (slot.generation == current_.plan.number || slot.state == State::Leaving) continue;
-        dismiss(slot, now, dropped);
+        dismiss(slot, now, DeathOrder::Reload, dropped);
     }
 }
 
@@ -143,7 +143,7 @@ void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point no
     for (WorkerSlot& slot : table_) {
         if (slot.generation != next_->plan.number || slot.state == State::Leaving) continue;
         const bool has_taken_nobody = slot.state == State::Starting;
-        dismiss(slot, now, added);
+        dismiss(slot, now, DeathOrder::Reload, added);
         if (has_taken_nobody) slot.process.signal(SIGKILL);
     }
     next_.reset();
@@ -160,15 +160,18 @@ void Pool::end_generation(int number, Clock::time_point now) {
     for (WorkerSlot& slot : table_) {
         if (slot.generation != number) continue;
         slot.state = State::Leaving;
+        slot.order = DeathOrder::Reload;
         slot.patience = now + grace_beyond_fast_stop;
         slot.process.signal(SIGTERM);
     }
 }
 
-void Pool::dismiss(WorkerSlot& slot, Clock::time_point now, const std::vector<std::uint32_t>& closing) {
+void Pool::dismiss(WorkerSlot& slot, Clock::time_point now, DeathOrder order,
+                   const std::vector<std::uint32_t>& closing) {
     for (const std::uint32_t index : closing) send_order(slot.channel.get(), Order::EmptyQueue, {.listener = index});
     const auto stop_timeout = current_.plan.pool.stop_timeout;
     slot.state = State::Leaving;
+    slot.order = order;
     slot.patience = stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
     slot.process.signal(SIGQUIT);
 }
@@ -181,6 +184,7 @@ void Pool::kill_impatiently(WorkerSlot& slot) {
         starting ? "worker was not ready within --boot-timeout: killing it"
                  : "worker has not left within --stop-timeout: killing it",
         {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
+    slot.order = starting ? DeathOrder::BootTimeout : DeathOrder::StopTimeout;
     slot.patience.reset();
     slot.process.signal(SIGKILL);
 }
@@ -190,19 +194,27 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     if (slot == nullptr) return false;
     hear(pid);              // why it could not start, for instance
     ::kill(-pid, SIGTERM);  // what it had started; until it is reaped its group's number cannot be anybody else's
-    const auto report = slot->process.try_reap();
+    rusage used{};
+    const auto report = slot->process.try_reap(&used);
     if (!report) return true;
 
-    const std::uint64_t served = slots_[slot->record].served.load(std::memory_order_relaxed);
+    const bool killed_by_others =
+        *report == ExitReport{ExitReport::Kind::Killed, SIGKILL} && slot->order == DeathOrder::None;
     const Death death{.number = slot->number,
                       .pid = pid,
                       .report = *report,
                       .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - slot->started),
-                      .served = served,
-                      .expected = slot->state == State::Leaving || closing_};
-    log_death(death);
+                      .generation = slot->generation,
+                      .order = slot->order,
+                      .expected = slot->state == State::Leaving || closing_,
+                      .out_of_memory = oom_.is_to_blame(killed_by_others),
+                      .used = used};
+    const DeathReport certificate = certify(death, slots_[slot->record]);
+    log_death(certificate);
+    deaths_.add(certificate);
     if (Cohort* cohort = cohort_of(*slot); cohort != nullptr && !death.expected)
-        note_unexpected_death(*cohort, {.age = death.age, .served = served, .pool_served = served_so_far(), .at = now});
+        note_unexpected_death(
+            *cohort, {.age = death.age, .served = certificate.served, .pool_served = served_so_far(), .at = now});
     slots_.release(slot->record);
     events_.forget(slot->channel.get());
     nudge_sibling_of(slot);
@@ -281,9 +293,11 @@ void Pool::nudge_sibling_of(const WorkerSlot* slot) {
     if (best != nullptr) send_order(best->channel.get(), Order::LookForClients);
 }
 
-void Pool::resize(int by) {
+void Pool::resize(int by) { resize_to(current_.plan.pool.workers + by); }
+
+void Pool::resize_to(int size) {
     int& workers = current_.plan.pool.workers;
-    const int wanted = std::clamp(workers + by, 1, most_workers);
+    const int wanted = std::clamp(size, 1, most_workers);
     if (wanted == workers)
         return log(LogLevel::Notice, "pool size is at its limit", {{"workers", std::int64_t{wanted}}});
     workers = wanted;
@@ -292,7 +306,10 @@ void Pool::resize(int by) {
 
 void Pool::signal_all(int signo) {
     closing_ = true;
-    for (const WorkerSlot& slot : table_) slot.process.signal(signo);
+    for (WorkerSlot& slot : table_) {
+        if (slot.order == DeathOrder::None) slot.order = DeathOrder::Stop;
+        slot.process.signal(signo);
+    }
 }
 
 void Pool::order_all(Order order, const OrderDetail& detail) {

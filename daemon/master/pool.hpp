@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "common/channel.hpp"
+#include "common/status_report.hpp"
 #include "common/worker_seat.hpp"
+#include "daemon/master/death.hpp"
 #include "daemon/master/event_source.hpp"
 #include "daemon/master/generation.hpp"
+#include "daemon/master/oom_watch.hpp"
 #include "daemon/master/orphans.hpp"
 #include "daemon/master/respawn_policy.hpp"
 #include "daemon/master/status_line.hpp"
@@ -37,6 +40,7 @@ public:
 
     /// One worker more or fewer, TTIN and TTOU, until the next generation.  Never below 1.
     void resize(int by);
+    void resize_to(int size);
 
     // The next generation.  It boots beside the current one, which serves on and is kept at its size.
     void boot(Generation next);
@@ -71,6 +75,10 @@ public:
 
     [[nodiscard]] PoolCounts counts();
 
+    /// The pool's part of the status: its workers, and what is counted.
+    void describe(StatusReport& report, Clock::time_point now);
+    [[nodiscard]] const DeathRing& deaths() const noexcept { return deaths_; }
+
     /// Whether more workers go on than hang.  Asks those that may hang for a sign of life, and nobody else.
     [[nodiscard]] bool healthy(Clock::time_point now);
 
@@ -89,7 +97,8 @@ private:
     [[nodiscard]] bool is_incomplete(const Cohort& cohort) const noexcept;
     [[nodiscard]] Cohort* cohort_of(const WorkerSlot& slot) noexcept;
     void fork_worker(Cohort& cohort, Clock::time_point now);
-    void dismiss(WorkerSlot& slot, Clock::time_point now, const std::vector<std::uint32_t>& closing = {});
+    void dismiss(WorkerSlot& slot, Clock::time_point now, DeathOrder order,
+                 const std::vector<std::uint32_t>& closing = {});
     void kill_impatiently(WorkerSlot& slot);
     void on_report(WorkerSlot& slot, const Report& report);
     void nudge_sibling_of(const WorkerSlot* slot);
@@ -105,6 +114,8 @@ private:
     std::optional<Cohort> next_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;
+    DeathRing deaths_{};
+    OomWatch oom_{};
 };
 
 }  // namespace preforkd

@@ -22,18 +22,6 @@ constexpr auto status_period = 5s;    // only where systemd listens, and sent on
 constexpr auto retry_period = 100ms;  // of what systemd had no room for
 constexpr auto extension = 15s;       // asked of systemd every status_period while we stop
 
-const char* name_of(Phase phase) {
-    switch (phase) {
-        case Phase::Starting: return "starting";
-        case Phase::Running: return "running";
-        case Phase::Withdrawing: return "withdrawing";
-        case Phase::Draining: return "draining";
-        case Phase::Killing: return "killing";
-        case Phase::Stopped: return "stopped";
-    }
-    return "";
-}
-
 }  // namespace
 
 Supervisor::Supervisor(const MasterParts& parts, Generation first, Reloader::Load load)
@@ -49,23 +37,28 @@ int Supervisor::run() {
     while (life_.phase != Phase::Stopped) {
         const auto now = Clock::now();
         pool_.maintain(now);
+        if (control_) control_->maintain(now);
         tell_systemd(now);
         offer_conditions(now);
         if (life_.phase == Phase::Stopped) break;
         for (const std::uint64_t key : events_.wait_until(next_deadline(Clock::now()))) {
             if (key == signals_key)
                 on_signals();
+            else if (key == control_key)
+                control_->serve(Clock::now());
             else
                 pool_.hear(static_cast<pid_t>(key));
         }
     }
+    close_control();
     log(LogLevel::Notice, "stopped", {{"exit_code", std::int64_t{life_.exit_code}}});
     return life_.exit_code;
 }
 
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
-    return earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), reloader_.deadline())),
-                   earlier(next_status_, next_watchdog_));
+    const Deadline next = earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), reloader_.deadline())),
+                                  earlier(next_status_, next_watchdog_));
+    return control_ ? earlier(next, control_->next_deadline()) : next;
 }
 
 /// A stop is the current generation's, whatever the settings were at the start.

@@ -1,8 +1,10 @@
 #pragma once
+#include <optional>
 #include <string>
 
 #include "common/service_notify.hpp"
 #include "common/signal_fd.hpp"
+#include "daemon/master/control_server.hpp"
 #include "daemon/master/event_source.hpp"
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/pool.hpp"
@@ -23,6 +25,9 @@ public:
     /// `first`: with open listeners, which the master closes when it stops.  `load`: what a reload does.
     Supervisor(const MasterParts& parts, Generation first, Reloader::Load load);
 
+    /// Lets preforkctl ask and order.  Never fatal: what is in the way is a warning.
+    void open_control(const Endpoint& endpoint);
+
     /// Supervises until stopped; returns the exit code.
     [[nodiscard]] int run();
 
@@ -38,6 +43,11 @@ private:
     void reopen_log_files();
     [[nodiscard]] std::string state();  ///< for STATUS=
     [[nodiscard]] Timeouts limits() const noexcept;
+    void close_control();
+    [[nodiscard]] ControlReply obey(const ControlRequest& request);
+    [[nodiscard]] ControlReply obey_workers(int workers);
+    [[nodiscard]] ControlReply obey_reload(bool force);
+    [[nodiscard]] StatusReport status();
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
     MasterParts parts_;
@@ -48,6 +58,9 @@ private:
     Deadline next_status_{};
     Deadline next_watchdog_{};
     bool was_healthy_ = true;
+    Clock::time_point began_ = Clock::now();
+    std::optional<ControlServer> control_{};
+    std::uint64_t last_ticket_ = 0;
 };
 
 }  // namespace preforkd

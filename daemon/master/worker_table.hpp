@@ -5,6 +5,7 @@
 #include "common/clock.hpp"
 #include "common/shared_slots.hpp"
 #include "common/unique_fd.hpp"
+#include "daemon/master/death.hpp"
 
 namespace preforkd {
 
@@ -24,7 +25,8 @@ struct WorkerSlot {
     UniqueFd channel{};
     Clock::time_point started{};
     State state = State::Starting;
-    Deadline patience{};  ///< Starting: ready by then; Leaving: gone by then; else it is killed
+    DeathOrder order = DeathOrder::None;  ///< why it was told to leave or die, for its certificate
+    Deadline patience{};                  ///< Starting: ready by then; Leaving: gone by then; else it is killed
 };
 
 /// The living workers, oldest first.  A list: slots stay where they are while others come and go.

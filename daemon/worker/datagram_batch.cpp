@@ -30,6 +30,7 @@ public:
             const DatagramOutbox::Gathering gathering{outbox_};
             for (const ArrivedDatagram& each : intake_.arrived()) {
                 reception_.begun();
+                reception_.met(each.peer);
                 source_.log_arrival(each.peer);
                 serve(each);
             }

@@ -27,6 +27,7 @@ public:
             auto keep_open = source_.keep_open(socket);
             const int reply_socket = keep_open->get();
             reception_.begun();
+            reception_.met(each.peer);
             source_.log_arrival(each.peer);
             start_({.bytes = {each.bytes.begin(), each.bytes.end()},
                     .peer = each.peer,

@@ -6,6 +6,7 @@
 
 #include "common/listener.hpp"
 #include "common/shared_slots.hpp"
+#include "common/socket_address.hpp"
 #include "daemon/worker/control.hpp"
 #include "daemon/worker/reactor.hpp"
 
@@ -58,6 +59,9 @@ public:
     // What a model reports of each client.  ended() may be called from within take.
     void begun();
     void ended();
+
+    /// Whose client it is: if the worker dies, the one that may have killed it.
+    void met(const SocketAddress& peer) noexcept { record_.last_peer.write(peer.data(), peer.size()); }
 
     [[nodiscard]] std::size_t active() const noexcept { return record_.active.load(std::memory_order_relaxed); }
     [[nodiscard]] bool draining() const noexcept { return state_ == State::Emptying || state_ == State::Closed; }

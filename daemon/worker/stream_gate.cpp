@@ -50,6 +50,7 @@ public:
         if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
         if (reception_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
         reception_.begun();
+        reception_.met(address);
         if (log_connections_ && log_enabled(LogLevel::Info))
             log(LogLevel::Info, "got connection from " + address_of(address.to_endpoint(SOCK_STREAM)),
                 {{"listener", to_string(listener_.local)}});

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/socket_address.hpp"
+
 namespace preforkd {
 namespace {
 
@@ -21,6 +23,53 @@ TEST(Death, a_core_dump_is_told) { EXPECT_EQ(describe({Kind::Dumped, SIGSEGV}), 
 
 TEST(Death, a_signal_without_a_name_is_told_by_its_number) {
     EXPECT_EQ(describe({Kind::Killed, 40}), "killed by signal 40");
+}
+
+constexpr ExitReport sigkill{Kind::Killed, SIGKILL};
+constexpr ExitReport left{Kind::Exited, 0};
+
+TEST(Death, what_the_master_orders_is_ordered_by_the_master) {
+    EXPECT_EQ(ordered_by({.report = left, .order = DeathOrder::Resize}), "master: resize");
+    EXPECT_EQ(ordered_by({.report = sigkill, .order = DeathOrder::StopTimeout}), "master: stop timeout");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Hang}), "master: hang");
+}
+
+TEST(Death, what_nobody_of_ours_orders_comes_from_outside) {
+    EXPECT_EQ(ordered_by({.report = sigkill}), "outside");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGTERM}}), "outside");
+    EXPECT_EQ(ordered_by({.report = left}), "outside") << "it leaves in good order only when told to";
+}
+
+TEST(Death, a_crash_and_a_failure_are_ordered_by_nobody) {
+    EXPECT_EQ(ordered_by({.report = {Kind::Dumped, SIGSEGV}}), "nobody");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Resize}), "nobody");
+    EXPECT_EQ(ordered_by({.report = {Kind::Exited, 70}}), "nobody");
+}
+
+TEST(Death, the_kernel_is_named_when_it_wants_memory_back) {
+    EXPECT_EQ(ordered_by({.report = sigkill, .out_of_memory = true}), "kernel: out of memory");
+}
+
+TEST(Death, the_certificate_has_what_the_worker_has_noted) {
+    WorkerRecord record;
+    record.served = 12;
+    const SocketAddress peer = resolve(parse_endpoint("tcp://127.0.0.1:4000")).at(0);
+    record.last_peer.write(peer.data(), peer.size());
+    record.last_error.write("handler failed: \x1b[2J");
+    const DeathReport report = certify({.number = 3, .pid = 77, .report = sigkill, .expected = true}, record);
+    EXPECT_EQ(report.served, 12U);
+    EXPECT_EQ(report.last_peer, "127.0.0.1:4000");
+    EXPECT_EQ(report.last_error, "handler failed: \\x1b[2J") << "a terminal must not obey it";
+    EXPECT_FALSE(report.expected) << "it was told to leave, but it was killed";
+}
+
+TEST(Death, a_note_that_makes_no_sense_is_no_peer) {
+    WorkerRecord record;
+    EXPECT_EQ(last_peer_of(record), "");
+    record.last_peer.write("\xff", 1);
+    EXPECT_EQ(last_peer_of(record), "");
+    record.last_peer.write("\xff\xff of half a write", 20);
+    EXPECT_EQ(last_peer_of(record), "");
 }
 
 }  // namespace

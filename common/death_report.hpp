@@ -1,0 +1,63 @@
+#pragma once
+// The death certificate of a worker, and the last of them: plain values, and their way to JSON and back.
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace preforkd {
+
+/// What a dead worker, and the children that it had waited for, had used.  Source: getrusage(2).
+struct ResourceUse {
+    std::chrono::milliseconds user{};
+    std::chrono::milliseconds system{};
+    std::uint64_t max_rss_bytes = 0;
+    std::uint64_t major_faults = 0;
+    std::uint64_t voluntary_switches = 0;
+    std::uint64_t involuntary_switches = 0;
+    friend bool operator==(const ResourceUse&, const ResourceUse&) = default;
+};
+
+struct DeathReport {
+    std::string time{};  ///< when it was reaped, UTC, ISO 8601
+    int number = 0;
+    int pid = 0;
+    std::optional<std::uint64_t> generation{};
+    std::string cause{};         ///< `exited with code 0`, `killed by SIGSEGV, core dumped`
+    std::string ordered_by{};    ///< `master: resize`, `outside` ...
+    bool expected = false;       ///< it was told to leave, and did so in good order
+    bool out_of_memory = false;  ///< the kernel has killed in this cgroup since the death before
+    std::chrono::milliseconds age{};
+    std::uint64_t served = 0;  ///< ended connections
+    std::string last_peer{};   ///< the client that came last; empty: none, or one without an address
+    std::string last_error{};
+    ResourceUse used{};
+    friend bool operator==(const DeathReport&, const DeathReport&) = default;
+};
+
+/// The last 32 deaths, oldest first.
+class DeathRing {
+public:
+    static constexpr std::size_t capacity = 32;
+
+    void add(DeathReport death) {
+        if (deaths_.size() == capacity) deaths_.erase(deaths_.begin());
+        deaths_.push_back(std::move(death));
+    }
+    [[nodiscard]] const std::vector<DeathReport>& all() const noexcept { return deaths_; }
+    friend bool operator==(const DeathRing&, const DeathRing&) = default;
+
+private:
+    std::vector<DeathReport> deaths_{};
+};
+
+/// A JSON array.
+[[nodiscard]] std::string to_json(const DeathRing& deaths);
+
+/// As parse_status().
+[[nodiscard]] DeathRing parse_deaths(std::string_view json);
+
+}  // namespace preforkd

@@ -1,0 +1,62 @@
+#pragma once
+// What `preforkctl status` tells: plain values, and their way to JSON and back.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace preforkd {
+
+/// How many wait in a socket's queue, and how many can.
+struct QueueDepth {
+    std::optional<std::uint64_t> queued{};  ///< unset where the kernel does not tell this process
+    std::optional<std::uint64_t> limit{};
+    bool in_bytes = false;  ///< datagrams: bytes of the receive buffer, else connections
+};
+
+struct ListenerStatus {
+    std::string endpoint{};
+    std::string handler{};
+    bool passed = false;  ///< by systemd
+    QueueDepth queue{};
+};
+
+struct WorkerStatus {
+    int number = 0;
+    int pid = 0;
+    std::optional<std::uint64_t> generation{};
+    std::string state{};  ///< starting, idle, busy, waiting, retiring, leaving
+    std::chrono::milliseconds age{};
+    std::uint64_t connections = 0;  ///< open now
+    std::uint64_t accepted = 0;     ///< ever
+    std::uint64_t served = 0;       ///< ended
+    std::optional<std::uint64_t> bytes{};
+    std::string last_error{};
+    std::string last_peer{};
+};
+
+struct StatusReport {
+    std::string version{};
+    int pid = 0;
+    std::string phase{};  ///< starting, running, withdrawing, draining, killing
+    std::chrono::milliseconds uptime{};
+    std::uint64_t generation = 1;
+    int workers_wanted = 0;
+    std::uint64_t connections = 0;  ///< open now
+    std::uint64_t accepted = 0;     ///< ever, by dead workers too
+    std::uint64_t served = 0;
+    std::uint64_t replaced = 0;  ///< workers that died and were replaced
+    std::uint64_t dropped_log_lines = 0;
+    std::vector<ListenerStatus> listeners{};
+    std::vector<WorkerStatus> workers{};
+};
+
+[[nodiscard]] std::string to_json(const StatusReport& report);
+
+/// What a daemon of another version does not say, or says besides, is left out.  Throws std::runtime_error for what is
+/// no JSON.
+[[nodiscard]] StatusReport parse_status(std::string_view json);
+
+}  // namespace preforkd

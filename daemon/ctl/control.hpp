@@ -1,0 +1,29 @@
+#pragma once
+// preforkctl status, workers, reload, upgrade, stop, deaths: what goes over the daemon's control socket.
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "common/control_protocol.hpp"
+#include "preforkd/endpoint.hpp"
+
+namespace preforkd {
+
+struct ControlOrder {
+    ControlRequest request{};
+    std::optional<Endpoint> control{};        ///< --control; unset: where the environment says
+    std::chrono::milliseconds timeout{5000};  ///< for each answer; zero: for ever
+    bool json = false;                        ///< status, deaths: print it as it came
+    bool watch = false;                       ///< status: every second, until interrupted
+};
+
+/// --control, else PREFORKD_CONTROL, else control.sock in RUNTIME_DIRECTORY, else the packaged service's.
+/// Throws std::invalid_argument.
+[[nodiscard]] Endpoint control_of(const ControlOrder& order, const char* from_environment,
+                                  const char* runtime_directory);
+
+/// Asks, and prints the answer.  Throws std::runtime_error with the daemon's own sentence when it refuses or fails,
+/// or with ours when there is no answer.
+void control(const ControlOrder& order);
+
+}  // namespace preforkd

@@ -1,0 +1,110 @@
+#include "daemon/ctl/status_table.hpp"
+
+#include <fmt/core.h>
+
+#include <array>
+
+#include "daemon/ctl/text_table.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr bool right = true;
+
+std::string plural(std::uint64_t count, std::string_view noun) {
+    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+std::string or_dash(const std::optional<std::uint64_t>& number) { return number ? std::to_string(*number) : "-"; }
+
+std::string size_text(std::uint64_t bytes) {
+    constexpr std::array<const char*, 5> units{"", "K", "M", "G", "T"};
+    std::size_t unit = 0;
+    auto scaled = static_cast<double>(bytes);
+    for (; scaled >= 1024 && unit + 1 < units.size(); ++unit) scaled /= 1024;
+    return unit == 0 ? std::to_string(bytes) : fmt::format("{:.1f}{}", scaled, units[unit]);
+}
+
+std::string size_or_dash(const std::optional<std::uint64_t>& bytes) { return bytes ? size_text(*bytes) : "-"; }
+
+std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes) {
+    return in_bytes ? size_or_dash(amount) : or_dash(amount);
+}
+
+std::string summary(const StatusReport& report) {
+    std::size_t ready = 0;
+    for (const WorkerStatus& worker : report.workers)
+        if (worker.state != "starting" && worker.state != "leaving") ++ready;
+    std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
+                                   report.phase, age_text(report.uptime), report.generation);
+    text += fmt::format("{} of {} ready; {} now, {} ever, {} served", ready,
+                        plural(static_cast<std::uint64_t>(report.workers_wanted), "worker"),
+                        plural(report.connections, "connection"), report.accepted, report.served);
+    if (report.replaced != 0) text += fmt::format("; {} replaced", plural(report.replaced, "worker"));
+    if (report.dropped_log_lines != 0)
+        text += fmt::format("; {} dropped", plural(report.dropped_log_lines, "log line"));
+    return text + '\n';
+}
+
+}  // namespace
+
+std::string age_text(std::chrono::milliseconds age) {
+    struct Unit {
+        std::int64_t seconds;
+        char letter;
+    };
+    constexpr std::array<Unit, 4> units{{{86'400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}}};
+    const std::int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
+    for (std::size_t i = 0; i + 1 < units.size(); ++i) {
+        const auto& [large, letter] = units[i];
+        if (seconds < large) continue;
+        const auto& next = units[i + 1];
+        return fmt::format("{}{} {}{}", seconds / large, letter, seconds % large / next.seconds, next.letter);
+    }
+    return fmt::format("{}s", seconds);
+}
+
+std::string status_text(const StatusReport& report, std::size_t columns) {
+    TextTable listeners{{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}}};
+    for (const ListenerStatus& each : report.listeners)
+        listeners.add({each.endpoint + (each.passed ? " (passed)" : ""), each.handler,
+                       queue_text(each.queue.queued, each.queue.in_bytes),
+                       queue_text(each.queue.limit, each.queue.in_bytes)});
+    TextTable workers{{{"WORKER", right},
+                       {"PID", right},
+                       {"GEN", right},
+                       {"STATE"},
+                       {"AGE", right},
+                       {"NOW", right},
+                       {"EVER", right},
+                       {"BYTES", right},
+                       {"LAST ERROR"}}};
+    for (const WorkerStatus& each : report.workers)
+        workers.add({std::to_string(each.number), std::to_string(each.pid), or_dash(each.generation), each.state,
+                     age_text(each.age), std::to_string(each.connections), std::to_string(each.accepted),
+                     size_or_dash(each.bytes), or_dash(each.last_error)});
+    return summary(report) + '\n' + listeners.text(columns) + '\n' + workers.text(columns);
+}
+
+std::string deaths_text(const DeathRing& deaths, std::size_t columns) {
+    if (deaths.all().empty()) return "no worker has died\n";
+    TextTable table{{{"TIME"},
+                     {"WORKER", right},
+                     {"PID", right},
+                     {"CAUSE"},
+                     {"ORDERED BY"},
+                     {"AGE", right},
+                     {"SERVED", right},
+                     {"CPU", right},
+                     {"MEMORY", right},
+                     {"LAST PEER"}}};
+    for (const DeathReport& death : deaths.all())
+        table.add({death.time, std::to_string(death.number), std::to_string(death.pid), death.cause, death.ordered_by,
+                   age_text(death.age), std::to_string(death.served),
+                   fmt::format("{:.2f}s", static_cast<double>((death.used.user + death.used.system).count()) / 1000),
+                   size_text(death.used.max_rss_bytes), or_dash(death.last_peer)});
+    return table.text(columns);
+}
+
+}  // namespace preforkd

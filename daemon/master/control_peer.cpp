@@ -1,0 +1,79 @@
+#include "daemon/master/control_peer.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include "common/control_protocol.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto time_to_ask = 60s;  // somebody may be typing
+constexpr auto time_to_read_an_answer = 10s;
+
+ssize_t receive(int fd, char* into, std::size_t size, int flags) {
+    ssize_t got;
+    do got = ::recv(fd, into, size, MSG_DONTWAIT | flags);
+    while (got == -1 && errno == EINTR);
+    return got;
+}
+
+}  // namespace
+
+ControlPeer::ControlPeer(UniqueFd connection, Clock::time_point now)
+    : connection_{std::move(connection)}, patience_{now + time_to_ask}, quiet_since_{now} {}
+
+ControlPeer::Heard ControlPeer::hear() {
+    std::array<char, longest_request_bytes + 1> bytes;
+    const ssize_t seen = receive(fd(), bytes.data(), bytes.size(), MSG_PEEK);
+    if (seen == -1) return errno == EAGAIN ? Heard::Part : Heard::Gone;
+    if (seen == 0) {
+        last_ = true;
+        return line_.empty() ? Heard::Gone : Heard::Request;
+    }
+    const std::string_view text{bytes.data(), static_cast<std::size_t>(seen)};
+    const std::size_t newline = text.find('\n');
+    const std::size_t taken = newline == text.npos ? text.size() : newline + 1;
+    line_ += text.substr(0, newline);
+    if (receive(fd(), bytes.data(), taken, 0) == -1) return Heard::Gone;
+    last_ = line_.size() > longest_request_bytes;
+    if (last_) return Heard::TooLong;
+    return newline == text.npos ? Heard::Part : Heard::Request;
+}
+
+void ControlPeer::wait_for(Ticket ticket) {
+    phase_ = Phase::Waiting;
+    waits_for_ = ticket;
+    patience_.reset();
+    line_.clear();
+}
+
+bool ControlPeer::answer(std::string line, Clock::time_point now) {
+    phase_ = Phase::Answering;
+    waits_for_.reset();
+    patience_ = now + time_to_read_an_answer;
+    line_.clear();
+    unsent_ = std::move(line);
+    return send_more(now);
+}
+
+bool ControlPeer::send_more(Clock::time_point now) {
+    const ssize_t sent = ::send(fd(), unsent_.data(), unsent_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == -1) return errno == EAGAIN || errno == EINTR;
+    unsent_.erase(0, static_cast<std::size_t>(sent));
+    if (!unsent_.empty()) return true;
+    if (last_) return false;
+    phase_ = Phase::Asking;
+    patience_ = now + time_to_ask;
+    quiet_since_ = now;
+    return true;
+}
+
+}  // namespace preforkd

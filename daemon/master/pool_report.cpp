@@ -1,0 +1,62 @@
+#include "common/quoted.hpp"
+#include "daemon/master/pool.hpp"
+
+namespace preforkd {
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+std::string name_of(WorkerState state) {
+    switch (state) {
+        case WorkerState::Vacant:
+        case WorkerState::Starting: return "starting";
+        case WorkerState::Idle: return "idle";
+        case WorkerState::InHandler: return "busy";
+        case WorkerState::WaitingForClient: return "waiting";
+        case WorkerState::Draining: return "leaving";
+    }
+    return "";
+}
+
+std::string state_of(const WorkerSlot& slot, const WorkerRecord& record) {
+    switch (slot.state) {
+        case WorkerSlot::State::Starting: return "starting";
+        case WorkerSlot::State::Retiring: return "retiring";
+        case WorkerSlot::State::Leaving: return "leaving";
+        case WorkerSlot::State::Ready: break;
+    }
+    return name_of(record.state.load(relaxed));
+}
+
+}  // namespace
+
+void Pool::describe(StatusReport& report, Clock::time_point now) {
+    const WorkerTotals dead = slots_.totals();
+    report.generation = static_cast<std::uint64_t>(current_.plan.number);
+    report.workers_wanted = current_.plan.pool.workers;
+    report.accepted = dead.accepted;
+    report.served = dead.served;
+    report.dropped_log_lines = dead.dropped_log_lines;
+    report.replaced = replaced_;
+    for (const WorkerSlot& slot : table_) {
+        const WorkerRecord& record = slots_[slot.record];
+        const WorkerStatus& worker = report.workers.emplace_back(
+            WorkerStatus{.number = slot.number,
+                         .pid = slot.process.pid(),
+                         .generation = static_cast<std::uint64_t>(slot.generation),
+                         .state = state_of(slot, record),
+                         .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - slot.started),
+                         .connections = record.active.load(relaxed),
+                         .accepted = record.accepted.load(relaxed),
+                         .served = record.served.load(relaxed),
+                         .last_error = printable(record.last_error.read()),
+                         .last_peer = last_peer_of(record)});
+        report.connections += worker.connections;
+        report.accepted += worker.accepted;
+        report.served += worker.served;
+        report.dropped_log_lines += record.dropped_log_lines.load(relaxed);
+    }
+}
+
+}  // namespace preforkd

@@ -1,0 +1,84 @@
+// What preforkctl asks and orders of the master.
+#include <unistd.h>
+
+#include "daemon/master/queue_depth.hpp"
+#include "daemon/master/supervisor.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+
+constexpr Ticket stop_ticket{0};  // those of reloads count from 1
+
+std::string said(bool ok, std::string sentence) {
+    return answer_line(Outcome{.ok = ok, .sentence = std::move(sentence)});
+}
+
+}  // namespace
+
+void Supervisor::open_control(const Endpoint& endpoint) {
+    auto listener = listen_for_control(endpoint);
+    if (!listener) return;
+    try {
+        control_.emplace(std::move(*listener), [this](const ControlRequest& request) { return obey(request); });
+        events_.watch(control_->fd(), control_key);
+        log(LogLevel::Info, "preforkctl can ask", {{"control", to_string(endpoint)}});
+    } catch (const std::exception& error) {
+        control_.reset();
+        log(LogLevel::Warning, "no control socket", {{"cause", error.what()}});
+    }
+}
+
+void Supervisor::close_control() {
+    if (control_) control_->close(stop_ticket, {.sentence = "stopped"});
+}
+
+ControlReply Supervisor::obey(const ControlRequest& request) {
+    switch (request.command) {
+        case ControlCommand::Status: return answer_line("status", to_json(status()));
+        case ControlCommand::Deaths: return answer_line("deaths", to_json(pool_.deaths()));
+        case ControlCommand::Workers: return obey_workers(request.workers);
+        case ControlCommand::Stop:
+            log(LogLevel::Notice, "asked to stop by preforkctl");
+            if (life_.phase < Phase::Withdrawing) feed(StopRequested{Urgency::Graceful, Clock::now()});
+            return stop_ticket;
+        case ControlCommand::Reload: return obey_reload(request.force);
+        case ControlCommand::Upgrade: return said(false, "this version cannot upgrade");
+    }
+    return said(false, "not understood");
+}
+
+ControlReply Supervisor::obey_workers(int workers) {
+    if (life_.phase >= Phase::Withdrawing) return said(false, "the daemon is stopping");
+    pool_.resize_to(workers);
+    return said(true, std::to_string(workers) + (workers == 1 ? " worker wanted" : " workers wanted"));
+}
+
+ControlReply Supervisor::obey_reload(bool force) {
+    if (life_.phase >= Phase::Withdrawing) return said(false, "the daemon is stopping");
+    const Ticket ticket{++last_ticket_};
+    reloader_.ask(force, Clock::now(), [this, ticket](const ReloadOutcome& outcome) {
+        if (control_) control_->conclude(ticket, {.ok = outcome.done, .sentence = outcome.sentence});
+    });
+    return ticket;
+}
+
+StatusReport Supervisor::status() {
+    const auto now = Clock::now();
+    StatusReport report{.version = PREFORKD_VERSION,
+                        .pid = ::getpid(),
+                        .phase = name_of(life_.phase),
+                        .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - began_)};
+    for (const Listener& listener : *pool_.current().listeners) {
+        if (!listener.fd) continue;  // closed: the daemon is stopping
+        report.listeners.push_back({.endpoint = to_string(listener.local),
+                                    .handler = handler_of(listener.settings, *pool_.current().settings),
+                                    .passed = listener.inherited,
+                                    .queue = queue_depth(listener)});
+    }
+    pool_.describe(report, now);
+    return report;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,95 @@
+#include "daemon/ctl/status_table.hpp"
+
+#include <gtest/gtest.h>
+
+#include "daemon/ctl/text_table.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(StatusTable, ages_have_their_two_largest_units) {
+    EXPECT_EQ(age_text(999ms), "0s");
+    EXPECT_EQ(age_text(59s), "59s");
+    EXPECT_EQ(age_text(61s), "1m 1s");
+    EXPECT_EQ(age_text(2h + 3min + 4s), "2h 3m");
+    EXPECT_EQ(age_text(49h), "2d 1h");
+}
+
+TEST(TextTable, columns_are_as_wide_as_their_widest_cell) {
+    TextTable table{{{"NAME"}, {"N", true}, {"NOTE"}}};
+    table.add({"a", "1", "x"});
+    table.add({"longer", "1000", ""});
+    EXPECT_EQ(table.text(0),
+              "NAME       N  NOTE\n"
+              "a          1  x\n"
+              "longer  1000\n");
+}
+
+TEST(TextTable, a_terminal_cuts_lines_between_characters) {
+    TextTable table{{{"A"}}};
+    table.add({"äöüß"});
+    EXPECT_EQ(table.text(2), "A\näö\n");
+}
+
+TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
+    const StatusReport report{
+        .version = "0.1.0",
+        .pid = 4711,
+        .phase = "running",
+        .uptime = 76h,
+        .generation = 2,
+        .workers_wanted = 2,
+        .connections = 1,
+        .accepted = 1234,
+        .served = 1233,
+        .replaced = 1,
+        .listeners = {{.endpoint = "tcp://:7", .handler = "echo", .queue = {.queued = 3, .limit = 4096}},
+                      {.endpoint = "unixgram:///x", .handler = "print", .passed = true, .queue = {.in_bytes = true}}},
+        .workers = {{.number = 1,
+                     .pid = 4712,
+                     .generation = 2,
+                     .state = "busy",
+                     .age = 76h,
+                     .connections = 1,
+                     .accepted = 1000,
+                     .served = 999,
+                     .bytes = 2048,
+                     .last_error = "handler failed: bad"},
+                    {.number = 2, .pid = 4713, .generation = 2, .state = "starting", .age = 100ms}}};
+    EXPECT_EQ(status_text(report, 0),
+              "preforkd 0.1.0, pid 4711, running for 3d 4h, generation 2\n"
+              "1 of 2 workers ready; 1 connection now, 1234 ever, 1233 served; 1 worker replaced\n"
+              "\n"
+              "LISTENER                HANDLER  QUEUED  LIMIT\n"
+              "tcp://:7                echo          3   4096\n"
+              "unixgram:///x (passed)  print         -      -\n"
+              "\n"
+              "WORKER   PID  GEN  STATE       AGE  NOW  EVER  BYTES  LAST ERROR\n"
+              "     1  4712    2  busy      3d 4h    1  1000   2.0K  handler failed: bad\n"
+              "     2  4713    2  starting     0s    0     0      -  -\n");
+}
+
+TEST(StatusTable, deaths_are_told_oldest_first) {
+    EXPECT_EQ(deaths_text({}, 0), "no worker has died\n");
+    DeathRing deaths;
+    deaths.add({.time = "2026-11-24T14:00:00.001Z",
+                .number = 3,
+                .pid = 4,
+                .cause = "killed by SIGKILL",
+                .ordered_by = "outside",
+                .age = 61s,
+                .served = 6,
+                .last_peer = "[::1]:7",
+                .used = {.user = 1s, .system = 240ms, .max_rss_bytes = 1'572'864}});
+    EXPECT_EQ(
+        deaths_text(deaths, 0),
+        "TIME                      WORKER  PID  CAUSE              ORDERED BY    AGE  SERVED    CPU  MEMORY  LAST "
+        "PEER\n"
+        "2026-11-24T14:00:00.001Z       3    4  killed by SIGKILL  outside     1m 1s       6  1.24s    1.5M  "
+        "[::1]:7\n");
+}
+
+}  // namespace
+}  // namespace preforkd
