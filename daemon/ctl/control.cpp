@@ -48,7 +48,8 @@ public:
 
     [[nodiscard]] ControlAnswer ask(const ControlRequest& request) {
         const std::string line = to_json(request) + '\n';
-        if (::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size()))
+        // One that has turned us away already has said why, which is still to be read.
+        if (::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) == -1 && errno != EPIPE)
             throw_errno(to_string(control_));
         const Patience patience{timeout_};
         while (heard_.find('\n') == heard_.npos) hear(patience);
