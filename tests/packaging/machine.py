@@ -177,15 +177,15 @@ class Clients:
     """Clients that come without a pause, each after the answer to the one before it, while something happens to the
     server.  Every one must be answered."""
 
-    def __init__(self, machine, address=10000, expect=b"connected\n", at_once=4):
-        self._machine, self._address, self._expect = machine, address, expect
+    def __init__(self, machine, address=10000, text=b"", expect=b"connected\n", at_once=4):
+        self._machine, self._request, self._expect = machine, (address, text), expect
         self._end, self._lock, self._answered, self.failures = threading.Event(), threading.Lock(), 0, []
         self._threads = [threading.Thread(target=self._come, daemon=True) for _ in range(at_once)]
 
     def _come(self):
         while not self._end.wait(0.003):
             try:
-                answer = self._machine.exchange(self._address)
+                answer = self._machine.exchange(*self._request)
                 failure = None if answer == self._expect else f"answered {answer!r}"
             except OSError as error:
                 failure = repr(error)

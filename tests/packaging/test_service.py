@@ -50,6 +50,21 @@ def test_it_may_open_as_many_files_as_the_unit_allows(host):
     assert open_files(host.main_pid(UNIT)) == [most, most]
 
 
+@pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
+def test_every_model_serves_with_the_little_that_the_unit_allows(host, model):
+    restart_with(host, f"model = {model}\nhandler = echo\nlisten = tcp://:10000\nlisten = udp://:10000\n")
+    cursor = host.cursor()
+    assert host.exchange(text=b"hello") == b"hello"
+    assert host.run("preforkctl", "send", "udp://localhost:10000", "hello").stdout == "hello"
+    assert [entry for entry in host.journal(UNIT, f"--after-cursor={cursor}") if int(entry["PRIORITY"]) < 5] == []
+
+
+def test_programs_run_with_the_little_that_the_unit_allows(host):
+    adapt(host, UNIT, "[Service]\nExecStart=\nExecStart=/usr/sbin/preforkd -- /bin/cat\n")
+    host.run("systemctl", "restart", UNIT)
+    assert host.exchange(text=b"hello") == b"hello"
+
+
 def test_systemctl_status_shows_what_goes_on(host):
     restart_with(host, "workers = 2\n")
     assert "2 workers: 2 idle" in host.run("systemctl", "status", UNIT).stdout
@@ -77,9 +92,6 @@ def test_a_stop_lets_clients_finish(host):
         assert client.recv(6) == b"before"
         host.run("systemctl", "stop", "--no-block", UNIT)
         assert eventually(lambda: host.show(UNIT, "ActiveState") == "deactivating")
-        with pytest.raises(ConnectionError):  # a client that comes now is refused, the one that is there is served
-            while True:
-                host.exchange()
         client.sendall(b"after")
         assert client.recv(5) == b"after"
     assert eventually(lambda: host.show(UNIT, "ActiveState") == "inactive")
@@ -122,3 +134,30 @@ def test_a_killed_master_comes_back(host):
     kill(host, UNIT, signal.SIGKILL)
     assert eventually(lambda: host.main_pid(UNIT) not in (0, master) and host.show(UNIT, "ActiveState") == "active")
     assert host.exchange() == b"connected\n"
+
+
+# --- reload ---------------------------------------------------------------------------------------------------------------
+
+def test_a_reload_takes_the_new_configuration_and_loses_nobody(host):
+    restart_with(host, "handler = echo\nworkers = 2\n")
+    master = host.main_pid(UNIT)
+    with host.connect() as stays, Clients(host, text=b"hello", expect=b"hello"):
+        stays.sendall(b"before")
+        assert stays.recv(6) == b"before"
+        host.write(CONFIG, "handler = echo\nworkers = 3\nlisten = tcp://:10000\nlisten = tcp://:10001 handler=greet\n")
+        host.run("systemctl", "reload", UNIT)
+        assert host.exchange(10001) == b"connected\n", "what reload has promised holds when it returns"
+        stays.sendall(b"after")
+        assert stays.recv(5) == b"after"
+    assert host.main_pid(UNIT) == master
+    assert eventually(lambda: "3 workers" in host.show(UNIT, "StatusText"))
+
+
+def test_a_reload_of_a_wrong_configuration_fails_with_the_reason_and_changes_nothing(host):
+    master, cursor = host.main_pid(UNIT), host.cursor()
+    host.write(CONFIG, "workers = many\n")
+    with Clients(host):
+        assert host.run("systemctl", "reload", UNIT, check=False).returncode != 0
+    assert (host.main_pid(UNIT), host.show(UNIT, "ActiveState")) == (master, "active")
+    said = [entry["MESSAGE"] for entry in host.journal(UNIT, f"--after-cursor={cursor}") if entry["_COMM"] == "preforkctl"]
+    assert any("workers" in line and "many" in line for line in said), said
