@@ -82,6 +82,20 @@ def test_a_drain_delay_serves_on_after_the_stop_was_asked_for(container):
     assert running.wait_exit() == 0
 
 
+def test_hup_takes_over_a_configuration_that_was_mounted(container, tmp_path):
+    (tmp_path / "preforkd.conf").write_text("workers = 1\n")
+    tmp_path.chmod(0o755)  # for uid 65532
+    running = container("--env=PREFORKD_LOG_CONNECTIONS=no", f"--volume={tmp_path}:/etc/preforkd:ro",
+                        command=["--config", "/etc/preforkd/preforkd.conf"])
+    with Load(running.endpoint) as load:
+        load.wait_for_answers(50)
+        (tmp_path / "preforkd.conf").write_text("workers = 3\n")
+        running.signal("HUP")
+        assert proc.eventually(lambda: len(running.workers()) == 3)
+        load.wait_for_answers(50)
+    assert not load.broken and not load.outcomes["refused"], (load.outcomes, load.broken)
+
+
 def test_a_killed_worker_is_replaced_while_others_serve(container):
     running = container("--env=PREFORKD_LOG_CONNECTIONS=no", command=["--workers", "2"], expect=["killed by SIGKILL"])
     victim = running.workers()[0]
