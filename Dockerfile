@@ -36,6 +36,8 @@ LABEL org.opencontainers.image.title="preforkd" \
 # `docker stop` kills what has not stopped after 10 s.  For more time raise both, for instance
 # `docker run --stop-timeout 60 --env PREFORKD_STOP_TIMEOUT=55s`.
 ENV PREFORKD_STOP_TIMEOUT=8s
+# An abstract name needs no file system that can be written to.  It belongs to the container's network.
+ENV PREFORKD_CONTROL=unix://@preforkd
 # By number, so that an orchestrator can see that it is not root.  Any other number will do as well.
 USER 65532:65532
 EXPOSE 10000

@@ -15,6 +15,7 @@
 #include "common/sys_error.hpp"
 #include "common/units.hpp"
 #include "daemon/ctl/dial.hpp"
+#include "daemon/ctl/readiness.hpp"
 #include "daemon/ctl/status_table.hpp"
 
 namespace preforkd {
@@ -89,11 +90,17 @@ std::size_t terminal_columns() {
     return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+std::string readiness_text(const StatusReport& report) {
+    if (const auto reason = why_not_ready(report)) throw std::runtime_error{*reason};
+    return "ready\n";
+}
+
 std::string text_of(const ControlOrder& order, const ControlAnswer& answer) {
     if (!answer.outcome.ok) throw std::runtime_error{answer.outcome.sentence};
     const std::size_t columns = terminal_columns();
     switch (order.request.command) {
         case ControlCommand::Status:
+            if (order.only_readiness) return readiness_text(parse_status(answer.status));
             return order.json ? answer.status + '\n' : status_text(parse_status(answer.status), columns);
         case ControlCommand::Deaths:
             return order.json ? answer.deaths + '\n' : deaths_text(parse_deaths(answer.deaths), columns);

@@ -1,5 +1,5 @@
 #pragma once
-// preforkctl status, workers, reload, upgrade, stop, deaths: what goes over the daemon's control socket.
+// preforkctl status, ready, workers, reload, upgrade, stop, deaths: what goes over the daemon's control socket.
 #include <chrono>
 #include <optional>
 #include <string>
@@ -15,6 +15,7 @@ struct ControlOrder {
     std::chrono::milliseconds timeout{5000};  ///< for each answer; zero: for ever
     bool json = false;                        ///< status, deaths: print it as it came
     bool watch = false;                       ///< status: every second, until interrupted
+    bool only_readiness = false;              ///< status: fail unless it is ready
 };
 
 /// --control, else PREFORKD_CONTROL, else control.sock in RUNTIME_DIRECTORY, else the packaged service's.

@@ -29,6 +29,7 @@ constexpr const char* usage =
     "  status                 what the daemon is and does, and each listener and worker\n"
     "      --json             as one JSON object\n"
     "      --watch            every second, until Ctrl-C\n"
+    "  ready                  whether clients should be sent to it: a readiness probe\n"
     "  workers N              change the number of workers\n"
     "  reload                 new workers with the settings of now; nothing changes where those are bad\n"
     "      --force            end the oldest workers that are still leaving\n"
@@ -74,8 +75,8 @@ bool asks_for_help(const std::vector<std::string>& arguments) {
 bool is_control_command(const std::string& word) { return std::ranges::count(control_command_names, word) != 0; }
 
 [[noreturn]] void refuse_command(const std::string& word) {
-    constexpr std::array<std::string_view, 10> known{"send", "status", "workers", "reload", "upgrade",
-                                                     "stop", "deaths", "help",    "--help", "--version"};
+    constexpr std::array<std::string_view, 11> known{"send", "status", "ready", "workers", "reload",   "upgrade",
+                                                     "stop", "deaths", "help",  "--help",  "--version"};
     if (word.find("://") != std::string::npos || word.starts_with(':'))
         throw std::invalid_argument{fmt::format("say what to do with {0}: preforkctl send {0}", printable(word))};
     if (const auto nearest = nearest_name(word, known))
@@ -91,6 +92,10 @@ int run(const std::vector<std::string>& arguments) {
     if (arguments.empty()) throw std::invalid_argument{"say what to do: preforkctl status; see preforkctl --help"};
     if (asks_for_help(arguments) || arguments[0] == "help") return print(usage);
     if (arguments[0] == "--version") return print("preforkctl " PREFORKD_VERSION "\n");
+    if (arguments[0] == "ready") {
+        control(read_ready_options(arguments));
+        return 0;
+    }
     if (is_control_command(arguments[0])) {
         control(read_control_options(arguments));
         return 0;

@@ -138,4 +138,12 @@ ControlOrder read_control_options(const Texts& arguments) {
     return order;
 }
 
+ControlOrder read_ready_options(Texts arguments) {
+    arguments.at(0) = name_of(Status);
+    ControlOrder order = read_control_options(arguments);
+    if (order.json || order.watch) refuse(fmt::format("--{}: does not go with ready", order.json ? "json" : "watch"));
+    order.only_readiness = true;
+    return order;
+}
+
 }  // namespace preforkd

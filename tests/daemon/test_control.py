@@ -400,6 +400,19 @@ def test_what_is_not_answered_in_time_is_a_failure(tmp_path, preforkctl):
     assert told.returncode == 1 and "no answer within --timeout 100ms: the outcome is unknown" in told.stderr
 
 
+def test_ready_tells_whether_clients_should_come(controlled, ctl):
+    daemon = controlled("--drain-delay", "1h", workers=1)
+    told = ctl("ready")
+    assert (told.returncode, told.stdout, told.stderr) == (0, "ready\n", "")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_log("serving on for --drain-delay")
+    told = ctl("ready")
+    assert (told.returncode, told.stdout, told.stderr) == (1, "", "preforkctl: not ready: withdrawing\n")
+    assert exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop() == 0
+    assert ctl("ready").returncode == 1
+
+
 def test_a_daemon_that_is_not_there_is_a_failure_with_a_remedy(tmp_path, preforkctl):
     told = preforkctl("status", "--control", endpoint_in(tmp_path))
     assert told.returncode == 1 and "is preforkd running, and with this --control?" in told.stderr

@@ -134,6 +134,13 @@ def test_a_probe_runs_what_is_in_the_image_and_ends_before_its_time_is_up(prefor
     assert seconds(command[command.index("--timeout") + 1]) < preforkd_container[probe]["timeoutSeconds"]
 
 
+def test_readiness_is_seen_to_fail_before_the_drain_begins(preforkd_container, environment):
+    probe = preforkd_container["readinessProbe"]
+    assert probe["exec"]["command"][:2] == ["preforkctl", "ready"]
+    seen_after = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+    assert seen_after < seconds(environment["PREFORKD_DRAIN_DELAY"])
+
+
 def test_everybody_means_the_same_pods_and_port(objects, preforkd_container):
     labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert objects["Deployment"]["spec"]["selector"]["matchLabels"] == labels

@@ -56,9 +56,13 @@ def test_a_probe_passes_while_it_serves(pod, deployment, probe):
     assert told.returncode == 0, told.stderr
 
 
-def test_on_term_it_serves_on_until_everybody_has_heard(pod):
+def test_on_term_readiness_fails_first_while_it_serves_on(pod, deployment):
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
     pod.signal("TERM")
     pod.wait_log("serving on for --drain-delay")
+    told = pod.exec(*container["readinessProbe"]["exec"]["command"])
+    assert (told.returncode, told.stderr) == (1, "preforkctl: not ready: withdrawing\n")
+    assert pod.exec(*container["livenessProbe"]["exec"]["command"]).returncode == 0
     assert exchange("tcp://127.0.0.1:10000") == b"connected\n"
     pod.signal("TERM")
     assert pod.wait_log('"stopped"')["exit_code"] == 0  # and is started again, as pods are

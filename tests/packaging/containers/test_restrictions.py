@@ -27,6 +27,7 @@ def test_any_number_will_do_as_user(container, user):
     running = container(*RESTRICTED, f"--user={user}")
     assert serves(running)
     assert proc.status(running.workers()[0])["Uid"].split()[0] == user.partition(":")[0]
+    assert running.exec("preforkctl", "ready").stdout == "ready\n"
 
 
 def test_root_makes_its_workers_somebody_by_number(container):
