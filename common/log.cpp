@@ -110,6 +110,7 @@ void install(UniqueFd fd) noexcept {
     } else {
         output_fd.store(fd.release(), relaxed);
     }
+    torn.store(false, relaxed);  // the rest of that line is the old output's
     way.store(new_way, relaxed);
     opened.store(true, std::memory_order_release);
 }

@@ -12,6 +12,7 @@ namespace preforkd {
     switch (error) {
         case EMFILE: return ": raise RLIMIT_NOFILE (systemd: LimitNOFILE=)";
         case ENFILE: return ": raise fs.file-max";
+        case EFBIG: return ": raise RLIMIT_FSIZE (systemd: LimitFSIZE=)";
         case ENOMEM:
         case ENOBUFS: return ": give it more memory (systemd: MemoryMax=)";
         default: return "";

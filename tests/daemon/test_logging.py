@@ -218,3 +218,24 @@ def test_into_the_journal_it_speaks_the_native_protocol(preforkd, tmp_path):
     assert b"PRIORITY=6\n" in datagram and re.search(rb"PREFORKD_WORKER=[12]\n", datagram)
     assert b"MESSAGE=got connection from" in datagram
     journal.close()
+
+
+@pytest.mark.programs("prlimit")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_log_file_at_its_size_limit_loses_lines_and_is_reopened_like_any_other(preforkd, tmp_path, workers):
+    path, limit, room, line = tmp_path / "full", 4 << 20, 5000, 150
+    path.touch()
+    os.truncate(path, limit - room)
+    daemon = preforkd("--log-file", str(path), workers=workers, wrap=["prlimit", f"--fsize={limit}"])
+    daemon.expect("has reached its size limit")
+    for _ in range(2 * room // line):
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert limit - line < path.stat().st_size <= limit
+    path.rename(tmp_path / "old")
+    fresh = LogFile(str(path))
+    daemon.signal(signal.SIGUSR1)
+    fresh.wait("log file reopened")
+    # A worker adopts it a moment after its master, and then says how many of its lines are missing.
+    assert eventually(lambda: exchange(daemon.endpoint) and fresh.find("log lines dropped"))
+    assert not fresh.malformed
+    fresh.close()

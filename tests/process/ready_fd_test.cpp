@@ -71,5 +71,18 @@ TEST(ReadyFd, a_reader_that_has_gone_is_no_error) {
               "alive");
 }
 
+TEST(ReadyFd, what_cannot_be_written_is_told_and_is_no_reason_to_end) {
+    const std::string report = testing::in_child([] {
+        const testing::Pipe log = testing::make_pipe();
+        check(::dup2(log.writer.get(), STDERR_FILENO), "dup2");
+        testing::log_to_standard_error();
+        announce_ready(UniqueFd{check(::open("/dev/full", O_WRONLY | O_CLOEXEC), "open /dev/full")}, two_listeners());
+        check(::fcntl(log.reader.get(), F_SETFL, O_NONBLOCK), "fcntl");
+        return testing::read_to_end(log.reader.get());
+    });
+    EXPECT_NE(report.find("--ready-fd could not be written cause=\"No space left on device\""), std::string::npos)
+        << report;
+}
+
 }  // namespace
 }  // namespace preforkd
