@@ -1,9 +1,8 @@
 """One daemon of one model, its clients, and the two lanes of events that happen to it meanwhile."""
 import os
 import random
-import re
 import shutil
-import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -12,13 +11,14 @@ from pathlib import Path
 import daemon_process
 import proc
 from blame import acquit
-from events import ORDERS, STRIKES
+from events import GREETINGS, ORDERS, STRIKES
 from load import BROKEN, Load
 from log_file import text_of
 
 # Lines of the daemon that the events provoke.  Any other warning or error is a finding.
 PROVOKED = ("killed by SIG", "workers die early", "Too many open files", "open files", "cannot fork a worker",
-            "cannot make a process", "cannot take clients", "workers run as root")
+            "cannot make a process", "cannot take clients", "workers run as root", "reload failed", "cannot start",
+            "exited with code 70")
 
 HANDLERS = ("greet", "echo")
 
@@ -33,22 +33,37 @@ class Arena:
         shutil.copy(daemon_process.PREFORKD, self.binary)
         daemon_process.PREFORKD = str(self.binary)  # what an upgrade replaces must be this arena's alone
         self.config = self.directory / "config"
-        self._listen = [f"{address} handler={handler}" for handler in HANDLERS
-                        for address in ("tcp://127.0.0.1:0", f"unix://{self.directory}/{handler}")]
+        # An endpoint of its own text each: by that a reload knows which socket serves it.
+        self._listen = [f"{address} handler={handler}" for number, handler in enumerate(HANDLERS)
+                        for address in (f"tcp://127.0.0.{number + 1}:0", f"unix://{self.directory}/{handler}")]
+        self.closed = self.directory / "closed"  # to everybody but root
+        self.closed.mkdir(mode=0o700)
+        self.occupied = socket.create_server(("127.0.0.1", 0))
         self.write_config()
         self.daemon = daemon_process.Daemon("--config", str(self.config), directory=self.directory, listen=None,
                                             workers=None)
-        self._listen = [f"{endpoint} handler={handler}" for endpoint, handler in
-                        zip(self.daemon.endpoints, (handler for handler in HANDLERS for _ in range(2)))]
-        self.write_config()
 
     # --- what events use ----------------------------------------------------------------------------------------------
 
-    def write_config(self, *lines, workers=4):
-        """Settings that must work, and `lines`, which need not."""
+    def write_config(self, *lines, workers=4, greeting=GREETINGS[0]):
+        """Settings that must work, and `lines`, which need not.  In one step: the daemon may be reading."""
         settings = [f"listen = {listen}" for listen in self._listen]
-        settings += [f"model = {self.model}", f"workers = {workers}", "max-requests = 2000", *lines]
-        self.config.write_text("\n".join(settings) + "\n")
+        settings += [f"model = {self.model}", f"workers = {workers}", f"greeting = {greeting}", "max-requests = 2000"]
+        new = self.config.with_suffix(".new")
+        new.write_text("\n".join([*settings, *lines]) + "\n")
+        new.rename(self.config)
+
+    def outcome(self, act, done, failed, timeout=60.0):
+        """Acts, and waits for the line that says how it went: whether it is `done`, and the line."""
+        after = self.daemon.log.mark()
+        act()
+        line = self.daemon.wait_log(lambda entry: entry["message"].startswith((done, failed)), after=after,
+                                    timeout=timeout)
+        return line["message"].startswith(done), text_of(line)
+
+    def disturbed_since(self, when):
+        """Whether a strike has hit a process that was born after `when`."""
+        return any(born >= when for _, _, born in self.strikes)
 
     def workers(self):
         """Those that a strike may hit: no trial, no rehearsal, nothing that a worker has left behind."""
@@ -64,9 +79,13 @@ class Arena:
 
     def strike(self, pid, signo):
         now = time.time()
+        try:
+            born = os.stat(f"/proc/{pid}").st_ctime
+        except FileNotFoundError:
+            return False
         hit = self.signal(pid, signo)
         if hit:
-            self.strikes.append((now, pid))
+            self.strikes.append((now, pid, born))
         return hit
 
     def wait(self, seconds):
@@ -76,12 +95,13 @@ class Arena:
     # --- the run ------------------------------------------------------------------------------------------------------
 
     def run(self, seconds):
-        endpoints = {handler: [listen.split()[0] for listen in self._listen if listen.endswith(f"={handler}")]
-                     for handler in HANDLERS}
+        served = iter(self.daemon.endpoints)
+        endpoints = {handler: [next(served), next(served)] for handler in HANDLERS}
         lanes = [threading.Thread(target=self._lane, args=(STRIKES, "strikes", (0.05, 0.6))),
                  threading.Thread(target=self._lane, args=(ORDERS, "orders", (0.05, 0.8)))]
         pause = 0.1 if self.model == "serial" else 0.4  # there a client that waits keeps a whole worker
-        with Load(endpoints, self.seed, longest_pause=pause) as load:
+        answers = [f"{greeting}\n".encode() for greeting in GREETINGS]
+        with Load(endpoints, self.seed, longest_pause=pause, greetings=answers) as load:
             for lane in lanes:
                 lane.start()
             time.sleep(seconds)
@@ -99,12 +119,9 @@ class Arena:
             private = random.Random(dice.random())  # however many numbers an event draws, the script goes on the same
             try:
                 self.events[row.name, row.act(self, private)] += 1
-            except AssertionError as error:
+            except (AssertionError, OSError) as error:
                 self.events[row.name, "FAILED"] += 1
                 self.findings.append(f"{row.name}: {error}")
-            except ProcessLookupError:
-                self.findings.append(f"{row.name}: the daemon is gone")
-                self._over.set()
 
     def _stop(self):
         if self.daemon.process.poll() is not None:
@@ -113,7 +130,7 @@ class Arena:
         self.findings += self.daemon.finish()
 
     def _result(self, load):
-        explained, unexplained = acquit(load.broken, self.strikes, self.daemon.log.entries)
+        explained, unexplained = acquit(load.broken, [strike[:2] for strike in self.strikes], self.daemon.log.entries)
         for visit, pid in unexplained:
             self.findings.append(f"{visit.outcome}: {visit.kind} at {visit.endpoint} from {visit.name or 'no address'}, "
                                  f"{visit.ended - visit.began:.2f} s from {time.strftime('%H:%M:%S', time.gmtime(visit.began))}"

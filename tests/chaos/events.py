@@ -4,11 +4,11 @@ An event draws its numbers from `dice` before it looks at the daemon, so that a 
 the daemon does.  It returns how it went, in a word or two; what must not happen raises AssertionError."""
 import os
 import resource
-import shutil
 import signal
+import time
 from collections import namedtuple
 
-import proc
+GREETINGS = ("connected", "welcome")
 
 Event = namedtuple("Event", "name weight act")
 
@@ -76,7 +76,50 @@ def signal_master(signo):
     return act
 
 
+def reload_well(arena, dice):
+    lines = [f"idle-timeout = {dice.randrange(30, 90)}s", f"backlog = {dice.randrange(64, 1024)}"]
+    if dice.random() < 0.5:
+        lines.append(f"listen = unix://{arena.directory}/extra handler=discard")
+    arena.write_config(*lines, workers=dice.randrange(2, 7), greeting=dice.choice(GREETINGS))
+    begun = time.time()
+    done, line = arena.outcome(lambda: arena.daemon.signal(signal.SIGHUP), "reloaded", "reload failed")
+    if not done and arena.disturbed_since(begun):
+        return "failed, a new worker was struck"
+    if not done and "Too many open files" in line:
+        return "failed, the master was out of descriptors"
+    assert done, line
+    return "done"
+
+
+BAD_SETTINGS = {
+    "unknown setting": lambda arena: ["colour = red"],
+    "unknown handler": lambda arena: [f"listen = unix://{arena.directory}/bad handler=nope"],
+    "port in use": lambda arena: ["listen = tcp://127.0.0.1:%d" % arena.occupied.getsockname()[1]],
+    "directory of a socket is missing": lambda arena: [f"listen = unix://{arena.directory}/none/s"],
+    "workers that cannot start": lambda arena: ["user = nobody", f"chdir = {arena.closed}"],
+}
+
+
+def reload_badly(arena, dice):
+    arena.write_config(*BAD_SETTINGS[dice.choice(list(BAD_SETTINGS))](arena))
+    done, line = arena.outcome(lambda: arena.daemon.signal(signal.SIGHUP), "reloaded", "reload failed")
+    arena.write_config()
+    assert not done, f"bad settings were taken: {line}"
+    return "refused, as it should be"
+
+
+def reload_without_a_file(arena, _):
+    arena.config.unlink()
+    done, line = arena.outcome(lambda: arena.daemon.signal(signal.SIGHUP), "reloaded", "reload failed")
+    arena.write_config()
+    assert not done, line
+    return "refused, as it should be"
+
+
 ORDERS = [
     Event("one worker more (TTIN)", 2, signal_master(signal.SIGTTIN)),
     Event("one worker fewer (TTOU)", 2, signal_master(signal.SIGTTOU)),
+    Event("reload", 4, reload_well),
+    Event("reload of bad settings", 2, reload_badly),
+    Event("reload without its file", 1, reload_without_a_file),
 ]
