@@ -8,11 +8,15 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <optional>
 #include <string_view>
 
 #include "common/bind_error.hpp"
+#include "common/fd_store_policy.hpp"
 #include "common/operator_error.hpp"
 #include "common/socket_address.hpp"
+#include "common/stored_listeners.hpp"
 #include "common/sys_error.hpp"
 #include "preforkd/log.hpp"
 
@@ -83,6 +87,7 @@ struct Target {
     const ListenSettings* settings{};
     std::vector<SocketAddress> addresses{};  ///< none for fd://NAME
     bool served = false;
+    std::optional<std::uint16_t> port_taken_back{};  ///< of our sockets that came back for it
 };
 
 std::vector<Target> resolve_targets(const std::vector<ListenSettings>& wanted) {
@@ -126,6 +131,45 @@ Target* find_target(std::vector<Target>& targets, const PassedSocket& socket) {
     return nullptr;
 }
 
+std::vector<PassedSocket> split_off_stored(std::vector<PassedSocket>& passed) {
+    const auto stored =
+        std::ranges::stable_partition(passed, [](const PassedSocket& socket) { return !is_stored_name(socket.name); });
+    std::vector<PassedSocket> ours{std::move_iterator{stored.begin()}, std::move_iterator{stored.end()}};
+    passed.erase(stored.begin(), stored.end());
+    return ours;
+}
+
+bool is_served(const PassedSocket& socket) {
+    try {
+        check_kind(socket);
+        return true;
+    } catch (const OperatorError&) { return false; }
+}
+
+/// One endpoint may have several addresses, all on one port; of several that leave the port open, each has another.
+Target* find_free_target(std::vector<Target>& targets, const PassedSocket& socket) {
+    const std::uint16_t port = SocketAddress::local_of(socket.fd.get()).port();
+    for (const PortRule rule : {PortRule::Exact, PortRule::AnyForZero})
+        for (Target& each : targets)
+            if ((!each.served || each.port_taken_back == port) && stands_on(each, socket, rule)) return &each;
+    return nullptr;
+}
+
+void take_back_all(std::vector<PassedSocket> ours, std::vector<Target>& targets, Assignment& assignment) {
+    for (PassedSocket& socket : ours) {
+        Target* const target = is_served(socket) ? find_free_target(targets, socket) : nullptr;
+        std::optional<Listener> listener;
+        if (target != nullptr) listener = take_back(socket, *target->settings);
+        if (listener) {
+            target->served = true;
+            target->port_taken_back = listener->local.port;
+            assignment.listeners.push_back(std::move(*listener));
+        } else {
+            assignment.unwanted.push_back(std::move(socket));
+        }
+    }
+}
+
 std::string names_of(const std::vector<PassedSocket>& passed) {
     std::string names;
     for (const PassedSocket& socket : passed) names += (names.empty() ? "" : ", ") + socket.name;
@@ -137,15 +181,17 @@ std::string names_of(const std::vector<PassedSocket>& passed) {
 Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::vector<ListenSettings>& wanted,
                                  bool wanted_is_default) {
     Assignment assignment;
+    std::vector<PassedSocket> ours = split_off_stored(passed);
     std::ranges::for_each(passed, check_kind);
     if (wanted_is_default && !passed.empty()) {
         for (PassedSocket& socket : passed) assignment.listeners.push_back(adopt(std::move(socket), wanted.at(0)));
+        assignment.unwanted = std::move(ours);
         return assignment;
     }
 
     const std::string names = names_of(passed);
     std::vector<Target> targets;  // asking the resolver for nothing could cost seconds
-    if (!passed.empty()) targets = resolve_targets(wanted);
+    if (!passed.empty() || !ours.empty()) targets = resolve_targets(wanted);
     for (PassedSocket& socket : passed) {
         Target* const target = find_target(targets, socket);
         if (target == nullptr)
@@ -155,6 +201,7 @@ Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::ve
         target->served = true;
         assignment.listeners.push_back(adopt(std::move(socket), *target->settings));
     }
+    take_back_all(std::move(ours), targets, assignment);
 
     for (std::size_t each = 0; each < wanted.size(); ++each) {
         if (!targets.empty() && targets[each].served) continue;

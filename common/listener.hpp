@@ -18,7 +18,10 @@ struct Listener {
     Endpoint local{};           ///< where it is: names resolved, port 0 replaced; dual-stack keeps its empty host
     bool inherited = false;     ///< passed by systemd: never shut down, filtered, unlinked or given new options
     std::optional<FileIdentity> file{};  ///< the Unix path that we made and have to remove
-    std::string passed_name{};           ///< what systemd calls it
+    std::string passed_name{};           ///< what systemd calls it: one that it passed, or keeps for us in its store
+
+    /// Whether systemd holds the socket too, so that its queue is there when we are gone.
+    [[nodiscard]] bool outlives_us() const noexcept { return inherited || !passed_name.empty(); }
 };
 
 /// Another descriptor of the same socket: one queue for both.
@@ -46,8 +49,8 @@ void remove_socket_file(const Listener& listener) noexcept;
 /// Lets no new TCP connection begin, so that the queue can be emptied before the close: clients whose connect()
 /// succeeded would otherwise be reset.  Handshakes under way are still completed.  A client that comes now is neither
 /// answered nor refused; it tries again after a second.  Only for sockets we bound ourselves, at the final stop: the
-/// description may outlive us.  Does nothing for other transports (a Unix path is removed instead) and for inherited
-/// sockets.  Works without privilege.  Source: socket(7), SO_ATTACH_FILTER; ip(7), IP_MINTTL.
+/// description may outlive us.  Does nothing for other transports (a Unix path is removed instead) and for sockets
+/// that outlive us.  Works without privilege.  Source: socket(7), SO_ATTACH_FILTER; ip(7), IP_MINTTL.
 void refuse_new_connections(const Listener& listener) noexcept;
 
 /// Has to be called for every connection that is accepted after refuse_new_connections(): without CAP_NET_ADMIN what

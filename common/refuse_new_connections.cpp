@@ -38,7 +38,7 @@ void set_least_ttl(int fd, int least) {
 }  // namespace
 
 void refuse_new_connections(const Listener& listener) noexcept {
-    if (listener.inherited || listener.local.transport != Transport::Tcp) return;
+    if (listener.outlives_us() || listener.local.transport != Transport::Tcp) return;
     if (drop_first_segments(listener.fd.get())) return;
     set_least_ttl(listener.fd.get(), 255);
 }

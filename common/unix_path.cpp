@@ -180,6 +180,15 @@ FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const Socket
     return *made;
 }
 
+bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& identity) {
+    const uid_t uid = uid_of(settings);
+    const gid_t gid = gid_of(settings);
+    const UniqueFd file{::open(settings.endpoint.path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
+    if (!file || identity_of(file.get()) != identity) return false;
+    apply_owner_and_mode(file.get(), settings, uid, gid);
+    return true;
+}
+
 void remove_if_same(const std::string& path, const FileIdentity& identity) noexcept {
     struct stat info {};
     if (::lstat(path.c_str(), &info) == -1 || !S_ISSOCK(info.st_mode)) return;

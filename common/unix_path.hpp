@@ -34,6 +34,10 @@ enum class PathOccupant {
 /// privilege.  Throws std::system_error where bind(2) fails.  In either case no file of ours is left.
 [[nodiscard]] FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const SocketAddress& address);
 
+/// Gives the socket file of `settings` the owner and mode they ask for; false if it is not `identity`.  Throws as
+/// bind_unix_path().
+[[nodiscard]] bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& identity);
+
 /// Removes `path` if it still is `identity`.
 void remove_if_same(const std::string& path, const FileIdentity& identity) noexcept;
 

@@ -20,6 +20,8 @@
 #include "common/service_notify.hpp"
 #include "common/shortage.hpp"
 #include "common/signal_fd.hpp"
+#include "common/socket_takeover.hpp"
+#include "common/stored_listeners.hpp"
 #include "daemon/master/control_listener.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "daemon/service_plan.hpp"
@@ -41,8 +43,10 @@ void print_handlers(const Handlers& handlers) {
                     entry.summary.c_str());
 }
 
-std::vector<Listener> open_listeners(const Settings& settings) {
+std::vector<Listener> open_listeners(const Settings& settings, ServiceNotify& systemd) {
     Assignment assignment = assign_passed_sockets(take_passed_sockets(), settings.listen, settings.listen_is_default);
+    drop_stored_sockets(systemd, std::move(assignment.unwanted));
+    change_sockets(assignment.listeners, settings.backlog);
     std::vector<Listener> bound = bind_listeners(assignment.unbound, settings.backlog);
     std::ranges::move(bound, std::back_inserter(assignment.listeners));
     return std::move(assignment.listeners);
@@ -58,7 +62,10 @@ void say_what_is_served(const Settings& settings, const std::vector<Listener>& l
             "this version does not resize the pool by itself; it starts with the smaller of --workers");
     for (const Listener& listener : listeners)
         log(LogLevel::Notice, "listening",
-            {{"endpoint", to_string(listener.local)}, {"passed", listener.inherited ? "yes" : "no"}});
+            {{"endpoint", to_string(listener.local)},
+             {"passed", listener.inherited       ? "yes"
+                        : listener.outlives_us() ? "stored"
+                                                 : "no"}});
 }
 
 int serve_on(const std::shared_ptr<ServicePlan>& plan, std::vector<Listener> listeners, const MasterParts& parts,
@@ -66,6 +73,7 @@ int serve_on(const std::shared_ptr<ServicePlan>& plan, std::vector<Listener> lis
     const Settings& settings = *plan->settings;
     take_listeners(*plan, std::move(listeners));
     say_what_is_served(settings, *plan->listeners);
+    store_listeners(parts.systemd, *plan->listeners);
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
 
@@ -87,7 +95,7 @@ int serve(const std::shared_ptr<ServicePlan>& plan, StartUp& start_up, SignalFd&
     ServiceNotify systemd;
     start_up.descriptors = plan->descriptors = raise_descriptor_limit();
     try {
-        return serve_on(plan, open_listeners(*plan->settings),
+        return serve_on(plan, open_listeners(*plan->settings, systemd),
                         {.signals = signals, .systemd = systemd, .ready_fd = ready_fd}, start_up);
     } catch (...) {
         if (plan->listeners) close_for_good(*plan->listeners);  // no socket file of a daemon that never was

@@ -7,6 +7,7 @@
 #include "common/closing.hpp"
 #include "common/log_output.hpp"
 #include "common/socket_takeover.hpp"
+#include "common/stored_listeners.hpp"
 
 namespace preforkd {
 
@@ -90,6 +91,7 @@ void Reloader::load(Clock::time_point now) {
         next.number = ++last_number_;
         if (next.settings->log != old_log) open_log(next.settings->log);
         const Deadline deadline = deadline_after(now, next.pool.boot_timeout);
+        store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
         pool_.boot(std::move(next));
         pool_.maintain(now);  // forks them: the loop goes to sleep next
         feed(GenerationBooting{deadline}, now);
@@ -103,8 +105,10 @@ void Reloader::commit(Clock::time_point now) {
     const Generation before = pool_.current();
     const Generation& next = *pool_.next();
     const std::vector<std::uint32_t> dropped = only_in(*before.listeners, *next.listeners);
-    for (const std::uint32_t index : dropped)
+    for (const std::uint32_t index : dropped) {
+        forget_listener(systemd_, (*before.listeners)[index]);
         log(LogLevel::Notice, "no longer listening", {{"endpoint", to_string((*before.listeners)[index].local)}});
+    }
     try {
         change_sockets(*next.listeners, next.settings->backlog);
     } catch (const std::exception& error) {
@@ -121,6 +125,7 @@ void Reloader::abandon(Clock::time_point now) {
     const Generation failed = *pool_.next();
     const ReloadOutcome outcome{.done = false, .sentence = stopping_ ? "the service stops" : pool_.why_next_failed()};
     const std::vector<std::uint32_t> added = only_in(*failed.listeners, *pool_.current().listeners);
+    for (const std::uint32_t index : added) forget_listener(systemd_, (*failed.listeners)[index]);
     close_generation(*failed.listeners, added);
     pool_.abandon(added, now);
     if (failed.settings->log != pool_.current().settings->log) reopen_old_log(pool_.current().settings->log);

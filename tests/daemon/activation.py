@@ -1,5 +1,6 @@
 """Passes sockets as a service manager does (sd_listen_fds(3)), from sockets that the test bound itself."""
 import fcntl
+import os
 import socket
 
 _SCRIPT = """
@@ -43,6 +44,11 @@ class Passing:
             self.env["LISTEN_FDNAMES"] = ":".join(names)
         if other_pid:
             self.env["OTHER_PID"] = str(other_pid)
+
+    def close(self):
+        """For whoever minds that these copies keep the sockets open."""
+        while self._copies:
+            os.close(self._copies.pop())
 
     def arguments(self, **more):
         return {"wrap": self.wrap, "pass_fds": self.pass_fds, "env": self.env | more.pop("env", {}), **more}
