@@ -60,7 +60,7 @@ private:
     void serve(const ServeHere& how) noexcept override {
         AcceptedStream stream{.fd = std::move(client), .address = address, .listener = listener_, .linger = linger};
         // The worker has its copy, and does what comes after our end.
-        (void)serve_here(handler_, std::move(stream), how).release();
+        (void)serve_here(handler_, std::move(stream), how).fd.release();
     }
 
     AnyStreamHandler handler_;

@@ -121,7 +121,8 @@ int serve_blocking(const WorkerPlan& plan, WorkerSeat& seat, Control& control, c
         return accept_streams(listener, log_connections, reception,
                               [&, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
                                   const auto patience = stream.linger;
-                                  linger.finish(serve_here(handler, std::move(stream), here), patience);
+                                  ServedStream served = serve_here(handler, std::move(stream), here);
+                                  linger.finish(std::move(served.fd), patience, served.output_ended);
                                   reception.ended();
                               });
     });

@@ -51,7 +51,7 @@ public:
     void run(const ServeHere& how) noexcept override { served_ = serve_here(handler_, std::move(stream_), how); }
 
     void over() override {
-        if (served_) home_.linger.finish(std::move(served_), linger_);
+        if (served_.fd) home_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
         home_.service.reception().ended();
     }
 
@@ -60,7 +60,7 @@ private:
     AnyStreamHandler handler_;
     std::chrono::milliseconds linger_;
     AcceptedStream stream_;
-    UniqueFd served_{};
+    ServedStream served_{};
 };
 
 class DatagramTask final : public ThreadTask {

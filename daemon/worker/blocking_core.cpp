@@ -58,7 +58,9 @@ std::error_code BlockingCore::send(std::span<const std::byte> bytes, int flags) 
 std::error_code BlockingCore::flush() { return buffer ? buffer->flush() : std::error_code{}; }
 
 std::error_code BlockingCore::end_output() {
-    return ::shutdown(fd.get(), SHUT_WR) == 0 ? std::error_code{} : failed(error_now());
+    if (::shutdown(fd.get(), SHUT_WR) == -1) return failed(error_now());
+    output_ended = true;
+    return {};
 }
 
 std::error_code BlockingCore::wait(For what) {

@@ -66,6 +66,7 @@ struct BlockingCore {
     std::chrono::milliseconds patience;
     std::error_code last_error{};
     bool timed_out = false;
+    bool output_ended = false;  ///< SHUT_WR is done
     Buffer read_buffer{};
     std::optional<StreamBuffer> buffer{};
     std::optional<std::iostream> stream{};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "daemon/worker/connection_core.hpp"
@@ -28,26 +29,38 @@ struct Filled {
     std::error_code error{};  ///< clear at an orderly end of the stream
 };
 
-/// Receives at least one byte behind the unread ones, at most up to `most` of them in all.  Holds no buffer while it
-/// waits with nothing unread.
+/// Receives what there is, at least one byte behind the unread ones and at most up to `most` of them in all; nullopt:
+/// nothing yet.  Keeps no buffer when there is nothing unread.
+std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
+    if (const auto error = core.why_cut()) return Filled{.error = error};
+    // Whoever has waited before is likely to wait again: ask the kernel once, by the wait, whether something has come.
+    if (std::exchange(core.drained, false) && core.in_reactor()) {
+        if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+        return std::nullopt;
+    }
+    if (!core.buffer) core.buffer = core.loop.buffers.take();
+    if (core.unread_begin != 0) {
+        std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
+        core.unread_end -= std::exchange(core.unread_begin, 0);
+    }
+    const std::size_t room = most - core.unread_end;
+    ssize_t got = 0;
+    do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, room, MSG_DONTWAIT);
+    while (got == -1 && errno == EINTR);
+    if (got > 0) {
+        core.unread_end += static_cast<std::size_t>(got);
+        core.drained = static_cast<std::size_t>(got) < room;
+        return Filled{.more = true};
+    }
+    const std::error_code error = got == 0 ? std::error_code{} : last_error();
+    if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+    if (error == std::errc::resource_unavailable_try_again) return std::nullopt;
+    return Filled{.error = error};
+}
+
 awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until) {
     for (;;) {
-        if (const auto error = core.why_cut()) co_return Filled{.error = error};
-        if (!core.buffer) core.buffer = core.loop.buffers.take();
-        if (core.unread_begin != 0) {
-            std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
-            core.unread_end -= std::exchange(core.unread_begin, 0);
-        }
-        const ssize_t got =
-            ::recv(core.fd(), core.buffer.get() + core.unread_end, most - core.unread_end, MSG_DONTWAIT);
-        if (got > 0) {
-            core.unread_end += static_cast<std::size_t>(got);
-            co_return Filled{.more = true};
-        }
-        const std::error_code error = got == 0 ? std::error_code{} : last_error();
-        if (error == std::errc::interrupted) continue;
-        if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
-        if (error != std::errc::resource_unavailable_try_again) co_return Filled{.error = error};
+        if (const auto filled = try_to_receive(core, most)) co_return *filled;
         if (const auto failed = co_await core.wait(ConnectionCore::For::Input, until))
             co_return Filled{.error = failed};
     }
@@ -61,16 +74,34 @@ Received take_unread(ConnectionCore& core, std::size_t size) {
     return {.bytes = bytes};
 }
 
+/// Bytes that are unread or can be received now, at most `most`; nullopt: none yet.
+std::optional<Received> read_now(ConnectionCore& core, std::size_t most) {
+    if (core.unread_end == core.unread_begin) {
+        const auto filled = try_to_receive(core, most);
+        if (!filled) return std::nullopt;
+        if (!filled->more) return Received{.error = filled->error};
+    }
+    return take_unread(core, std::min(most, core.unread_end - core.unread_begin));
+}
+
 }  // namespace
 
+// Where idle connections wait, so it calls no other coroutine, each of which would cost them a frame, and returns in
+// one place: GCC keeps what each co_return returns apart.
 awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
     const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
-    if (core_.unread_end == core_.unread_begin) {
-        Deadline until;
-        const Filled filled = co_await receive(core_, most, until);
-        if (!filled.more) co_return Received{.error = filled.error};
+    Deadline until;
+    std::optional<Received> received = read_now(core_, most);
+    while (!received) {
+        std::error_code error = core_.begin_wait(until);
+        if (!error) {
+            boost::system::error_code waited;
+            co_await core_.readiness(ConnectionCore::For::Input, waited);
+            error = core_.end_wait(waited);
+        }
+        received = error ? Received{.error = error} : read_now(core_, most);
     }
-    co_return take_unread(core_, std::min(most, core_.unread_end - core_.unread_begin));
+    co_return *received;
 }
 
 awaitable<Received> Connection::read_until(std::string_view delimiter, std::size_t limit_bytes) {

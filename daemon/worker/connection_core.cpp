@@ -1,8 +1,5 @@
 #include "daemon/worker/connection_core.hpp"
 
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -19,24 +16,32 @@ std::chrono::milliseconds ConnectionCore::patience(Deadline& until) const {
     return std::max(1ms, std::chrono::ceil<std::chrono::milliseconds>(*until - now));
 }
 
-awaitable<std::error_code> ConnectionCore::wait(For what, Deadline& until) {
+std::error_code ConnectionCore::begin_wait(Deadline& until) {
     loop.before_wait();
-    if (loop.waits.canceled()) co_return std::make_error_code(std::errc::operation_canceled);
+    if (loop.waits.canceled()) return std::make_error_code(std::errc::operation_canceled);
     (void)socket();
     loop.waits.add(*this, patience(until));
     loop.out_of_handler();
-    boost::system::error_code error;
-    const auto readiness = what == For::Input ? asio::socket_base::wait_read : asio::socket_base::wait_write;
-    co_await socket_->async_wait(readiness, asio::redirect_error(asio::use_awaitable, error));
+    return {};
+}
+
+std::error_code ConnectionCore::end_wait(boost::system::error_code error) {
     loop.in_handler();
     loop.waits.remove(*this);
-    if (cut_) co_return why_cut();
+    if (cut_) return why_cut();
     switch (outcome()) {
-        case Outcome::TimedOut: timed_out_ = true; co_return std::make_error_code(std::errc::timed_out);
-        case Outcome::Canceled: co_return std::make_error_code(std::errc::operation_canceled);
+        case Outcome::TimedOut: timed_out_ = true; return std::make_error_code(std::errc::timed_out);
+        case Outcome::Canceled: return std::make_error_code(std::errc::operation_canceled);
         case Outcome::Pending: break;
     }
-    co_return error;
+    return error;
+}
+
+awaitable<std::error_code> ConnectionCore::wait(For what, Deadline& until) {
+    if (const auto error = begin_wait(until)) co_return error;
+    boost::system::error_code waited;
+    co_await readiness(what, waited);
+    co_return end_wait(waited);
 }
 
 void ConnectionCore::give_up() {
@@ -53,7 +58,7 @@ void ConnectionCore::cut() {
 
 asio::generic::stream_protocol::socket& ConnectionCore::socket() {
     if (socket_) return *socket_;
-    const asio::generic::stream_protocol protocol{address_.family(), 0};
+    const asio::generic::stream_protocol protocol{address_.get().family(), 0};
     socket_.emplace(loop.reactor.context, protocol, fd_.get());
     (void)fd_.release();  // only now that the socket has it: emplace may throw
     return *socket_;
@@ -67,12 +72,12 @@ UniqueFd ConnectionCore::release() {
 }
 
 const Endpoint& ConnectionCore::peer() {
-    if (!peer_) peer_ = address_.to_endpoint(SOCK_STREAM);
+    if (!peer_) peer_ = std::make_unique<Endpoint>(address_.get().to_endpoint(SOCK_STREAM));
     return *peer_;
 }
 
 const Endpoint& ConnectionCore::local() {
-    if (!local_) local_ = SocketAddress::local_of(fd()).to_endpoint(SOCK_STREAM);
+    if (!local_) local_ = std::make_unique<Endpoint>(SocketAddress::local_of(fd()).to_endpoint(SOCK_STREAM));
     return *local_;
 }
 

@@ -1,12 +1,16 @@
 #pragma once
 // What is behind a Connection.
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "common/socket_address.hpp"
 #include "common/unique_fd.hpp"
+#include "daemon/worker/kept_address.hpp"
 #include "daemon/worker/loop.hpp"
 #include "preforkd/connection.hpp"
 
@@ -15,8 +19,8 @@ namespace preforkd {
 struct ConnectionCore final : private Waiting {
     enum class For { Input, Output };
 
-    /// `accepted`: non-blocking; `address`: as accept(2) gave it.
-    ConnectionCore(Loop& home, UniqueFd accepted, const SocketAddress& address) noexcept
+    /// `accepted`: non-blocking; `address`: as accept(2) gave it; outlives this.
+    ConnectionCore(Loop& home, UniqueFd accepted, const KeptAddress& address) noexcept
         : loop{home}, fd_{std::move(accepted)}, address_{address} {}
     ~ConnectionCore() { loop.buffers.give_back(std::move(buffer)); }
     ConnectionCore(const ConnectionCore&) = delete;
@@ -28,6 +32,25 @@ struct ConnectionCore final : private Waiting {
     /// `until`: of the operation as a whole, decided at its first wait.
     [[nodiscard]] awaitable<std::error_code> wait(For what, Deadline& until);
 
+    // The same in pieces, for the coroutine in which an idle connection waits: no frame of its own is needed for
+    //     if (error = begin_wait(until)) ...;  co_await readiness(what, waited);  if (error = end_wait(waited)) ...
+    [[nodiscard]] std::error_code begin_wait(Deadline& until);
+    [[nodiscard]] auto readiness(For what, boost::system::error_code& error) {
+        using boost::asio::socket_base;
+        const auto wanted = what == For::Input ? socket_base::wait_read : socket_base::wait_write;
+        // redirect_error() of Boost 1.81 does not know `deferred`, and use_awaitable is a coroutine.
+        return boost::asio::async_initiate<const boost::asio::deferred_t, void()>(
+            [this, wanted, &error](auto resume) {
+                socket_->async_wait(wanted,
+                                    [&error, resume = std::move(resume)](boost::system::error_code came) mutable {
+                                        error = came;
+                                        std::move(resume)();
+                                    });
+            },
+            boost::asio::deferred);
+    }
+    [[nodiscard]] std::error_code end_wait(boost::system::error_code error);
+
     /// Its socket in the reactor, which it joins if it had not.
     [[nodiscard]] boost::asio::generic::stream_protocol::socket& socket();
 
@@ -35,6 +58,9 @@ struct ConnectionCore final : private Waiting {
 
     /// Takes the descriptor out of the reactor, for the close.
     [[nodiscard]] UniqueFd release();
+
+    /// Whether it has joined the reactor, so that a wait sees what has come already.
+    [[nodiscard]] bool in_reactor() const noexcept { return socket_.has_value(); }
 
     [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
 
@@ -56,6 +82,7 @@ struct ConnectionCore final : private Waiting {
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left
     std::size_t unread_begin = 0;
     std::size_t unread_end = 0;
+    bool drained = false;  ///< the last read left nothing in the kernel: the next has to wait
 
 private:
     void give_up() override;
@@ -63,11 +90,11 @@ private:
 
     UniqueFd fd_;  ///< until it joins the reactor
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
-    SocketAddress address_;
+    const KeptAddress& address_;
     bool timed_out_ = false;
     bool cut_ = false;
-    std::optional<Endpoint> peer_{};
-    std::optional<Endpoint> local_{};
+    std::unique_ptr<Endpoint> peer_{};  ///< once asked for
+    std::unique_ptr<Endpoint> local_{};
 };
 
 }  // namespace preforkd

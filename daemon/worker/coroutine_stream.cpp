@@ -1,72 +1,82 @@
 #include "daemon/worker/coroutine_stream.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <optional>
+#include <utility>
 
 #include "daemon/worker/connection_core.hpp"
 #include "daemon/worker/handler_failure.hpp"
 #include "daemon/worker/request_limit.hpp"
+#include "preforkd/log.hpp"
 
 namespace preforkd {
 
+namespace asio = boost::asio;
+
 namespace {
 
-/// setup, serve and finish, none of which can end more than this connection.
-awaitable<void> run_hooks(StreamHandler& handler, ConnectionCore& core) {
-    Connection client{core};
-    std::exception_ptr failure;
+/// The bottom of a stack of coroutines: what co_spawn() makes, without what it brings along.
+using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
+
+/// Runs verify, setup, serve and finish, none of which can end more than this connection; then hands it to `over`.
+///
+/// One coroutine and not three, with co_spawn() for the lowest: most connections are idle most of the time, and what
+/// they cost then is frames.
+template <class Over>
+Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, Over over) {
     try {
-        if (!handler.verify(client.peer())) co_return;
-        co_await handler.setup(client);
-        co_await handler.serve(client);
-    } catch (...) {
-        failure = std::current_exception();  // a catch block cannot wait
+        ConnectionCore core{loop, std::move(stream.fd), address};
+        const auto limit = RequestLimit::of(core);
+        Connection client{core};
+        std::exception_ptr failure;
+        bool welcome = true;
+        try {
+            welcome = handler.verify(address.get().to_endpoint(SOCK_STREAM));
+            if (welcome) {
+                co_await handler.setup(client);
+                co_await handler.serve(client);
+            }
+        } catch (...) {
+            failure = std::current_exception();  // a catch block cannot wait
+        }
+        if (core.timed_out()) report_timeout(handler, client.peer());
+        if (failure) report_failure(handler, client.peer(), failure);
+        if (welcome) try {
+                co_await handler.finish(client);
+            } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
+        stream = {.fd = core.release(), .output_ended = core.output_ended};
+    } catch (const std::exception& error) {  // no memory, no descriptor
+        log(LogLevel::Error, "cannot serve a client", {{"cause", error.what()}});
     }
-    if (core.timed_out()) report_timeout(handler, client.peer());
-    if (failure) report_failure(handler, client.peer(), failure);
-    try {
-        co_await handler.finish(client);
-    } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
+    over(stream);
 }
 
-awaitable<void> serve(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended) {
-    {
-        ConnectionCore core{loop, std::move(stream.fd), stream.address};
-        const RequestLimit limit{core};
-        co_await run_hooks(handler, core);
-        const bool output_ended = core.output_ended;
-        loop.linger.finish(core.release(), stream.linger, output_ended);
-    }
-    ended();
-    // co_spawn() posts its completion when the coroutine never had to wait, which costs a second epoll_wait(2) for each
-    // short connection, so that it is not called inside co_spawn(); ours is detached, which does nothing.
-    (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
-}
-
-awaitable<void> serve_alone(Loop& loop, StreamHandler& handler, AcceptedStream stream, UniqueFd& served) {
-    {
-        ConnectionCore core{loop, std::move(stream.fd), stream.address};
-        const RequestLimit limit{core};
-        co_await run_hooks(handler, core);
-        served = core.release();
-    }
-    loop.reactor.stop();  // a StopWatch that is watched would keep it running
-    (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
+/// co_spawn() would also post the completion of a coroutine that never had to wait, which costs a second epoll_wait(2)
+/// for each short connection.
+void launch(Loop& loop, Bottom bottom) {
+    asio::detail::awaitable_thread<asio::any_io_executor>{
+        std::move(bottom), loop.reactor.context.get_executor(), {}, {}}
+        .launch();
 }
 
 }  // namespace
 
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended) {
-    boost::asio::co_spawn(loop.reactor.context, serve(loop, handler, std::move(stream), std::move(ended)),
-                          boost::asio::detached);
+    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
+                       [&loop, linger = stream.linger, ended = std::move(ended)](ServedStream& served) {
+                           loop.linger.finish(std::move(served.fd), linger, served.output_ended);
+                           ended();
+                       }));
 }
 
-UniqueFd run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
-    UniqueFd served;
-    boost::asio::co_spawn(loop.reactor.context, serve_alone(loop, handler, std::move(stream), served),
-                          boost::asio::detached);
-    loop.reactor.run();
-    return served;
+ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
+    std::optional<ServedStream> result;
+    launch(loop,
+           serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, [&](ServedStream& served) {
+               result = std::move(served);
+               loop.reactor.stop();  // a StopWatch that is watched would keep it running
+           }));
+    if (!result) loop.reactor.run();  // it waits
+    return result ? std::move(*result) : ServedStream{};
 }
 
 }  // namespace preforkd

@@ -13,6 +13,6 @@ namespace preforkd {
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended);
 
 /// Runs `loop`, made for this connection alone, until `handler` has returned; gives the descriptor back for the close.
-[[nodiscard]] UniqueFd run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream);
+[[nodiscard]] ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream);
 
 }  // namespace preforkd

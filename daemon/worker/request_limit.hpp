@@ -8,10 +8,13 @@ namespace preforkd {
 /// Ends up to 100 ms late, as all that the WaitList ends.
 class RequestLimit final : private Waiting {
 public:
-    explicit RequestLimit(ConnectionCore& core) : core_{core} {
-        const auto limit = core.loop.request_timeout;
-        if (limit != std::chrono::milliseconds::zero()) core.loop.waits.add(*this, limit);
+    /// Null where there is no limit, as usual: an idle connection should not carry one.
+    [[nodiscard]] static std::unique_ptr<RequestLimit> of(ConnectionCore& core) {
+        if (core.loop.request_timeout == std::chrono::milliseconds::zero()) return nullptr;
+        return std::make_unique<RequestLimit>(core);
     }
+
+    explicit RequestLimit(ConnectionCore& core) : core_{core} { core.loop.waits.add(*this, core.loop.request_timeout); }
 
 private:
     void give_up() override {

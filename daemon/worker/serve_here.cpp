@@ -11,12 +11,12 @@ namespace preforkd {
 
 namespace {
 
-UniqueFd serve_blocking(BlockingHandler& handler, AcceptedStream stream, const ServeHere& how) {
+ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, const ServeHere& how) {
     BlockingCore core{std::move(stream.fd), stream.address, how};
     BlockingConnection client{core};
     std::exception_ptr failure;
     try {
-        if (!handler.verify(client.peer())) return std::move(core.fd);
+        if (!handler.verify(client.peer())) return {.fd = std::move(core.fd)};
         handler.setup(client);
         handler.serve(client);
     } catch (...) { failure = std::current_exception(); }
@@ -27,10 +27,10 @@ UniqueFd serve_blocking(BlockingHandler& handler, AcceptedStream stream, const S
         handler.finish(client);
     } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
     (void)core.flush();
-    return std::move(core.fd);
+    return {.fd = std::move(core.fd), .output_ended = core.output_ended};
 }
 
-UniqueFd serve_coroutine(StreamHandler& handler, AcceptedStream stream, const ServeHere& how) {
+ServedStream serve_coroutine(StreamHandler& handler, AcceptedStream stream, const ServeHere& how) {
     // A record of this request's own counts nothing, and the loop's idea of idle is that nothing is open.
     if (how.record.active.load(std::memory_order_relaxed) == 0) count(how.record.active);
     Loop loop{how.record, how.idle_timeout, 0};
@@ -55,7 +55,7 @@ UniqueFd serve_coroutine(StreamHandler& handler, AcceptedStream stream, const Se
 
 }  // namespace
 
-UniqueFd serve_here(const AnyStreamHandler& handler, AcceptedStream stream, const ServeHere& how) noexcept {
+ServedStream serve_here(const AnyStreamHandler& handler, AcceptedStream stream, const ServeHere& how) noexcept {
     try {
         if (const auto* blocking = std::get_if<BlockingHandler*>(&handler))
             return serve_blocking(**blocking, std::move(stream), how);

@@ -38,7 +38,7 @@ struct ServeHere {
 /// Serves until the handler has returned (coroutine handlers in a loop of their own, made here) and returns the
 /// descriptor, still open, for the lingering close.  verify(), setup(), finish(), handle_error() are called as
 /// Handler says.  Throws nothing.
-[[nodiscard]] UniqueFd serve_here(const AnyStreamHandler& handler, AcceptedStream stream,
-                                  const ServeHere& how) noexcept;
+[[nodiscard]] ServedStream serve_here(const AnyStreamHandler& handler, AcceptedStream stream,
+                                      const ServeHere& how) noexcept;
 
 }  // namespace preforkd

@@ -16,6 +16,12 @@ struct AcceptedStream {
     std::chrono::milliseconds linger{};  ///< zero: off
 };
 
+/// One that has been served, for the close.
+struct ServedStream {
+    UniqueFd fd{};
+    bool output_ended = false;  ///< SHUT_WR is done
+};
+
 /// What a model does with it.  Between Reception's begun() and ended().
 using StartStream = std::function<void(AcceptedStream)>;
 

@@ -24,7 +24,8 @@ protected:
         auto [near, far] = socket_pair(SOCK_STREAM);
         client = std::move(far);
         check(::fcntl(near.get(), F_SETFL, O_NONBLOCK), "fcntl");
-        core.emplace(loop, std::move(near), SocketAddress::local_of(client.get()));
+        peer_address = KeptAddress{SocketAddress::local_of(client.get())};
+        core.emplace(loop, std::move(near), peer_address);
     }
 
     /// Runs a handler to its end, and what else goes on beside it.
@@ -58,6 +59,7 @@ protected:
     WorkerRecord record{};
     Loop loop;
     UniqueFd client{};
+    KeptAddress peer_address{SocketAddress{}};
     std::optional<ConnectionCore> core{};
     bool done = false;
     std::function<void()> beside{};  ///< every millisecond

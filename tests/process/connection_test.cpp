@@ -154,15 +154,31 @@ TEST_F(Connections, a_half_close_of_ours_ends_the_output_alone) {
     });
 }
 
+TEST_F(Connections, an_end_that_came_with_the_last_bytes_is_seen_after_a_wait) {
+    bool said = false;
+    beside = [&] {
+        if (!std::exchange(said, true)) say("first");
+    };
+    serve([&](Connection& connection) -> awaitable<void> {
+        EXPECT_EQ((co_await connection.read_some()).text(), "first");
+        say("last");
+        end();
+        EXPECT_EQ((co_await connection.read_some()).text(), "last");
+        const Received after = co_await connection.read_some();
+        EXPECT_FALSE(after);
+        EXPECT_FALSE(after.error) << after.error.message();
+    });
+}
+
 TEST_F(Connections, a_reset_by_the_client_is_an_error) {
     const UniqueFd listener = testing::listen_on_loopback();
     UniqueFd peer = testing::connect_to(SocketAddress::local_of(listener.get()));
     ASSERT_TRUE(testing::comes(listener.get()));
     UniqueFd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-    const SocketAddress address = SocketAddress::peer_of(accepted.get());
+    peer_address = KeptAddress{SocketAddress::peer_of(accepted.get())};
     const Endpoint peers_view = SocketAddress::local_of(peer.get()).to_endpoint(SOCK_STREAM);
     const Endpoint ours = SocketAddress::local_of(listener.get()).to_endpoint(SOCK_STREAM);
-    core.emplace(loop, std::move(accepted), address);
+    core.emplace(loop, std::move(accepted), peer_address);
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(peer.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     peer = {};

@@ -59,9 +59,11 @@ class ServeHereTest : public ::testing::Test {
 protected:
     /// What the client has received once it was served, and its descriptor closed.
     std::string serve(AnyStreamHandler with, std::chrono::milliseconds idle_timeout = 30s) {
-        UniqueFd left = serve_here(
+        ServedStream served = serve_here(
             with, client.stream(),
             {.idle_timeout = idle_timeout, .request_timeout = request_timeout, .stop = whistle, .record = record});
+        UniqueFd left = std::move(served.fd);
+        output_ended = served.output_ended;
         EXPECT_TRUE(left) << "for the caller to close";
         left = UniqueFd{};
         return client.read_rest();
@@ -71,6 +73,7 @@ protected:
     Whistle whistle{};
     WorkerRecord record{};
     Noting handler{};
+    bool output_ended = false;
     std::chrono::milliseconds request_timeout{0};
 };
 
@@ -87,6 +90,18 @@ TEST_F(ServeHereTest, calls_the_hooks_in_order_and_sends_what_the_stream_still_h
     handler.serving = [](BlockingConnection& served) { served.stream() << "unflushed"; };
     EXPECT_EQ(serve(&handler), "unflushed");
     EXPECT_THAT(handler.calls, ElementsAre("verify", "setup", "serve", "finish"));
+}
+
+TEST_F(ServeHereTest, says_whether_our_output_has_ended) {
+    handler.serving = [](BlockingConnection& served) { served.write("not the last"); };
+    EXPECT_EQ(serve(&handler), "not the last");
+    EXPECT_FALSE(output_ended);
+}
+
+TEST_F(ServeHereTest, says_that_the_last_write_has_ended_our_output) {
+    handler.serving = [](BlockingConnection& served) { served.write_last("the last"); };
+    EXPECT_EQ(serve(&handler), "the last");
+    EXPECT_TRUE(output_ended);
 }
 
 TEST_F(ServeHereTest, a_client_that_is_not_verified_hears_nothing) {
