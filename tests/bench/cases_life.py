@@ -49,6 +49,23 @@ def respawn(effort):
     yield from judged_by_value("SIGKILL to the next answer, 1 worker", "ms", took, 10, steady=False)
 
 
+def status(effort):
+    """What an operator waits for, and what the master is kept from its workers for."""
+    with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
+        control = f"unix://{directory}/control.sock"
+        with Preforkd(512, options=["--control", control]) as server:
+            command = [ROOT / "build/release/preforkctl", "status", "--control", control]
+            took = []
+            before = procfs.cpu_of_tree(server.pid)
+            for _ in range(10 * effort.samples):
+                began = time.monotonic()
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                took.append((time.monotonic() - began) * 1e3)
+            cpu = (procfs.cpu_of_tree(server.pid) - before) / len(took) * 1e3
+    yield from judged_by_value("preforkctl status, 512 workers", "ms", {server.label: took}, 10, steady=False)
+    yield Figure(name="the daemon's CPU for it", unit="ms", value=cpu, limit=2)
+
+
 def memory(effort):
     fresh, used, cpu = {}, {}, {}
     for server in (Raw(8), *(kind(8) for kind in found(Nginx)), Preforkd(8, "async"), Preforkd(8, "serial")):
@@ -90,7 +107,7 @@ def smallest_handler():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(["g++", "-std=c++20", "-O2", "-DBOOST_ASIO_SEPARATE_COMPILATION",
                         f"-I{ROOT}/common/include", ROOT / "examples/upper/upper.cpp", "-o", program,
-                        release / "libpreforkd.a", "-lboost_program_options", *flags, "-pthread"], check=True)
+                        release / "libpreforkd.a", "-lboost_program_options", "-lboost_json", *flags, "-pthread"], check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         yield Figure(name="examples/upper: compiled and linked", unit="CPU s", value=seconds, limit=10)

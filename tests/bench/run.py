@@ -42,6 +42,7 @@ CASES = {
     "memory": cases_life.memory,
     "start": cases_life.start,
     "respawn": cases_life.respawn,
+    "status": cases_life.status,
     "binary": cases_life.binary,
     "syscalls": cases_greet.syscalls,
     "scripts": cases_greet.scripts,

@@ -34,6 +34,18 @@ TEST(ChildProcess, an_exit_code_and_a_killing_signal_are_told_apart) {
     EXPECT_EQ(end_of(spawn([] { return ::raise(SIGKILL); })), testing::killed(SIGKILL));
 }
 
+TEST(ChildProcess, what_it_has_used_is_told_when_it_is_reaped) {
+    constexpr std::size_t much_bytes = 32U << 20U;
+    const ChildProcess child = spawn([] {
+        std::vector<char> touched(much_bytes, 'x');
+        return touched.back() == 'x' ? 0 : 1;
+    });
+    ASSERT_TRUE(testing::comes(child.pidfd()));
+    rusage used{};
+    EXPECT_EQ(child.try_reap(&used), testing::success);
+    EXPECT_GE(static_cast<std::size_t>(used.ru_maxrss) * 1024, much_bytes);
+}
+
 TEST(ChildProcess, a_core_dump_is_noticed) {
 #ifdef __SANITIZE_ADDRESS__
     GTEST_SKIP() << "a core of an address space under AddressSanitizer is too large";

@@ -52,6 +52,19 @@ TEST_F(Log, prints_its_level_and_what_is_worse) {
     EXPECT_THAT(drain(pipe.far.get()), MatchesRegex("[^\n]* error   loud\n"));
 }
 
+TEST_F(Log, notes_the_last_error_with_its_cause) {
+    const Pair pipe = make_pipe();
+    use_as_stderr(pipe);
+    open_log({});
+    static ErrorNote note;  // borrowed for good
+    note_errors_in(note);
+    log(LogLevel::Error, "handler failed", {{"peer", "127.0.0.1:1"}, {"cause", "out of luck"}});
+    log(LogLevel::Warning, "no error");
+    EXPECT_EQ(note.read(), "handler failed: out of luck");
+    log(LogLevel::Error, std::string(5000, 'x'));
+    EXPECT_EQ(note.read().find_first_not_of('x'), std::string::npos);
+}
+
 TEST_F(Log, lines_of_eight_processes_never_mix) {
     constexpr std::uint64_t lines_each = 100;
     const Pair pipe = make_pipe();
