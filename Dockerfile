@@ -16,7 +16,8 @@ ARG WERROR=OFF
 RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$WERROR \
     && cmake --build --preset release --target preforkd preforkctl \
     && install -D --strip build/release/preforkd /image/usr/sbin/preforkd \
-    && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl
+    && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl \
+    && rm -rf build
 # What the loader would look for, where it would look for it, the loader itself included.
 RUN ldd /image/usr/*bin/* | grep -o '/[^ ]*\.so[^ ]*' | sort -u \
     | xargs cp --dereference --parents --target-directory=/image

@@ -101,6 +101,9 @@ class Engine:
 
     def clean(self):
         self("rm", "--all", "--force", "--time=0")
+        # What a build that was killed has left; podman does not see it.
+        subprocess.run(["buildah", f"--root={HOME}/storage", f"--runroot={RUN}", "rm", "--all"], env=self.environment,
+                       check=True, capture_output=True, timeout=120)
 
 
 @contextlib.contextmanager
