@@ -129,13 +129,6 @@ def test_a_master_that_stops_for_ever_is_restarted_by_the_watchdog(host):
     assert any("Watchdog timeout" in entry["MESSAGE"] for entry in host.journal(UNIT))
 
 
-def test_a_killed_master_comes_back(host):
-    master = host.main_pid(UNIT)
-    kill(host, UNIT, signal.SIGKILL)
-    assert eventually(lambda: host.main_pid(UNIT) not in (0, master) and host.show(UNIT, "ActiveState") == "active")
-    assert host.exchange() == b"connected\n"
-
-
 # --- reload ---------------------------------------------------------------------------------------------------------------
 
 def test_a_reload_takes_the_new_configuration_and_loses_nobody(host):
@@ -161,3 +154,29 @@ def test_a_reload_of_a_wrong_configuration_fails_with_the_reason_and_changes_not
     assert (host.main_pid(UNIT), host.show(UNIT, "ActiveState")) == (master, "active")
     said = [entry["MESSAGE"] for entry in host.journal(UNIT, f"--after-cursor={cursor}") if entry["_COMM"] == "preforkctl"]
     assert any("workers" in line and "many" in line for line in said), said
+
+
+# --- the listeners outlive the master ---------------------------------------------------------------------------------------
+
+def test_a_restart_refuses_nobody(host):
+    with Clients(host) as clients:
+        for _ in range(3):
+            host.run("systemctl", "restart", UNIT)
+            clients.wait_more()
+
+
+def test_a_killed_master_comes_back_and_nobody_is_refused(host):
+    master = host.main_pid(UNIT)
+    with Clients(host) as clients:
+        kill(host, UNIT, signal.SIGKILL)
+        assert eventually(lambda: host.main_pid(UNIT) not in (0, master))
+        clients.wait_more()
+        clients.forgive_those_in_service()
+
+
+def test_a_restart_keeps_the_path_of_a_socket_file(host):
+    restart_with(host, "listen = unix:///run/preforkd/own.sock\n")
+    with Clients(host, "/run/preforkd/own.sock") as clients:
+        for _ in range(3):
+            host.run("systemctl", "restart", UNIT)
+            clients.wait_more()
