@@ -75,6 +75,7 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
                        {"PID", right},
                        {"GEN", right},
                        {"STATE"},
+                       {"SINCE", right},
                        {"AGE", right},
                        {"NOW", right},
                        {"EVER", right},
@@ -82,8 +83,8 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
                        {"LAST ERROR"}}};
     for (const WorkerStatus& each : report.workers)
         workers.add({std::to_string(each.number), std::to_string(each.pid), or_dash(each.generation), each.state,
-                     age_text(each.age), std::to_string(each.connections), std::to_string(each.accepted),
-                     size_or_dash(each.bytes), or_dash(each.last_error)});
+                     age_text(each.since), age_text(each.age), std::to_string(each.connections),
+                     std::to_string(each.accepted), size_or_dash(each.bytes), or_dash(each.last_error)});
     return summary(report) + '\n' + listeners.text(columns) + '\n' + workers.text(columns);
 }
 

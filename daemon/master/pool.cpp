@@ -198,6 +198,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     const auto report = slot->process.try_reap(&used);
     if (!report) return true;
 
+    constexpr ExitReport left_in_good_order{ExitReport::Kind::Exited, 0};
     const bool killed_by_others =
         *report == ExitReport{ExitReport::Kind::Killed, SIGKILL} && slot->order == DeathOrder::None;
     const Death death{.number = slot->number,
@@ -207,7 +208,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
                       .generation = slot->generation,
                       .order = slot->order,
                       .expected = slot->state == State::Leaving || closing_,
-                      .out_of_memory = oom_.is_to_blame(killed_by_others),
+                      .out_of_memory = *report != left_in_good_order && oom_.is_to_blame(killed_by_others),
                       .used = used};
     const DeathReport certificate = certify(death, slots_[slot->record]);
     log_death(certificate);

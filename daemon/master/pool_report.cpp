@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "common/quoted.hpp"
+#include "daemon/master/health_policy.hpp"
 #include "daemon/master/pool.hpp"
 
 namespace preforkd {
@@ -19,14 +22,21 @@ std::string name_of(WorkerState state) {
     return "";
 }
 
-std::string state_of(const WorkerSlot& slot, const WorkerRecord& record) {
+WorkerLook look_at(const WorkerRecord& record, Clock::time_point now) {
+    const std::chrono::nanoseconds since{now.time_since_epoch().count() - record.since_ns.load(relaxed)};
+    // Written by another process, perhaps after `now` was read.
+    return {.state = record.state.load(relaxed),
+            .since = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(since), {})};
+}
+
+std::string state_of(const WorkerSlot& slot, const WorkerLook& look, std::chrono::milliseconds worker_timeout) {
     switch (slot.state) {
         case WorkerSlot::State::Starting: return "starting";
         case WorkerSlot::State::Retiring: return "retiring";
         case WorkerSlot::State::Leaving: return "leaving";
         case WorkerSlot::State::Ready: break;
     }
-    return name_of(record.state.load(relaxed));
+    return is_hung(look, worker_timeout) ? "hung" : name_of(look.state);
 }
 
 }  // namespace
@@ -41,11 +51,13 @@ void Pool::describe(StatusReport& report, Clock::time_point now) {
     report.replaced = replaced_;
     for (const WorkerSlot& slot : table_) {
         const WorkerRecord& record = slots_[slot.record];
+        const WorkerLook look = look_at(record, now);
         const WorkerStatus& worker = report.workers.emplace_back(
             WorkerStatus{.number = slot.number,
                          .pid = slot.process.pid(),
                          .generation = static_cast<std::uint64_t>(slot.generation),
-                         .state = state_of(slot, record),
+                         .state = state_of(slot, look, current_.plan.pool.worker_timeout),
+                         .since = look.since,
                          .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - slot.started),
                          .connections = record.active.load(relaxed),
                          .accepted = record.accepted.load(relaxed),

@@ -267,6 +267,16 @@ def test_status_tells_the_last_error_and_the_last_peer(controlled, tmp_path):
     assert (worker["last_peer"], worker["last_error"]) == (peer, None)
 
 
+def test_a_worker_tells_since_when_it_is_in_its_state(controlled):
+    daemon = controlled("--handler", "echo", workers=1)
+    with connect_client(daemon.endpoint) as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        first = proc.eventually(lambda: [each for each in status(daemon.control)["workers"] if each["state"] == "waiting"])
+        assert first[0]["state_ms"] <= first[0]["age_ms"]
+        assert proc.eventually(lambda: status(daemon.control)["workers"][0]["state_ms"] >= first[0]["state_ms"] + 50)
+
+
 def test_the_table_is_for_people(controlled, ctl):
     daemon = controlled(workers=2)
     exchange(daemon.endpoint)

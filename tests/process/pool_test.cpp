@@ -323,6 +323,10 @@ TEST_F(Pools, a_pool_is_healthy_while_more_workers_go_on_than_hang) {
     master.now = Clock::now();
     EXPECT_TRUE(master.pool.healthy(master.now));
     EXPECT_FALSE(master.pool.healthy(master.now + 61s)) << "two of three hang";
+    StatusReport report;
+    master.pool.describe(report, master.now + 61s);
+    const auto is_told_hung = [](const WorkerStatus& worker) { return worker.state == "hung" && worker.since > 60s; };
+    EXPECT_EQ(std::ranges::count_if(report.workers, is_told_hung), 2);
     ASSERT_TRUE(master.until_noted(What::Looked, 2));
     EXPECT_EQ(master.noted(What::Looked, 3), 0) << "an idle worker is left asleep";
     master.pool.order_all(Order::EmptyQueue);

@@ -30,6 +30,7 @@ StatusReport some_report() {
                          .pid = 18,
                          .generation = 3,
                          .state = "busy",
+                         .since = 200ms,
                          .age = 1500ms,
                          .connections = 5,
                          .accepted = 95,

@@ -51,6 +51,7 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
                      .pid = 4712,
                      .generation = 2,
                      .state = "busy",
+                     .since = 3s,
                      .age = 76h,
                      .connections = 1,
                      .accepted = 1000,
@@ -66,9 +67,9 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
               "tcp://:7                echo          3   4096\n"
               "unixgram:///x (passed)  print         -      -\n"
               "\n"
-              "WORKER   PID  GEN  STATE       AGE  NOW  EVER  BYTES  LAST ERROR\n"
-              "     1  4712    2  busy      3d 4h    1  1000   2.0K  handler failed: bad\n"
-              "     2  4713    2  starting     0s    0     0      -  -\n");
+              "WORKER   PID  GEN  STATE     SINCE    AGE  NOW  EVER  BYTES  LAST ERROR\n"
+              "     1  4712    2  busy         3s  3d 4h    1  1000   2.0K  handler failed: bad\n"
+              "     2  4713    2  starting     0s     0s    0     0      -  -\n");
 }
 
 TEST(StatusTable, deaths_are_told_oldest_first) {
