@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "common/operator_error.hpp"
-#include "common/port_holder.hpp"
 #include "common/stop_request.hpp"
 #include "common/sys_error.hpp"
 #include "common/unique_fd.hpp"
@@ -88,17 +87,13 @@ void make_way(const ListenSettings& settings) {
 }
 
 /// Says why what stands there stays.
-void refuse_occupant(const ListenSettings& settings, const SocketAddress& address, PathOccupant occupant) {
+void refuse_occupant(const ListenSettings& settings, PathOccupant occupant) {
     switch (occupant) {
         case PathOccupant::Nothing:
         case PathOccupant::StaleSocket: return;
-        case PathOccupant::LiveSocket: {
-            const auto holder = find_holder(address, socket_type_of(settings.endpoint.transport));
-            refuse(settings, ExitCode::Configuration,
-                   holder ? fmt::format("Address already in use by {} (pid {}): stop it or choose another path",
-                                        holder->name, holder->pid)
-                          : "Address already in use: `ss -lxp` as root shows by whom; stop it or choose another path");
-        }
+        // As bind(2) says of every other address in use, and the caller may try again: the workers of a master that
+        // was killed have it for a moment longer.
+        case PathOccupant::LiveSocket: throw std::system_error{EADDRINUSE, std::generic_category(), "bind"};
         case PathOccupant::Unknown:
             refuse(settings, ExitCode::Permission,
                    "a socket of another user is there, perhaps in use: remove it or choose another path");
@@ -155,8 +150,7 @@ FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const Socket
     if (occupant == PathOccupant::StaleSocket) {
         make_way(settings);
     } else if (occupant != PathOccupant::Nothing) {
-        lock = UniqueFd{};  // finding the holder takes a while
-        refuse_occupant(settings, address, occupant);
+        refuse_occupant(settings, occupant);
     }
 
     // Bound in place rather than under another name and renamed: getsockname() would tell the other name forever, to

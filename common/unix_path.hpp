@@ -30,8 +30,9 @@ enum class PathOccupant {
 /// Binds `fd` to the path of `settings` with the asked mode, owner and group, in place of a stale socket.
 ///
 /// A stream socket must not listen yet: then nobody can connect before mode and owner are right.
-/// Throws OperatorError: 78 for an unknown user or group, a live socket, anything else in its place; 77 without
-/// privilege.  Throws std::system_error where bind(2) fails.  In either case no file of ours is left.
+/// Throws OperatorError: 78 for an unknown user or group, and for what is no socket in its place; 77 without privilege.
+/// Throws std::system_error where bind(2) fails, and with EADDRINUSE for a live socket.  In either case no file of ours
+/// is left.
 [[nodiscard]] FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const SocketAddress& address);
 
 /// Gives the socket file of `settings` the owner and mode they ask for; false if it is not `identity`.  Throws as

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/bind_attempt.hpp"
+#include "common/bind_error.hpp"
 #include "common/control_endpoint.hpp"
 #include "common/socket_address.hpp"
 #include "preforkd/log.hpp"
@@ -17,8 +18,9 @@ constexpr int backlog = 16;
 ControlListener bind_control(const Endpoint& endpoint) {
     ListenSettings settings{.endpoint = endpoint};
     if (!endpoint.abstract) settings.mode = for_its_owner;
-    BindAttempt attempt = try_bind(settings, resolve(endpoint).at(0), backlog);
-    if (attempt.error != 0) throw std::system_error{attempt.error, std::generic_category(), "bind"};
+    const SocketAddress address = resolve(endpoint).at(0);
+    BindAttempt attempt = try_bind(settings, address, backlog);
+    if (attempt.error != 0) throw bind_error(settings, address, attempt.error);
     return {.fd = std::move(attempt.fd), .local = endpoint, .file = attempt.file};
 }
 

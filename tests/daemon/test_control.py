@@ -122,7 +122,7 @@ def test_what_is_no_unix_socket_is_refused(run_preforkd, wrong):
 def test_one_that_cannot_be_made_is_a_warning_and_the_daemon_serves(preforkd, tmp_path):
     daemon = preforkd("--control", f"unix://{tmp_path}/missing/control.sock")
     daemon.expect("--control")
-    assert "No such file or directory; going on without" in daemon.wait_log("--control")["message"]
+    assert "No such file or directory: create the directory" in daemon.wait_log("--control")["message"]
     assert exchange(daemon.endpoint) == b"connected\n"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import proc
 from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+from daemon_process import LOOPBACK
 
 
 def kill_master(daemon):
@@ -28,13 +29,24 @@ def test_no_process_outlives_a_killed_master(preforkd, model):
     assert all(proc.wait_gone(pid, 2) for pid in workers)
 
 
-def test_a_new_master_can_bind_at_once(preforkd):
-    first = preforkd(workers=4)
+@pytest.mark.parametrize("kind", ["tcp", "unix", "abstract", "udp", "unixgram"])
+def test_a_new_master_can_bind_at_once(preforkd, tmp_path, kind):
+    """Although the old workers have the address for a moment longer."""
+    path = f"{tmp_path}/s"
+    listen = {"tcp": LOOPBACK, "unix": f"unix://{path}", "abstract": f"unix://@{path}", "udp": "udp://127.0.0.1:0",
+              "unixgram": f"unixgram://{path}"}[kind]
+    first = preforkd(listen=listen, workers=4)
     first.expect("the master is gone")
-    workers = kill_master(first)
-    second = preforkd(listen=first.endpoint)
-    assert exchange(second.endpoint) == b"connected\n"
-    assert all(proc.wait_gone(pid, 2) for pid in workers)
+    held = proc.sockets_of(first.workers()[0])
+    old = kill_master(first)
+    second = preforkd(listen=first.endpoint, wait=False)
+    second.wait_log("trying again")
+    for copy in held:
+        copy.close()
+    second.wait_ready()
+    if kind in ("tcp", "unix", "abstract"):
+        assert exchange(second.endpoint) == b"connected\n"
+    assert all(proc.wait_gone(pid, 2) for pid in old)
 
 
 def test_a_new_master_can_bind_while_old_workers_finish_their_clients(preforkd):

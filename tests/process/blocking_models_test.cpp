@@ -63,7 +63,7 @@ TEST_P(BlockingModels, a_fast_stop_ends_the_wait_for_a_client) {
 TEST_P(BlockingModels, handlers_hear_of_their_worker) {
     const std::string model{to_string(GetParam().model)};
     const std::string heard = hooks_called(model);
-    EXPECT_THAT(heard, AllOf(StartsWith("started "), EndsWith("leaving ")));
+    EXPECT_THAT(heard, AllOf(StartsWith("started "), HasSubstr("awake "), EndsWith("leaving ")));
     EXPECT_EQ(heard.find("leaving"), heard.rfind("leaving"));
 }
 
