@@ -3,6 +3,7 @@ import os
 import random
 import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -40,7 +41,8 @@ class Arena:
         self.closed.mkdir(mode=0o700)
         self.occupied = socket.create_server(("127.0.0.1", 0))
         self.write_config()
-        self.daemon = daemon_process.Daemon("--config", str(self.config), directory=self.directory, listen=None,
+        self.control = f"unix://{self.directory}/control.sock"
+        self.daemon = daemon_process.Daemon("--config", str(self.config), "--control", self.control, directory=self.directory, listen=None,
                                             workers=None)
 
     # --- what events use ----------------------------------------------------------------------------------------------
@@ -60,6 +62,10 @@ class Arena:
         line = self.daemon.wait_log(lambda entry: entry["message"].startswith((done, failed)), after=after,
                                     timeout=timeout)
         return line["message"].startswith(done), text_of(line)
+
+    def preforkctl(self, *words, timeout=60.0):
+        return subprocess.run([daemon_process.PREFORKCTL, *words, "--control", self.control], text=True,
+                              capture_output=True, timeout=timeout, env=daemon_process.clean_environment())
 
     def disturbed_since(self, when):
         """Whether a strike has hit a process that was born after `when`."""

@@ -116,7 +116,45 @@ def reload_without_a_file(arena, _):
     return "refused, as it should be"
 
 
+def reload_by_preforkctl(arena, dice):
+    arena.write_config(workers=dice.randrange(2, 7))
+    begun = time.time()
+    told = arena.preforkctl("reload")
+    if told.returncode != 0 and arena.disturbed_since(begun):
+        return "failed, a new worker was struck"
+    if told.returncode != 0 and "Too many open files" in told.stderr:
+        return "failed, the master was out of descriptors"
+    assert told.returncode == 0, told
+    return "done"
+
+
+def reload_badly_by_preforkctl(arena, _):
+    arena.write_config("colour = red")
+    told = arena.preforkctl("reload")
+    arena.write_config()
+    assert told.returncode == 1 and told.stderr, told
+    return "refused, as it should be"
+
+
+def resize(arena, dice):
+    count = dice.randrange(2, 9)
+    told = arena.preforkctl("workers", str(count))
+    assert told.returncode == 0 or "descriptors" in told.stderr, told
+    return "done"
+
+
+def look(arena, dice):
+    word = dice.choice(["status", "deaths"])
+    told = arena.preforkctl(word)
+    assert told.returncode == 0 and told.stdout, told
+    return "done"
+
+
 ORDERS = [
+    Event("look (preforkctl status, deaths)", 2, look),
+    Event("resize (preforkctl workers N)", 2, resize),
+    Event("reload (preforkctl)", 2, reload_by_preforkctl),
+    Event("reload of bad settings (preforkctl)", 1, reload_badly_by_preforkctl),
     Event("one worker more (TTIN)", 2, signal_master(signal.SIGTTIN)),
     Event("one worker fewer (TTOU)", 2, signal_master(signal.SIGTTOU)),
     Event("reload", 4, reload_well),

@@ -43,7 +43,7 @@ def print_events(rows):
             counts.setdefault(name, {}).setdefault(how, 0)
             counts[name][how] += count
     for name, outcomes in sorted(counts.items()):
-        print(f"  {name:34} " + ", ".join(f"{how} {count}" for how, count in sorted(outcomes.items())))
+        print(f"  {name:36} " + ", ".join(f"{how} {count}" for how, count in sorted(outcomes.items())))
 
 
 def main():
