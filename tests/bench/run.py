@@ -16,6 +16,7 @@ import time
 import cases_children
 import cases_echo
 import cases_greet
+import cases_growth
 import cases_life
 import figures
 import packages
@@ -46,8 +47,9 @@ CASES = {
     "binary": cases_life.binary,
     "syscalls": cases_greet.syscalls,
     "scripts": cases_greet.scripts,
+    "growth": cases_growth.growth,
 }
-NEVER_JUDGED = ("syscalls", "scripts")  # by no limit: a quick run leaves them out unless they are named
+NEVER_JUDGED = ("syscalls", "scripts", "growth")  # by no limit: a quick run leaves them out unless they are named
 NAME_WIDTH = 62
 
 
