@@ -44,7 +44,7 @@ int serve_async(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std:
                                      handlers.datagram_handler(listener), loop);
         StreamHandler& handler = *std::get<StreamHandler*>(handlers.stream_handler(listener));
         return accept_streams(listener, plan.settings.log_connections, service.reception(), [&](AcceptedStream stream) {
-            start_coroutine(loop, handler, std::move(stream), [&] { service.reception().ended(); });
+            start_coroutine(loop, handler, std::move(stream), service.reception());
         });
     });
     start_handlers(handlers);

@@ -60,11 +60,11 @@ void launch(Loop& loop, Bottom bottom) {
 
 }  // namespace
 
-void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended) {
+void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Reception& reception) {
     launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
-                       [&loop, linger = stream.linger, ended = std::move(ended)](ServedStream& served) {
+                       [&loop, &reception, linger = stream.linger](ServedStream& served) {
                            loop.linger.finish(std::move(served.fd), linger, served.output_ended);
-                           ended();
+                           reception.ended();
                        }));
 }
 

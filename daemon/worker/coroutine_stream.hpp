@@ -1,7 +1,5 @@
 #pragma once
 // Serving one stream connection with a coroutine handler, in whatever loop.
-#include <functional>
-
 #include "daemon/worker/loop.hpp"
 #include "daemon/worker/stream_gate.hpp"
 #include "preforkd/handler.hpp"
@@ -9,8 +7,8 @@
 namespace preforkd {
 
 /// Starts `handler` on `stream` in `loop`; it runs until it first has to wait, which for most short answers is to the
-/// end.  `ended` is called when the connection is closed or parked: possibly before this returns.
-void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, std::function<void()> ended);
+/// end.  `reception` hears when the connection is closed or parked: possibly before this returns.
+void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Reception& reception);
 
 /// Runs `loop`, made for this connection alone, until `handler` has returned; gives the descriptor back for the close.
 [[nodiscard]] ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream);
