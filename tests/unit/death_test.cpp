@@ -68,7 +68,7 @@ TEST(Death, a_note_that_makes_no_sense_is_no_peer) {
     EXPECT_EQ(last_peer_of(record), "");
     record.last_peer.write("\xff", 1);
     EXPECT_EQ(last_peer_of(record), "");
-    record.last_peer.write("\xff\xff of half a write", 20);
+    record.last_peer.write("\xff\xff of half a write");
     EXPECT_EQ(last_peer_of(record), "");
 }
 
