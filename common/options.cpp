@@ -158,22 +158,24 @@ Source read_environment(const po::options_description& description, const Texts&
 
 // --- The file ---
 
-Source read_file(const po::options_description& description, const std::string& file, const Origin& asked_by) {
+std::string read_text(const std::string& file, const Origin& asked_by) {
     const auto refuse = [&](std::string_view reason, ExitCode code = ExitCode::Configuration,
                             std::string_view remedy = "expected a text file") {
         throw OperatorError{code, fmt::format("{}: cannot read {}: {}; {}", name_at(asked_by, "config"),
                                               in_quotes(file), reason, remedy)};
     };
-    std::string text;
     try {
-        text = read_config_file(file);
+        return read_config_file(file);
     } catch (const std::system_error& error) {
         const std::string reason = error.code().message();
         if (error.code() == std::errc::permission_denied)
             refuse(reason, ExitCode::Permission, "let the user who starts preforkd read it and enter its directories");
         refuse(reason);
     } catch (const std::length_error& error) { refuse(error.what()); }
+    return {};
+}
 
+Source read_file(const po::options_description& description, const std::string& text, const std::string& file) {
     Source source{po::parsed_options{&description}};
     for (ConfigLine& line : parse_config(text, file)) {
         const OptionRow* row = find_option(line.name);
@@ -261,7 +263,7 @@ Settings to_settings(const po::variables_map& values, const Origins& origins) {
 }  // namespace
 
 Invocation read_options(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
-                        const std::string& default_handler) {
+                        const std::string& default_handler, const std::optional<std::string>& config_text) {
     const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
     const po::options_description description = describe_options();
     const Source command_line = read_command_line(description, Texts(arguments.begin(), dashes));
@@ -276,7 +278,8 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
     std::string file;
     if (values.count("config") != 0) {
         file = values["config"].as<Texts>().front();
-        store(values, read_file(description, file, origin_of(invocation.origins, "config")), invocation.origins);
+        invocation.config_text = config_text ? *config_text : read_text(file, origin_of(invocation.origins, "config"));
+        store(values, read_file(description, *invocation.config_text, file), invocation.origins);
     }
     invocation.settings = to_settings(values, invocation.origins);
 

@@ -1,5 +1,6 @@
 #pragma once
 // The command line, PREFORKD_* and the configuration file, read by one table into Settings.
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,18 +15,21 @@ enum class Task { Serve, Help, Version, CheckConfig, PrintConfig, ListHandlers }
 struct Invocation {
     Task task = Task::Serve;
     Settings settings{};
-    Origins origins{};                    ///< who gave which option: check_settings() names it so
-    std::vector<std::string> warnings{};  ///< for the log, once it is open: an unknown PREFORKD_* variable
-    std::string printed_config{};         ///< --print-config: a line `name = value  # origin` for each option
+    Origins origins{};                         ///< who gave which option: check_settings() names it so
+    std::vector<std::string> warnings{};       ///< for the log, once it is open: an unknown PREFORKD_* variable
+    std::string printed_config{};              ///< --print-config: a line `name = value  # origin` for each option
+    std::optional<std::string> config_text{};  ///< what the file said that -C names
 };
 
 /// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.
 /// Precedence: command line, environment, file, default.  Opens nothing but that file.
-/// `default_handler` serves when nobody says --handler and there is no PROGRAM.
+/// `default_handler` serves when nobody says --handler and there is no PROGRAM.  `config_text`: instead of what the
+/// file says now.
 /// Throws OperatorError: Usage for the command line, Configuration for environment and file (with file and line).
 [[nodiscard]] Invocation read_options(const std::vector<std::string>& arguments,
                                       const std::vector<std::string>& environment,
-                                      const std::string& default_handler = Settings{}.handler);
+                                      const std::string& default_handler = Settings{}.handler,
+                                      const std::optional<std::string>& config_text = {});
 
 /// The text of --help.
 [[nodiscard]] std::string help_text(const std::string& default_handler = Settings{}.handler);

@@ -1,10 +1,13 @@
 #include "common/shared_slots.hpp"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <cassert>
+#include <cstring>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "common/sys_error.hpp"
 
@@ -24,34 +27,56 @@ struct SharedSlots::Layout {
     static constexpr std::uint32_t expected_magic = 0x70666b64;  // "pfkd"
     static constexpr std::uint32_t current_version = 1;
     static constexpr std::size_t reserved_bytes = 4096;  // a page, so that records begin on one
+    /// From record to record in every version: room for what later ones append.
+    static constexpr std::size_t stride_bytes = 1024;
+    static_assert(sizeof(WorkerRecord) <= stride_bytes);
 
-    WorkerRecord* records() noexcept {
-        return reinterpret_cast<WorkerRecord*>(reinterpret_cast<std::byte*>(this) + reserved_bytes);
+    [[nodiscard]] std::byte* at(std::size_t index) noexcept {
+        return reinterpret_cast<std::byte*>(this) + reserved_bytes + index * stride_bytes;
     }
 };
 
-SharedSlots::SharedSlots(std::size_t capacity)
-    : memory_{check(::memfd_create("preforkd-slots", MFD_CLOEXEC), "create worker slots")},
-      bytes_{Layout::reserved_bytes + capacity * sizeof(WorkerRecord)} {
-    static_assert(sizeof(Layout) <= Layout::reserved_bytes);
-    check(::ftruncate(memory_.get(), static_cast<off_t>(bytes_)), "size worker slots");
+void SharedSlots::map() {
     void* mapped = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(), 0);
     if (mapped == MAP_FAILED) throw_errno("map worker slots");
-    layout_ = new (mapped) Layout{.magic = Layout::expected_magic,
-                                  .version = Layout::current_version,
-                                  .header_bytes = Layout::reserved_bytes,
-                                  .record_bytes = sizeof(WorkerRecord),
-                                  .capacity = capacity,
-                                  .accepted = {},
-                                  .served = {},
-                                  .dropped_log_lines = {}};
+    layout_ = static_cast<Layout*>(mapped);
+}
+
+SharedSlots::SharedSlots(std::size_t capacity)
+    : memory_{check(::memfd_create("preforkd-slots", MFD_CLOEXEC), "create worker slots")},
+      bytes_{Layout::reserved_bytes + capacity * Layout::stride_bytes} {
+    static_assert(sizeof(Layout) <= Layout::reserved_bytes);
+    check(::ftruncate(memory_.get(), static_cast<off_t>(bytes_)), "size worker slots");
+    map();
+    new (layout_) Layout{.magic = Layout::expected_magic,
+                         .version = Layout::current_version,
+                         .header_bytes = Layout::reserved_bytes,
+                         .record_bytes = Layout::stride_bytes,
+                         .capacity = capacity,
+                         .accepted = {},
+                         .served = {},
+                         .dropped_log_lines = {}};
+}
+
+SharedSlots::SharedSlots(UniqueFd memory) : memory_{std::move(memory)} {
+    struct stat file {};
+    check(::fstat(memory_.get(), &file), "look at the worker slots");
+    bytes_ = static_cast<std::size_t>(file.st_size);
+    if (bytes_ < Layout::reserved_bytes) throw std::runtime_error{"the worker slots are too small to be any"};
+    map();
+    const bool readable = layout_->magic == Layout::expected_magic && layout_->header_bytes == Layout::reserved_bytes &&
+                          layout_->record_bytes == Layout::stride_bytes &&
+                          layout_->capacity <= (bytes_ - Layout::reserved_bytes) / Layout::stride_bytes;
+    if (readable) return;
+    ::munmap(layout_, bytes_);
+    throw std::runtime_error{"the worker slots are laid out in a way that this version does not know"};
 }
 
 SharedSlots::~SharedSlots() { ::munmap(layout_, bytes_); }
 
 WorkerRecord& SharedSlots::operator[](std::size_t index) noexcept {
     assert(index < capacity());
-    return layout_->records()[index];
+    return *std::launder(reinterpret_cast<WorkerRecord*>(layout_->at(index)));
 }
 
 std::size_t SharedSlots::capacity() const noexcept { return layout_->capacity; }
@@ -60,6 +85,7 @@ std::size_t SharedSlots::acquire() {
     for (std::size_t index = 0; index < capacity(); ++index) {
         WorkerRecord& record = (*this)[index];
         if (record.state.load(std::memory_order_relaxed) != WorkerState::Vacant) continue;
+        std::memset(layout_->at(index), 0, Layout::stride_bytes);  // what only a later version knows included
         new (&record) WorkerRecord{};
         enter(record, WorkerState::Starting);
         return index;

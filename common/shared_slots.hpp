@@ -56,12 +56,16 @@ inline void enter(WorkerRecord& record, WorkerState state) noexcept {
 class SharedSlots {
 public:
     explicit SharedSlots(std::size_t capacity);
+    /// Those of the image before this one, records of living workers included.  Throws std::runtime_error when they
+    /// cannot be read.
+    explicit SharedSlots(UniqueFd memory);
     ~SharedSlots();
     SharedSlots(const SharedSlots&) = delete;
     SharedSlots& operator=(const SharedSlots&) = delete;
 
     [[nodiscard]] WorkerRecord& operator[](std::size_t index) noexcept;
     [[nodiscard]] std::size_t capacity() const noexcept;
+    [[nodiscard]] int memory_fd() const noexcept { return memory_.get(); }
 
     /// Takes a vacant record, zeroed, in state Starting.  Throws std::length_error when all are taken.
     [[nodiscard]] std::size_t acquire();
@@ -73,6 +77,8 @@ public:
 
 private:
     struct Layout;
+    void map();
+
     UniqueFd memory_;
     Layout* layout_ = nullptr;
     std::size_t bytes_ = 0;

@@ -3,11 +3,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/activation.hpp"
@@ -22,8 +25,12 @@
 #include "common/signal_fd.hpp"
 #include "common/socket_takeover.hpp"
 #include "common/stored_listeners.hpp"
+#include "common/version.hpp"
 #include "daemon/master/control_listener.hpp"
+#include "daemon/master/handed_listeners.hpp"
+#include "daemon/master/image.hpp"
 #include "daemon/master/supervisor.hpp"
+#include "daemon/rehearsal.hpp"
 #include "daemon/service_plan.hpp"
 #include "daemon/standalone.hpp"
 
@@ -68,23 +75,22 @@ void say_what_is_served(const Settings& settings, const std::vector<Listener>& l
                                                  : "no"}});
 }
 
+Reloader::Load reload_of(const StartUp& start_up) {
+    return [&start_up](const Generation& current) { return reload_service(start_up, current); };
+}
+
 int serve_on(const std::shared_ptr<ServicePlan>& plan, std::vector<Listener> listeners, const MasterParts& parts,
              const StartUp& start_up) {
     const Settings& settings = *plan->settings;
     take_listeners(*plan, std::move(listeners));
     say_what_is_served(settings, *plan->listeners);
     store_listeners(parts.systemd, *plan->listeners);
-    ::signal(SIGPIPE, SIG_IGN);
-    ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
-
     if (!settings.workers.automatic && settings.workers.max == 0) {
         if (!settings.control.empty())
             log(LogLevel::Notice, "--control needs a master, which --workers 0 has not: preforkctl cannot ask");
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd});
     }
-
-    Supervisor supervisor{parts, to_generation(plan),
-                          [&start_up](const Generation& current) { return reload_service(start_up, current); }};
+    Supervisor supervisor{parts, to_generation(plan), reload_of(start_up)};
     if (const auto control = control_endpoint(settings, std::getenv("RUNTIME_DIRECTORY")))
         supervisor.open_control(*control);
     return supervisor.run();
@@ -94,24 +100,61 @@ int serve(const std::shared_ptr<ServicePlan>& plan, StartUp& start_up, SignalFd&
     UniqueFd ready_fd = take_ready_fd(plan->settings->ready_fd);
     ServiceNotify systemd;
     start_up.descriptors = plan->descriptors = raise_descriptor_limit();
+    start_up.launch.descriptor_limit = start_up.descriptors.original;
     try {
         return serve_on(plan, open_listeners(*plan->settings, systemd),
-                        {.signals = signals, .systemd = systemd, .ready_fd = ready_fd}, start_up);
+                        {.signals = signals, .systemd = systemd, .ready_fd = ready_fd, .launch = start_up.launch},
+                        start_up);
     } catch (...) {
         if (plan->listeners) close_for_good(*plan->listeners);  // no socket file of a daemon that never was
         throw;
     }
 }
 
+/// In the place of another image.  `handover` keeps its descriptors until this one supervises: what fails before can
+/// still be undone with them.
+int carry_on(const std::shared_ptr<ServicePlan>& plan, Handover& handover, const StartUp& start_up, SignalFd& signals) {
+    UniqueFd no_ready_fd;  // it has been told
+    ServiceNotify systemd;
+    const Handover own = duplicate(handover);
+    std::vector<Listener> listeners = from_handed(own.listeners);
+    Generation current;
+    if (handover.purpose == Handover::Purpose::Resume) {
+        take_listeners(*plan, std::move(listeners));
+        current = to_generation(plan);
+        current.pool.workers = own.workers;
+    } else {
+        current = {.pool = {.workers = own.workers,
+                            .connections = own.connections,
+                            .boot_timeout = plan->settings->boot_timeout,
+                            .stop_timeout = own.stop_timeout,
+                            .worker_timeout = own.worker_timeout},
+                   .settings = plan->settings,
+                   .listeners = std::make_shared<std::vector<Listener>>(std::move(listeners)),
+                   .config_text = own.config_text};
+    }
+    current.number = own.generation;
+    Supervisor supervisor{{.signals = signals, .systemd = systemd, .ready_fd = no_ready_fd, .launch = start_up.launch},
+                          std::move(current),
+                          reload_of(start_up),
+                          own};
+    close_descriptors(handover);
+    return supervisor.run();
+}
+
 /// One line on standard error, or in the log once that is open.
 void report_fatal(const char* sentence) noexcept { log(LogLevel::Error, sentence); }
 
+void ignore_signals_of_writes() {
+    ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
+}
+
 int perform(StartUp& start_up, SignalFd& signals) {
-    const std::string usual_handler = default_handler(start_up.handlers);
-    const Invocation invocation = read_options(start_up.arguments, start_up.environment, usual_handler);
+    const Invocation invocation = read_service_options(start_up);
     switch (invocation.task) {
-        case Task::Help: std::fputs(help_text(usual_handler).c_str(), stdout); return 0;
-        case Task::Version: std::puts("preforkd " PREFORKD_VERSION); return 0;
+        case Task::Help: std::fputs(help_text(default_handler(start_up.handlers)).c_str(), stdout); return 0;
+        case Task::Version: std::printf("preforkd %s\n", version()); return 0;
         case Task::ListHandlers: print_handlers(start_up.handlers); return 0;
         case Task::PrintConfig: std::fputs(invocation.printed_config.c_str(), stdout); return 0;
         case Task::CheckConfig:
@@ -124,32 +167,60 @@ int perform(StartUp& start_up, SignalFd& signals) {
     }
     open_log(plan->settings->log);
     for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
+    ignore_signals_of_writes();
     return serve(plan, start_up, signals);
+}
+
+int perform_upgrade(Handover& handover, StartUp& start_up, SignalFd& signals) {
+    start_up.launch.executable = handover.executable;
+    start_up.launch.descriptor_limit = handover.descriptor_limit;
+    start_up.descriptors = raise_descriptor_limit();
+    start_up.descriptors.original = handover.descriptor_limit;
+    ignore_signals_of_writes();
+    if (handover.purpose == Handover::Purpose::Rehearsal) return rehearse(start_up, handover);
+    const bool resumes = handover.purpose == Handover::Purpose::Resume;
+    if (resumes) ::prctl(PR_SET_NAME, program_invocation_short_name);  // a file executed by descriptor has no name
+    const Invocation invocation = read_service_options(start_up, resumes ? handover.config_text : std::nullopt);
+    const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
+    open_log(plan->settings->log);
+    return carry_on(plan, handover, start_up, signals);
+}
+
+/// What failed in this image is for the one before to say, if it can be had again.
+void give_back(Handover& handover, const char* cause) {
+    if (handover.purpose != Handover::Purpose::Upgrade || handover.old_image < 0) return;
+    handover.purpose = Handover::Purpose::Resume;
+    handover.reason = cause;
+    (void)become(handover.old_image, launch_of(handover), handover);
 }
 
 }  // namespace
 
 int run(int argc, char** argv, const Handlers& handlers) noexcept {
+    std::optional<Handover> handover;
+    StartUp start_up;
+    const auto fail = [&](const char* sentence, ExitCode code) {
+        if (handover) give_back(*handover, sentence);
+        report_fatal(sentence);
+        return static_cast<int>(code);
+    };
     try {
         open_standard_descriptors();
         // Before anything slow: a signal that arrives during start-up waits here instead of killing us half made.
         SignalFd signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-        StartUp start_up{
-            .arguments = {argv + 1, argv + argc}, .environment = environment_lines(), .handlers = handlers};
-        return perform(start_up, signals);
+        start_up = {.launch = {.arguments = {argv, argv + argc},
+                               .environment = lasting_environment(environment_lines()),
+                               .executable = find_executable(argv[0])},
+                    .handlers = handlers};
+        handover = take_handover();
+        return handover ? perform_upgrade(*handover, start_up, signals) : perform(start_up, signals);
     } catch (const OperatorError& error) {
-        report_fatal(error.what());
-        return static_cast<int>(error.code());
+        return fail(error.what(), error.code());
     } catch (const std::system_error& error) {
-        report_fatal(with_remedy(error).c_str());
-        return static_cast<int>(ExitCode::System);
-    } catch (const std::exception& error) {
-        report_fatal(error.what());
-        return static_cast<int>(ExitCode::Internal);
-    } catch (...) {
-        report_fatal("an exception that is no std::exception");
-        return static_cast<int>(ExitCode::Internal);
+        return fail(with_remedy(error).c_str(), ExitCode::System);
+    } catch (const std::exception& error) { return fail(error.what(), ExitCode::Internal); } catch (...) {
+        return fail("an exception that is no std::exception", ExitCode::Internal);
     }
 }
 

@@ -102,11 +102,18 @@ std::string default_handler(const Handlers& handlers) {
     return has_own ? handlers.entries().front().name : usual;
 }
 
+Invocation read_service_options(const StartUp& start_up, const std::optional<std::string>& config_text) {
+    const std::vector<std::string>& words = start_up.launch.arguments;
+    return read_options({words.begin() + 1, words.end()}, start_up.launch.environment,
+                        default_handler(start_up.handlers), config_text);
+}
+
 std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up) {
     auto plan =
         std::make_shared<ServicePlan>(ServicePlan{.settings = std::make_shared<const Settings>(invocation.settings),
                                                   .handlers = start_up.handlers,
-                                                  .descriptors = start_up.descriptors});
+                                                  .descriptors = start_up.descriptors,
+                                                  .config_text = invocation.config_text});
     add_shared_objects(plan->handlers, *plan->settings, invocation.origins);
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins);
     const std::vector<std::string>& program = plan->settings->program;
@@ -129,12 +136,12 @@ Generation to_generation(const std::shared_ptr<ServicePlan>& plan) {
     return {.pool = pool_of(*plan),
             .settings = plan->settings,
             .listeners = plan->listeners,
+            .config_text = plan->config_text,
             .body = [plan](WorkerSeat seat) { return run_worker(plan->worker(), std::move(seat)); }};
 }
 
 Generation reload_service(const StartUp& start_up, const Generation& current) {
-    const Invocation invocation =
-        read_options(start_up.arguments, start_up.environment, default_handler(start_up.handlers));
+    const Invocation invocation = read_service_options(start_up);
     const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
     const Settings& settings = *plan->settings;
     if (!settings.workers.automatic && settings.workers.max == 0)

@@ -1,6 +1,7 @@
 #pragma once
 // From what the operator wrote to what one generation of workers runs.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,15 +9,15 @@
 #include "common/options.hpp"
 #include "daemon/capacity.hpp"
 #include "daemon/master/generation.hpp"
+#include "daemon/master/image.hpp"
 #include "daemon/worker/worker.hpp"
 
 namespace preforkd {
 
 /// What the process was started with; a reload reads the same again.
 struct StartUp {
-    std::vector<std::string> arguments{};    ///< without argv[0]
-    std::vector<std::string> environment{};  ///< NAME=value
-    Handlers handlers{};                     ///< the program's own
+    Launch launch{};
+    Handlers handlers{};  ///< the program's own
     DescriptorLimit descriptors{};
 };
 
@@ -27,6 +28,7 @@ struct ServicePlan {
     Identity identity{};
     std::string program_file{};
     DescriptorLimit descriptors{};
+    std::optional<std::string> config_text{};
     // Decided with the sockets:
     std::shared_ptr<std::vector<Listener>> listeners{};
     Model model = Model::Async;
@@ -37,6 +39,10 @@ struct ServicePlan {
 
 /// --handler where nobody gives it.
 [[nodiscard]] std::string default_handler(const Handlers& handlers);
+
+/// Command line, environment and file; `config_text` instead of what the file says now.  Throws OperatorError.
+[[nodiscard]] Invocation read_service_options(const StartUp& start_up,
+                                              const std::optional<std::string>& config_text = {});
 
 /// Checks whatever can be refused before a socket is opened.  Throws OperatorError.
 [[nodiscard]] std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up);

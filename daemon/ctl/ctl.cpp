@@ -12,6 +12,7 @@
 #include "common/descriptors.hpp"
 #include "common/nearest_name.hpp"
 #include "common/quoted.hpp"
+#include "common/version.hpp"
 #include "daemon/ctl/options_control.hpp"
 #include "daemon/ctl/options_send.hpp"
 
@@ -91,7 +92,7 @@ bool is_control_command(const std::string& word) { return std::ranges::count(con
 int run(const std::vector<std::string>& arguments) {
     if (arguments.empty()) throw std::invalid_argument{"say what to do: preforkctl status; see preforkctl --help"};
     if (asks_for_help(arguments) || arguments[0] == "help") return print(usage);
-    if (arguments[0] == "--version") return print("preforkctl " PREFORKD_VERSION "\n");
+    if (arguments[0] == "--version") return print(std::string{"preforkctl "} + version() + "\n");
     if (arguments[0] == "ready") {
         control(read_ready_options(arguments));
         return 0;

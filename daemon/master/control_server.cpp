@@ -200,7 +200,7 @@ void ControlServer::close(Ticket ticket, const Outcome& outcome) {
 }
 
 ControlHandover ControlServer::handover() const {
-    ControlHandover all{.listener = listener_.fd.get(), .file = listener_.file};
+    ControlHandover all{.listener = listener_.fd.get(), .local = listener_.local, .file = listener_.file};
     for (const auto& [id, peer] : peers_)
         if (const auto ticket = peer.waits_for()) all.waiting.emplace_back(*ticket, peer.fd());
     return all;

@@ -26,6 +26,7 @@ using ControlDesk = std::function<ControlReply(const ControlRequest&)>;
 /// What an exec in place carries over.  Borrowed descriptors, all close-on-exec until the caller clears that.
 struct ControlHandover {
     int listener = -1;
+    Endpoint local{};
     std::optional<FileIdentity> file{};
     std::vector<std::pair<Ticket, int>> waiting{};  ///< peers that wait for an outcome
 };

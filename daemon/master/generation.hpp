@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "common/listener.hpp"
@@ -31,6 +33,7 @@ struct Generation {
     /// The master's copies of the sockets, in the order that the workers know them by.  Sockets that another generation
     /// has too are duplicates of one description, so that both share one queue.  Never null.
     std::shared_ptr<std::vector<Listener>> listeners = std::make_shared<std::vector<Listener>>();
+    std::optional<std::string> config_text{};  ///< what the file said that -C names
     WorkerMain body{};  ///< what its workers run; empty if their code is gone: then none can be forked
 };
 

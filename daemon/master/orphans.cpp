@@ -61,7 +61,8 @@ void Orphans::end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::
 
 void Orphans::maintain(const IsWorker& is_worker, Clock::time_point now) {
     // A group's number is nobody else's while it has members; one that became free may be a new worker's.
-    std::erase_if(asked_, [&](const Asked& asked) { return ::kill(-asked.group, 0) == -1 || is_worker(asked.group); });
+    std::erase_if(asked_,
+                  [&](const HandedGroup& asked) { return ::kill(-asked.group, 0) == -1 || is_worker(asked.group); });
     for (; has_passed(deadline(), now); asked_.erase(asked_.begin())) ::kill(-asked_.front().group, SIGKILL);
 }
 

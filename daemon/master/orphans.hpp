@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "common/clock.hpp"
+#include "daemon/master/handover.hpp"
 
 namespace preforkd {
 
@@ -26,15 +28,15 @@ public:
     /// Forgets those that have gone, and kills those that were asked long enough ago.
     void maintain(const IsWorker& is_worker, Clock::time_point now);
 
+    /// Those that were asked and are not known to have gone; and how another image takes them over.
+    [[nodiscard]] const std::vector<HandedGroup>& asked() const noexcept { return asked_; }
+    void adopt(std::vector<HandedGroup> asked) { asked_ = std::move(asked); }
+
     [[nodiscard]] bool none() const noexcept { return asked_.empty(); }
     [[nodiscard]] Deadline deadline() const noexcept { return asked_.empty() ? Deadline{} : asked_.front().kill_at; }
 
 private:
-    struct Asked {
-        pid_t group = 0;
-        Clock::time_point kill_at{};
-    };
-    std::vector<Asked> asked_{};  ///< oldest first
+    std::vector<HandedGroup> asked_{};  ///< oldest first
 };
 
 }  // namespace preforkd

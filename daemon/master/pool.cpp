@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include "common/shortage.hpp"
@@ -22,7 +23,6 @@ namespace {
 
 /// A leaving worker ends by itself at the stop timeout, and 2 s later at the latest; only one that is stuck is killed.
 constexpr auto grace_beyond_stop_timeout = 4s;
-constexpr auto grace_beyond_fast_stop = 3s;
 
 WorkerLook look_at(const WorkerRecord& record, Clock::time_point now) {
     const std::chrono::nanoseconds since{now.time_since_epoch().count() -
@@ -112,57 +112,6 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
         cohort.respawn = after_failed_fork(cohort.respawn, now);
         if (cohort.respawn.early_deaths == 1)
             log(LogLevel::Error, "cannot fork a worker; trying again", {{"cause", cohort.last_failure}});
-    }
-}
-
-void Pool::boot(Generation next) { next_.emplace(Cohort{.plan = std::move(next)}); }
-
-bool Pool::next_ready() const noexcept {
-    return next_ && table_.count(State::Ready, next_->plan.number) >= next_->plan.pool.workers;
-}
-
-bool Pool::next_hopeless() const noexcept {
-    return next_ && !next_->ever_ready && is_hopeless(next_->respawn.early_deaths, next_->plan.pool.workers);
-}
-
-std::string Pool::why_next_failed() const {
-    if (!next_ || next_->last_failure.empty()) return "the new workers were not ready within --boot-timeout";
-    return next_->last_failure;
-}
-
-void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
-    current_ = std::move(*next_);
-    next_.reset();
-    for (WorkerSlot& slot : table_) {
-        if (slot.generation == current_.plan.number || slot.state == State::Leaving) continue;
-        dismiss(slot, now, DeathOrder::Reload, dropped);
-    }
-}
-
-void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point now) {
-    for (WorkerSlot& slot : table_) {
-        if (slot.generation != next_->plan.number || slot.state == State::Leaving) continue;
-        const bool has_taken_nobody = slot.state == State::Starting;
-        dismiss(slot, now, DeathOrder::Reload, added);
-        if (has_taken_nobody) slot.process.signal(SIGKILL);
-    }
-    next_.reset();
-}
-
-std::set<int> Pool::old_generations() const {
-    std::set<int> numbers;
-    for (const WorkerSlot& slot : table_)
-        if (slot.generation < current_.plan.number) numbers.insert(slot.generation);
-    return numbers;
-}
-
-void Pool::end_generation(int number, Clock::time_point now) {
-    for (WorkerSlot& slot : table_) {
-        if (slot.generation != number) continue;
-        slot.state = State::Leaving;
-        slot.order = DeathOrder::Reload;
-        slot.patience = now + grace_beyond_fast_stop;
-        slot.process.signal(SIGTERM);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/master/death.hpp"
 #include "daemon/master/event_source.hpp"
 #include "daemon/master/generation.hpp"
+#include "daemon/master/handover.hpp"
 #include "daemon/master/oom_watch.hpp"
 #include "daemon/master/orphans.hpp"
 #include "daemon/master/respawn_policy.hpp"
@@ -27,6 +28,11 @@ class Pool {
 public:
     /// `events` must outlive the pool; a worker's key in it is its pid.
     Pool(Generation first, EventSource& events);
+    /// Carries on with the workers, slots and totals of the image before.  Throws when they cannot be read.
+    Pool(Generation current, EventSource& events, const Handover& handover);
+
+    /// Writes what the next image needs to know of the pool.
+    void describe(Handover& handover) const;
 
     /// Brings the pool to its size: forks what is missing, dismisses what is too many, kills what is out of patience.
     void maintain(Clock::time_point now);

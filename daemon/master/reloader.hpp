@@ -37,6 +37,10 @@ public:
     /// The service stops: no generation follows.
     void stop(Clock::time_point now);
 
+    [[nodiscard]] int last_number() const noexcept { return last_number_; }
+    /// Numbers that the image before has given are not given again.
+    void count_from(int last_number) noexcept { last_number_ = last_number; }
+
     [[nodiscard]] bool busy() const noexcept { return life_.phase != ReloadPhase::Idle; }
 
 private:

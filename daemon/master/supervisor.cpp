@@ -25,10 +25,17 @@ constexpr auto extension = 15s;       // asked of systemd every status_period wh
 }  // namespace
 
 Supervisor::Supervisor(const MasterParts& parts, Generation first, Reloader::Load load)
-    : parts_{parts}, pool_{std::move(first), events_}, reloader_{pool_, parts_.systemd, std::move(load)} {
-    events_.watch(parts_.signals.get(), signals_key);
+    : parts_{parts},
+      pool_{std::move(first), events_},
+      reloader_{pool_, parts_.systemd, std::move(load)},
+      upgrader_{parts_.launch, [this] { return describe(); }} {
     const auto now = Clock::now();
     life_.deadline = deadline_after(now, pool_.current().pool.boot_timeout);
+    start(now);
+}
+
+void Supervisor::start(Clock::time_point now) {
+    events_.watch(parts_.signals.get(), signals_key);
     if (parts_.systemd.active()) next_status_ = now + status_period;
     if (parts_.systemd.watchdog_period()) next_watchdog_ = now;
 }
@@ -56,7 +63,8 @@ int Supervisor::run() {
 }
 
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
-    const Deadline next = earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), reloader_.deadline())),
+    const Deadline work = earlier(reloader_.deadline(), upgrader_.deadline());
+    const Deadline next = earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), work)),
                                   earlier(next_status_, next_watchdog_));
     return control_ ? earlier(next, control_->next_deadline()) : next;
 }
@@ -74,6 +82,7 @@ void Supervisor::offer_conditions(Clock::time_point now) {
     if (pool_.empty()) feed(PoolEmpty{});
     if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
     reloader_.offer_conditions(life_.phase == Phase::Running, now);
+    upgrader_.offer_conditions(rests(), pool_.current().pool.boot_timeout, now);
 }
 
 void Supervisor::feed(const Event& event) {
@@ -102,6 +111,7 @@ void Supervisor::perform(Action action) {
             else
                 log(LogLevel::Notice, "stopping");
             reloader_.stop(Clock::now());
+            upgrader_.stop();
             parts_.systemd.stopping();
             next_watchdog_ = parts_.systemd.watchdog_period() ? Deadline{Clock::now()} : Deadline{};
             return;
@@ -128,9 +138,8 @@ void Supervisor::on_signal(int signo) {
         case SIGTTIN: return pool_.resize(+1);
         case SIGTTOU: return pool_.resize(-1);
         case SIGUSR1: return reopen_log_files();
-        default:
-            log(LogLevel::Notice, "signal ignored: this version cannot upgrade in place",
-                {{"signal", sigabbrev_np(signo)}});
+        case SIGUSR2: return upgrader_.ask();
+        default: log(LogLevel::Debug, "signal ignored", {{"signal", sigabbrev_np(signo)}});
     }
 }
 
@@ -139,7 +148,7 @@ void Supervisor::reap() {
         // Look before collecting: as PID 1 or subreaper we have children that no room of ours has made.
         siginfo_t child{};
         if (::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == -1 || child.si_pid == 0) return;
-        if (pool_.reap(child.si_pid, Clock::now())) continue;
+        if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid)) continue;
         ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, WEXITED | WNOHANG);
         log(LogLevel::Debug, "reaped an orphan", {{"orphan_pid", std::int64_t{child.si_pid}}});
     }

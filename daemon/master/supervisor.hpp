@@ -9,6 +9,7 @@
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/pool.hpp"
 #include "daemon/master/reloader.hpp"
+#include "daemon/master/upgrader.hpp"
 
 namespace preforkd {
 
@@ -17,6 +18,7 @@ struct MasterParts {
     SignalFd& signals;
     ServiceNotify& systemd;
     UniqueFd& ready_fd;
+    const Launch& launch;
 };
 
 /// The master: waits, decides, acts.  Binds nothing, never reads a byte from a client.
@@ -24,6 +26,11 @@ class Supervisor {
 public:
     /// `first`: with open listeners, which the master closes when it stops.  `load`: what a reload does.
     Supervisor(const MasterParts& parts, Generation first, Reloader::Load load);
+
+    /// Carries on where the image before stopped: with its workers, which are of the generation `current`.  A body of
+    /// its own, after a failed upgrade, means that they are this image's; without one a generation of this image takes
+    /// over as soon as it is ready.  Owns the descriptors of `handover` that `current` does not.
+    Supervisor(const MasterParts& parts, Generation current, Reloader::Load load, const Handover& handover);
 
     /// Lets preforkctl ask and order.  Never fatal: what is in the way is a warning.
     void open_control(const Endpoint& endpoint);
@@ -41,12 +48,22 @@ private:
     void tell_systemd(Clock::time_point now);
     void close_listeners();
     void reopen_log_files();
+    void start(Clock::time_point now);
+    [[nodiscard]] Handover describe();  ///< for the next image
+    void prove(const Handover& handover, Clock::time_point now);
+    void resume(const Handover& handover);
+    void revert(const std::string& cause);
+    [[nodiscard]] bool rests() const;
     [[nodiscard]] std::string state();  ///< for STATUS=
     [[nodiscard]] Timeouts limits() const noexcept;
+    void serve_control(ControlListener listener);
     void close_control();
     [[nodiscard]] ControlReply obey(const ControlRequest& request);
     [[nodiscard]] ControlReply obey_workers(int workers);
     [[nodiscard]] ControlReply obey_reload(bool force);
+    [[nodiscard]] ControlReply obey_upgrade();
+    void adopt_control(const Handover& handover, Clock::time_point now);
+    void conclude_upgrade(const Outcome& outcome);
     [[nodiscard]] StatusReport status();
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
@@ -54,6 +71,9 @@ private:
     EventSource events_{};
     Pool pool_;
     Reloader reloader_;
+    Upgrader upgrader_;
+    std::optional<Handover> before_{};  ///< while this image has to prove itself
+    UniqueFd old_image_{};              ///< the file of the one before
     Lifecycle life_{};
     Deadline next_status_{};
     Deadline next_watchdog_{};

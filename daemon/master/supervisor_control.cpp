@@ -1,6 +1,7 @@
 // What preforkctl asks and orders of the master.
 #include <unistd.h>
 
+#include "common/version.hpp"
 #include "daemon/master/queue_depth.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "preforkd/log.hpp"
@@ -9,7 +10,8 @@ namespace preforkd {
 
 namespace {
 
-constexpr Ticket stop_ticket{0};  // those of reloads count from 1
+constexpr Ticket stop_ticket{0};         // others count from 1
+constexpr Ticket upgrade_ticket{~0ULL};  // of who had asked the image before
 
 std::string said(bool ok, std::string sentence) {
     return answer_line(Outcome{.ok = ok, .sentence = std::move(sentence)});
@@ -20,14 +22,31 @@ std::string said(bool ok, std::string sentence) {
 void Supervisor::open_control(const Endpoint& endpoint) {
     auto listener = listen_for_control(endpoint);
     if (!listener) return;
+    serve_control(std::move(*listener));
+    if (control_) log(LogLevel::Info, "preforkctl can ask", {{"control", to_string(endpoint)}});
+}
+
+void Supervisor::serve_control(ControlListener listener) {
     try {
-        control_.emplace(std::move(*listener), [this](const ControlRequest& request) { return obey(request); });
+        control_.emplace(std::move(listener), [this](const ControlRequest& request) { return obey(request); });
         events_.watch(control_->fd(), control_key);
-        log(LogLevel::Info, "preforkctl can ask", {{"control", to_string(endpoint)}});
     } catch (const std::exception& error) {
         control_.reset();
         log(LogLevel::Warning, "no control socket", {{"cause", error.what()}});
     }
+}
+
+void Supervisor::adopt_control(const Handover& handover, Clock::time_point now) {
+    if (handover.control.fd < 0) return;
+    serve_control({.fd = UniqueFd{handover.control.fd},
+                   .local = parse_endpoint(handover.control.local),
+                   .file = handover.control.file});
+    for (const int fd : handover.control.waiting)
+        if (UniqueFd connection{fd}; control_) control_->adopt(upgrade_ticket, std::move(connection), now);
+}
+
+void Supervisor::conclude_upgrade(const Outcome& outcome) {
+    if (control_) control_->conclude(upgrade_ticket, outcome);
 }
 
 void Supervisor::close_control() {
@@ -44,7 +63,7 @@ ControlReply Supervisor::obey(const ControlRequest& request) {
             if (life_.phase < Phase::Withdrawing) feed(StopRequested{Urgency::Graceful, Clock::now()});
             return stop_ticket;
         case ControlCommand::Reload: return obey_reload(request.force);
-        case ControlCommand::Upgrade: return said(false, "this version cannot upgrade");
+        case ControlCommand::Upgrade: return obey_upgrade();
     }
     return said(false, "not understood");
 }
@@ -64,9 +83,18 @@ ControlReply Supervisor::obey_reload(bool force) {
     return ticket;
 }
 
+ControlReply Supervisor::obey_upgrade() {
+    if (life_.phase >= Phase::Withdrawing) return said(false, "the daemon is stopping");
+    const Ticket ticket{++last_ticket_};
+    upgrader_.ask([this, ticket](const ReloadOutcome& outcome) {
+        if (control_) control_->conclude(ticket, {.ok = outcome.done, .sentence = outcome.sentence});
+    });
+    return ticket;
+}
+
 StatusReport Supervisor::status() {
     const auto now = Clock::now();
-    StatusReport report{.version = PREFORKD_VERSION,
+    StatusReport report{.version = version(),
                         .pid = ::getpid(),
                         .phase = name_of(life_.phase),
                         .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - began_)};

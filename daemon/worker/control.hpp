@@ -16,7 +16,6 @@ struct ClosingListeners {
     std::set<std::uint32_t> indices{};  ///< beside `all`
 
     [[nodiscard]] bool any() const noexcept { return all || !indices.empty(); }
-    [[nodiscard]] bool contains(std::uint32_t index) const noexcept { return all || indices.contains(index); }
 };
 
 /// What every model can be asked to do.

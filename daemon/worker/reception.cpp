@@ -142,7 +142,9 @@ void Reception::close(const ClosingListeners& closing) {
     state_ = State::Emptying;
     for (std::uint32_t index = 0; Gate & gate : gates_) {
         // Sockets passed by systemd stay open there: its next service is the one to serve their queue.
-        const bool closes_for_good = closing.contains(index++) && !gate.listener.outlives_us();
+        // One that is named closes all the same.
+        const bool closes_for_good =
+            closing.indices.contains(index++) || (closing.all && !gate.listener.outlives_us());
         // Bounded by what the kernel can have queued, because an abstract Unix address still takes new clients.  And
         // one take for a wake-up that may be in our hands alone.
         gate.still_to_take = closes_for_good ? gate.listener.settings.backlog.value_or(longest_queue) + 1

@@ -26,6 +26,7 @@ struct WorkerPlan {
     std::size_t parked = 1;              ///< lingering beside them
     std::string program_file{};          ///< behind `--`: what is executed, found in PATH
     rlimit original_descriptor_limit{};  ///< RLIMIT_NOFILE as this daemon was given it, for programs
+    bool rehearsal = false;              ///< leaves once it would serve, and takes nobody
     std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never
 };
 

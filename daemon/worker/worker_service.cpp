@@ -96,6 +96,7 @@ void WorkerService::serve(const std::function<void()>& ready) {
         reactor_.watch(channel, [this, channel] {
             if (!control_.read_orders(*this)) reactor_.forget(channel);
         });
+    if (plan_.rehearsal) return ready();
     reception_.open();
     ready();
     reactor_.run();

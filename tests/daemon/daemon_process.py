@@ -32,7 +32,7 @@ class Daemon:
     stderr: a descriptor instead of the log file.  Other arguments go to Popen."""
 
     def __init__(self, *arguments, directory, listen=(LOOPBACK,), workers=2, env=None, wrap=(), stderr=None,
-                 log_format="json", wait=True, ready_fd=True, **popen):
+                 log_format="json", wait=True, ready_fd=True, executable=PREFORKD, **popen):
         self.log = LogFile(str(directory / f"log{sum(1 for _ in directory.glob('log*')) or ''}"))
         self.endpoints = []
         self.stopped_by_test = False
@@ -40,7 +40,7 @@ class Daemon:
         self._wrapped = bool(wrap)
         self._forked = "--fork" in wrap  # then the wrapper lives on and holds the pipe open
         self._ready, ready = os.pipe()
-        command = [*wrap, PREFORKD]
+        command = [*wrap, executable]
         for endpoint in ([listen] if isinstance(listen, str) else listen or ()):
             command += ["--listen", endpoint]
         command += ["--workers", str(workers)] if workers is not None else []

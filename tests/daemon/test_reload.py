@@ -192,6 +192,7 @@ def test_new_lines_go_to_a_new_log_file(configured, tmp_path):
     service.write(LISTEN, f"log-file = {file}")
     service.daemon.signal(SIGHUP)
     assert proc.eventually(lambda: file.exists() and '"reloaded"' in file.read_text())
+    service.daemon.wait_workers(2)  # the old ones write to the old log
     assert exchange(service.daemon.endpoint) == b"connected\n"
     assert proc.eventually(lambda: "got connection" in file.read_text())
 
@@ -229,7 +230,7 @@ def test_descriptors_and_workers_do_not_grow_with_reloads(configured):
     for _ in range(10):
         service.reload(LISTEN)
     service.daemon.wait_workers(2)
-    assert proc.open_descriptors(service.daemon.pid) <= at_rest
+    assert proc.eventually(lambda: proc.open_descriptors(service.daemon.pid) <= at_rest)
 
 
 def test_systemd_hears_of_a_reload_and_of_a_failed_one(configured, notify):

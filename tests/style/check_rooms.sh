@@ -17,7 +17,7 @@ say 'fork lives in common/spawn.hpp only' \
 say 'a daemon never sleeps; it waits for events' \
     "$(code '\b(u|nano|clock_nano)?sleep *\(|sleep_(for|until)' | within "$product")"
 say 'catch (...) belongs at a process or connection boundary' \
-    "$(code 'catch *\( *\.\.\. *\)' | within "$product" | outside 'common/spawn\.hpp:|daemon/(run|worker/(worker|coroutine_stream|serve_here|datagram_hooks|handler_failure|program_launch)|handlers/handler(_trial)?|embed/watched_handler|model/[a-z_]+)\.[ch]pp:')"
+    "$(code 'catch *\( *\.\.\. *\)' | within "$product" | outside 'common/spawn\.hpp:|daemon/(run|rehearsal|worker/(worker|coroutine_stream|serve_here|datagram_hooks|handler_failure|program_launch)|handlers/handler(_trial)?|embed/watched_handler|model/[a-z_]+)\.[ch]pp:')"
 say 'a pure room includes no system header' \
     "$(includes '(sys/|linux/|net/|netinet/|arpa/|systemd/|boost/|unistd|poll|pthread|netdb|signal\.h|csignal|ctime|time\.h|fcntl|fstream|iostream|cstdio|thread|mutex)' | within "$pure")"
 say 'a pure room reads no clock' \

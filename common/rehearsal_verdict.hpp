@@ -1,0 +1,26 @@
+#pragma once
+// How a new image tells the running one that it can carry on, or why not.
+#include <limits.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace preforkd {
+
+inline constexpr std::string_view verdict_passed = "passed";
+
+/// One write, which a pipe takes whole.
+inline void write_verdict(int pipe, std::string_view verdict) noexcept {
+    (void)!::write(pipe, verdict.data(), verdict.substr(0, PIPE_BUF).size());
+}
+
+/// Empty when nothing was said.  `pipe`: non-blocking.
+[[nodiscard]] inline std::string read_verdict(int pipe) {
+    std::array<char, PIPE_BUF> room{};
+    const ssize_t size = ::read(pipe, room.data(), room.size());
+    return {room.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+}  // namespace preforkd

@@ -1,0 +1,123 @@
+#include "daemon/master/image.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <system_error>
+
+#include "common/sys_error.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr const char* own_image = "/proc/self/exe";
+constexpr std::string_view variable = "_PREFORKD_HANDOVER";  // not PREFORKD_*: those are the operator's
+
+void set_close_on_exec(int fd, bool on) noexcept { ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); }
+
+UniqueFd write_handover(const Handover& handover) {
+    UniqueFd file{check(::memfd_create("preforkd-handover", MFD_CLOEXEC), "create a handover")};
+    const std::string text = to_text(handover);
+    for (std::size_t done = 0; done < text.size();)
+        done += static_cast<std::size_t>(
+            check(::write(file.get(), text.data() + done, text.size() - done), "write a handover"));
+    return file;
+}
+
+std::string read_all(int fd) {
+    struct stat file {};
+    check(::fstat(fd, &file), "read a handover");
+    std::string text(static_cast<std::size_t>(file.st_size), '\0');
+    const ssize_t size = check(::pread(fd, text.data(), text.size(), 0), "read a handover");
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& lines) {
+    std::vector<char*> pointers;
+    for (std::string& line : lines) pointers.push_back(line.data());
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
+}  // namespace
+
+std::string find_executable(const std::string& argv0) {
+    std::error_code ignored;
+    if (argv0.find('/') != argv0.npos && std::filesystem::equivalent(argv0, own_image, ignored))
+        return std::filesystem::absolute(argv0);
+    return std::filesystem::read_symlink(own_image, ignored);
+}
+
+UniqueFd open_own_image() {
+    return UniqueFd{check(::open(own_image, O_PATH | O_CLOEXEC), "open this program's own file")};
+}
+
+Launch launch_of(const Handover& handover) {
+    return {.arguments = handover.arguments,
+            .environment = handover.environment,
+            .executable = handover.executable,
+            .descriptor_limit = handover.descriptor_limit};
+}
+
+std::vector<std::string> lasting_environment(const std::vector<std::string>& environment) {
+    std::vector<std::string> lasting;
+    for (const std::string& line : environment)
+        if (!line.starts_with("LISTEN_") && !line.starts_with(variable)) lasting.push_back(line);
+    return lasting;
+}
+
+std::optional<Handover> take_handover() {
+    const char* const number = std::getenv(variable.data());
+    if (number == nullptr) return std::nullopt;
+    const UniqueFd file{std::atoi(number)};
+    ::unsetenv(variable.data());
+    Handover handover = parse_handover(read_all(file.get()));
+    for (const int* fd : descriptors_of(handover)) set_close_on_exec(*fd, true);
+    return handover;
+}
+
+Handover duplicate(const Handover& handover) {
+    Handover copy = handover;
+    for (int* fd : descriptors_of(copy)) *fd = check(::fcntl(*fd, F_DUPFD_CLOEXEC, 3), "duplicate a descriptor");
+    return copy;
+}
+
+void close_descriptors(Handover& handover) noexcept {
+    for (int* fd : descriptors_of(handover)) {
+        ::close(*fd);
+        *fd = -1;
+    }
+}
+
+int become(int image, const Launch& launch, Handover& handover) noexcept {
+    std::vector<int> kept;
+    try {
+        const UniqueFd file = write_handover(handover);
+        std::vector<std::string> arguments = launch.arguments;
+        std::vector<std::string> environment = launch.environment;
+        environment.push_back(std::string{variable} + '=' + std::to_string(file.get()));
+        for (const int* fd : descriptors_of(handover)) kept.push_back(*fd);
+        kept.push_back(file.get());
+        for (const int fd : kept) set_close_on_exec(fd, false);
+        const std::vector<char*> argv = pointers_to(arguments);
+        const std::vector<char*> envp = pointers_to(environment);
+        if (image >= 0)
+            ::fexecve(image, argv.data(), envp.data());
+        else
+            ::execve(launch.executable.c_str(), argv.data(), envp.data());
+        const int error = errno;
+        for (const int fd : kept) set_close_on_exec(fd, true);
+        return error;
+    } catch (const std::system_error& error) { return error.code().value(); } catch (const std::exception&) {
+        return ENOMEM;
+    }
+}
+
+}  // namespace preforkd

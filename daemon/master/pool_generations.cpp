@@ -1,0 +1,111 @@
+// From one generation to the next, and from one image to the next.
+#include <stdexcept>
+#include <utility>
+
+#include "daemon/master/pool.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+constexpr auto grace_beyond_fast_stop = 3s;
+}
+
+void Pool::boot(Generation next) { next_.emplace(Cohort{.plan = std::move(next)}); }
+
+bool Pool::next_ready() const noexcept {
+    return next_ && table_.count(State::Ready, next_->plan.number) >= next_->plan.pool.workers;
+}
+
+bool Pool::next_hopeless() const noexcept {
+    return next_ && !next_->ever_ready && is_hopeless(next_->respawn.early_deaths, next_->plan.pool.workers);
+}
+
+std::string Pool::why_next_failed() const {
+    if (!next_ || next_->last_failure.empty()) return "the new workers were not ready within --boot-timeout";
+    return next_->last_failure;
+}
+
+void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
+    current_ = std::move(*next_);
+    next_.reset();
+    for (WorkerSlot& slot : table_) {
+        if (slot.generation == current_.plan.number || slot.state == State::Leaving) continue;
+        dismiss(slot, now, DeathOrder::Reload, dropped);
+    }
+}
+
+void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point now) {
+    for (WorkerSlot& slot : table_) {
+        if (slot.generation != next_->plan.number || slot.state == State::Leaving) continue;
+        const bool has_taken_nobody = slot.state == State::Starting;
+        dismiss(slot, now, DeathOrder::Reload, added);
+        if (has_taken_nobody) slot.patience = now + grace_beyond_fast_stop;
+    }
+    next_.reset();
+}
+
+std::set<int> Pool::old_generations() const {
+    std::set<int> numbers;
+    for (const WorkerSlot& slot : table_)
+        if (slot.generation < current_.plan.number) numbers.insert(slot.generation);
+    return numbers;
+}
+
+void Pool::end_generation(int number, Clock::time_point now) {
+    for (WorkerSlot& slot : table_) {
+        if (slot.generation != number) continue;
+        slot.state = State::Leaving;
+        slot.order = DeathOrder::Reload;
+        slot.patience = now + grace_beyond_fast_stop;
+        slot.process.signal(SIGTERM);
+    }
+}
+
+Pool::Pool(Generation current, EventSource& events, const Handover& handover)
+    : events_{events},
+      slots_{UniqueFd{handover.slots}},
+      current_{.plan = std::move(current), .ever_ready = true},
+      replaced_{handover.replaced} {
+    orphans_.adopt(handover.groups);
+    if (!handover.deaths.empty()) deaths_ = parse_deaths(handover.deaths);
+    for (const HandedWorker& worker : handover.workers_alive) {
+        UniqueFd channel{worker.channel};
+        if (worker.record >= slots_.capacity()) throw std::runtime_error{"a worker was handed over without its slot"};
+        events_.watch(channel.get(), static_cast<std::uint64_t>(worker.pid));
+        table_.add({.number = worker.number,
+                    .generation = worker.generation,
+                    .record = worker.record,
+                    .process = ChildProcess{worker.pid},
+                    .channel = std::move(channel),
+                    .started = worker.started,
+                    .state = worker.state,
+                    .patience = worker.patience});
+    }
+}
+
+void Pool::describe(Handover& handover) const {
+    const PoolSettings& settings = current_.plan.pool;
+    handover.generation = current_.plan.number;
+    handover.workers = settings.workers;
+    handover.connections = settings.connections;
+    handover.stop_timeout = settings.stop_timeout;
+    handover.worker_timeout = settings.worker_timeout;
+    handover.slots = slots_.memory_fd();
+    handover.replaced = replaced_;
+    handover.deaths = to_json(deaths_);
+    handover.groups = orphans_.asked();
+    handover.workers_alive.clear();
+    for (const WorkerSlot& slot : table_)
+        handover.workers_alive.push_back({.pid = slot.process.pid(),
+                                          .number = slot.number,
+                                          .generation = slot.generation,
+                                          .record = slot.record,
+                                          .channel = slot.channel.get(),
+                                          .started = slot.started,
+                                          .state = slot.state,
+                                          .patience = slot.patience});
+}
+
+}  // namespace preforkd

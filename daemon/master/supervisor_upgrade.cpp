@@ -1,0 +1,81 @@
+// The supervisor's part in an upgrade: what it leaves to the next image, and what it takes over from the one before.
+#include <cstring>
+#include <utility>
+
+#include "common/version.hpp"
+#include "daemon/master/handed_listeners.hpp"
+#include "daemon/master/supervisor.hpp"
+
+namespace preforkd {
+
+Supervisor::Supervisor(const MasterParts& parts, Generation current, Reloader::Load load, const Handover& handover)
+    : parts_{parts},
+      pool_{std::move(current), events_, handover},
+      reloader_{pool_, parts_.systemd, std::move(load)},
+      upgrader_{parts_.launch, [this] { return describe(); }},
+      life_{.phase = Phase::Running},
+      before_{handover},
+      old_image_{handover.old_image} {
+    const auto now = Clock::now();
+    began_ = handover.started;
+    start(now);
+    adopt_control(handover, now);
+    reloader_.count_from(handover.last_generation);
+    reap();  // who died between the two images; a signal for it may have been taken by the first
+    pool_.current().body ? resume(handover) : prove(handover, now);
+}
+
+void Supervisor::resume(const Handover& handover) {
+    log(LogLevel::Error, "upgrade failed: the version before carries on",
+        {{"cause", handover.reason}, {"version", version()}});
+    conclude_upgrade({.ok = false, .sentence = handover.reason});
+    before_.reset();
+}
+
+/// A generation of this image has to become ready; if it does not, the image before carries on with its workers.
+void Supervisor::prove(const Handover& handover, Clock::time_point now) {
+    log(LogLevel::Notice, "this image took over", {{"version", version()}, {"before", handover.version}});
+    reloader_.ask(false, now, [this](const ReloadOutcome& outcome) {
+        if (!outcome.done && life_.phase == Phase::Running) return revert(outcome.sentence);
+        before_.reset();
+        old_image_ = {};
+        if (outcome.done) log(LogLevel::Notice, "upgraded", {{"version", version()}, {"outcome", outcome.sentence}});
+        conclude_upgrade(
+            {.ok = outcome.done, .sentence = std::string{"version "} + version() + ", " + outcome.sentence});
+    });
+}
+
+void Supervisor::revert(const std::string& cause) {
+    Handover handover = describe();
+    handover.purpose = Handover::Purpose::Resume;
+    handover.reason = cause;
+    handover.config_text = before_->config_text;
+    const int error = become(old_image_.get(), launch_of(*before_), handover);
+    log(LogLevel::Error, "upgrade failed, and the version before cannot be executed: its workers serve on",
+        {{"cause", cause}, {"error", std::strerror(error)}});
+}
+
+Handover Supervisor::describe() {
+    Handover handover{.version = version(),
+                      .arguments = parts_.launch.arguments,
+                      .environment = parts_.launch.environment,
+                      .executable = parts_.launch.executable,
+                      .descriptor_limit = parts_.launch.descriptor_limit,
+                      .config_text = pool_.current().config_text,
+                      .started = began_,
+                      .last_generation = reloader_.last_number(),
+                      .listeners = to_handed(*pool_.current().listeners)};
+    pool_.describe(handover);
+    if (!control_) return handover;
+    const ControlHandover control = control_->handover();
+    handover.control = {.fd = control.listener, .local = to_string(control.local), .file = control.file};
+    for (const auto& [ticket, fd] : control.waiting) handover.control.waiting.push_back(fd);
+    return handover;
+}
+
+bool Supervisor::rests() const {
+    return life_.phase == Phase::Running && pool_.all_ready() && !reloader_.busy() &&
+           pool_.old_generations().size() < most_old_generations;
+}
+
+}  // namespace preforkd

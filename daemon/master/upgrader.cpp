@@ -1,0 +1,110 @@
+#include "daemon/master/upgrader.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "common/exit_report.hpp"
+#include "common/rehearsal_verdict.hpp"
+#include "common/spawn.hpp"
+
+namespace preforkd {
+
+void Upgrader::ask(Answer answer) {
+    if (answer) asked_.push_back(std::move(answer));
+    if (!busy()) log(LogLevel::Notice, "upgrading", {{"executable", launch_.executable}});
+    feed(UpgradeAsked{});
+}
+
+void Upgrader::offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now) {
+    if (has_passed(life_.deadline, now)) feed(RehearsalLate{});
+    if (rests) feed(PoolRests{.rehearsal_ends = deadline_after(now, boot_timeout)});
+}
+
+void Upgrader::stop() {
+    stopping_ = true;
+    if (busy()) cause_ = "the service stops";
+    feed(UpgradeStops{});
+}
+
+void Upgrader::feed(const UpgradeEvent& event) {
+    auto [next, actions] = step(life_, event);
+    life_ = next;
+    for (const UpgradeAction action : actions) perform(action);
+}
+
+void Upgrader::perform(UpgradeAction action) {
+    switch (action) {
+        case UpgradeAction::Rehearse: return rehearse();
+        case UpgradeAction::KillRehearsal:
+            if (cause_.empty()) cause_ = "the rehearsal of the new image did not end within --boot-timeout";
+            rehearsal_->signal(SIGKILL);  // reap() collects it
+            return;
+        case UpgradeAction::Execute: return execute();
+        case UpgradeAction::Refuse: return refuse();
+    }
+}
+
+void Upgrader::rehearse() {
+    cause_.clear();
+    try {
+        std::array<int, 2> ends{};
+        check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "open a pipe for the rehearsal");
+        verdict_ = UniqueFd{ends[0]};
+        const UniqueFd report{ends[1]};
+        rehearsal_.emplace(spawn([&] {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            Handover copy = describe_();
+            copy.purpose = Handover::Purpose::Rehearsal;
+            copy.report = report.get();
+            copy.workers_alive.clear();  // the copy is nobody's master
+            const int error = become(-1, launch_, copy);
+            write_verdict(report.get(), launch_.executable + ": " + std::strerror(error));
+            return 1;
+        }));
+    } catch (const std::exception& error) {
+        cause_ = error.what();
+        feed(RehearsalFailed{});
+    }
+}
+
+bool Upgrader::reap(pid_t pid) {
+    if (!rehearsal_ || rehearsal_->pid() != pid) return false;
+    const auto report = rehearsal_->try_reap();
+    if (!report) return true;
+    rehearsal_.reset();
+    const std::string verdict = read_verdict(verdict_.get());
+    verdict_ = {};
+    if (verdict == verdict_passed) {
+        log(LogLevel::Info, "the new image has passed its rehearsal");
+        feed(RehearsalPassed{});
+        return true;
+    }
+    if (cause_.empty()) cause_ = verdict.empty() ? "the rehearsal of the new image " + describe(*report) : verdict;
+    feed(RehearsalFailed{});
+    return true;
+}
+
+void Upgrader::execute() {
+    Handover handover = describe_();
+    handover.purpose = Handover::Purpose::Upgrade;
+    try {
+        const UniqueFd self = open_own_image();
+        handover.old_image = self.get();
+        cause_ = launch_.executable + ": " + std::strerror(become(-1, launch_, handover));
+    } catch (const std::exception& error) { cause_ = error.what(); }
+    feed(ExecFailed{});
+}
+
+void Upgrader::refuse() {
+    log(stopping_ ? LogLevel::Notice : LogLevel::Error, "upgrade failed: everything stays as it was",
+        {{"cause", cause_}});
+    for (const Answer& answer : std::exchange(asked_, {})) answer({.done = false, .sentence = cause_});
+}
+
+}  // namespace preforkd

@@ -1,0 +1,55 @@
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/child_process.hpp"
+#include "daemon/master/image.hpp"
+#include "daemon/master/reloader.hpp"
+#include "daemon/master/upgrade_policy.hpp"
+
+namespace preforkd {
+
+/// Puts the image on disk into this process's place, once a child has shown that it can carry on.  What fails before
+/// the exec changes nothing.  The decisions are upgrade_policy.hpp's.
+class Upgrader {
+public:
+    /// What the next image needs to know; its descriptors stay this process's.
+    using Describe = std::function<Handover()>;
+    using Answer = Reloader::Answer;
+
+    /// `launch` must outlive it.
+    Upgrader(const Launch& launch, Describe describe) : launch_{launch}, describe_{std::move(describe)} {}
+
+    /// USR2.  `answer` is called when nothing will come of it; otherwise the next image answers.
+    void ask(Answer answer = {});
+
+    /// `rests`: the pool is ready, nothing is under way, and there is room for another generation.
+    void offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now);
+    [[nodiscard]] Deadline deadline() const noexcept { return life_.deadline; }
+
+    /// Collects the rehearsal, if `pid` is it.
+    bool reap(pid_t pid);
+
+    void stop();
+    [[nodiscard]] bool busy() const noexcept { return life_.phase != UpgradePhase::Idle; }
+
+private:
+    void feed(const UpgradeEvent& event);
+    void perform(UpgradeAction action);
+    void rehearse();
+    void execute();
+    void refuse();
+
+    const Launch& launch_;
+    Describe describe_;
+    Upgrade life_{};
+    std::optional<ChildProcess> rehearsal_{};
+    UniqueFd verdict_{};
+    std::string cause_{};  ///< why it fails
+    bool stopping_ = false;
+    std::vector<Answer> asked_{};
+};
+
+}  // namespace preforkd

@@ -1,0 +1,66 @@
+#include "daemon/rehearsal.hpp"
+
+#include <poll.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "common/channel.hpp"
+#include "common/log_output.hpp"
+#include "common/rehearsal_verdict.hpp"
+#include "common/socket_takeover.hpp"
+#include "common/spawn.hpp"
+#include "common/sys_error.hpp"
+#include "daemon/master/handed_listeners.hpp"
+
+namespace preforkd {
+
+namespace {
+
+std::shared_ptr<ServicePlan> restore_plan(const StartUp& start_up, const Handover& handover) {
+    const Invocation invocation = read_service_options(start_up);
+    std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
+    open_log(plan->settings->log);                      // whether it can be
+    open_log({.file = "/dev/null"});                    // what is worth a line is the verdict
+    const SharedSlots slots{UniqueFd{handover.slots}};  // whether they can be read
+    Takeover taken = take_over_sockets(from_handed(handover.listeners), *plan->settings);
+    take_listeners(*plan, std::move(taken.listeners));
+    return plan;
+}
+
+/// Throws std::runtime_error with the reason if the worker does not become ready.
+void boot_one_worker(const std::shared_ptr<ServicePlan>& plan) {
+    ChannelPair channel = open_channel();
+    WorkerRecord record;
+    WorkerPlan worker = plan->worker();
+    worker.rehearsal = true;
+    const ChildProcess child = spawn(
+        [&] { return run_worker(worker, {.number = 1, .record = record, .channel = std::move(channel.worker)}); });
+    channel.worker = {};
+    std::string failure = "its first worker ended before it was ready";
+    for (;;) {  // the image that waits for the verdict minds the time
+        pollfd wanted{.fd = channel.master.get(), .events = POLLIN, .revents = 0};
+        if (::poll(&wanted, 1, -1) == -1 && errno != EINTR) throw_errno("wait for the rehearsal's worker");
+        const auto received = receive_report(channel.master.get());
+        if (std::holds_alternative<PeerGone>(received)) throw std::runtime_error{failure};
+        const Report* report = std::get_if<Report>(&received);
+        if (report == nullptr) continue;
+        if (report->kind == Report::Kind::Ready) return;
+        if (report->kind == Report::Kind::Failed) failure = report->text;
+    }
+}
+
+}  // namespace
+
+int rehearse(const StartUp& start_up, const Handover& handover) noexcept {
+    try {
+        boot_one_worker(restore_plan(start_up, handover));
+        write_verdict(handover.report, verdict_passed);
+        return 0;
+    } catch (const std::exception& error) { write_verdict(handover.report, error.what()); } catch (...) {
+        write_verdict(handover.report, "an exception that is no std::exception");
+    }
+    return static_cast<int>(ExitCode::Unavailable);
+}
+
+}  // namespace preforkd

@@ -1,0 +1,246 @@
+"""USR2: another image in the place of the running one, with its process id, sockets and workers."""
+import json
+import os
+import re
+import shutil
+import socket
+from signal import SIGKILL, SIGTERM, SIGUSR2
+
+import pytest
+
+import daemon_process
+import proc
+from clients import Load, connect, exchange, read_exactly, read_to_end
+
+NEXT = daemon_process.BUILD / "tests" / "preforkd_next"
+
+
+class Installed:
+    """A daemon that runs from a file of its own, which the test replaces."""
+
+    def __init__(self, preforkd, directory, *arguments, **how):
+        self.file = directory / "bin" / "preforkd"
+        self.file.parent.mkdir()
+        self.install(daemon_process.PREFORKD)
+        self.daemon = preforkd(*arguments, executable=str(self.file), **how)
+
+    def install(self, source):
+        """In one step, as a package manager does."""
+        new = self.file.with_suffix(".new")
+        shutil.copy(source, new)
+        new.rename(self.file)
+
+    def install_script(self, text):
+        new = self.file.with_suffix(".new")
+        new.write_text("#!/bin/sh\n" + text)
+        new.chmod(0o755)
+        new.rename(self.file)
+
+    def upgrade(self):
+        """Asks for it, and gives the line that says how it went."""
+        after = self.daemon.log.mark()
+        self.daemon.signal(SIGUSR2)
+        return self.daemon.wait_log(
+            lambda entry: entry["message"] == "upgraded" or entry["message"].startswith("upgrade failed"), after=after)
+
+    def running(self):
+        """The file that the master executes."""
+        return os.readlink(f"/proc/{self.daemon.pid}/exe")
+
+
+@pytest.fixture
+def installed(preforkd, tmp_path):
+    return lambda *arguments, **how: Installed(preforkd, tmp_path, *arguments, **how)
+
+
+def test_another_version_takes_over_and_the_first_comes_back(installed):
+    service = installed()
+    daemon, pid, before = service.daemon, service.daemon.pid, service.daemon.workers()
+    for source, version in ((NEXT, "99.0.0"), (daemon_process.PREFORKD, None), (NEXT, "99.0.0")):
+        service.install(source)
+        line = service.upgrade()
+        assert line["message"] == "upgraded" and version in (None, line["version"])
+        assert daemon.pid == pid and service.running() == str(service.file)
+        daemon.wait_workers(2)
+        assert not set(before) & set(daemon.workers())
+        before = daemon.workers()
+        assert exchange(daemon.endpoint) == b"connected\n"
+
+
+def test_no_client_is_refused_or_cut_while_the_service_upgrades_under_load(installed):
+    request = b"x" * 3000
+    service = installed("--handler", "echo", "--log-connections", "no")
+    with Load(service.daemon.endpoint, clients=4, request=request, expected=request) as load:
+        for source in (NEXT, daemon_process.PREFORKD) * 3:
+            load.wait_for_answers(20)
+            service.install(source)
+            assert service.upgrade()["message"] == "upgraded"
+        load.wait_for_answers(20)
+    assert set(load.outcomes) == {"whole"}, load.broken
+
+
+def test_a_connection_of_the_old_image_is_served_to_its_end(installed):
+    service = installed("--handler", "echo")
+    client = connect(service.daemon.endpoint)
+    client.sendall(b"before")
+    assert read_exactly(client, 6) == b"before"
+    service.install(NEXT)
+    assert service.upgrade()["message"] == "upgraded"
+    client.sendall(b"after")
+    client.shutdown(socket.SHUT_WR)
+    assert read_to_end(client) == b"after"
+    service.daemon.wait_workers(2)
+
+
+@pytest.mark.parametrize("script, cause", [
+    ("kill -SEGV $$\n", "killed by SIGSEGV"),
+    ("exit 0\n", "exited with code 0"),
+    ("exit 3\n", "exited with code 3"),
+])
+def test_an_image_that_is_none_fails_in_its_rehearsal_and_nothing_has_happened(installed, script, cause):
+    service = installed()
+    service.daemon.expect("upgrade failed")
+    before, running = service.daemon.workers(), service.running()
+    service.install_script(script)
+    line = service.upgrade()
+    assert line["message"] == "upgrade failed: everything stays as it was" and cause in line["cause"]
+    assert service.daemon.workers() == before
+    assert service.running().removesuffix(" (deleted)") == running
+    assert exchange(service.daemon.endpoint) == b"connected\n"
+
+
+def test_an_image_that_is_not_there_is_named(installed):
+    service = installed()
+    service.daemon.expect("upgrade failed")
+    service.file.unlink()
+    assert str(service.file) in service.upgrade()["cause"]
+    assert exchange(service.daemon.endpoint) == b"connected\n"
+    service.install(NEXT)
+    assert service.upgrade()["message"] == "upgraded"
+
+
+def test_a_rehearsal_that_hangs_is_killed(installed):
+    service = installed("--boot-timeout", "500ms")
+    service.daemon.expect("upgrade failed")
+    service.install_script("exec sleep 1000\n")
+    assert "--boot-timeout" in service.upgrade()["cause"]
+    assert exchange(service.daemon.endpoint) == b"connected\n"
+
+
+def test_bad_settings_fail_the_rehearsal(installed, tmp_path):
+    file = tmp_path / "preforkd.conf"
+    file.write_text("greeting = one\n")
+    service = installed("--config", str(file))
+    service.daemon.expect("upgrade failed")
+    file.write_text("greetin = two\n")
+    assert "unknown option" in service.upgrade()["cause"]
+    assert exchange(service.daemon.endpoint) == b"one\n"
+
+
+def test_an_image_that_passes_and_then_cannot_start_gives_way_to_the_one_before(installed, tmp_path):
+    file = tmp_path / "preforkd.conf"
+    file.write_text("greeting = one\n")
+    service = installed("--config", str(file))
+    daemon, before = service.daemon, service.daemon.workers()
+    daemon.expect("upgrade failed")
+    # The rehearsal is a child; only the upgrade itself has the master's process id.
+    service.install_script(f'[ $$ = {daemon.pid} ] && exec {NEXT} --no-such-option\nexec {NEXT} "$@"\n')
+    file.write_text("greeting = two\n")
+    line = service.upgrade()
+    assert line["message"] == "upgrade failed: the version before carries on" and "--no-such-option" in line["cause"]
+    assert daemon.workers() == before and exchange(daemon.endpoint) == b"one\n"
+    os.kill(before[0], SIGKILL)
+    daemon.expect("killed by SIGKILL")
+    assert proc.eventually(lambda: before[0] not in daemon.workers() and len(daemon.workers()) == 2)
+    service.install(NEXT)
+    assert service.upgrade()["message"] == "upgraded"
+    assert proc.eventually(lambda: exchange(daemon.endpoint) == b"two\n")
+
+
+@pytest.mark.root
+def test_workers_that_cannot_start_after_the_exec_bring_the_image_before_back(installed, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    service = installed()
+    daemon, before = service.daemon, service.daemon.workers()
+    daemon.expect("upgrade failed", "reload failed", "worker cannot start", "exited with code", "die early", "SIGKILL")
+    service.install_script(
+        f'[ $$ = {daemon.pid} ] && exec {NEXT} "$@" --user nobody --chdir {closed}\nexec {NEXT} "$@"\n')
+    line = service.upgrade()
+    assert line["message"] == "upgrade failed: the version before carries on" and "chdir" in line["cause"]
+    daemon.wait_workers(2)
+    assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop(SIGTERM) == 0
+
+
+def test_the_new_image_counts_on_where_the_one_before_stopped(installed, notify):
+    service = installed("--model", "serial", env=notify.environment)
+    for _ in range(5):
+        exchange(service.daemon.endpoint)
+    assert service.upgrade()["message"] == "upgraded"
+    service.daemon.wait_workers(2)
+    notify.wait("RELOADING", "1")
+    notify.wait("READY", "1")
+    served = int(re.search(r"(\d+) served", notify.received[-1][1]["STATUS"])[1])
+    assert served == 5
+
+
+def test_workers_that_die_between_the_images_are_noticed(installed):
+    service = installed(workers=4)
+    service.daemon.expect("killed by SIGKILL", "die early")
+    service.install(NEXT)
+    service.daemon.signal(SIGUSR2)
+    for worker in service.daemon.workers()[:2]:
+        try:
+            os.kill(worker, SIGKILL)
+        except ProcessLookupError:
+            pass
+    service.daemon.wait_log("upgraded")
+    service.daemon.wait_workers(4)
+    assert exchange(service.daemon.endpoint) == b"connected\n"
+
+
+def test_descriptors_do_not_grow_with_upgrades(installed):
+    service = installed()
+    service.upgrade()
+    service.daemon.wait_workers(2)
+    at_rest = proc.open_descriptors(service.daemon.pid)
+    for _ in range(5):
+        assert service.upgrade()["message"] == "upgraded"
+    service.daemon.wait_workers(2)
+    assert proc.eventually(lambda: proc.open_descriptors(service.daemon.pid) <= at_rest)
+
+
+def test_unix_sockets_are_handed_over_and_removed_at_the_end(installed, tmp_path):
+    path = tmp_path / "x.sock"
+    service = installed(listen=f"unix://{path}")
+    service.install(NEXT)
+    assert service.upgrade()["message"] == "upgraded"
+    assert exchange(f"unix://{path}") == b"connected\n"
+    assert service.daemon.stop(SIGTERM) == 0
+    assert not path.exists()
+
+
+def test_preforkctl_upgrade_returns_when_the_outcome_is_known(installed, preforkctl, tmp_path):
+    control = f"unix://{tmp_path}/control.sock"
+    service = installed("--control", control)
+    service.daemon.expect("upgrade failed")
+    service.install(NEXT)
+    done = preforkctl("upgrade", "--control", control)
+    assert done.returncode == 0 and "99.0.0" in done.stdout + done.stderr, done
+    status = json.loads(preforkctl("status", "--json", "--control", control).stdout)
+    assert status["version"] == "99.0.0" and status["uptime_ms"] > 0
+    service.install_script(f'[ $$ = {service.daemon.pid} ] && exec {NEXT} --no-such-option\nexec {NEXT} "$@"\n')
+    failed = preforkctl("upgrade", "--control", control)
+    assert failed.returncode == 1 and "--no-such-option" in failed.stderr
+    service.install_script("exit 0\n")
+    failed = preforkctl("upgrade", "--control", control)
+    assert failed.returncode == 1 and "exited with code 0" in failed.stderr
+    assert exchange(service.daemon.endpoint) == b"connected\n"
+
+
+def test_a_stop_during_an_upgrade_stops(installed):
+    service = installed()
+    service.install(NEXT)
+    service.daemon.signal(SIGUSR2)
+    assert service.daemon.stop(SIGTERM) == 0

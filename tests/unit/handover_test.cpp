@@ -1,0 +1,95 @@
+#include "daemon/master/handover.hpp"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+Handover full() {
+    return {.purpose = Handover::Purpose::Resume,
+            .version = "1.2.3",
+            .reason = "a \"reason\"\nof two lines",
+            .arguments = {"preforkd", "--listen", "tcp://:0"},
+            .environment = {"A=b", "C="},
+            .executable = "/usr/sbin/preforkd",
+            .old_image = 11,
+            .report = 12,
+            .descriptor_limit = {.rlim_cur = 1024, .rlim_max = RLIM_INFINITY},
+            .config_text = "greeting = hello\n",
+            .started = Clock::time_point{5s},
+            .generation = 7,
+            .last_generation = 9,
+            .workers = 4,
+            .connections = 40,
+            .stop_timeout = 30s,
+            .worker_timeout = 0s,
+            .listeners = {{.fd = 5,
+                           .settings = "unix:///run/x.sock mode=0660",
+                           .local = "unix:///run/x.sock",
+                           .inherited = true,
+                           .file = FileIdentity{.device = 1, .inode = 2},
+                           .passed_name = "web"},
+                          {.fd = 6, .settings = "tcp://:80", .local = "tcp://:80"}},
+            .slots = 13,
+            .workers_alive = {{.pid = 100,
+                               .number = 1,
+                               .generation = 6,
+                               .record = 3,
+                               .channel = 20,
+                               .started = Clock::time_point{1s},
+                               .state = WorkerSlot::State::Leaving,
+                               .patience = Clock::time_point{60s}},
+                              {.pid = 101, .number = 2, .generation = 7, .record = 4, .channel = 21}},
+            .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
+            .replaced = 17,
+            .deaths = "[]",
+            .control = {.fd = 30,
+                        .local = "unix:///run/control.sock",
+                        .file = FileIdentity{.device = 3, .inode = 4},
+                        .waiting = {31, 32}}};
+}
+
+TEST(Handover, what_is_written_is_read_back) {
+    const Handover before = full();
+    Handover after = parse_handover(to_text(before));
+    EXPECT_EQ(to_text(after), to_text(before));
+    EXPECT_EQ(after.purpose, before.purpose);
+    EXPECT_EQ(after.reason, before.reason);
+    EXPECT_EQ(after.arguments, before.arguments);
+    EXPECT_EQ(after.environment, before.environment);
+    EXPECT_EQ(after.descriptor_limit.rlim_max, RLIM_INFINITY);
+    EXPECT_EQ(after.config_text, before.config_text);
+    EXPECT_EQ(after.listeners, before.listeners);
+    EXPECT_EQ(after.workers_alive, before.workers_alive);
+    EXPECT_EQ(after.groups, before.groups);
+    EXPECT_EQ(after.stop_timeout, 30s);
+    EXPECT_EQ(after.replaced, 17U);
+    EXPECT_EQ(after.control, before.control);
+}
+
+TEST(Handover, fields_of_a_later_version_are_passed_over_and_those_that_lack_are_empty) {
+    const Handover read = parse_handover(R"({"format": 1, "generation": 3, "invented later": [1, 2]})");
+    EXPECT_EQ(read.generation, 3);
+    EXPECT_TRUE(read.workers_alive.empty());
+    EXPECT_FALSE(read.config_text.has_value());
+    EXPECT_EQ(read.control.fd, -1);
+}
+
+TEST(Handover, what_cannot_be_restored_is_refused) {
+    for (const char* text : {"", "{", "[]", "{}", R"({"format": 2})", R"({"format": "1"})", "null"})
+        EXPECT_THROW((void)parse_handover(text), std::runtime_error) << text;
+}
+
+TEST(Handover, every_descriptor_in_it_is_listed) {
+    Handover handover = full();
+    std::vector<int> listed;
+    for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
+    EXPECT_EQ(listed, (std::vector{11, 12, 13, 30, 5, 6, 20, 21, 31, 32}));
+}
+
+}  // namespace
+}  // namespace preforkd
