@@ -39,7 +39,7 @@ constexpr std::string_view help_signals =
     "\nSignals to the master:\n"
     "  TERM, QUIT  stop gracefully; a second one: now      USR1        open the log file again\n"
     "  INT         stop now                                HUP         reload: new workers, new settings\n"
-    "  TTIN, TTOU  one worker more, one fewer              USR2        upgrade: not yet there\n"
+    "  TTIN, TTOU  one worker more, one fewer              USR2        upgrade: the new binary, in place\n"
     "\nExit codes: 0 stopped, 64 usage, 69 no worker became ready, 70 internal error, 71 system error,\n"
     "77 permission denied, 78 configuration.\n";
 

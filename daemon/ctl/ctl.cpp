@@ -34,7 +34,7 @@ constexpr const char* usage =
     "  workers N              change the number of workers\n"
     "  reload                 new workers with the settings of now; nothing changes where those are bad\n"
     "      --force            end the oldest workers that are still leaving\n"
-    "  upgrade                the same with the binary of now, in place: not there yet\n"
+    "  upgrade                the same with the binary of now, in place\n"
     "  stop                   stop gracefully\n"
     "  deaths                 the last 32 workers that died, and of what\n"
     "      --json             as one JSON array\n"
