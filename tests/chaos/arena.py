@@ -19,7 +19,7 @@ from log_file import text_of
 # Lines of the daemon that the events provoke.  Any other warning or error is a finding.
 PROVOKED = ("killed by SIG", "workers die early", "Too many open files", "open files", "cannot fork a worker",
             "cannot make a process", "cannot take clients", "workers run as root", "reload failed", "cannot start",
-            "exited with code 70")
+            "exited with code 70", "upgrade failed")
 
 HANDLERS = ("greet", "echo")
 
@@ -31,8 +31,7 @@ class Arena:
         self._over = threading.Event()
         self.directory.mkdir(parents=True)
         self.binary = self.directory / "preforkd"
-        shutil.copy(daemon_process.PREFORKD, self.binary)
-        daemon_process.PREFORKD = str(self.binary)  # what an upgrade replaces must be this arena's alone
+        self.install()
         self.config = self.directory / "config"
         # An endpoint of its own text each: by that a reload knows which socket serves it.
         self._listen = [f"{address} handler={handler}" for number, handler in enumerate(HANDLERS)
@@ -42,8 +41,8 @@ class Arena:
         self.occupied = socket.create_server(("127.0.0.1", 0))
         self.write_config()
         self.control = f"unix://{self.directory}/control.sock"
-        self.daemon = daemon_process.Daemon("--config", str(self.config), "--control", self.control, directory=self.directory, listen=None,
-                                            workers=None)
+        self.daemon = daemon_process.Daemon("--config", str(self.config), "--control", self.control, listen=None,
+                                            workers=None, directory=self.directory, executable=str(self.binary))
 
     # --- what events use ----------------------------------------------------------------------------------------------
 
@@ -54,6 +53,16 @@ class Arena:
         new = self.config.with_suffix(".new")
         new.write_text("\n".join([*settings, *lines]) + "\n")
         new.rename(self.config)
+
+    def install(self, content=None):
+        """Puts a new file in the place of the binary, in one step: a copy of the built one, or `content`."""
+        new = self.binary.with_suffix(".new")
+        if content is None:
+            shutil.copy(daemon_process.PREFORKD, new)
+        else:
+            new.write_bytes(content)
+        new.chmod(0o755)
+        new.rename(self.binary)
 
     def outcome(self, act, done, failed, timeout=60.0):
         """Acts, and waits for the line that says how it went: whether it is `done`, and the line."""

@@ -83,6 +83,11 @@ def reload_well(arena, dice):
     arena.write_config(*lines, workers=dice.randrange(2, 7), greeting=dice.choice(GREETINGS))
     begun = time.time()
     done, line = arena.outcome(lambda: arena.daemon.signal(signal.SIGHUP), "reloaded", "reload failed")
+    return verdict(arena, begun, done, line)
+
+
+def verdict(arena, begun, done, line):
+    """A good order may fail only for a reason that a strike has given it; everything then is as it was."""
     if not done and arena.disturbed_since(begun):
         return "failed, a new worker was struck"
     if not done and "Too many open files" in line:
@@ -120,12 +125,7 @@ def reload_by_preforkctl(arena, dice):
     arena.write_config(workers=dice.randrange(2, 7))
     begun = time.time()
     told = arena.preforkctl("reload")
-    if told.returncode != 0 and arena.disturbed_since(begun):
-        return "failed, a new worker was struck"
-    if told.returncode != 0 and "Too many open files" in told.stderr:
-        return "failed, the master was out of descriptors"
-    assert told.returncode == 0, told
-    return "done"
+    return verdict(arena, begun, told.returncode == 0, told.stderr)
 
 
 def reload_badly_by_preforkctl(arena, _):
@@ -133,6 +133,37 @@ def reload_badly_by_preforkctl(arena, _):
     told = arena.preforkctl("reload")
     arena.write_config()
     assert told.returncode == 1 and told.stderr, told
+    return "refused, as it should be"
+
+
+def upgrade_well(arena, dice):
+    arena.install()
+    begun = time.time()
+    if dice.random() < 0.5:
+        told = arena.preforkctl("upgrade")
+        return verdict(arena, begun, told.returncode == 0, told.stderr)
+    return verdict(arena, begun, *arena.outcome(lambda: arena.daemon.signal(signal.SIGUSR2), "upgraded",
+                                                "upgrade failed"))
+
+
+BAD_IMAGES = {
+    "crashes at its start": lambda good: b"#!/bin/sh\nkill -SEGV $$\n",
+    "ends at its start": lambda good: b"#!/bin/sh\nexit 3\n",
+    "is no program": lambda good: b"hello\n",
+    "is cut": lambda good: good[:1 << 14],
+    "is not there": None,
+}
+
+
+def upgrade_badly(arena, dice):
+    make = BAD_IMAGES[dice.choice(list(BAD_IMAGES))]
+    if make is None:
+        arena.binary.unlink()
+    else:
+        arena.install(make(arena.binary.read_bytes()))
+    done, line = arena.outcome(lambda: arena.daemon.signal(signal.SIGUSR2), "upgraded", "upgrade failed")
+    arena.install()
+    assert not done, f"a bad image was taken: {line}"
     return "refused, as it should be"
 
 
@@ -151,6 +182,8 @@ def look(arena, dice):
 
 
 ORDERS = [
+    Event("upgrade", 4, upgrade_well),
+    Event("upgrade to a bad image", 2, upgrade_badly),
     Event("look (preforkctl status, deaths)", 2, look),
     Event("resize (preforkctl workers N)", 2, resize),
     Event("reload (preforkctl)", 2, reload_by_preforkctl),
