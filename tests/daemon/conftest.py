@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import daemon_process
+from built_handlers import prefix, trouble  # noqa: F401
 from notify_socket import NotifySocket
 
 

@@ -11,24 +11,11 @@ from pathlib import Path
 import pytest
 
 import daemon_process
+from built_handlers import pkg_config, run
 from clients import exchange
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.programs("cmake", "make", "g++", "pkg-config")
-
-
-def run(*command, **how):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300, **how)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def prefix(tmp_path_factory):
-    """An installed preforkd."""
-    prefix = tmp_path_factory.mktemp("prefix")
-    run("cmake", "--install", daemon_process.BUILD, "--prefix", prefix)
-    return prefix
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +26,6 @@ def built_by_cmake(prefix, tmp_path_factory):
         run("cmake", "--build", there)
         return there
     return build
-
-
-def pkg_config(prefix):
-    file = next(prefix.rglob("preforkd.pc"))
-    return daemon_process.clean_environment({"PKG_CONFIG_PATH": str(file.parent)})
 
 
 @pytest.fixture(scope="session")

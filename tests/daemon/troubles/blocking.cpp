@@ -1,0 +1,40 @@
+// Does what its client says, line by line: whatever a handler should not do.
+#include <preforkd/preforkd.hpp>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+void spin_for_ever() {
+    for (volatile int turns = 0;;) turns = turns + 1;
+}
+
+void block_for_ever() {
+    for (;;) ::pause();
+}
+
+struct Trouble : preforkd::BlockingHandler {
+    void serve(preforkd::BlockingConnection& client) override {
+        std::string word;
+        while (std::getline(client.stream(), word)) {
+            client.stream() << word << ' ' << ::getpid() << std::endl;
+            if (word == "spin") spin_for_ever();
+            if (word == "block") block_for_ever();
+            if (word == "work") {
+                for (const auto until = std::chrono::steady_clock::now() + 300ms;
+                     std::chrono::steady_clock::now() < until;) {}
+            }
+            if (word == "leak") {  // 8 MiB
+                auto& piece = leaked.emplace_back(std::size_t{8} << 20);
+                std::memset(piece.data(), 1, piece.size());
+            }
+        }
+    }
+    static inline thread_local std::vector<std::vector<char>> leaked{};
+};
+PREFORKD_HANDLER(Trouble);
