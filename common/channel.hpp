@@ -25,6 +25,7 @@ struct Report {
         Retiring,  ///< has served --max-requests; asks for a replacement and goes on until told to leave
         Failed,    ///< cannot start; `text` says why
         Stack,     ///< was aborted; `text` is one frame, see worker/stack_report
+        Full,      ///< has no room for another client; sent at times, and only by workers of a pool that resizes itself
     } kind{};
     std::string text{};
 };

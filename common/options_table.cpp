@@ -68,15 +68,32 @@ Values print_named(const std::array<Named<Value>, N>& known, Value value) {
     return {};
 }
 
+struct NumberPair {
+    int min;
+    int max;
+};
+
+/// `N..M` as two numbers from `least` on; a plain `N` as twice the same.
+NumberPair read_range(std::string_view text, std::uint64_t least) {
+    const std::size_t dots = text.find("..");
+    const auto last = dots == std::string_view::npos ? text : text.substr(dots + 2);
+    const auto min = read_number(text.substr(0, dots), {.min = least, .max = most_workers});
+    const auto max = read_number(last, {.min = min, .max = most_workers});
+    return {.min = static_cast<int>(min), .max = static_cast<int>(max)};
+}
+
+SpareCount read_spare(std::string_view text) {
+    try {
+        const NumberPair range = read_range(text, 1);
+        return {.min = range.min, .max = range.max};
+    } catch (const std::invalid_argument&) { refuse_value("MIN..MAX from 1..1 to 1024..1024, or N for N..N", text); }
+}
+
 WorkerCount read_workers(std::string_view text) {
     if (text == "auto") return {};
-    const std::size_t dots = text.find("..");
-    const auto first = text.substr(0, dots);
-    const auto last = dots == std::string_view::npos ? first : text.substr(dots + 2);
     try {
-        const auto min = read_number(first, {.min = dots == std::string_view::npos ? 0u : 1u, .max = most_workers});
-        const auto max = read_number(last, {.min = min, .max = most_workers});
-        return {.automatic = false, .min = static_cast<int>(min), .max = static_cast<int>(max)};
+        const NumberPair range = read_range(text, text.find("..") == std::string_view::npos ? 0 : 1);
+        return {.automatic = false, .min = range.min, .max = range.max};
     } catch (const std::invalid_argument&) {
         refuse_value("auto, N from 0 to 1024, or MIN..MAX from 1..1 to 1..1024", text);
     }
@@ -90,6 +107,14 @@ std::string print_workers(const WorkerCount& workers) {
     if (workers.automatic) return "auto";
     if (workers.min == workers.max) return std::to_string(workers.min);
     return fmt::format("{}..{}", workers.min, workers.max);
+}
+
+std::string print_spare(const SpareCount& spare) { return fmt::format("{}..{}", spare.min, spare.max); }
+
+std::uint64_t read_memory(std::string_view text) {
+    const auto bytes = parse_size_bytes(text);
+    if (!bytes) refuse_value("a size such as 64M or 2G, or 0 for never", text);
+    return *bytes;
 }
 
 void read_listen(Settings& settings, std::string_view text) {
@@ -127,9 +152,12 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](const Settings& s) { return if_set(s.backlog); }},
 
     {"workers", 'w', "N|MIN..MAX|auto", pool,
-     "worker processes; auto: one for each usable CPU; 0: one process, unsupervised", "",
-     [](Settings& s, std::string_view text) { s.workers = read_workers(text); },
+     "worker processes; MIN..MAX: as many as are needed; auto: one for each usable CPU; 0: one process, unsupervised",
+     "", [](Settings& s, std::string_view text) { s.workers = read_workers(text); },
      [](const Settings& s) { return Values{print_workers(s.workers)}; }},
+    {"spare", 0, "MIN..MAX", pool, "keep so many workers with room for another client, within --workers MIN..MAX",
+     "1..MIN of --workers", [](Settings& s, std::string_view text) { s.spare = read_spare(text); },
+     [](const Settings& s) { return s.spare ? Values{print_spare(*s.spare)} : Values{}; }},
     {"model", 'm', "MODEL", pool, "how a worker runs connections: async, serial, thread or fork", "the handler's own",
      [](Settings& s, std::string_view text) { s.model = read_named(models, text); },
      [](const Settings& s) { return s.model ? print_named(models, *s.model) : Values{}; }},
@@ -139,6 +167,10 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"max-requests", 0, "N", pool, "replace a worker after so many requests, give or take 10 %; 0: never", "",
      [](Settings& s, std::string_view text) { s.max_requests = read_number(text, max_requests_range); },
      [](const Settings& s) { return Values{std::to_string(s.max_requests)}; }},
+    {"max-memory", 0, "SIZE", pool,
+     "replace a worker whose private memory has grown beyond this, such as 200M; 0: never", "",
+     [](Settings& s, std::string_view text) { s.max_memory_bytes = read_memory(text); },
+     [](const Settings& s) { return Values{print_size_bytes(s.max_memory_bytes)}; }},
 
     {"idle-timeout", 0, "TIME", limits, "close a connection on which nothing moves for so long", "",
      [](Settings& s, std::string_view text) { s.idle_timeout = read_timeout(text); },

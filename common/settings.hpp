@@ -38,14 +38,26 @@ struct WorkerCount {
     friend bool operator==(const WorkerCount&, const WorkerCount&) = default;
 };
 
+[[nodiscard]] constexpr bool is_range(const WorkerCount& workers) noexcept {
+    return !workers.automatic && workers.min != workers.max;
+}
+
+/// How many workers with room for another client a pool that resizes itself keeps.
+struct SpareCount {
+    int min = 1;
+    int max = 1;
+    friend bool operator==(const SpareCount&, const SpareCount&) = default;
+};
+
 struct Settings {
     std::vector<ListenSettings> listen{};  ///< never empty once read: the default is tcp://:10000
     bool listen_is_default = true;         ///< nobody said --listen; sockets from systemd then replace the default
     std::string handler = "greet";
     WorkerCount workers{};
-    std::optional<Model> model{};      ///< unset: the handler's own
-    std::optional<int> connections{};  ///< at once per worker; unset: the model's
-    std::optional<int> backlog{};      ///< unset: min(4096, somaxconn)
+    std::optional<SpareCount> spare{};  ///< unset: from 1 to the smaller of --workers MIN..MAX
+    std::optional<Model> model{};       ///< unset: the handler's own
+    std::optional<int> connections{};   ///< at once per worker; unset: the model's
+    std::optional<int> backlog{};       ///< unset: min(4096, somaxconn)
     // Zero means never.
     std::chrono::milliseconds idle_timeout{60'000};
     std::chrono::milliseconds drain_delay{0};  ///< zero: none
@@ -55,7 +67,9 @@ struct Settings {
     std::chrono::milliseconds request_timeout{0};
     std::optional<int> ready_fd{};
     std::string control{};  ///< an endpoint, or `off`; empty: as $RUNTIME_DIRECTORY says (control_endpoint.hpp)
-    std::uint64_t max_requests = 0;  ///< 0: a worker never retires
+    // 0: a worker never retires.
+    std::uint64_t max_requests = 0;
+    std::uint64_t max_memory_bytes = 0;
     std::string user{};
     std::string group{};
     std::string chdir{};

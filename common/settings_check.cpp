@@ -60,6 +60,7 @@ public:
             refuse("workers",
                    fmt::format("expected auto, N from 0 to {0}, or MIN..MAX from 1..1 to 1..{0}, not {1}..{2}",
                                most_workers, workers.min, workers.max));
+        spare();
         if (settings_.connections && (*settings_.connections < 1 || *settings_.connections > most_connections))
             refuse("connections",
                    fmt::format("expected a number from 1 to {}, not {}", most_connections, *settings_.connections));
@@ -69,6 +70,17 @@ public:
         const bool alone = !settings_.workers.automatic && settings_.workers.max == 0;
         if (alone && settings_.drain_delay.count() != 0)
             refuse("drain-delay", "needs a master, and --workers 0 has none; leave it away, or ask for workers");
+    }
+
+    void spare() const {
+        if (!settings_.spare) return;
+        const WorkerCount& workers = settings_.workers;
+        const SpareCount& kept = *settings_.spare;
+        if (!is_range(workers)) refuse("spare", "needs a pool that may grow; give it a range: --workers MIN..MAX");
+        if (kept.min < 1 || kept.min > kept.max || kept.max > workers.max)
+            refuse("spare", fmt::format("expected MIN..MAX from 1..1 to {0}..{0}, the most that --workers {1}..{0} "
+                                        "allows, not {2}..{3}",
+                                        workers.max, workers.min, kept.min, kept.max));
     }
 
     void log() const {

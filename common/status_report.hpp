@@ -27,7 +27,7 @@ struct WorkerStatus {
     int number = 0;
     int pid = 0;
     std::optional<std::uint64_t> generation{};
-    std::string state{};                ///< starting, idle, busy, waiting, hung, retiring, leaving
+    std::string state{};                ///< starting, idle, busy, waiting, retiring, leaving, hung, stopped
     std::chrono::milliseconds since{};  ///< in this state, without a sign of life
     std::chrono::milliseconds age{};
     std::uint64_t connections = 0;  ///< open now

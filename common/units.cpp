@@ -94,4 +94,14 @@ std::optional<std::uint64_t> parse_size_bytes(std::string_view text) {
     return *number << shift;
 }
 
+std::string print_size_bytes(std::uint64_t bytes) {
+    std::string_view unit = "";
+    for (const std::string_view larger : {"K", "M", "G"}) {
+        if (bytes == 0 || bytes % 1024 != 0) break;
+        bytes /= 1024;
+        unit = larger;
+    }
+    return std::to_string(bytes) + std::string{unit};
+}
+
 }  // namespace preforkd

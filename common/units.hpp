@@ -18,4 +18,7 @@ namespace preforkd {
 /// Reads `4096`, `64K`, `64M`, `2G` (binary, an optional trailing `B` or `iB`).  nullopt for anything else or overflow.
 [[nodiscard]] std::optional<std::uint64_t> parse_size_bytes(std::string_view text);
 
+/// The shortest text that parse_size_bytes() reads back: `2G`, `1536M`, `4097`.
+[[nodiscard]] std::string print_size_bytes(std::uint64_t bytes);
+
 }  // namespace preforkd

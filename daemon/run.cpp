@@ -64,9 +64,6 @@ void say_what_is_served(const Settings& settings, const std::vector<Listener>& l
     if (::geteuid() == 0 && settings.user.empty())
         log(LogLevel::Notice, "workers run as root; --user USER makes them somebody else");
     warn_without_proc();
-    if (settings.workers.min != settings.workers.max)
-        log(LogLevel::Notice,
-            "this version does not resize the pool by itself; it starts with the smaller of --workers");
     for (const Listener& listener : listeners)
         log(LogLevel::Notice, "listening",
             {{"endpoint", to_string(listener.local)},

@@ -74,8 +74,14 @@ Capacity decide_capacity(const ServicePlan& plan) {
 
 PoolSettings pool_of(const ServicePlan& plan) {
     const Settings& settings = *plan.settings;
-    const int workers = settings.workers.automatic ? usable_cpus() : settings.workers.min;
+    const WorkerCount& asked = settings.workers;
+    const int workers = asked.automatic ? usable_cpus() : asked.min;
+    const SpareCount spare = settings.spare.value_or(SpareCount{.min = 1, .max = asked.min});
+    std::optional<SizeLimits> range;
+    if (is_range(asked))
+        range = {.fewest = asked.min, .most = asked.max, .least_spare = spare.min, .most_spare = spare.max};
     return {.workers = std::clamp(workers, 1, most_workers),
+            .range = range,
             .connections = plan.capacity.connections,
             .boot_timeout = settings.boot_timeout,
             .stop_timeout = settings.stop_timeout,

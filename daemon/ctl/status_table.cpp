@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "daemon/ctl/text_table.hpp"
 
@@ -10,6 +12,7 @@ namespace preforkd {
 namespace {
 
 constexpr bool right = true;
+constexpr std::array<std::string_view, 4> not_ready{"starting", "leaving", "hung", "stopped"};
 
 std::string plural(std::uint64_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
@@ -35,7 +38,7 @@ std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes
 std::string summary(const StatusReport& report) {
     std::size_t ready = 0;
     for (const WorkerStatus& worker : report.workers)
-        if (worker.state != "starting" && worker.state != "leaving") ++ready;
+        if (std::ranges::find(not_ready, worker.state) == not_ready.end()) ++ready;
     std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
                                    report.phase, age_text(report.uptime), report.generation);
     text += fmt::format("{} of {} ready; {} now, {} ever, {} served", ready,

@@ -23,6 +23,7 @@ const char* name_of(DeathOrder order) {
         case DeathOrder::Reload: return "master: reload";
         case DeathOrder::Upgrade: return "master: upgrade";
         case DeathOrder::Hang: return "master: hang";
+        case DeathOrder::Lifeless: return "master: stopped for too long";
         case DeathOrder::BootTimeout: return "master: boot timeout";
         case DeathOrder::StopTimeout: return "master: stop timeout";
     }

@@ -11,7 +11,7 @@
 namespace preforkd {
 
 /// Why the master has told a worker to leave, or killed it.
-enum class DeathOrder { None, Stop, Recycle, Resize, Reload, Upgrade, Hang, BootTimeout, StopTimeout };
+enum class DeathOrder { None, Stop, Recycle, Resize, Reload, Upgrade, Hang, Lifeless, BootTimeout, StopTimeout };
 
 /// What is known of a worker that has died.
 struct Death {

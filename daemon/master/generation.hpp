@@ -10,12 +10,14 @@
 #include "common/listener.hpp"
 #include "common/settings.hpp"
 #include "common/worker_seat.hpp"
+#include "daemon/master/size_policy.hpp"
 
 namespace preforkd {
 
 struct PoolSettings {
-    int workers = 1;
-    std::size_t connections = 1;  ///< at once per worker
+    int workers = 1;                    ///< wanted now
+    std::optional<SizeLimits> range{};  ///< within which that follows the demand; unset: it does not
+    std::size_t connections = 1;        ///< at once per worker
     // Zero means never.
     std::chrono::milliseconds boot_timeout{};
     std::chrono::milliseconds stop_timeout{};

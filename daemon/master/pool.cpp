@@ -10,7 +10,6 @@
 #include "common/shortage.hpp"
 #include "common/spawn.hpp"
 #include "daemon/master/death.hpp"
-#include "daemon/master/health_policy.hpp"
 #include "daemon/master/respawn_policy.hpp"
 #include "daemon/master/stack_frame.hpp"
 #include "preforkd/log.hpp"
@@ -24,13 +23,6 @@ namespace {
 /// A leaving worker ends by itself at the stop timeout, and 2 s later at the latest; only one that is stuck is killed.
 constexpr auto grace_beyond_stop_timeout = 4s;
 
-WorkerLook look_at(const WorkerRecord& record, Clock::time_point now) {
-    const std::chrono::nanoseconds since{now.time_since_epoch().count() -
-                                         record.since_ns.load(std::memory_order_relaxed)};
-    return {.state = record.state.load(std::memory_order_relaxed),
-            .since = std::chrono::duration_cast<std::chrono::milliseconds>(since)};
-}
-
 }  // namespace
 
 Pool::Pool(Generation first, EventSource& events)
@@ -40,7 +32,9 @@ void Pool::maintain(Clock::time_point now) {
     orphans_.maintain(is_worker_, now);
     for (WorkerSlot& slot : table_)
         if (has_passed(slot.patience, now)) kill_impatiently(slot);
+    watch(now);
     if (closing_) return;
+    follow_demand(now);
     keep_at_size(current_, now);
     if (next_) keep_at_size(*next_, now);
 }
@@ -56,19 +50,22 @@ void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
 
     const int number = cohort.plan.number;
     int surplus = table_.count(State::Ready, number) - cohort.plan.pool.workers;
-    for (WorkerSlot& slot : table_) {
-        if (slot.generation != number) continue;
-        // A worker that retires goes once its replacement accepts, so capacity never dips.
-        if (slot.state == State::Retiring && surplus >= 0) dismiss(slot, now, DeathOrder::Recycle);
-        if (slot.state == State::Ready && surplus > 0) {
-            dismiss(slot, now, DeathOrder::Resize);
-            --surplus;
+    // Of those that are too many the idle ones go first.
+    for (const bool idle_ones : {true, false})
+        for (WorkerSlot& slot : table_) {
+            if (slot.generation != number || slot.stopped) continue;
+            // A worker that retires goes once its replacement accepts, so capacity never dips.
+            if (slot.state == State::Retiring && surplus >= 0) dismiss(slot, now, DeathOrder::Recycle);
+            if (slot.state == State::Ready && surplus > 0 && (active(slot) == 0) == idle_ones) {
+                dismiss(slot, now, DeathOrder::Resize);
+                --surplus;
+            }
         }
-    }
 }
 
 Deadline Pool::next_deadline(Clock::time_point now) const {
-    Deadline next = orphans_.deadline();
+    Deadline next = earlier(orphans_.deadline(), watching_.next_look);
+    if (!closing_) next = earlier(next, sizing_.next_look);
     for (const WorkerSlot& slot : table_) next = earlier(next, slot.patience);
     const auto consider = [&](const Cohort& cohort) {
         if (!closing_ && is_incomplete(cohort) && cohort.respawn.not_before > now)
@@ -130,10 +127,11 @@ void Pool::kill_impatiently(WorkerSlot& slot) {
     if (Cohort* cohort = cohort_of(slot); cohort != nullptr && starting)
         cohort->last_failure = fmt::format("worker {} was not ready within --boot-timeout", slot.number);
     log(LogLevel::Error,
-        starting ? "worker was not ready within --boot-timeout: killing it"
-                 : "worker has not left within --stop-timeout: killing it",
+        starting                      ? "worker was not ready within --boot-timeout: killing it"
+        : slot.state == State::Doomed ? "worker has not died of SIGABRT: killing it"
+                                      : "worker has not left within --stop-timeout: killing it",
         {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
-    slot.order = starting ? DeathOrder::BootTimeout : DeathOrder::StopTimeout;
+    if (slot.state != State::Doomed) slot.order = starting ? DeathOrder::BootTimeout : DeathOrder::StopTimeout;
     slot.patience.reset();
     slot.process.signal(SIGKILL);
 }
@@ -204,10 +202,12 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             slot.state = State::Ready;
             slot.patience.reset();
             if (Cohort* cohort = cohort_of(slot)) cohort->ever_ready = true;
+            sizing_.told = true;
             log(LogLevel::Debug, "worker ready",
                 {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
             return;
-        case Report::Kind::Paused: return nudge_sibling_of(&slot);
+        case Report::Kind::Paused: sizing_.told = sizing_.told_full = true; return nudge_sibling_of(&slot);
+        case Report::Kind::Full: sizing_.told = sizing_.told_full = true; return;
         case Report::Kind::Retiring:
             if (slot.state == State::Ready) slot.state = State::Retiring;
             return;
@@ -234,18 +234,22 @@ void Pool::nudge_sibling_of(const WorkerSlot* slot) {
     WorkerSlot* best = nullptr;
     std::uint64_t least = current_.plan.pool.connections;
     for (WorkerSlot& sibling : table_) {
-        if (&sibling == slot || (sibling.state != State::Ready && sibling.state != State::Retiring)) continue;
-        const std::uint64_t active = slots_[sibling.record].active.load(std::memory_order_relaxed);
-        if (active >= least) continue;
+        if (&sibling == slot || sibling.stopped || (sibling.state != State::Ready && sibling.state != State::Retiring))
+            continue;
+        if (active(sibling) >= least) continue;
         best = &sibling;
-        least = active;
+        least = active(sibling);
     }
     if (best != nullptr) send_order(best->channel.get(), Order::LookForClients);
 }
 
-void Pool::resize(int by) { resize_to(current_.plan.pool.workers + by); }
+void Pool::resize(int by) {
+    const PoolSettings& pool = current_.plan.pool;
+    resize_to((pool.range ? pool.range->fewest : pool.workers) + by);
+}
 
 void Pool::resize_to(int size) {
+    if (current_.plan.pool.range) return resize_range(size);
     int& workers = current_.plan.pool.workers;
     const int wanted = std::clamp(size, 1, most_workers);
     if (wanted == workers)
@@ -295,19 +299,6 @@ PoolCounts Pool::counts() {
         if (slot.state == State::Ready || slot.state == State::Retiring) ++(active == 0 ? counts.idle : counts.busy);
     }
     return counts;
-}
-
-bool Pool::healthy(Clock::time_point now) {
-    const auto worker_timeout = current_.plan.pool.worker_timeout;
-    int workers = 0;
-    int hung = 0;
-    for (const WorkerSlot& slot : table_) {
-        const WorkerLook look = look_at(slots_[slot.record], now);
-        ++workers;
-        if (is_hung(look, worker_timeout)) ++hung;
-        if (is_suspect(look, worker_timeout)) send_order(slot.channel.get(), Order::LookForClients);
-    }
-    return has_quorum(workers, hung);
 }
 
 }  // namespace preforkd

@@ -44,7 +44,11 @@ public:
     /// Reads what the worker `pid` has reported.
     void hear(pid_t pid);
 
-    /// One worker more or fewer, TTIN and TTOU, until the next generation.  Never below 1.
+    /// The child `pid` was stopped by the signal `signo`, or goes on (0).
+    void note_stop(pid_t pid, int signo, Clock::time_point now);
+
+    /// One worker more or fewer, TTIN and TTOU, until the next generation; where the pool resizes itself, one more or
+    /// fewer at least.  Never below 1.
     void resize(int by);
     void resize_to(int size);
 
@@ -85,8 +89,8 @@ public:
     void describe(StatusReport& report, Clock::time_point now);
     [[nodiscard]] const DeathRing& deaths() const noexcept { return deaths_; }
 
-    /// Whether more workers go on than hang.  Asks those that may hang for a sign of life, and nobody else.
-    [[nodiscard]] bool healthy(Clock::time_point now);
+    /// Whether more workers go on than hang.
+    [[nodiscard]] bool healthy() const noexcept;
 
 private:
     using State = WorkerSlot::State;
@@ -99,6 +103,24 @@ private:
         std::string last_failure{};
     };
 
+    /// Between one look at the demand and the next.
+    struct Sizing {
+        Deadline next_look{};
+        bool told = false;  ///< by a worker, that something has changed
+        bool told_full = false;
+        bool said_saturated = false;
+        int burst = 1;
+        Clock::time_point grown_at{};
+        Deadline surplus_since{};
+    };
+
+    /// Between one look at the workers' health and the next.
+    struct Watching {
+        Deadline next_look = Clock::time_point{};
+        Clock::time_point last_look{};
+        std::chrono::milliseconds planned{};
+    };
+
     void keep_at_size(Cohort& cohort, Clock::time_point now);
     [[nodiscard]] bool is_incomplete(const Cohort& cohort) const noexcept;
     [[nodiscard]] Cohort* cohort_of(const WorkerSlot& slot) noexcept;
@@ -106,6 +128,15 @@ private:
     void dismiss(WorkerSlot& slot, Clock::time_point now, DeathOrder order,
                  const std::vector<std::uint32_t>& closing = {});
     void kill_impatiently(WorkerSlot& slot);
+    void watch(Clock::time_point now);
+    void abort_hung(WorkerSlot& slot, Clock::time_point now);
+    void kill_lifeless(WorkerSlot& slot);
+    void follow_demand(Clock::time_point now);
+    [[nodiscard]] SizeView size_view(Clock::time_point now);
+    void resize_range(int fewest);
+    [[nodiscard]] std::uint64_t active(const WorkerSlot& slot) {
+        return slots_[slot.record].active.load(std::memory_order_relaxed);
+    }
     void on_report(WorkerSlot& slot, const Report& report);
     void nudge_sibling_of(const WorkerSlot* slot);
     void note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death);
@@ -118,6 +149,8 @@ private:
     Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr; };
     Cohort current_;
     std::optional<Cohort> next_{};
+    Sizing sizing_{};
+    Watching watching_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;
     DeathRing deaths_{};

@@ -1,4 +1,5 @@
 // From one generation to the next, and from one image to the next.
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -9,10 +10,21 @@ namespace preforkd {
 using namespace std::chrono_literals;
 
 namespace {
+
 constexpr auto grace_beyond_fast_stop = 3s;
+
+bool is_going(const WorkerSlot& slot) noexcept {
+    return slot.state == WorkerSlot::State::Leaving || slot.state == WorkerSlot::State::Doomed;
 }
 
-void Pool::boot(Generation next) { next_.emplace(Cohort{.plan = std::move(next)}); }
+}  // namespace
+
+void Pool::boot(Generation next) {
+    // The demand is what it was.
+    if (next.pool.range)
+        next.pool.workers = std::clamp(current_.plan.pool.workers, next.pool.range->fewest, next.pool.range->most);
+    next_.emplace(Cohort{.plan = std::move(next)});
+}
 
 bool Pool::next_ready() const noexcept {
     return next_ && table_.count(State::Ready, next_->plan.number) >= next_->plan.pool.workers;
@@ -30,15 +42,17 @@ std::string Pool::why_next_failed() const {
 void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
     current_ = std::move(*next_);
     next_.reset();
+    sizing_ = {.told = true};
+    watching_.next_look = now;  // with another --worker-timeout, maybe
     for (WorkerSlot& slot : table_) {
-        if (slot.generation == current_.plan.number || slot.state == State::Leaving) continue;
+        if (slot.generation == current_.plan.number || is_going(slot)) continue;
         dismiss(slot, now, DeathOrder::Reload, dropped);
     }
 }
 
 void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point now) {
     for (WorkerSlot& slot : table_) {
-        if (slot.generation != next_->plan.number || slot.state == State::Leaving) continue;
+        if (slot.generation != next_->plan.number || is_going(slot)) continue;
         const bool has_taken_nobody = slot.state == State::Starting;
         dismiss(slot, now, DeathOrder::Reload, added);
         if (has_taken_nobody) slot.patience = now + grace_beyond_fast_stop;
@@ -55,7 +69,7 @@ std::set<int> Pool::old_generations() const {
 
 void Pool::end_generation(int number, Clock::time_point now) {
     for (WorkerSlot& slot : table_) {
-        if (slot.generation != number) continue;
+        if (slot.generation != number || slot.state == State::Doomed) continue;
         slot.state = State::Leaving;
         slot.order = DeathOrder::Reload;
         slot.patience = now + grace_beyond_fast_stop;

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "common/quoted.hpp"
-#include "daemon/master/health_policy.hpp"
 #include "daemon/master/pool.hpp"
 
 namespace preforkd {
@@ -22,21 +21,22 @@ std::string name_of(WorkerState state) {
     return "";
 }
 
-WorkerLook look_at(const WorkerRecord& record, Clock::time_point now) {
+/// Written by another process, perhaps after `now` was read.
+std::chrono::milliseconds since_of(const WorkerRecord& record, Clock::time_point now) {
     const std::chrono::nanoseconds since{now.time_since_epoch().count() - record.since_ns.load(relaxed)};
-    // Written by another process, perhaps after `now` was read.
-    return {.state = record.state.load(relaxed),
-            .since = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(since), {})};
+    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(since), {});
 }
 
-std::string state_of(const WorkerSlot& slot, const WorkerLook& look, std::chrono::milliseconds worker_timeout) {
+std::string state_of(const WorkerSlot& slot, const WorkerRecord& record) {
+    if (slot.stopped) return "stopped";
     switch (slot.state) {
         case WorkerSlot::State::Starting: return "starting";
         case WorkerSlot::State::Retiring: return "retiring";
         case WorkerSlot::State::Leaving: return "leaving";
+        case WorkerSlot::State::Doomed: return "hung";
         case WorkerSlot::State::Ready: break;
     }
-    return is_hung(look, worker_timeout) ? "hung" : name_of(look.state);
+    return name_of(record.state.load(relaxed));
 }
 
 }  // namespace
@@ -51,13 +51,12 @@ void Pool::describe(StatusReport& report, Clock::time_point now) {
     report.replaced = replaced_;
     for (const WorkerSlot& slot : table_) {
         const WorkerRecord& record = slots_[slot.record];
-        const WorkerLook look = look_at(record, now);
         const WorkerStatus& worker = report.workers.emplace_back(
             WorkerStatus{.number = slot.number,
                          .pid = slot.process.pid(),
                          .generation = static_cast<std::uint64_t>(slot.generation),
-                         .state = state_of(slot, look, current_.plan.pool.worker_timeout),
-                         .since = look.since,
+                         .state = state_of(slot, record),
+                         .since = since_of(record, now),
                          .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - slot.started),
                          .connections = record.active.load(relaxed),
                          .accepted = record.accepted.load(relaxed),

@@ -147,7 +147,16 @@ void Supervisor::reap() {
     for (;;) {
         // Look before collecting: as PID 1 or subreaper we have children that no room of ours has made.
         siginfo_t child{};
-        if (::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == -1 || child.si_pid == 0) return;
+        constexpr int any_change = WEXITED | WSTOPPED | WCONTINUED;
+        if (::waitid(P_ALL, 0, &child, any_change | WNOHANG | WNOWAIT) == -1 || child.si_pid == 0) return;
+        if (child.si_code == CLD_STOPPED || child.si_code == CLD_CONTINUED) {
+            const pid_t pid = std::exchange(child.si_pid, 0);
+            // Another change may have overtaken the one that was seen.
+            if (::waitid(P_PID, static_cast<id_t>(pid), &child, WSTOPPED | WCONTINUED | WNOHANG) == 0 &&
+                child.si_pid != 0)
+                pool_.note_stop(pid, child.si_code == CLD_STOPPED ? child.si_status : 0, Clock::now());
+            continue;
+        }
         if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid)) continue;
         ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, WEXITED | WNOHANG);
         log(LogLevel::Debug, "reaped an orphan", {{"orphan_pid", std::int64_t{child.si_pid}}});
@@ -163,7 +172,7 @@ void Supervisor::tell_systemd(Clock::time_point now) {
     }
     if (has_passed(next_watchdog_, now)) {
         next_watchdog_ = now + std::chrono::duration_cast<Clock::duration>(*parts_.systemd.watchdog_period());
-        const bool healthy = pool_.healthy(now);
+        const bool healthy = pool_.healthy();
         if (healthy) parts_.systemd.watchdog();
         if (healthy != std::exchange(was_healthy_, healthy))
             log(healthy ? LogLevel::Notice : LogLevel::Error,

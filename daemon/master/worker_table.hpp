@@ -6,6 +6,7 @@
 #include "common/shared_slots.hpp"
 #include "common/unique_fd.hpp"
 #include "daemon/master/death.hpp"
+#include "daemon/master/health_policy.hpp"
 
 namespace preforkd {
 
@@ -16,6 +17,7 @@ struct WorkerSlot {
         Ready,     ///< accepts
         Retiring,  ///< accepts still; asked for its replacement
         Leaving,   ///< told to drain
+        Doomed,    ///< hung, or stopped for too long: is being ended
     };
 
     int number = 0;
@@ -26,7 +28,9 @@ struct WorkerSlot {
     Clock::time_point started{};
     State state = State::Starting;
     DeathOrder order = DeathOrder::None;  ///< why it was told to leave or die, for its certificate
-    Deadline patience{};                  ///< Starting: ready by then; Leaving: gone by then; else it is killed
+    Deadline patience{};                  ///< Starting: ready by then; Leaving, Doomed: gone by then; else it is killed
+    bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
+    Vigil vigil{};
 };
 
 /// The living workers, oldest first.  A list: slots stay where they are while others come and go.
@@ -59,9 +63,11 @@ public:
         return found;
     }
 
+    /// Those that go on, of one generation.
     [[nodiscard]] int count(WorkerSlot::State state, int generation) const noexcept {
         int found = 0;
-        for (const WorkerSlot& slot : slots_) found += slot.state == state && slot.generation == generation ? 1 : 0;
+        for (const WorkerSlot& slot : slots_)
+            found += slot.state == state && slot.generation == generation && !slot.stopped ? 1 : 0;
         return found;
     }
 

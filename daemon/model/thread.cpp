@@ -1,5 +1,6 @@
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "daemon/model/handler_hooks.hpp"
@@ -8,6 +9,7 @@
 #include "daemon/worker/datagram_gate.hpp"
 #include "daemon/worker/epoll_reactor.hpp"
 #include "daemon/worker/linger_ring.hpp"
+#include "daemon/worker/stack_report.hpp"
 #include "daemon/worker/worker_service.hpp"
 #include "preforkd/log.hpp"
 
@@ -26,6 +28,7 @@ struct Workshop {
           linger{reactor, plan.parked},
           handlers{plan},
           crew{reactor, {.idle_timeout = plan.settings.idle_timeout, .request_timeout = plan.settings.request_timeout}},
+          worker_timeout{plan.settings.worker_timeout},
           service{plan, seat, control, reactor, hooks()} {
         service.add_listeners([&](const Listener& listener) { return bounded(take_from(listener, plan.settings)); });
     }
@@ -34,12 +37,18 @@ struct Workshop {
     Reception::Take take_from(const Listener& listener, const Settings& settings);
     Reception::Take bounded(Reception::Take take);
     void start(std::unique_ptr<ThreadTask> task);
+    void show_threads();
+    void watch_threads();
 
     WorkerSeat& seat;
     EpollReactor reactor{};
     LingerRing linger;
     HandlerSet handlers;
     ThreadCrew crew;
+    std::chrono::milliseconds worker_timeout;
+    std::unique_ptr<Timer> watch_timer = reactor.make_timer();
+    bool watching = false;
+    std::optional<ThreadCrew::Stuck> stuck{};  ///< what the worker's record tells the master
     WorkerService service;
 };
 
@@ -53,7 +62,9 @@ public:
     void over() override {
         if (served_.fd) home_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
         home_.service.reception().ended();
+        if (home_.stuck) home_.show_threads();
     }
+    [[nodiscard]] bool has_loop() const noexcept override { return std::holds_alternative<StreamHandler*>(handler_); }
 
 private:
     Workshop& home_;
@@ -69,7 +80,13 @@ public:
         : home_{home}, handler_{handler}, datagram_{std::move(datagram)} {}
 
     void run(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
-    void over() override { home_.service.reception().ended(); }
+    void over() override {
+        home_.service.reception().ended();
+        if (home_.stuck) home_.show_threads();
+    }
+    [[nodiscard]] bool has_loop() const noexcept override {
+        return std::holds_alternative<AsyncDatagramHandler*>(handler_);
+    }
 
 private:
     Workshop& home_;
@@ -85,6 +102,7 @@ ModelHooks Workshop::hooks() {
                     linger.glance();
                     let_handlers_act(handlers);
                 },
+            .show_threads = [this] { show_threads(); },
             .finish =
                 [this](auto done) {
                     crew.join_finished();
@@ -116,8 +134,34 @@ Reception::Take Workshop::bounded(Reception::Take take) {
 
 void Workshop::start(std::unique_ptr<ThreadTask> task) {
     crew.start(std::move(task));
-    // No handler code runs in this thread, which alone answers for the worker.
+    // No handler code runs in this thread.
     enter(seat.record, WorkerState::WaitingForClient);
+    if (worker_timeout == 0ms) return;
+    if (stuck) show_threads();
+    if (!std::exchange(watching, true)) watch_threads();
+}
+
+/// A thread that hangs is a worker that hangs: it holds a place for a client that nobody gets back otherwise.
+void Workshop::show_threads() {
+    if (worker_timeout == 0ms) return;
+    stuck = crew.longest_stuck(worker_timeout / 2);
+    blame_thread(stuck ? stuck->thread : 0);
+    WorkerRecord& record = seat.record;
+    if (stuck) {
+        record.since_ns.store(stuck->since_ns, std::memory_order_relaxed);
+        record.state.store(WorkerState::InHandler, std::memory_order_relaxed);
+    } else if (record.state.load(std::memory_order_relaxed) == WorkerState::InHandler) {
+        enter(record, WorkerState::WaitingForClient);
+    }
+}
+
+/// Looks at them now and then, and no more when all have gone.
+void Workshop::watch_threads() {
+    watch_timer->set(std::min<std::chrono::milliseconds>(worker_timeout / 4 + 1ms, 15s), [this] {
+        show_threads();
+        watching = crew.running() != 0;
+        if (watching) watch_threads();
+    });
 }
 
 }  // namespace

@@ -1,12 +1,15 @@
 #include "daemon/model/thread_crew.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include "common/sys_error.hpp"
@@ -34,6 +37,16 @@ sigset_t signals_of_a_thread() noexcept {
     ::sigfillset(&blocked);
     for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) ::sigdelset(&blocked, fault);
     return blocked;
+}
+
+/// Whether the thread is in its loop, which turns whatever its coroutine waits for.  False without /proc.
+bool sleeps_in_epoll(pid_t thread) {
+    long call = -1;  // "running" is no number
+    std::ifstream{"/proc/self/task/" + std::to_string(thread) + "/syscall"} >> call;
+#ifdef SYS_epoll_wait
+    if (call == SYS_epoll_wait) return true;
+#endif
+    return call == SYS_epoll_pwait || call == SYS_epoll_pwait2;
 }
 
 }  // namespace
@@ -91,6 +104,8 @@ void ThreadCrew::start_kept() {
 void* ThreadCrew::run(void* self) noexcept {
     Member& member = *static_cast<Member*>(self);
     ThreadCrew& crew = member.crew;
+    member.id.store(::gettid(), std::memory_order_relaxed);
+    enter(member.record, WorkerState::InHandler);
     member.task->run({.idle_timeout = crew.limits_.idle_timeout,
                       .request_timeout = crew.limits_.request_timeout,
                       .stop = crew.halt_,
@@ -126,6 +141,20 @@ void ThreadCrew::collect() {
         task->over();
     }
     if (kept_) start_kept();
+}
+
+std::optional<ThreadCrew::Stuck> ThreadCrew::longest_stuck(std::chrono::nanoseconds limit) const {
+    const std::int64_t before_ns = (Clock::now() - limit).time_since_epoch().count();
+    std::optional<Stuck> longest;
+    for (const Member& member : members_) {
+        if (member.record.state.load(std::memory_order_relaxed) != WorkerState::InHandler) continue;
+        const std::int64_t since_ns = member.record.since_ns.load(std::memory_order_relaxed);
+        const pid_t thread = member.id.load(std::memory_order_relaxed);
+        if (since_ns > before_ns || (longest && longest->since_ns < since_ns)) continue;
+        if (member.task->has_loop() && sleeps_in_epoll(thread)) continue;
+        longest = Stuck{.thread = thread, .since_ns = since_ns};
+    }
+    return longest;
 }
 
 void ThreadCrew::hurry() {

@@ -6,6 +6,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "common/unique_fd.hpp"
@@ -20,6 +21,8 @@ public:
     virtual ~ThreadTask() = default;
     virtual void run(const ServeHere& how) noexcept = 0;  ///< in the thread
     virtual void over() = 0;                              ///< in the main thread, afterwards; also if it never ran
+    /// Whether it runs a loop of its own, so that sleeping there is no hang.
+    [[nodiscard]] virtual bool has_loop() const noexcept = 0;
 };
 
 /// Zero means never.
@@ -49,6 +52,14 @@ public:
     /// Waits for threads whose task is over; they are about to end.
     void join_finished() noexcept;
 
+    /// A thread that has been in its handler since then, without waiting for its client.
+    struct Stuck {
+        pid_t thread = 0;
+        std::int64_t since_ns = 0;  ///< CLOCK_MONOTONIC
+    };
+    /// The one that has been there longest, if that is longer than `limit`.
+    [[nodiscard]] std::optional<Stuck> longest_stuck(std::chrono::nanoseconds limit) const;
+
     [[nodiscard]] std::size_t running() const noexcept { return members_.size(); }
 
     /// Lets go of the threads that do not come back.  They use this object and all that their tasks use for as long as
@@ -63,6 +74,7 @@ private:
         std::unique_ptr<ThreadTask> task{};
         std::list<Member>::iterator self{};
         pthread_t thread{};
+        std::atomic<pid_t> id{0};
         WorkerRecord record{};  ///< its own: the worker's has one writer
     };
     class Halt final : public StopWatch {

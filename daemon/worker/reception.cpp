@@ -18,6 +18,7 @@ namespace {
 constexpr int takes_per_turn = 16;           // see SharedQueue::yield_turn()
 constexpr int failures_taken_for_pause = 8;  // an LSM's EPERM leaves the connection queued
 constexpr auto rest_period = 500ms;
+constexpr std::chrono::nanoseconds quick_succession = 100ms;
 constexpr auto handshake_grace = 200ms;  // for handshakes under way when the listener was closed to new ones
 constexpr int longest_queue = 4096;      // the default backlog
 
@@ -59,6 +60,7 @@ void Reception::look() {
 void Reception::about_to_block() {
     // Later ones wake somebody else, since we sleep in no epoll_wait(); these may have woken us alone.
     if (state_ == State::Open && somebody_waits()) settings_.ask_sibling();
+    if (!told_full_ && active() >= settings_.limit) tell_full();
 }
 
 Reception::Attempt Reception::take_from(Gate& gate) {
@@ -99,6 +101,18 @@ void Reception::begun() {
     enter(record_, WorkerState::InHandler);
     if (settings_.retire_after != 0 && record_.accepted.load(std::memory_order_relaxed) == settings_.retire_after)
         settings_.ask_retirement();
+    // Whoever looks at it a little later sees what becomes of clients that come in quick succession.
+    told_full_ = false;
+    const std::int64_t now_ns = record_.since_ns.load(std::memory_order_relaxed);
+    if (settings_.full && active() >= settings_.limit && now_ns - told_full_at_ns_ >= quick_succession.count()) {
+        told_full_at_ns_ = now_ns;
+        tell_full();
+    }
+}
+
+void Reception::tell_full() {
+    told_full_ = true;
+    if (settings_.full) settings_.full();
 }
 
 void Reception::ended() {
@@ -120,6 +134,7 @@ void Reception::check_limit() {
     leave_all();
     // Whoever came between our last look and the leaving woke us alone.
     if (somebody_waits()) settings_.ask_sibling();
+    if (!told_full_) tell_full();
 }
 
 void Reception::rest() {
@@ -143,8 +158,7 @@ void Reception::close(const ClosingListeners& closing) {
     for (std::uint32_t index = 0; Gate & gate : gates_) {
         // Sockets passed by systemd stay open there: its next service is the one to serve their queue.
         // One that is named closes all the same.
-        const bool closes_for_good =
-            closing.indices.contains(index++) || (closing.all && !gate.listener.outlives_us());
+        const bool closes_for_good = closing.indices.contains(index++) || (closing.all && !gate.listener.outlives_us());
         // Bounded by what the kernel can have queued, because an abstract Unix address still takes new clients.  And
         // one take for a wake-up that may be in our hands alone.
         gate.still_to_take = closes_for_good ? gate.listener.settings.backlog.value_or(longest_queue) + 1

@@ -18,8 +18,9 @@ struct ReceptionSettings {
     bool has_siblings = true;                ///< in whose hands a wake-up of ours may be needed
     std::function<void()> ask_sibling{};     ///< clients may be waiting whom this worker will not take
     std::function<void()> ask_retirement{};  ///< retire_after is reached
-    std::function<void()> finished{};        ///< closed, and the last client has gone
-    std::function<void()> awake{};           ///< the worker is awake: time for small chores
+    std::function<void()> full{};      ///< at the limit; not each time of a quick succession.  Empty: not asked for
+    std::function<void()> finished{};  ///< closed, and the last client has gone
+    std::function<void()> awake{};     ///< the worker is awake: time for small chores
 };
 
 /// One worker's share of the shared sockets.
@@ -82,6 +83,7 @@ private:
     Attempt take_from(Gate& gate);
     Attempt on_error(Gate& gate, int error);
     void check_limit();
+    void tell_full();
     void rest();
     void empty_queue();
     void leave_all();
@@ -99,6 +101,8 @@ private:
     bool last_look_ = false;  ///< while Emptying: close what is still open after this pass
     int failures_in_row_ = 0;
     bool said_resting_ = false;
+    bool told_full_ = false;  ///< since the last client came
+    std::int64_t told_full_at_ns_ = 0;
 };
 
 }  // namespace preforkd

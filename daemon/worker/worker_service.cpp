@@ -70,15 +70,22 @@ ReceptionSettings WorkerService::reception_settings() {
                 [=] {
                     if (has_master) send_report(channel, Report::Kind::Paused);
                 },
-            .ask_retirement =
-                [=, this] {
-                    if (has_master)
-                        send_report(channel, Report::Kind::Retiring);
-                    else
-                        drain({});
-                },
+            .ask_retirement = [this] { ask_retirement(); },
+            .full = has_master && is_range(plan_.settings.workers)
+                        ? [=] { send_report(channel, Report::Kind::Full); }
+                        : std::function<void()>{},
             .finished = [this] { hooks_.finish([this] { reactor_.stop(); }); },
-            .awake = hooks_.awake};
+            .awake = plan_.settings.max_memory_bytes == 0 || !has_master ? hooks_.awake : [this] {
+                hooks_.awake();
+                memory_->on_client();
+            }};
+}
+
+void WorkerService::ask_retirement() {
+    if (const int channel = control_.channel_fd(); channel >= 0)
+        send_report(channel, Report::Kind::Retiring);
+    else
+        drain({});
 }
 
 void WorkerService::add_listeners(const std::function<Reception::Take(const Listener&)>& take_for) {
@@ -97,13 +104,20 @@ void WorkerService::serve(const std::function<void()>& ready) {
             if (!control_.read_orders(*this)) reactor_.forget(channel);
         });
     if (plan_.rehearsal) return ready();
+    if (const auto limit = bytes_before_retiring(plan_.settings.max_memory_bytes, seat_.number);
+        limit != 0 && control_.channel_fd() >= 0)
+        memory_.emplace(
+            reactor_, limit, [this] { return reception_.active() != 0; }, [this] { ask_retirement(); });
     reception_.open();
     ready();
     reactor_.run();
 }
 
 void WorkerService::look() {
-    enter(seat_.record, seat_.record.state.load(std::memory_order_relaxed));  // a sign of life
+    if (hooks_.show_threads)
+        hooks_.show_threads();
+    else
+        enter(seat_.record, seat_.record.state.load(std::memory_order_relaxed));  // a sign of life
     reception_.look();
 }
 

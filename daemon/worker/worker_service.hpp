@@ -1,7 +1,9 @@
 #pragma once
 #include <functional>
+#include <optional>
 
 #include "daemon/worker/control.hpp"
+#include "daemon/worker/memory_watch.hpp"
 #include "daemon/worker/reactor.hpp"
 #include "daemon/worker/reception.hpp"
 #include "daemon/worker/worker.hpp"
@@ -13,6 +15,8 @@ struct ModelHooks {
     std::function<void()> drain{};  ///< told to leave: nobody new will come
     std::function<void()> hurry{};  ///< wait for no client any more
     std::function<void()> awake{};  ///< the worker is awake: time for small chores
+    /// Shows in the worker's record what its threads do; empty where this thread runs the handlers.
+    std::function<void()> show_threads{};
     /// The last client has gone; calls its argument when the process may end.
     std::function<void(std::function<void()> done)> finish{};
 };
@@ -36,12 +40,14 @@ public:
 
 private:
     ReceptionSettings reception_settings();
+    void ask_retirement();
 
     const WorkerPlan& plan_;
     WorkerSeat& seat_;
     Control& control_;
     Reactor& reactor_;
     ModelHooks hooks_;
+    std::optional<MemoryWatch> memory_{};
     Reception reception_;
     std::unique_ptr<Timer> deadline_;
 };

@@ -68,8 +68,10 @@ class Master {
 public:
     using Body = std::function<int(const Wires&, WorkerSeat&)>;
 
-    Master(const PoolSettings& settings, Body body)
+    Master(const PoolSettings& settings, Body body,
+           std::shared_ptr<std::vector<Listener>> listeners = std::make_shared<std::vector<Listener>>())
         : pool{{.pool = settings,
+                .listeners = std::move(listeners),
                 .body =
                     [this, body](WorkerSeat seat) {
                         ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nobody behind
@@ -152,9 +154,16 @@ private:
 
     void reap() {
         while (signals_.next()) {}
-        for (siginfo_t child{}; ::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid != 0;
-             child = {})
-            if (!pool.reap(child.si_pid, now)) ::waitpid(child.si_pid, nullptr, 0);
+        constexpr int stops = WSTOPPED | WCONTINUED;
+        for (siginfo_t child{};
+             ::waitid(P_ALL, 0, &child, WEXITED | stops | WNOHANG | WNOWAIT) == 0 && child.si_pid != 0; child = {}) {
+            if (child.si_code == CLD_STOPPED || child.si_code == CLD_CONTINUED) {
+                ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, stops | WNOHANG);
+                pool.note_stop(child.si_pid, child.si_code == CLD_STOPPED ? child.si_status : 0, now);
+            } else if (!pool.reap(child.si_pid, now)) {
+                ::waitpid(child.si_pid, nullptr, 0);
+            }
+        }
     }
 
     std::vector<Note> notes_{};

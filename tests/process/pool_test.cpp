@@ -312,28 +312,6 @@ TEST_F(Pools, the_counts_are_those_of_the_living_and_the_dead) {
     EXPECT_EQ(counts.dropped_log_lines, 7u);
 }
 
-TEST_F(Pools, a_pool_is_healthy_while_more_workers_go_on_than_hang) {
-    Master master{{.workers = 3, .worker_timeout = 60s}, [](const Wires& wires, WorkerSeat& seat) {
-                      enter(seat.record, seat.number == 3 ? WorkerState::Idle : WorkerState::InHandler);
-                      return serve(wires, seat, [](WorkerSeat& own) {
-                          if (own.number == 2) enter(own.record, WorkerState::WaitingForClient);
-                      });
-                  }};
-    ASSERT_TRUE(master.until_ready());
-    master.now = Clock::now();
-    EXPECT_TRUE(master.pool.healthy(master.now));
-    EXPECT_FALSE(master.pool.healthy(master.now + 61s)) << "two of three hang";
-    StatusReport report;
-    master.pool.describe(report, master.now + 61s);
-    const auto is_told_hung = [](const WorkerStatus& worker) { return worker.state == "hung" && worker.since > 60s; };
-    EXPECT_EQ(std::ranges::count_if(report.workers, is_told_hung), 2);
-    ASSERT_TRUE(master.until_noted(What::Looked, 2));
-    EXPECT_EQ(master.noted(What::Looked, 3), 0) << "an idle worker is left asleep";
-    master.pool.order_all(Order::EmptyQueue);
-    ASSERT_TRUE(master.until_noted(What::EmptiedQueue, 3));
-    EXPECT_TRUE(master.pool.healthy(master.now + 61s)) << "waiting for a client is not hanging";
-}
-
 TEST_F(Pools, a_stranger_is_not_the_pools_to_reap) {
     Master master{{.workers = 1}, idle};
     const ChildProcess stranger = spawn([] { return 7; });

@@ -56,5 +56,15 @@ TEST(RecyclePolicy, the_largest_limit_does_not_overflow_into_an_early_retirement
         EXPECT_GE(requests_before_retiring(largest, number), largest - largest / 10) << number;
 }
 
+TEST(RecyclePolicy, a_limit_of_memory_is_never_exceeded_and_less_by_a_tenth_at_most) {
+    for (int number = 1; number <= 1024; ++number) {
+        EXPECT_EQ(bytes_before_retiring(0, number), 0u);
+        EXPECT_LE(bytes_before_retiring(200'000'000, number), 200'000'000u);
+        EXPECT_GE(bytes_before_retiring(200'000'000, number), 180'000'000u);
+        EXPECT_GE(bytes_before_retiring(1, number), 1u);
+    }
+    EXPECT_NE(bytes_before_retiring(200'000'000, 1), bytes_before_retiring(200'000'000, 2));
+}
+
 }  // namespace
 }  // namespace preforkd

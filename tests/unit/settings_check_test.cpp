@@ -141,6 +141,28 @@ TEST(SettingsCheck, workers_stay_in_their_range) {
     }
 }
 
+TEST(SettingsCheck, spare_workers_are_for_a_pool_that_may_grow) {
+    Settings settings = listening({":7"});
+    settings.spare = {.min = 1, .max = 3};
+    settings.workers = {.automatic = false, .min = 1, .max = 8};
+    EXPECT_EQ(refusal(settings).sentence, "");
+    for (const WorkerCount& fixed : {WorkerCount{}, {.automatic = false, .min = 4, .max = 4}, {.automatic = false}}) {
+        settings.workers = fixed;
+        EXPECT_EQ(refusal(settings).sentence,
+                  "--spare: needs a pool that may grow; give it a range: --workers MIN..MAX");
+    }
+}
+
+TEST(SettingsCheck, spare_workers_are_within_the_range_of_workers) {
+    Settings settings = listening({":7"});
+    settings.workers = {.automatic = false, .min = 1, .max = 8};
+    for (const SpareCount& spare : {SpareCount{.min = 1, .max = 9}, {.min = 3, .max = 2}, {.min = 0, .max = 2}}) {
+        settings.spare = spare;
+        EXPECT_THAT(refusal(settings).sentence,
+                    StartsWith("--spare: expected MIN..MAX from 1..1 to 8..8, the most that"));
+    }
+}
+
 TEST(SettingsCheck, no_workers_need_nothing_special) {
     Settings settings = listening({":7", "unix:///x"});
     settings.workers = {.automatic = false};

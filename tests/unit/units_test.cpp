@@ -85,5 +85,15 @@ TEST(Units, a_size_that_overflows_is_refused) {
         EXPECT_EQ(parse_size_bytes(text), std::nullopt) << text;
 }
 
+TEST(Units, a_size_is_printed_as_short_as_it_can_be_read_back) {
+    EXPECT_EQ(print_size_bytes(0), "0");
+    EXPECT_EQ(print_size_bytes(4097), "4097");
+    EXPECT_EQ(print_size_bytes(64 << 10), "64K");
+    EXPECT_EQ(print_size_bytes(1536u << 20), "1536M");
+    for (const std::uint64_t size : {1u, 1023u, 1024u, 200u << 20, 3u << 30})
+        EXPECT_EQ(parse_size_bytes(print_size_bytes(size)), size);
+    EXPECT_EQ(parse_size_bytes(print_size_bytes(std::uint64_t{5} << 40)), std::uint64_t{5} << 40);
+}
+
 }  // namespace
 }  // namespace preforkd

@@ -1,0 +1,99 @@
+// The pool's part of size_policy.hpp: as many workers as are needed.
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/master/pool.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto after_told_full = 150ms;  // longer than a worker keeps further news back: see Reception::begun()
+constexpr auto while_grown = 5s;
+constexpr auto while_full = 1s;
+constexpr auto between_dismissals = 1s;
+constexpr auto surplus_patience = 60s;  // plan_size()'s
+
+bool somebody_waits(const std::vector<Listener>& listeners) {
+    std::vector<pollfd> queues;
+    for (const Listener& listener : listeners)
+        queues.push_back({.fd = listener.fd.get(), .events = POLLIN, .revents = 0});
+    return ::poll(queues.data(), queues.size(), 0) > 0;
+}
+
+template <class Duration>
+std::chrono::milliseconds in_ms(Duration duration) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+}
+
+}  // namespace
+
+SizeView Pool::size_view(Clock::time_point now) {
+    SizeView view{.burst = sizing_.burst,
+                  .since_growth = in_ms(now - sizing_.grown_at),
+                  .surplus_for = in_ms(now - sizing_.surplus_since.value_or(now))};
+    for (const WorkerSlot& slot : table_) {
+        if (slot.generation != current_.plan.number || slot.state != State::Ready || slot.stopped) continue;
+        ++(active(slot) < current_.plan.pool.connections ? view.spare : view.full);
+    }
+    view.starting = std::max(0, current_.plan.pool.workers - view.spare - view.full);
+    view.clients_wait = view.starting + view.spare == 0 && somebody_waits(*current_.plan.listeners);
+    return view;
+}
+
+void Pool::follow_demand(Clock::time_point now) {
+    if (!current_.plan.pool.range) return;
+    const SizeLimits& range = *current_.plan.pool.range;
+    if (!std::exchange(sizing_.told, false) && !has_passed(sizing_.next_look, now)) return;
+    const SizeView view = size_view(now);
+    const SizePlan plan = plan_size(view, range);
+
+    int& workers = current_.plan.pool.workers;
+    if (const int by = plan.grow - plan.shrink; by != 0) {
+        workers += by;
+        log(LogLevel::Info, by > 0 ? "pool grows: there is demand" : "pool shrinks: there is none",
+            {{"workers", std::int64_t{workers}}, {"by", std::int64_t{by}}});
+    }
+    if (plan.grow > 0) sizing_.grown_at = now;
+    sizing_.burst = plan.next_burst;
+    if (plan.saturated && !std::exchange(sizing_.said_saturated, true))
+        log(LogLevel::Warning, "all workers are at their limit and clients wait; --workers allows no more",
+            {{"workers", std::int64_t{workers}}});
+    if (workers < range.most) sizing_.said_saturated = false;
+
+    if (!plan.surplus)
+        sizing_.surplus_since.reset();
+    else if (plan.shrink > 0)
+        sizing_.surplus_since = now - surplus_patience + between_dismissals;
+    else if (!sizing_.surplus_since)
+        sizing_.surplus_since = now;
+
+    // A pool at its smallest with a spare worker has nothing to decide until a worker tells.
+    sizing_.next_look.reset();
+    if (std::exchange(sizing_.told_full, false)) sizing_.next_look = now + after_told_full;
+    if (workers > range.fewest) sizing_.next_look = earlier(sizing_.next_look, now + while_grown);
+    if (sizing_.surplus_since)
+        sizing_.next_look = earlier(sizing_.next_look, *sizing_.surplus_since + surplus_patience);
+    if (view.starting + view.spare == 0 && !sizing_.said_saturated)
+        sizing_.next_look = earlier(sizing_.next_look, now + while_full);
+}
+
+void Pool::resize_range(int fewest) {
+    SizeLimits& range = *current_.plan.pool.range;
+    const int wanted = std::clamp(fewest, 1, range.most);
+    if (wanted == range.fewest)
+        return log(LogLevel::Notice, "pool size is at its limit",
+                   {{"min_workers", std::int64_t{wanted}}, {"max_workers", std::int64_t{range.most}}});
+    range.fewest = wanted;
+    current_.plan.pool.workers = std::max(current_.plan.pool.workers, wanted);
+    sizing_.told = true;
+    log(LogLevel::Notice, "pool size changed",
+        {{"min_workers", std::int64_t{wanted}}, {"max_workers", std::int64_t{range.most}}});
+}
+
+}  // namespace preforkd
