@@ -20,7 +20,9 @@ namespace preforkd {
 template <std::invocable Body>
     requires std::same_as < std::invoke_result_t<Body>,
 int > [[nodiscard]] ChildProcess spawn(Body&& body) {
+    UniqueFd room = room_for_handle();
     const pid_t pid = check(::fork(), "fork worker");
+    room = {};
     if (pid != 0) {
         try {
             return ChildProcess{pid};

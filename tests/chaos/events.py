@@ -48,6 +48,8 @@ def starve(victims_of):
             used = set(map(int, os.listdir(f"/proc/{victim}/fd")))
             lowest_free = next(number for number in range(1 << 20) if number not in used)
             before = resource.prlimit(victim, resource.RLIMIT_NOFILE)
+            if arena.model == "thread":  # a client there waits in a loop of its own, whose descriptors the limit reckons
+                arena.strikes.append((time.time(), victim, 0.0))
             resource.prlimit(victim, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
             arena.wait(pause)
             resource.prlimit(victim, resource.RLIMIT_NOFILE, before)
