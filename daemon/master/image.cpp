@@ -26,7 +26,7 @@ UniqueFd write_handover(const Handover& handover) {
     const std::string text = to_text(handover);
     for (std::size_t done = 0; done < text.size();)
         done += static_cast<std::size_t>(
-            check(::write(file.get(), text.data() + done, text.size() - done), "write a handover"));
+            check(static_cast<int>(::write(file.get(), text.data() + done, text.size() - done)), "write a handover"));
     return file;
 }
 
@@ -34,7 +34,7 @@ std::string read_all(int fd) {
     struct stat file {};
     check(::fstat(fd, &file), "read a handover");
     std::string text(static_cast<std::size_t>(file.st_size), '\0');
-    const ssize_t size = check(::pread(fd, text.data(), text.size(), 0), "read a handover");
+    const ssize_t size = check(static_cast<int>(::pread(fd, text.data(), text.size(), 0)), "read a handover");
     text.resize(static_cast<std::size_t>(size));
     return text;
 }

@@ -13,9 +13,9 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, Reloader::L
       pool_{std::move(current), events_, handover},
       reloader_{pool_, parts_.systemd, std::move(load)},
       upgrader_{parts_.launch, [this] { return describe(); }},
-      life_{.phase = Phase::Running},
       before_{handover},
-      old_image_{handover.old_image} {
+      old_image_{handover.old_image},
+      life_{.phase = Phase::Running} {
     const auto now = Clock::now();
     began_ = handover.started;
     start(now);
