@@ -51,13 +51,14 @@ void Pool::describe(StatusReport& report, Clock::time_point now) {
     report.replaced = replaced_;
     for (const WorkerSlot& slot : table_) {
         const WorkerRecord& record = slots_[slot.record];
+        const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - slot.started);
         const WorkerStatus& worker = report.workers.emplace_back(
             WorkerStatus{.number = slot.number,
                          .pid = slot.process.pid(),
                          .generation = static_cast<std::uint64_t>(slot.generation),
                          .state = state_of(slot, record),
-                         .since = since_of(record, now),
-                         .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - slot.started),
+                         .since = std::min(since_of(record, now), age),  // the record's clock is coarse
+                         .age = age,
                          .connections = record.active.load(relaxed),
                          .accepted = record.accepted.load(relaxed),
                          .served = record.served.load(relaxed),
