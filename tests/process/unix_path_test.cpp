@@ -253,7 +253,7 @@ int race_for(const std::string& path, int start, int verdict, int stop) {
     char outcome = '+';
     try {
         listeners = bind_listeners({settings_for(path)}, std::nullopt);
-    } catch (const OperatorError& error) { outcome = error.code() == ExitCode::Configuration ? '-' : '?'; }
+    } catch (const OperatorError& error) { outcome = error.code() == ExitCode::System ? '-' : '?'; }
     check(static_cast<int>(::write(verdict, &outcome, 1)), "write");
     (void)read_to_end(stop);
     return 0;
