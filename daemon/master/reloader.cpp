@@ -21,6 +21,16 @@ void close_generation(std::vector<Listener>& listeners, const std::vector<std::u
     listeners.clear();  // whoever else still refers to the generation must not keep a queue alive
 }
 
+/// Throws what open_log() throws, and then what `next` had bound is closed again.
+void open_new_log(Generation& next, const Generation& current) {
+    try {
+        open_log(next.settings->log);
+    } catch (const std::exception&) {
+        close_generation(*next.listeners, only_in(*next.listeners, *current.listeners));
+        throw;
+    }
+}
+
 /// A log that cannot be opened is the reload's failure if it is new, and a sentence if it is the old one.
 void reopen_old_log(const LogSettings& settings) {
     try {
@@ -89,7 +99,7 @@ void Reloader::load(Clock::time_point now) {
     try {
         Generation next = load_(pool_.current());
         next.number = ++last_number_;
-        if (next.settings->log != old_log) open_log(next.settings->log);
+        if (next.settings->log != old_log) open_new_log(next, pool_.current());
         const Deadline deadline = deadline_after(now, next.pool.boot_timeout);
         store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
         pool_.boot(std::move(next));

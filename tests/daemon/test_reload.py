@@ -127,6 +127,17 @@ def test_workers_that_cannot_start_are_given_up_and_the_old_ones_serve_on(config
     assert not added.exists(), "what the failed reload had bound is gone"
 
 
+def test_what_was_bound_before_a_bad_log_file_is_found_is_closed_again(configured, tmp_path):
+    added = tmp_path / "added.sock"
+    service = configured(LISTEN)
+    service.daemon.expect("reload failed")
+    failure = service.reload(LISTEN, f"listen = unix://{added}", "log-file = /no/such/directory/log")
+    assert "/no/such/directory" in failure["cause"]
+    assert not added.exists()
+    assert service.reload(LISTEN, f"listen = unix://{added}")["message"] == "reloaded"
+    assert exchange(f"unix://{added}") == b"connected\n"
+
+
 def test_listeners_come_and_go_and_the_others_keep_their_queue(configured, tmp_path):
     path = tmp_path / "x.sock"
     service = configured(LISTEN, f"listen = unix://{path} mode=0600")
