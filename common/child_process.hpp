@@ -1,8 +1,8 @@
 #pragma once
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,8 +22,9 @@ struct ExitReport {
     friend bool operator==(const ExitReport&, const ExitReport&) = default;
 };
 
-/// Room for the handle on a child that is about to be made.  A child that runs already when its handle cannot be had may
-/// have answered its client, who would then be answered twice.  Throws when there is no room; close it in both processes.
+/// Room for the handle on a child that is about to be made.  A child that runs already when its handle cannot be had
+/// may have answered its client, who would then be answered twice.  Throws when there is no room; close it in both
+/// processes.
 [[nodiscard]] inline UniqueFd room_for_handle() {
     UniqueFd room{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
     if (!room && (errno == EMFILE || errno == ENFILE)) throw_errno("make room for the handle on a process");
