@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import cases_change
 import cases_children
 import cases_echo
 import cases_greet
@@ -44,6 +45,7 @@ CASES = {
     "start": cases_life.start,
     "respawn": cases_life.respawn,
     "status": cases_life.status,
+    "change": cases_change.change,
     "binary": cases_life.binary,
     "syscalls": cases_greet.syscalls,
     "scripts": cases_greet.scripts,

@@ -59,13 +59,13 @@ public:
     ~Load() { ::close(poll_); }
 
     void run() {
-        const auto began = Clock::now();
-        const auto deadline = began + plan_.timeout;
+        began_ = Clock::now();
+        const auto deadline = began_ + plan_.timeout;
         while (times_.size() < plan_.connections) {
             while (clients_.size() < plan_.clients && started_ < plan_.connections) start();
             wait_until(deadline);
         }
-        report(Clock::now() - began);
+        report(Clock::now() - began_);
     }
 
 private:
@@ -124,7 +124,9 @@ private:
     }
 
     void finish(int fd, const Client& client) {
-        times_.push_back(Clock::now() - client.began);
+        const auto now = Clock::now();
+        times_.push_back(now - client.began);
+        ++answers_in_window_[(now - began_) / window];
         if (plan_.reset) {
             const linger now{.l_onoff = 1, .l_linger = 0};
             ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -140,9 +142,18 @@ private:
             const auto time = times_[(times_.size() - 1) * percent / 100];
             return std::chrono::duration<double, std::micro>{time}.count();
         };
-        std::printf("{\"connections\": %zu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"sources\": %u}\n",
-                    times_.size(), std::chrono::duration<double>{took}.count(), at(50), at(99),
-                    source_ - first_source + 1);
+        std::printf(
+            "{\"connections\": %zu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"sources\": %u, "
+            "\"fewest_in_100ms\": %zu}\n",
+            times_.size(), std::chrono::duration<double>{took}.count(), at(50), at(99), source_ - first_source + 1,
+            fewest_in_a_window(took / window));
+    }
+
+    /// Answers in the worst window of those that were whole.
+    std::size_t fewest_in_a_window(Clock::rep whole_windows) {
+        std::size_t fewest = times_.size();
+        for (Clock::rep i = 0; i < whole_windows; ++i) fewest = std::min(fewest, answers_in_window_[i]);
+        return fewest;
     }
 
     static sockaddr_in loopback(std::uint32_t address, std::uint16_t port) {
@@ -153,6 +164,7 @@ private:
         return name;
     }
 
+    static constexpr std::chrono::milliseconds window{100};
     static constexpr std::uint32_t first_source = INADDR_LOOPBACK;
     static constexpr std::uint32_t last_source = INADDR_LOOPBACK + 200;
 
@@ -161,7 +173,9 @@ private:
     std::uint32_t source_ = first_source;
     std::size_t started_ = 0;
     std::map<int, Client> clients_{};
+    Clock::time_point began_{};
     std::vector<Clock::duration> times_{};
+    std::map<Clock::rep, std::size_t> answers_in_window_{};
 };
 
 Plan read_plan(int argc, char** argv) {
