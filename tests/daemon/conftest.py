@@ -1,6 +1,7 @@
 """Ring 3: the built binary, real sockets, real signals.  PREFORKD_BUILD names the build directory."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -12,6 +13,9 @@ from notify_socket import NotifySocket
 
 
 def pytest_configure(config):
+    # A shell ignores SIGINT in what it starts with `&`, and every program below would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "root: needs to be root")
     config.addinivalue_line("markers", "ipv6: needs ::1")
     config.addinivalue_line("markers", "programs(names): needs these programs")
