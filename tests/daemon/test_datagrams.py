@@ -143,10 +143,12 @@ def test_a_sender_that_does_not_read_loses_replies_and_delays_nobody(preforkd, t
 def test_a_sender_that_has_gone_costs_nobody_anything(preforkd, tmp_path):
     daemon = preforkd("--handler", "echo", listen=f"unixgram://{tmp_path}/s", workers=1)
     gone = Client(daemon.endpoint)
-    os.kill(daemon.workers()[0], signal.SIGSTOP)
+    [worker] = daemon.workers()
+    stop_all(daemon, [worker])
     gone.send(b"bye")
     gone.socket.close()
-    os.kill(daemon.workers()[0], signal.SIGCONT)
+    os.kill(worker, signal.SIGCONT)
+    daemon.signal(signal.SIGCONT)
     assert ask(daemon.endpoint, b"next") == b"next"
     assert daemon.wait_log("replies to datagrams were lost")["total"] == 1
 
@@ -177,16 +179,23 @@ def test_a_datagram_over_the_limit_is_not_served_and_said(preforkd, tmp_path, mo
         assert client.ask(b"y" * 65_535) == b"y" * 65_535
 
 
+def stop_all(daemon, workers):
+    """The master first, or it would replace those that it sees stopped."""
+    for pid in (daemon.pid, *workers):
+        os.kill(pid, signal.SIGSTOP)
+        assert proc.eventually(lambda: proc.stat(pid).state == "T")
+
+
 def test_drops_of_the_kernel_are_reported_with_their_number(preforkd):
     daemon = preforkd("--handler", "discard", "--log-connections", "no", listen="udp://127.0.0.1:0 rcvbuf=4096", workers=1)
     daemon.expect("the kernel dropped datagrams")
     worker = daemon.workers()[0]
     with Client(daemon.endpoint) as client:
-        os.kill(worker, signal.SIGSTOP)
-        assert proc.eventually(lambda: proc.stat(worker).state == "T")
+        stop_all(daemon, [worker])
         for _ in range(200):
             client.send(b"x" * 500)
         os.kill(worker, signal.SIGCONT)
+        daemon.signal(signal.SIGCONT)
         # The counter comes with a datagram that was queued after a drop.
         line = proc.eventually(lambda: client.send(b"more") or daemon.log.find("the kernel dropped datagrams"))
     assert line and line[0]["level"] == "warning" and 100 < line[0]["total"] < 200
@@ -264,15 +273,14 @@ def test_datagrams_are_not_lost_when_a_worker_is_killed_before_it_receives(prefo
     daemon = preforkd("--handler", "echo", listen="udp://127.0.0.1:0 rcvbuf=128K", workers=2)
     daemon.expect("killed by SIGKILL", "workers die early")
     workers = daemon.workers()
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
-    assert proc.eventually(lambda: all(proc.stat(worker).state == "T" for worker in workers))
+    stop_all(daemon, workers)
     with Client(daemon.endpoint) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for number in range(100):
             client.send(b"%d" % number)
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
+        daemon.signal(signal.SIGCONT)
         assert {client.receive() for _ in range(100)} == {b"%d" % number for number in range(100)}
     daemon.wait_workers(2)
 
@@ -282,12 +290,12 @@ def test_what_was_received_before_a_stop_is_answered(preforkd, endpoint, model):
     daemon = preforkd("--handler", "echo", "--model", model, listen=f"{endpoint}", workers=2)
     workers = daemon.workers()
     senders = [Client(daemon.endpoint) for _ in range(8)]
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
-    assert proc.eventually(lambda: all(proc.stat(worker).state == "T" for worker in workers))
+    daemon.expect("worker was stopped")
+    stop_all(daemon, workers)
     for sender in senders:
         sender.send(b"before the stop")
     daemon.signal(signal.SIGTERM)
+    daemon.signal(signal.SIGCONT)
     daemon.wait_log("stopping")
     for worker in workers:
         os.kill(worker, signal.SIGCONT)
