@@ -4,14 +4,11 @@ PREFORKD_PACKAGES names the directory of the .debs, PREFORKD_BUILD the build dir
 both.  Where CI=true nothing here may be skipped: a skip counts as a failure."""
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
 from machine import Machine
-
-ROOT = Path(__file__).parents[2]
-PACKAGES = Path(os.environ.get("PREFORKD_PACKAGES") or ROOT / "build" / "package").resolve()
+from places import PACKAGES
 
 
 @pytest.hookimpl(hookwrapper=True)

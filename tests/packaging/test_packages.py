@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import PACKAGES, ROOT
+from places import PACKAGES, ROOT
 
 
 def run(*command, **how):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from conftest import ROOT
+from places import ROOT
 
 SECTION = re.split(r"^## ", (ROOT / "README.md").read_text().partition("## As a service\n")[2], flags=re.MULTILINE)[0]
 LINES = "".join(re.findall(r"^```sh\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL)).splitlines()

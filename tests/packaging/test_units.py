@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
+from places import ROOT
 
 UNITS = ROOT / "packaging" / "systemd"
 # systemd-analyze's unit is a tenth of what it prints.
