@@ -23,8 +23,9 @@ def wait_until_ready(command, docker):
 def test_the_docker_commands_of_the_readme_answer_as_it_says(docker, block):
     for line in block.splitlines():
         command, _, answer = line.partition("  # ")
-        done = subprocess.run(["sh", "-c", command], env=docker.environment, cwd=engines.ROOT, text=True, timeout=60,
-                              stdin=subprocess.DEVNULL, capture_output=True)
+        patience_s = 1800 if " build " in command else 60
+        done = subprocess.run(["sh", "-c", command], env=docker.environment, cwd=engines.ROOT, text=True,
+                              timeout=patience_s, stdin=subprocess.DEVNULL, capture_output=True)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         assert not answer or done.stdout.strip() == answer, command
         wait_until_ready(command, docker)
