@@ -29,8 +29,9 @@ struct alignas(128) WorkerRecord {
     std::atomic<std::uint64_t> served{};  ///< ended connections
     std::atomic<std::uint64_t> active{};  ///< open connections
     std::atomic<std::uint64_t> dropped_log_lines{};
-    NotedBytes<112> last_peer{};  ///< the sockaddr of the client that came last, as the kernel gave it
-    ErrorNote last_error{};       ///< the last line of level error
+    NotedBytes<112> last_peer{};       ///< the sockaddr of the client that came last, as the kernel gave it
+    ErrorNote last_error{};            ///< the last line of level error
+    std::atomic<std::uint64_t> cut{};  ///< connections that were open when a stop would wait for clients no longer
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a worker killed at any instruction must leave no lock");
 

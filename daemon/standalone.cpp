@@ -1,6 +1,7 @@
 #include "daemon/standalone.hpp"
 
 #include "common/closing.hpp"
+#include "common/cut_connections.hpp"
 #include "common/log_output.hpp"
 #include "common/ready_fd.hpp"
 
@@ -24,6 +25,7 @@ int serve_alone(const WorkerPlan& plan, Announcements announcements) {
     };
     const int code =
         run_standalone(plan, {.record = record}, ready, {.before_stop = before_stop, .log = plan.settings.log});
+    log_cut_connections(record.cut.load(std::memory_order_relaxed));
     log(LogLevel::Notice, "stopped", {{"exit_code", std::int64_t{code}}});
     return code;
 }

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "common/cut_connections.hpp"
 #include "common/listen_settings.hpp"
 #include "common/sys_error.hpp"
 #include "daemon/capacity.hpp"
@@ -67,6 +68,7 @@ public:
         bell_.ring_after(patience);
         WorkerRecord record;
         run(record, just_one);
+        log_cut_connections(record.cut.load(std::memory_order_relaxed));
         if (exit_) std::rethrow_exception(std::exchange(exit_, nullptr));
         return record.accepted.load(std::memory_order_relaxed);
     }

@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "common/quoted.hpp"
@@ -76,6 +77,24 @@ std::string last_peer_of(const WorkerRecord& record) {
         const bool unnamed = peer.transport == Transport::Unix && peer.path.empty();
         return unnamed ? std::string{} : printable(address_of(peer));
     } catch (const std::invalid_argument&) { return {}; }  // read while it was being written
+}
+
+std::uint64_t connections_cut(const Death& death, const WorkerRecord& record) {
+    const std::uint64_t when_told = record.cut.load(std::memory_order_relaxed);
+    switch (death.order) {
+        case DeathOrder::None:
+        case DeathOrder::Hang:  // these have lines of their own, of level error
+        case DeathOrder::Lifeless:
+        case DeathOrder::BootTimeout: return 0;
+        case DeathOrder::Stop:
+        case DeathOrder::Recycle:
+        case DeathOrder::Resize:
+        case DeathOrder::Reload:
+        case DeathOrder::Upgrade:
+        case DeathOrder::StopTimeout: break;
+    }
+    if (death.report.kind == ExitReport::Kind::Exited) return when_told;
+    return std::max(when_told, record.active.load(std::memory_order_relaxed));  // it was in no state to be told
 }
 
 DeathReport certify(const Death& death, const WorkerRecord& record) {

@@ -36,6 +36,9 @@ struct Death {
 /// The address of the client that came last; empty if there was none, or one without an address.
 [[nodiscard]] std::string last_peer_of(const WorkerRecord& record);
 
+/// How many connections a stop did not wait for: those open when the worker was told so, or when it was killed.
+[[nodiscard]] std::uint64_t connections_cut(const Death& death, const WorkerRecord& record);
+
 /// One line for each death: at level info if it left as it was told to, else as a warning.
 void log_death(const DeathReport& death);
 

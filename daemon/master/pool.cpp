@@ -163,10 +163,12 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     if (Cohort* cohort = cohort_of(*slot); cohort != nullptr && !death.expected)
         note_unexpected_death(
             *cohort, {.age = death.age, .served = certificate.served, .pool_served = served_so_far(), .at = now});
+    cut_[death.generation] += connections_cut(death, slots_[slot->record]);
     slots_.release(slot->record);
     events_.forget(slot->channel.get());
     nudge_sibling_of(slot);
     table_.remove(*slot);
+    tell_of_cut_connections(death.generation);
     // One that left in good order has ended what it had started.
     const bool out_of_patience = closing_ && death.report == ExitReport{ExitReport::Kind::Killed, SIGKILL};
     if (death.report != ExitReport{ExitReport::Kind::Exited, 0}) orphans_.end(pid, is_worker_, out_of_patience, now);

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -141,6 +142,7 @@ private:
     void nudge_sibling_of(const WorkerSlot* slot);
     void note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death);
     [[nodiscard]] std::uint64_t served_so_far();
+    void tell_of_cut_connections(int generation);
 
     EventSource& events_;
     SharedSlots slots_;
@@ -153,6 +155,7 @@ private:
     Watching watching_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;
+    std::map<int, std::uint64_t> cut_{};  ///< connections not waited for, by generation, until they are told of
     DeathRing deaths_{};
     OomWatch oom_{};
 };

@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/cut_connections.hpp"
 #include "daemon/master/pool.hpp"
 
 namespace preforkd {
@@ -75,6 +76,20 @@ void Pool::end_generation(int number, Clock::time_point now) {
         slot.patience = now + grace_beyond_fast_stop;
         slot.process.signal(SIGTERM);
     }
+}
+
+/// One line for all that were ended together: the whole pool, the generations before this one, or a single worker.
+void Pool::tell_of_cut_connections(int generation) {
+    if (closing_) {
+        if (!table_.empty()) return;
+        std::uint64_t all = 0;
+        for (const auto& [number, connections] : std::exchange(cut_, {})) all += connections;
+        return log_cut_connections(all);
+    }
+    const bool goes_on = generation == current_.plan.number;
+    const bool others_leave =
+        std::ranges::any_of(table_, [=](const WorkerSlot& slot) { return slot.generation == generation; });
+    if (goes_on || !others_leave) log_cut_connections(std::exchange(cut_[generation], 0), generation);
 }
 
 Pool::Pool(Generation current, EventSource& events, const Handover& handover)

@@ -61,6 +61,7 @@ bool Control::read_orders(Service& service) {
         auto received = receive_order(channel_.get());
         if (std::holds_alternative<NothingYet>(received)) return true;
         if (std::holds_alternative<PeerGone>(received)) {
+            orphaned_ = true;
             log(LogLevel::Warning, "the master is gone: finishing what runs, then leaving");
             service.drain({});
             return false;

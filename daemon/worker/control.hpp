@@ -59,6 +59,7 @@ public:
 
     [[nodiscard]] int signal_fd() const noexcept { return embedder_.stop_asked ? embedder_.fd : signals_.get(); }
     [[nodiscard]] int channel_fd() const noexcept { return channel_.get(); }  ///< -1 without a master
+    [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }        ///< the master is gone
 
     void read_signals(Service& service);
 
@@ -76,6 +77,7 @@ private:
     SignalFd signals_;
     ClosingListeners closing_{};
     bool stopping_ = false;
+    bool orphaned_ = false;
 };
 
 }  // namespace preforkd

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/channel.hpp"
+#include "common/cut_connections.hpp"
 #include "common/recycle_policy.hpp"
 #include "daemon/worker/lifeline.hpp"
 
@@ -130,6 +131,10 @@ void WorkerService::drain(const ClosingListeners& closing) {
 }
 
 void WorkerService::hurry() {
+    if (seat_.record.cut.load(std::memory_order_relaxed) == 0) {
+        count(seat_.record.cut, reception_.active());
+        if (control_.orphaned()) log_cut_connections(reception_.active());  // else the master does, for all of them
+    }
     deadline_->set(hurry_limit, [this] { reactor_.stop(); });
     hooks_.hurry();
 }

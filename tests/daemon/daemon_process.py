@@ -12,6 +12,7 @@ from log_file import LogFile, text_of
 BUILD = Path(os.environ.get("PREFORKD_BUILD") or Path(__file__).resolve().parents[2] / "build" / "release").resolve()
 PREFORKD = str(BUILD / "preforkd")
 PREFORKCTL = str(BUILD / "preforkctl")
+CUT = "connections were cut"  # what a daemon says that did not wait for its clients
 LOOPBACK = "tcp://127.0.0.1:0"
 
 # Warnings that no test has to expect: they speak about the machine, not about what the test did.
@@ -119,6 +120,11 @@ class Daemon:
         """Allows lines of level warning or error that contain one of `texts`."""
         self._expected += texts
 
+    def cut(self):
+        """How many connections were cut, a number for each line that says so; allows these lines."""
+        self.expect(CUT)
+        return [entry["connections"] for entry in self.log.find(CUT)]
+
     # --- what must always be true -----------------------------------------------------------------------------------
 
     def complaints(self):
@@ -135,6 +141,7 @@ class Daemon:
         if self.process.poll() is None:
             if not proc.eventually(lambda: not proc.zombies(self.pid)):
                 wrong.append(f"zombies: {proc.zombies(self.pid)}")
+            self.expect(CUT)  # by this INT: a test may leave clients behind
             self.signal(SIGINT)
             if not proc.wait_gone(self.process.pid, 10):
                 wrong.append("does not stop on SIGINT")

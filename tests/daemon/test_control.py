@@ -373,6 +373,8 @@ def test_who_asks_for_a_reload_is_told_that_the_daemon_stops(controlled, tmp_pat
         daemon.signal(signal.SIGINT)
         assert json.loads(waiting.makefile().readline()) == {"ok": False, "error": "the service stops"}
     assert daemon.wait_exit() == 0
+    [cut] = daemon.cut()
+    assert cut >= 2
 
 
 def test_stop_returns_when_the_daemon_has_stopped(controlled, ctl):

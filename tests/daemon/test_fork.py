@@ -152,6 +152,7 @@ def test_a_fast_stop_ends_children_that_wait_for_their_clients(preforkd, workers
         daemon.signal(signal.SIGINT)
         assert read_to_end(client) == b""
         assert daemon.wait_exit(3) == 0
+    assert daemon.cut() == [1]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -165,6 +166,7 @@ def test_a_child_that_is_stuck_is_killed_when_the_stop_timeout_is_over(preforkd,
         assert daemon.stop() == 0
         assert proc.wait_gone(stuck, 1)
         client.close()
+    assert daemon.cut() == [1]
 
 
 @pytest.mark.parametrize("stuck", [False, True])
@@ -189,6 +191,7 @@ def test_the_children_of_a_dead_master_finish_within_the_stop_timeout(preforkd):
         os.kill(daemon.pid, signal.SIGKILL)
         daemon.wait_exit()
         assert proc.wait_gone(worker, 5) and proc.wait_gone(child, 1)
+    assert daemon.cut() == [1]
 
 
 def limit_processes(worker, user, most):

@@ -90,6 +90,7 @@ def test_orphaned_workers_wait_for_clients_no_longer_than_the_stop_timeout(prefo
         workers = kill_master(daemon)
         assert all(proc.wait_gone(pid, 5) for pid in workers)
         assert time.monotonic() - began > 0.4
+    assert daemon.cut() == [1], "said by the worker: no master can"
 
 
 def test_a_killed_master_under_load_breaks_no_accepted_connection(preforkd):

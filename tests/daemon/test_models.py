@@ -108,6 +108,7 @@ def test_a_graceful_stop_lets_threads_finish_and_a_fast_one_does_not(preforkd):
             client.shutdown(socket.SHUT_WR)
             assert read_to_end(client) == answer
         assert daemon.wait_exit() == 0
+        assert len(daemon.cut()) <= (signo == SIGINT), "one that is done in time is not cut"
 
 
 def limit_processes(worker, soft):

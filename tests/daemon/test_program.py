@@ -278,6 +278,7 @@ def test_a_program_that_runs_beyond_the_stop_timeout_is_asked_to_end_with_its_gr
         assert daemon.stop() == 0
     assert proc.wait_gone(sleeper, 2)
     assert daemon.log.find("killed by SIGTERM")
+    assert daemon.cut() == [1]
 
 
 def test_a_program_that_ignores_sigterm_is_killed(preforkd):
@@ -287,6 +288,7 @@ def test_a_program_that_ignores_sigterm_is_killed(preforkd):
         program = int(client.makefile().readline())
         assert daemon.stop() == 0
     assert proc.wait_gone(program, 2)
+    assert daemon.cut() == [1]
 
 
 @pytest.mark.parametrize("text", ["exec sleep 1000", "trap '' TERM; while :; do sleep 1; done"])
@@ -313,6 +315,7 @@ def test_programs_of_a_dead_master_end_with_the_stop_timeout(preforkd):
         os.kill(daemon.pid, signal.SIGKILL)
         daemon.wait_exit()
         assert proc.wait_gone(program, 5)
+    assert daemon.cut() == [1]
 
 
 # --- refused --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from signal import SIGHUP, SIGTERM
 import pytest
 
 import proc
+from control import ask, status
 from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+from daemon_process import CUT
 
 LISTEN = "listen = tcp://127.0.0.1:0"
 
@@ -90,6 +92,36 @@ def test_a_third_reload_waits_for_the_oldest_of_two_generations_that_are_leaving
     assert not service.daemon.log.find("reloading", after=after)
     clients[0].close()
     service.daemon.wait_log("reloaded", after=after)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_connections_of_an_old_generation_that_are_cut_are_told(configured, tmp_path, force):
+    control = f"unix://{tmp_path}/control"
+    lines = [LISTEN, "handler = echo", f"control = {control}", f"stop-timeout = {'1h' if force else '200ms'}"]
+    service = configured(*lines)
+    daemon, due = service.daemon, 3
+    held = [connect(daemon.endpoint) for _ in range(due)]
+    for client in held:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+    assert service.reload(*lines)["message"] == "reloaded"
+    if force:  # of two old generations the oldest is ended
+        def held_by_the_second():
+            held.append(connect(daemon.endpoint))
+            held[-1].sendall(b"x")
+            read_exactly(held[-1], 1)
+            return [each for each in status(control)["workers"] if each["generation"] == 2 and each["connections"]]
+        assert proc.eventually(held_by_the_second)  # the first may take one more while it hears that it should leave
+        assert service.reload(*lines)["message"] == "reloaded"
+        due = sum(each["connections"] for each in status(control)["workers"] if each["generation"] == 1)
+        assert ask(control, '{"command":"reload","force":true}')["ok"]
+    line = daemon.wait_log(CUT)
+    assert (line["level"], line["connections"], line["generation"]) == ("warning", due, 1)
+    assert daemon.cut() == [due], "one line for all workers of a generation"
+    for client in held[:3]:
+        assert read_to_end(client) == b""
+    for client in held:
+        client.close()
 
 
 @pytest.mark.parametrize("lines, cause", [

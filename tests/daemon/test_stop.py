@@ -51,6 +51,7 @@ def test_a_graceful_stop_waits_no_longer_than_the_stop_timeout(preforkd):
         began = time.monotonic()
         assert daemon.stop(timeout=5) == 0
         assert 0.4 < time.monotonic() - began < 3
+    assert daemon.cut() == [1]
 
 
 @GRACEFUL
@@ -65,6 +66,7 @@ def test_a_second_graceful_stop_cuts_the_drain_short(preforkd, signo):
         began = time.monotonic()
         assert daemon.stop(signo, timeout=5) == 0
         assert time.monotonic() - began < 3
+    assert daemon.cut() == [1]
 
 
 def test_with_a_drain_delay_a_graceful_stop_serves_on_first(preforkd, notify):
@@ -113,6 +115,44 @@ def test_int_does_not_wait_for_clients(preforkd):
         began = time.monotonic()
         assert daemon.stop(signal.SIGINT, timeout=5) == 0
         assert time.monotonic() - began < 3
+    assert daemon.cut() == [1]
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize("model", ["async", "thread", "fork"])
+def test_the_connections_of_all_workers_that_a_stop_cuts_are_one_warning(preforkd, model, workers):
+    daemon = preforkd("--handler", "echo", "--model", model, workers=workers)
+    clients = [connect(daemon.endpoint) for _ in range(8)]
+    for client in clients:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+    assert daemon.stop(signal.SIGINT) == 0
+    assert daemon.cut() == [8]
+    for client in clients:
+        client.close()
+
+
+def test_a_connection_of_a_worker_that_has_to_be_killed_was_cut(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--stop-timeout", "100ms", workers=1)
+    daemon.expect("killed by SIGKILL")
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"block\n")
+        assert client.recv(100).startswith(b"block ")
+        assert daemon.stop() == 0
+    assert daemon.cut() == [1]
+
+
+def test_who_was_served_to_the_end_was_not_cut(preforkd):
+    daemon = preforkd("--handler", "echo", workers=2)
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+        daemon.signal(signal.SIGTERM)
+        assert proc.eventually(lambda: refused(daemon.endpoint))
+        client.shutdown(socket.SHUT_WR)
+        read_to_end(client)
+        assert daemon.wait_exit() == 0
+    assert daemon.cut() == []
 
 
 @pytest.mark.parametrize("attempt", range(20))

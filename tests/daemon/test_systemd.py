@@ -131,6 +131,7 @@ def test_a_second_stop_under_activation_loses_nobody_in_the_queue(preforkd):
             read_exactly(busy, 1)
             daemon.signal(signal.SIGINT)
             assert daemon.wait_exit() == 0
+            assert daemon.cut() == [1], "who is still in the queue is not"
             accepted, peer = bound.accept()
             accepted.close()
             assert peer == queued.getsockname(), "the client still waits for the next daemon"

@@ -63,6 +63,21 @@ TEST(Death, the_certificate_has_what_the_worker_has_noted) {
     EXPECT_FALSE(report.expected) << "it was told to leave, but it was killed";
 }
 
+TEST(Death, connections_that_a_stop_did_not_wait_for_were_cut) {
+    WorkerRecord told;
+    told.cut = 3;
+    EXPECT_EQ(connections_cut({.report = left, .order = DeathOrder::Stop}, told), 3U);
+    told.active = 2;
+    EXPECT_EQ(connections_cut({.report = sigkill, .order = DeathOrder::Stop}, told), 3U) << "one has ended since";
+
+    WorkerRecord deaf;
+    deaf.active = 2;
+    EXPECT_EQ(connections_cut({.report = sigkill, .order = DeathOrder::StopTimeout}, deaf), 2U);
+    EXPECT_EQ(connections_cut({.report = left, .order = DeathOrder::Reload}, deaf), 0U);
+    for (const DeathOrder other : {DeathOrder::None, DeathOrder::Hang, DeathOrder::Lifeless})
+        EXPECT_EQ(connections_cut({.report = sigkill, .order = other}, deaf), 0U) << "no stop";
+}
+
 TEST(Death, a_note_that_makes_no_sense_is_no_peer) {
     WorkerRecord record;
     EXPECT_EQ(last_peer_of(record), "");
