@@ -372,7 +372,7 @@ def test_who_asks_for_a_reload_is_told_that_the_daemon_stops(controlled, tmp_pat
         daemon.wait_log("the reload waits")
         daemon.signal(signal.SIGINT)
         assert json.loads(waiting.makefile().readline()) == {"ok": False, "error": "the service stops"}
-    assert daemon.wait_exit() == 0
+        assert daemon.wait_exit() == 0
     [cut] = daemon.cut()
     assert cut >= 2
 
