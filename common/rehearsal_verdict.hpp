@@ -1,6 +1,7 @@
 #pragma once
 // How a new image tells the running one that it can carry on, or why not.
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,6 +15,12 @@ inline constexpr std::string_view verdict_passed = "passed";
 /// One write, which a pipe takes whole.
 inline void write_verdict(int pipe, std::string_view verdict) noexcept {
     (void)!::write(pipe, verdict.data(), verdict.substr(0, PIPE_BUF).size());
+}
+
+/// Whether a verdict waits to be read; `pipe` is either end.  Source: pipe(7), FIONREAD.
+[[nodiscard]] inline bool has_verdict(int pipe) noexcept {
+    int waiting = 0;
+    return ::ioctl(pipe, FIONREAD, &waiting) == 0 && waiting > 0;
 }
 
 /// Empty when nothing was said.  `pipe`: non-blocking.

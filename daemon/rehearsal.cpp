@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <csignal>
 #include <stdexcept>
 #include <utility>
 
@@ -28,6 +29,22 @@ std::shared_ptr<ServicePlan> restore_plan(const StartUp& start_up, const Handove
     return plan;
 }
 
+/// Who waits for the verdict asks with SIGTERM for an early end.
+void heed_sigterm() {
+    sigset_t term;
+    ::sigemptyset(&term);
+    ::sigaddset(&term, SIGTERM);
+    ::sigprocmask(SIG_UNBLOCK, &term, nullptr);
+}
+
+/// It leaves by itself at the end of its channel; left running, it would be ended, and a line would say so.
+void let_leave(ChannelPair& channel, const ChildProcess& worker) {
+    channel.master = {};
+    constexpr int patience_ms = 2000;
+    pollfd end{.fd = worker.pidfd(), .events = POLLIN, .revents = 0};
+    ::poll(&end, 1, patience_ms);
+}
+
 /// Throws std::runtime_error with the reason if the worker does not become ready.
 void boot_one_worker(const std::shared_ptr<ServicePlan>& plan) {
     ChannelPair channel = open_channel();
@@ -45,7 +62,7 @@ void boot_one_worker(const std::shared_ptr<ServicePlan>& plan) {
         if (std::holds_alternative<PeerGone>(received)) throw std::runtime_error{failure};
         const Report* report = std::get_if<Report>(&received);
         if (report == nullptr) continue;
-        if (report->kind == Report::Kind::Ready) return;
+        if (report->kind == Report::Kind::Ready) return let_leave(channel, child);
         if (report->kind == Report::Kind::Failed) failure = report->text;
     }
 }
@@ -54,6 +71,7 @@ void boot_one_worker(const std::shared_ptr<ServicePlan>& plan) {
 
 int rehearse(const StartUp& start_up, const Handover& handover) noexcept {
     try {
+        heed_sigterm();
         boot_one_worker(restore_plan(start_up, handover));
         write_verdict(handover.report, verdict_passed);
         return 0;

@@ -3,13 +3,8 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <string>
-#include <system_error>
 
+#include "daemon/master/process_list.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -20,28 +15,10 @@ namespace {
 
 constexpr auto patience_after_term = 2s;
 
-/// Whether /proc/PID/stat says: a child of ours, at the head of a process group.  Source: proc(5).
-bool is_our_group_leader(pid_t pid) {
-    std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
-    std::string text;
-    std::getline(file, text);
-    const auto name_end = text.rfind(')');  // the name before it may hold anything
-    if (name_end == text.npos) return false;
-    std::istringstream fields{text.substr(name_end + 1)};
-    char state = 0;
-    pid_t parent = 0;
-    pid_t group = 0;
-    fields >> state >> parent >> group;
-    return parent == ::getpid() && group == pid;
-}
-
 std::vector<pid_t> group_leaders_of_ours() {
     std::vector<pid_t> found;
-    std::error_code ignored;  // without /proc nobody is found
-    for (const auto& entry : std::filesystem::directory_iterator{"/proc", ignored}) {
-        const auto pid = static_cast<pid_t>(std::atoi(entry.path().filename().c_str()));
-        if (pid > 0 && is_our_group_leader(pid)) found.push_back(pid);
-    }
+    for (const ProcessEntry& each : list_processes())
+        if (each.parent == ::getpid() && each.group == each.pid) found.push_back(each.pid);
     return found;
 }
 

@@ -79,7 +79,7 @@ Timeouts Supervisor::limits() const noexcept {
 void Supervisor::offer_conditions(Clock::time_point now) {
     if (pool_.all_ready()) feed(PoolReady{});
     if (pool_.hopeless()) feed(PoolHopeless{now});
-    if (pool_.empty()) feed(PoolEmpty{});
+    if (pool_.empty() && !upgrader_.rehearses()) feed(PoolEmpty{});
     if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
     reloader_.offer_conditions(life_.phase == Phase::Running, now);
     upgrader_.offer_conditions(rests(), pool_.current().pool.boot_timeout, now);
@@ -118,7 +118,7 @@ void Supervisor::perform(Action action) {
         case Action::CloseListeners: return close_listeners();
         case Action::AskWorkersToFinish: return pool_.signal_all(SIGQUIT);
         case Action::TerminateWorkers: return pool_.signal_all(SIGTERM);
-        case Action::KillWorkers: return pool_.signal_all(SIGKILL);
+        case Action::KillWorkers: upgrader_.kill_rehearsal(); return pool_.signal_all(SIGKILL);
     }
 }
 

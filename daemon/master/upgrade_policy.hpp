@@ -36,9 +36,9 @@ using UpgradeEvent =
 
 enum class UpgradeAction {
     Rehearse,
-    KillRehearsal,
-    Execute,  ///< returns only as ExecFailed
-    Refuse,   ///< whoever asked is told why
+    KillRehearsal,  ///< with all that it has started
+    Execute,        ///< returns only as ExecFailed
+    Refuse,         ///< whoever asked is told why
 };
 
 struct UpgradeStep {
@@ -48,12 +48,13 @@ struct UpgradeStep {
 
 /// Advances an upgrade by one event.
 ///
-///   phase \ event  Asked       PoolRests             Passed     Failed        Late                ExecFailed    Stops
-///   Idle           Waiting     -                     -          -             -                   -             -
-///   Waiting        Waiting     Rehearsing, Rehearse  -          -             -                   -             Idle,
-///   Refuse Rehearsing     Rehearsing  -                     Rehearsed  Idle, Refuse  Idle, Kill, Refuse  - Idle, Kill,
-///   Refuse Rehearsed      Rehearsed   Execute               -          -             -                   Idle, Refuse
-///   Idle, Refuse
+///   phase \ event  Asked       PoolRests             Passed     Failed        Late          ExecFailed    Stops
+///   Idle           Waiting     -                     -          -             -             -             -
+///   Waiting        Waiting     Rehearsing, Rehearse  -          -             -             -             Idle *
+///   Rehearsing     Rehearsing  -                     Rehearsed  Idle, Refuse  Idle, Kill *  -             Idle, Kill *
+///   Rehearsed      Rehearsed   Execute               -          -             -             Idle, Refuse  Idle *
+///
+/// * and Refuse.  Kill: the rehearsal's end is heard later, and until then no other begins.
 [[nodiscard]] inline UpgradeStep step(const Upgrade& now, const UpgradeEvent& event) {
     using enum UpgradePhase;
     using enum UpgradeAction;

@@ -10,12 +10,47 @@
 #include <utility>
 
 #include "common/exit_report.hpp"
+#include "common/log_output.hpp"
 #include "common/rehearsal_verdict.hpp"
 #include "common/spawn.hpp"
+#include "daemon/master/process_tree.hpp"
 
 namespace preforkd {
 
+namespace {
+
+/// In the child that keeps the rehearsal and all that it starts together.  `become_new` returns only when it fails.
+int keep_rehearsal(pid_t master, int report, const std::function<int()>& become_new) {
+    try {
+        const std::array<int, 2> keep{report, log_fd()};
+        const TreeEnd tree = run_process_tree(master, keep, [&] {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            sigset_t none;
+            ::sigemptyset(&none);
+            ::sigprocmask(SIG_SETMASK, &none, nullptr);  // a script, and what it starts, shall hear SIGTERM
+            return become_new();
+        });
+        if (!has_verdict(report))
+            write_verdict(report, "the rehearsal of the new image " +
+                                      (tree.root ? describe(*tree.root) : std::string{"cannot be ended"}));
+        if (!tree.ended.empty())
+            log(tree.all_gone ? LogLevel::Notice : LogLevel::Error,
+                tree.all_gone ? "ended what the rehearsal of the new image had left running"
+                              : "what the rehearsal of the new image has left running cannot be ended",
+                {{"processes", tree.ended}});
+        return 0;
+    } catch (const std::exception& error) { write_verdict(report, error.what()); }
+    return 1;
+}
+
+}  // namespace
+
 void Upgrader::ask(Answer answer) {
+    if (stopping_) {
+        log(LogLevel::Notice, "no upgrade: the service stops");
+        if (answer) answer({.done = false, .sentence = "the service stops"});
+        return;
+    }
     if (answer) asked_.push_back(std::move(answer));
     if (!busy()) log(LogLevel::Notice, "upgrading", {{"executable", launch_.executable}});
     feed(UpgradeAsked{});
@@ -23,7 +58,8 @@ void Upgrader::ask(Answer answer) {
 
 void Upgrader::offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now) {
     if (has_passed(life_.deadline, now)) feed(RehearsalLate{});
-    if (rests) feed(PoolRests{.rehearsal_ends = deadline_after(now, boot_timeout)});
+    // One that was given up may take a moment to be gone.
+    if (rests && !rehearses()) feed(PoolRests{.rehearsal_ends = deadline_after(now, boot_timeout)});
 }
 
 void Upgrader::stop() {
@@ -43,7 +79,7 @@ void Upgrader::perform(UpgradeAction action) {
         case UpgradeAction::Rehearse: return rehearse();
         case UpgradeAction::KillRehearsal:
             if (cause_.empty()) cause_ = "the rehearsal of the new image did not end within --boot-timeout";
-            rehearsal_->signal(SIGKILL);  // reap() collects it
+            rehearsal_->signal(SIGTERM);  // its keeper ends all of it, and reap() collects the keeper
             return;
         case UpgradeAction::Execute: return execute();
         case UpgradeAction::Refuse: return refuse();
@@ -57,15 +93,19 @@ void Upgrader::rehearse() {
         check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "open a pipe for the rehearsal");
         verdict_ = UniqueFd{ends[0]};
         const UniqueFd report{ends[1]};
-        rehearsal_.emplace(spawn([&] {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            Handover copy = describe_();
-            copy.purpose = Handover::Purpose::Rehearsal;
-            copy.report = report.get();
-            copy.workers_alive.clear();  // the copy is nobody's master
-            const int error = become(-1, launch_, copy);
-            write_verdict(report.get(), launch_.executable + ": " + std::strerror(error));
-            return 1;
+        // Its descriptors stay open over the exec, or the new image would not have them.  preforkd closes them to
+        // whatever it starts in turn (take_handover()); an image that is something else does not, and its children
+        // hold the listeners for as long as they live.  Therefore none of them outlives the rehearsal.
+        rehearsal_.emplace(spawn([&, master = ::getpid()] {
+            return keep_rehearsal(master, report.get(), [&] {
+                Handover copy = describe_();
+                copy.purpose = Handover::Purpose::Rehearsal;
+                copy.report = report.get();
+                copy.workers_alive.clear();  // the copy is nobody's master
+                const int error = become(-1, launch_, copy);
+                write_verdict(report.get(), launch_.executable + ": " + std::strerror(error));
+                return 1;
+            });
         }));
     } catch (const std::exception& error) {
         cause_ = error.what();
@@ -80,6 +120,7 @@ bool Upgrader::reap(pid_t pid) {
     rehearsal_.reset();
     const std::string verdict = read_verdict(verdict_.get());
     verdict_ = {};
+    if (life_.phase != UpgradePhase::Rehearsing) return true;  // it was given up
     if (verdict == verdict_passed) {
         log(LogLevel::Info, "the new image has passed its rehearsal");
         feed(RehearsalPassed{});
@@ -88,6 +129,10 @@ bool Upgrader::reap(pid_t pid) {
     if (cause_.empty()) cause_ = verdict.empty() ? "the rehearsal of the new image " + describe(*report) : verdict;
     feed(RehearsalFailed{});
     return true;
+}
+
+void Upgrader::kill_rehearsal() {
+    if (rehearsal_) rehearsal_->signal(SIGKILL);
 }
 
 void Upgrader::execute() {

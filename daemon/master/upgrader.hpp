@@ -32,7 +32,12 @@ public:
     /// Collects the rehearsal, if `pid` is it.
     bool reap(pid_t pid);
 
+    /// The service stops: what a rehearsal has started is ended first.
     void stop();
+    void kill_rehearsal();  ///< at once, whoever may be left of it
+
+    /// Whether anything of a rehearsal is left, also of one that was given up.
+    [[nodiscard]] bool rehearses() const noexcept { return rehearsal_.has_value(); }
     [[nodiscard]] bool busy() const noexcept { return life_.phase != UpgradePhase::Idle; }
 
 private:
@@ -45,7 +50,7 @@ private:
     const Launch& launch_;
     Describe describe_;
     Upgrade life_{};
-    std::optional<ChildProcess> rehearsal_{};
+    std::optional<ChildProcess> rehearsal_{};  ///< its keeper, which ends as soon as nothing is left of it
     UniqueFd verdict_{};
     std::string cause_{};  ///< why it fails
     bool stopping_ = false;

@@ -1,0 +1,39 @@
+#include "daemon/master/process_list.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <system_error>
+
+namespace preforkd {
+
+namespace {
+
+std::optional<ProcessEntry> read_entry(pid_t pid) {
+    std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
+    const std::string text{std::istreambuf_iterator<char>{file}, {}};
+    const auto name_begin = text.find('(');
+    const auto name_end = text.rfind(')');  // the name before it may hold anything
+    if (name_begin == text.npos || name_end == text.npos) return std::nullopt;
+    ProcessEntry entry{.pid = pid, .name = text.substr(name_begin + 1, name_end - name_begin - 1)};
+    std::istringstream fields{text.substr(name_end + 1)};
+    fields >> entry.state >> entry.parent >> entry.group;
+    return entry;
+}
+
+}  // namespace
+
+std::vector<ProcessEntry> list_processes() {
+    std::vector<ProcessEntry> found;
+    std::error_code ignored;
+    for (const auto& file : std::filesystem::directory_iterator{"/proc", ignored}) {
+        const auto pid = static_cast<pid_t>(std::atoi(file.path().filename().c_str()));
+        if (pid <= 0) continue;
+        if (auto entry = read_entry(pid)) found.push_back(std::move(*entry));
+    }
+    return found;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,22 @@
+#pragma once
+// The processes of this machine, as /proc tells.
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace preforkd {
+
+struct ProcessEntry {
+    pid_t pid = 0;
+    pid_t parent = 0;
+    pid_t group = 0;
+    char state = 0;      ///< `Z` has ended and is not reaped
+    std::string name{};  ///< cut at 15 characters, any bytes
+};
+
+/// All that can be seen; none without /proc.  Each may have gone, or have other parents, by the time it is read.
+/// Source: proc(5).
+[[nodiscard]] std::vector<ProcessEntry> list_processes();
+
+}  // namespace preforkd
