@@ -5,6 +5,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "common/counted.hpp"
 #include "common/quoted.hpp"
 #include "daemon/ctl/answer.hpp"
 #include "daemon/ctl/exchange.hpp"
@@ -26,8 +27,8 @@ void send(const SendRequest& request, const SendChannels& channels) {
     }
     trace.ended();
     if (request.expect && !answer.is_as_expected())
-        throw std::runtime_error{fmt::format("{}: the answer ({} bytes) does not contain --expect {}",
-                                             to_string(request.endpoint), trace.received_bytes(),
+        throw std::runtime_error{fmt::format("{}: the answer ({}) does not contain --expect {}",
+                                             to_string(request.endpoint), counted(trace.received_bytes(), "byte"),
                                              in_quotes(*request.expect))};
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <string_view>
 
+#include "common/counted.hpp"
 #include "daemon/ctl/text_table.hpp"
 
 namespace preforkd {
@@ -13,10 +14,6 @@ namespace {
 
 constexpr bool right = true;
 constexpr std::array<std::string_view, 4> not_ready{"starting", "leaving", "hung", "stopped"};
-
-std::string plural(std::uint64_t count, std::string_view noun) {
-    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 std::string or_dash(const std::optional<std::uint64_t>& number) { return number ? std::to_string(*number) : "-"; }
@@ -42,11 +39,11 @@ std::string summary(const StatusReport& report) {
     std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
                                    report.phase, age_text(report.uptime), report.generation);
     text += fmt::format("{} of {} ready; {} now, {} ever, {} served", ready,
-                        plural(static_cast<std::uint64_t>(report.workers_wanted), "worker"),
-                        plural(report.connections, "connection"), report.accepted, report.served);
-    if (report.replaced != 0) text += fmt::format("; {} replaced", plural(report.replaced, "worker"));
+                        counted(static_cast<std::uint64_t>(report.workers_wanted), "worker"),
+                        counted(report.connections, "connection"), report.accepted, report.served);
+    if (report.replaced != 0) text += fmt::format("; {} replaced", counted(report.replaced, "worker"));
     if (report.dropped_log_lines != 0)
-        text += fmt::format("; {} dropped", plural(report.dropped_log_lines, "log line"));
+        text += fmt::format("; {} dropped", counted(report.dropped_log_lines, "log line"));
     return text + '\n';
 }
 

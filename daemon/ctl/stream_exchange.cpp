@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/counted.hpp"
 #include "common/quoted.hpp"
 #include "common/sys_error.hpp"
 #include "common/units.hpp"
@@ -61,8 +62,8 @@ private:
         }
         if (wait_until(patience_.until(), watched)) return;
         std::string sentence =
-            fmt::format("{}: the answer has not ended within --timeout {}, after {} bytes",
-                        to_string(request_.endpoint), to_string(request_.timeout), listening_.trace.received_bytes());
+            fmt::format("{}: the answer has not ended within --timeout {}, after {}", to_string(request_.endpoint),
+                        to_string(request_.timeout), counted(listening_.trace.received_bytes(), "byte"));
         if (listening_.trace.received_bytes() == 0)
             sentence = fmt::format("{}: no answer within --timeout {}", to_string(request_.endpoint),
                                    to_string(request_.timeout));

@@ -5,6 +5,8 @@
 
 #include <chrono>
 
+#include "common/counted.hpp"
+
 namespace preforkd {
 
 void Trace::connected(const std::string& address) {
@@ -18,7 +20,8 @@ void Trace::received(std::size_t size_bytes) {
 }
 
 void Trace::ended() {
-    tell(fmt::format("ended after {:.2f} ms: {} bytes sent, {} received", elapsed_ms(), sent_bytes_, received_bytes_));
+    tell(fmt::format("ended after {:.2f} ms: {} sent, {} received", elapsed_ms(), counted(sent_bytes_, "byte"),
+                     received_bytes_));
 }
 
 void Trace::tell(std::string_view note) const {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "common/counted.hpp"
 #include "common/quoted.hpp"
 #include "common/socket_address.hpp"
 #include "preforkd/log.hpp"
@@ -115,8 +116,8 @@ DeathReport certify(const Death& death, const WorkerRecord& record) {
 
 void log_death(const DeathReport& death) {
     const double age_seconds = static_cast<double>(death.age.count()) / 1000;
-    std::string sentence = fmt::format("worker {} (pid {}) {} after {:.1f}s, {} connections served", death.number,
-                                       death.pid, death.cause, age_seconds, death.served);
+    std::string sentence = fmt::format("worker {} (pid {}) {} after {:.1f}s, {} served", death.number, death.pid,
+                                       death.cause, age_seconds, counted(death.served, "connection"));
     if (!death.expected && !death.last_peer.empty()) sentence += ", the last for " + death.last_peer;
     if (!death.expected) sentence += "; ordered: " + death.ordered_by;
     log(death.expected ? LogLevel::Info : LogLevel::Warning, sentence,

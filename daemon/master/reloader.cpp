@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/closing.hpp"
+#include "common/counted.hpp"
 #include "common/log_output.hpp"
 #include "common/socket_takeover.hpp"
 #include "common/stored_listeners.hpp"
@@ -127,8 +128,8 @@ void Reloader::commit(Clock::time_point now) {
     close_generation(*before.listeners, dropped);
     pool_.commit(dropped, now);
     finish({.done = true,
-            .sentence = fmt::format("generation {} serves with {} workers", pool_.current().number,
-                                    pool_.current().pool.workers)});
+            .sentence = fmt::format("generation {} serves with {}", pool_.current().number,
+                                    counted(static_cast<std::uint64_t>(pool_.current().pool.workers), "worker"))});
 }
 
 void Reloader::abandon(Clock::time_point now) {

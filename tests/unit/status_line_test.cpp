@@ -13,6 +13,8 @@ TEST(StatusLine, a_pool_at_work_says_who_is_busy) {
 TEST(StatusLine, one_is_singular) {
     EXPECT_EQ(status_line({.target = 1, .idle = 0, .busy = 1, .connections = 1, .served = 1}),
               "1 worker: 0 idle, 1 busy; 1 connection, 1 served");
+    EXPECT_EQ(status_line({.target = 1, .idle = 1, .replaced = 1, .dropped_log_lines = 1}),
+              "1 worker: 1 idle, 0 busy; 0 connections, 0 served; 1 worker replaced; 1 log line dropped");
 }
 
 TEST(StatusLine, what_else_is_not_zero_is_said) {
