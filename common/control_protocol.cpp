@@ -120,6 +120,10 @@ std::string answer_line(std::string_view name, std::string_view json) {
     return fmt::format("{{\"ok\":true,\"{}\":{}}}\n", name, json);
 }
 
+std::string farewell_line() {
+    return json::serialize(json::object{{"ok", false}, {"error", has_stopped}, {"stopped", true}}) + '\n';
+}
+
 ControlAnswer parse_control_answer(std::string_view line) {
     json::error_code error;
     const json::value parsed = json::parse(line, error);
@@ -129,6 +133,8 @@ ControlAnswer parse_control_answer(std::string_view line) {
     ControlAnswer answer{.outcome = {.ok = ok->get_bool()}};
     const json::value* sentence = object->if_contains(answer.outcome.ok ? "message" : "error");
     if (sentence != nullptr && sentence->is_string()) answer.outcome.sentence = sentence->get_string();
+    if (const json::value* stopped = object->if_contains("stopped"))
+        answer.stopped = stopped->is_bool() && stopped->get_bool();
     if (const json::value* status = object->if_contains("status")) answer.status = json::serialize(*status);
     if (const json::value* deaths = object->if_contains("deaths")) answer.deaths = json::serialize(*deaths);
     return answer;

@@ -7,6 +7,9 @@
 //   < {"ok":true,"message":"4 workers wanted"}
 //   > reload --force                                    or {"command":"reload","force":true}
 //   < {"ok":false,"error":"..."}
+//
+// Who is still connected when the daemon stops in good order is told so unasked:
+//   < {"ok":false,"error":"the daemon has stopped","stopped":true}
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -15,11 +18,11 @@
 
 namespace preforkd {
 
-enum class ControlCommand { Status, Workers, Reload, Upgrade, Stop, Deaths };
+enum class ControlCommand { Status, Workers, Reload, Upgrade, Stop, Deaths, Ready };
 
 /// Their names, in the order of the enum.
-inline constexpr std::array<std::string_view, 6> control_command_names{"status",  "workers", "reload",
-                                                                       "upgrade", "stop",    "deaths"};
+inline constexpr std::array<std::string_view, 7> control_command_names{"status", "workers", "reload", "upgrade",
+                                                                       "stop",   "deaths",  "ready"};
 
 struct ControlRequest {
     ControlCommand command{};
@@ -48,8 +51,12 @@ struct Outcome {
 /// `json`: the value, as JSON; `name`: what it is called, `status` or `deaths`.
 [[nodiscard]] std::string answer_line(std::string_view name, std::string_view json);
 
+inline constexpr std::string_view has_stopped = "the daemon has stopped";
+[[nodiscard]] std::string farewell_line();
+
 struct ControlAnswer {
     Outcome outcome{};
+    bool stopped = false;  ///< a farewell
     std::string status{};  ///< JSON; empty if the answer has none
     std::string deaths{};
 };

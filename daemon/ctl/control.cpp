@@ -15,7 +15,6 @@
 #include "common/sys_error.hpp"
 #include "common/units.hpp"
 #include "daemon/ctl/dial.hpp"
-#include "daemon/ctl/readiness.hpp"
 #include "daemon/ctl/status_table.hpp"
 
 namespace preforkd {
@@ -35,6 +34,14 @@ std::string_view remedy_for(int error) {
     }
 }
 
+/// The daemon has let go of the connection, without a word.
+struct ConversationEnded : std::runtime_error {
+    explicit ConversationEnded(const Endpoint& control)
+        : runtime_error{to_string(control) + ": the daemon has ended the conversation"} {}
+};
+
+bool is_end(int error) noexcept { return error == EPIPE || error == ECONNRESET; }
+
 /// A conversation with the daemon, one line each way at a time.
 class ControlLine {
 public:
@@ -47,10 +54,11 @@ public:
         }
     }
 
+    /// Throws ConversationEnded, among others.
     [[nodiscard]] ControlAnswer ask(const ControlRequest& request) {
         const std::string line = to_json(request) + '\n';
         // One that has turned us away already has said why, which is still to be read.
-        if (::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) == -1 && errno != EPIPE)
+        if (::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) == -1 && !is_end(errno))
             throw_errno(to_string(control_));
         const Patience patience{timeout_};
         while (heard_.find('\n') == heard_.npos) hear(patience);
@@ -59,10 +67,10 @@ public:
         return parse_control_answer(answer);
     }
 
-    /// Until it is time to ask again; the daemon's end ends it.
-    void pause(std::chrono::milliseconds length) {
+    /// Until it is time to ask again, or the daemon has something to say: that it ends.
+    void pause(std::chrono::milliseconds length) const {
         pollfd watched{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-        if (wait_until(Clock::now() + length, {&watched, 1})) hear(Patience{timeout_});
+        (void)wait_until(Clock::now() + length, {&watched, 1});
     }
 
 private:
@@ -73,12 +81,12 @@ private:
                                                  to_string(control_), to_string(timeout_))};
         std::array<char, 65536> bytes;
         const ssize_t got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+        if (got == 0 || (got == -1 && is_end(errno))) throw ConversationEnded{control_};
         if (got == -1 && errno != EAGAIN && errno != EINTR) throw_errno(to_string(control_));
-        if (got == 0) throw std::runtime_error{to_string(control_) + ": the daemon has ended the conversation"};
         if (got > 0) heard_.append(bytes.data(), static_cast<std::size_t>(got));
     }
 
-    const Endpoint& control_;
+    Endpoint control_;
     std::chrono::milliseconds timeout_;
     UniqueFd socket_{};
     std::string heard_{};
@@ -90,20 +98,15 @@ std::size_t terminal_columns() {
     return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-std::string readiness_text(const StatusReport& report) {
-    if (const auto reason = why_not_ready(report)) throw std::runtime_error{*reason};
-    return "ready\n";
-}
-
 std::string text_of(const ControlOrder& order, const ControlAnswer& answer) {
     if (!answer.outcome.ok) throw std::runtime_error{answer.outcome.sentence};
     const std::size_t columns = terminal_columns();
     switch (order.request.command) {
         case ControlCommand::Status:
-            if (order.only_readiness) return readiness_text(parse_status(answer.status));
             return order.json ? answer.status + '\n' : status_text(parse_status(answer.status), columns);
         case ControlCommand::Deaths:
             return order.json ? answer.deaths + '\n' : deaths_text(parse_deaths(answer.deaths), columns);
+        case ControlCommand::Ready:
         case ControlCommand::Workers:
         case ControlCommand::Reload:
         case ControlCommand::Upgrade:
@@ -123,6 +126,29 @@ std::string painted(const std::string& text) {
     return all + "\033[J";
 }
 
+/// An upgrade closes the connections that ask nothing just then, and serves on at the same place.
+ControlAnswer ask_again(ControlLine& line, const ControlOrder& order, const Endpoint& where) {
+    try {
+        return line.ask(order.request);
+    } catch (const ConversationEnded&) { line = ControlLine{where, order.timeout}; }
+    return line.ask(order.request);
+}
+
+/// A stop in good order is an end in good order: what was watched has been seen to its end.
+void watch(const ControlOrder& order, const Endpoint& where) {
+    const bool paint = !order.json && ::isatty(STDOUT_FILENO) == 1;
+    if (paint) print("\033[2J");
+    for (ControlLine line{where, order.timeout};; line.pause(watch_period)) {
+        const ControlAnswer answer = ask_again(line, order, where);
+        if (answer.stopped) {
+            std::fprintf(stderr, "preforkctl: %s\n", answer.outcome.sentence.c_str());
+            return;
+        }
+        const std::string text = text_of(order, answer);
+        print(paint ? painted(text) : order.json ? text : text + '\n');
+    }
+}
+
 }  // namespace
 
 Endpoint control_of(const ControlOrder& order, const char* from_environment, const char* runtime_directory) {
@@ -140,14 +166,9 @@ Endpoint control_of(const ControlOrder& order, const char* from_environment, con
 
 void control(const ControlOrder& order) {
     const Endpoint where = control_of(order, std::getenv("PREFORKD_CONTROL"), std::getenv("RUNTIME_DIRECTORY"));
+    if (order.watch) return watch(order, where);
     ControlLine line{where, order.timeout};
-    if (!order.watch) return print(text_of(order, line.ask(order.request)));
-    const bool paint = !order.json && ::isatty(STDOUT_FILENO) == 1;
-    if (paint) print("\033[2J");
-    for (;; line.pause(watch_period)) {
-        const std::string text = text_of(order, line.ask(order.request));
-        print(paint ? painted(text) : order.json ? text : text + '\n');
-    }
+    print(text_of(order, line.ask(order.request)));
 }
 
 }  // namespace preforkd

@@ -15,7 +15,6 @@ struct ControlOrder {
     std::chrono::milliseconds timeout{5000};  ///< for each answer; zero: for ever
     bool json = false;                        ///< status, deaths: print it as it came
     bool watch = false;                       ///< status: every second, until interrupted
-    bool only_readiness = false;              ///< status: fail unless it is ready
 };
 
 /// --control, else PREFORKD_CONTROL, else control.sock in RUNTIME_DIRECTORY, else the packaged service's.

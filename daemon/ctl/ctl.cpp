@@ -29,7 +29,7 @@ constexpr const char* usage =
     "\n"
     "  status                 what the daemon is and does, and each listener and worker\n"
     "      --json             as one JSON object\n"
-    "      --watch            every second, until Ctrl-C\n"
+    "      --watch            every second, until Ctrl-C or the daemon stops\n"
     "  ready                  whether clients should be sent to it: a readiness probe\n"
     "  workers N              change the number of workers\n"
     "  reload                 new workers with the settings of now; nothing changes where those are bad\n"
@@ -93,10 +93,6 @@ int run(const std::vector<std::string>& arguments) {
     if (arguments.empty()) throw std::invalid_argument{"say what to do: preforkctl status; see preforkctl --help"};
     if (asks_for_help(arguments) || arguments[0] == "help") return print(usage);
     if (arguments[0] == "--version") return print(std::string{"preforkctl "} + version() + "\n");
-    if (arguments[0] == "ready") {
-        control(read_ready_options(arguments));
-        return 0;
-    }
     if (is_control_command(arguments[0])) {
         control(read_control_options(arguments));
         return 0;

@@ -27,8 +27,8 @@ struct ControlOption {
     std::array<bool, control_command_names.size()> fits;  // in the order of ControlCommand
 };
 constexpr std::array<ControlOption, 5> known_options{{
-    {"control", true, {true, true, true, true, true, true}},
-    {"timeout", true, {true, true, true, true, true, true}},
+    {"control", true, {true, true, true, true, true, true, true}},
+    {"timeout", true, {true, true, true, true, true, true, true}},
     {"json", false, {true, false, false, false, false, true}},
     {"watch", false, {true, false, false, false, false, false}},
     {"force", false, {false, false, true, false, false, false}},
@@ -135,14 +135,6 @@ ControlOrder read_control_options(const Texts& arguments) {
         seen.push_back(option.string_key);
         read_option(order, option);
     }
-    return order;
-}
-
-ControlOrder read_ready_options(Texts arguments) {
-    arguments.at(0) = name_of(Status);
-    ControlOrder order = read_control_options(arguments);
-    if (order.json || order.watch) refuse(fmt::format("--{}: does not go with ready", order.json ? "json" : "watch"));
-    order.only_readiness = true;
     return order;
 }
 

@@ -10,7 +10,4 @@ namespace preforkd {
 /// std::invalid_argument with one sentence that names what is wrong and what to write instead.
 [[nodiscard]] ControlOrder read_control_options(const std::vector<std::string>& arguments);
 
-/// Reads `preforkctl ready ...`: the daemon is asked for its status, and preforkctl judges.
-[[nodiscard]] ControlOrder read_ready_options(std::vector<std::string> arguments);
-
 }  // namespace preforkd

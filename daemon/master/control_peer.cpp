@@ -17,6 +17,8 @@ namespace {
 
 constexpr auto time_to_ask = 60s;  // somebody may be typing
 constexpr auto time_to_read_an_answer = 10s;
+constexpr auto time_to_leave = 2s;
+constexpr std::size_t most_discarded_bytes = std::size_t{1} << 20;
 
 ssize_t receive(int fd, char* into, std::size_t size, int flags) {
     ssize_t got;
@@ -35,7 +37,7 @@ ControlPeer::Heard ControlPeer::hear() {
     const ssize_t seen = receive(fd(), bytes.data(), bytes.size(), MSG_PEEK);
     if (seen == -1) return errno == EAGAIN ? Heard::Part : Heard::Gone;
     if (seen == 0) {
-        last_ = true;
+        last_ = ended_ = true;
         return line_.empty() ? Heard::Gone : Heard::Request;
     }
     const std::string_view text{bytes.data(), static_cast<std::size_t>(seen)};
@@ -69,11 +71,24 @@ bool ControlPeer::send_more(Clock::time_point now) {
     if (sent == -1) return errno == EAGAIN || errno == EINTR;
     unsent_.erase(0, static_cast<std::size_t>(sent));
     if (!unsent_.empty()) return true;
-    if (last_) return false;
+    if (ended_) return false;
+    if (last_) {
+        phase_ = Phase::Leaving;
+        patience_ = now + time_to_leave;
+        return ::shutdown(fd(), SHUT_WR) == 0;
+    }
     phase_ = Phase::Asking;
     patience_ = now + time_to_ask;
     quiet_since_ = now;
     return true;
+}
+
+bool ControlPeer::discard() {
+    std::array<char, std::size_t{64} * 1024> bytes;
+    const ssize_t got = receive(fd(), bytes.data(), bytes.size(), 0);
+    if (got == -1) return errno == EAGAIN;
+    discarded_bytes_ += static_cast<std::size_t>(got);
+    return got != 0 && discarded_bytes_ < most_discarded_bytes;
 }
 
 }  // namespace preforkd

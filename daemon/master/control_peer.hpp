@@ -17,9 +17,11 @@ enum class Ticket : std::uint64_t {};
 ///   Asking      sends its request; has a minute for it
 ///   Waiting     for an outcome, as long as that takes
 ///   Answering   reads its answer; has ten seconds for it.  Then Asking again, or gone if it sends no more
+///   Leaving     has had its last answer and sends on: what comes is thrown away, a megabyte or two seconds of it.
+///               Closed at once, with input unread, the answer would be followed by a reset
 class ControlPeer {
 public:
-    enum class Phase { Asking, Waiting, Answering };
+    enum class Phase { Asking, Waiting, Answering, Leaving };
     enum class Heard {
         Part,     ///< nothing yet, or not all of a line
         Request,  ///< `line` is whole; call answer() or wait_for()
@@ -46,6 +48,9 @@ public:
     [[nodiscard]] bool answer(std::string line, Clock::time_point now);
     [[nodiscard]] bool send_more(Clock::time_point now);
 
+    /// Leaving: throws away what has come, once.  False: it is done with, close it.
+    [[nodiscard]] bool discard();
+
 private:
     UniqueFd connection_;
     Phase phase_ = Phase::Asking;
@@ -55,6 +60,8 @@ private:
     std::string line_{};    ///< what it has sent of its request
     std::string unsent_{};  ///< of the answer
     bool last_ = false;     ///< it sends no more, or nothing that can be understood
+    bool ended_ = false;    ///< it sends no more
+    std::size_t discarded_bytes_ = 0;
 };
 
 }  // namespace preforkd

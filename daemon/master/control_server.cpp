@@ -36,6 +36,7 @@ std::uint32_t events_of(ControlPeer::Phase phase) {
         case ControlPeer::Phase::Asking: return EPOLLIN;
         case ControlPeer::Phase::Waiting: return 0;
         case ControlPeer::Phase::Answering: return EPOLLOUT;
+        case ControlPeer::Phase::Leaving: return EPOLLIN;
     }
     return 0;
 }
@@ -44,6 +45,9 @@ std::uint32_t events_of(ControlPeer::Phase phase) {
 void turn_away(int connection, const std::string& reason) {
     const std::string line = answer_line(Outcome{.ok = false, .sentence = reason});
     (void)::send(connection, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    // What it has asked already would, unread, make a reset of its end.
+    std::array<char, longest_request_bytes> unheard;
+    (void)::recv(connection, unheard.data(), unheard.size(), MSG_DONTWAIT);
 }
 
 }  // namespace
@@ -131,6 +135,7 @@ void ControlServer::serve_peer(Peers::iterator peer, Clock::time_point now) {
         case ControlPeer::Phase::Asking: return hear(peer, now);
         case ControlPeer::Phase::Waiting: return settle(peer, false);
         case ControlPeer::Phase::Answering: return settle(peer, peer->second.send_more(now));
+        case ControlPeer::Phase::Leaving: return settle(peer, peer->second.discard());
     }
 }
 
@@ -192,8 +197,10 @@ void ControlServer::conclude(Ticket ticket, const Outcome& outcome) {
 }
 
 void ControlServer::close(Ticket ticket, const Outcome& outcome) {
+    for (auto& [id, peer] : peers_)
+        if (peer.phase() == ControlPeer::Phase::Asking) (void)peer.answer(farewell_line(), Clock::now());
     answer_waiting([&](Ticket waited_for) {
-        return waited_for == ticket ? outcome : Outcome{.ok = false, .sentence = "the daemon has stopped"};
+        return waited_for == ticket ? outcome : Outcome{.ok = false, .sentence = std::string{has_stopped}};
     });
     peers_.clear();
     remove_socket_file(listener_);

@@ -55,7 +55,8 @@ public:
     /// Tells everybody who waits for it.
     void conclude(Ticket ticket, const Outcome& outcome);
 
-    /// The last words: `outcome` for `ticket`, a failure for who waits for anything else.  Removes the socket's file.
+    /// The last words: `outcome` for `ticket`, a failure for who waits for anything else, a farewell for who asks
+    /// nothing just now.  Removes the socket's file.
     void close(Ticket ticket, const Outcome& outcome);
 
     [[nodiscard]] ControlHandover handover() const;

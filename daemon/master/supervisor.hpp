@@ -59,6 +59,7 @@ private:
     void serve_control(ControlListener listener);
     void close_control();
     [[nodiscard]] ControlReply obey(const ControlRequest& request);
+    [[nodiscard]] ControlReply obey_ready();
     [[nodiscard]] ControlReply obey_workers(int workers);
     [[nodiscard]] ControlReply obey_reload(bool force);
     [[nodiscard]] ControlReply obey_upgrade();

@@ -1,6 +1,8 @@
 // What preforkctl asks and orders of the master.
 #include <unistd.h>
 
+#include "common/counted.hpp"
+#include "common/readiness.hpp"
 #include "common/version.hpp"
 #include "daemon/master/queue_depth.hpp"
 #include "daemon/master/supervisor.hpp"
@@ -57,6 +59,7 @@ ControlReply Supervisor::obey(const ControlRequest& request) {
     switch (request.command) {
         case ControlCommand::Status: return answer_line("status", to_json(status()));
         case ControlCommand::Deaths: return answer_line("deaths", to_json(pool_.deaths()));
+        case ControlCommand::Ready: return obey_ready();
         case ControlCommand::Workers: return obey_workers(request.workers);
         case ControlCommand::Stop:
             log(LogLevel::Notice, "asked to stop by preforkctl");
@@ -68,10 +71,15 @@ ControlReply Supervisor::obey(const ControlRequest& request) {
     return said(false, "not understood");
 }
 
+ControlReply Supervisor::obey_ready() {
+    const auto reason = why_not_ready(status());
+    return said(!reason, reason.value_or("ready"));
+}
+
 ControlReply Supervisor::obey_workers(int workers) {
     if (life_.phase >= Phase::Withdrawing) return said(false, "the daemon is stopping");
     pool_.resize_to(workers);
-    return said(true, std::to_string(workers) + (workers == 1 ? " worker wanted" : " workers wanted"));
+    return said(true, counted(static_cast<std::uint64_t>(workers), "worker") + " wanted");
 }
 
 ControlReply Supervisor::obey_reload(bool force) {

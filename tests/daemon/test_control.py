@@ -182,8 +182,10 @@ def test_peers_that_are_silent_endless_or_deaf_delay_nobody(controlled, ctl):
 def test_a_line_without_end_is_refused(controlled):
     daemon = controlled()
     with connect(daemon.control) as client:
-        client.sendall(b"x" * 5000)
-        assert "at most 4096 bytes" in json.loads(client.makefile().readline())["error"]
+        client.sendall(b"x" * 500_000)  # more than the kernel holds for a daemon that does not read it
+        client.shutdown(socket.SHUT_WR)
+        line, end = client.makefile().readlines(), client.recv(1)
+    assert len(line) == 1 and "at most 4096 bytes" in json.loads(line[0])["error"] and end == b""
 
 
 @pytest.mark.parametrize("line", ["dance", "{", '{"command":"dance"}', "\x00\xff\x1b[2J", "workers 0", "workers 2000"])
@@ -290,16 +292,23 @@ def test_the_table_is_for_people(controlled, ctl):
     assert json.loads(ctl("status", "--json").stdout)["pid"] == daemon.pid
 
 
-def test_watch_tells_every_second_until_the_daemon_ends(controlled, tmp_path):
+@pytest.mark.parametrize("killed, code, says", [(False, 0, "preforkctl: the daemon has stopped\n"),
+                                                (True, 1, "control.sock")], ids=["stopped", "killed"])
+def test_watch_tells_every_second_until_the_daemon_ends(controlled, killed, code, says):
     daemon = controlled()
     with subprocess.Popen([PREFORKCTL, "status", "--json", "--watch", "--control", daemon.control], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment()) as watching:
         first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
         assert 900 <= second["uptime_ms"] - first["uptime_ms"] <= 5000
-        daemon.stop()
+        if killed:
+            daemon.expect("the master is gone")
+            daemon.process.kill()
+            daemon.wait_exit()
+        else:
+            daemon.stop()
         watching.stdout.read()
-        assert "control.sock" in watching.stderr.read()
-    assert watching.returncode == 1
+        assert says in watching.stderr.read()
+    assert watching.returncode == code
 
 
 def test_watch_ends_with_ctrl_c(controlled):
@@ -340,6 +349,14 @@ def test_reload_returns_when_the_new_workers_serve(controlled, ctl, tmp_path):
     assert seen["generation"] == 2
     assert {each["pid"] for each in seen["workers"] if each["generation"] == 2} == set(daemon.workers()) - set(before)
     assert proc.eventually(lambda: {each["ordered_by"] for each in deaths(daemon.control)} == {"master: reload"})
+
+
+def test_one_worker_is_singular(controlled, ctl):
+    daemon = controlled(workers=1)
+    exchange(daemon.endpoint)
+    counted(daemon)
+    assert ctl("reload").stdout == "generation 2 serves with 1 worker\n"
+    daemon.wait_log("1 connection served")
 
 
 def test_a_reload_that_fails_says_why_and_changes_nothing(controlled, ctl, tmp_path):
@@ -416,10 +433,12 @@ def test_ready_tells_whether_clients_should_come(controlled, ctl):
     daemon = controlled("--drain-delay", "1h", workers=1)
     told = ctl("ready")
     assert (told.returncode, told.stdout, told.stderr) == (0, "ready\n", "")
+    assert ask(daemon.control, "ready") == {"ok": True, "message": "ready"}
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("serving on for --drain-delay")
     told = ctl("ready")
     assert (told.returncode, told.stdout, told.stderr) == (1, "", "preforkctl: not ready: withdrawing\n")
+    assert ask(daemon.control, "ready") == {"ok": False, "error": "not ready: withdrawing"}
     assert exchange(daemon.endpoint) == b"connected\n"
     assert daemon.stop() == 0
     assert ctl("ready").returncode == 1

@@ -48,6 +48,11 @@ public:
         const ssize_t got = ::recv(fd_.get(), &byte, 1, MSG_PEEK);
         return got == 0 || (got == -1 && errno == ECONNRESET);
     }
+    /// An end that is no reset.
+    [[nodiscard]] bool answered_to_the_end() const {
+        char byte = 0;
+        return ::recv(fd_.get(), &byte, 1, MSG_PEEK) == 0;
+    }
 
 private:
     UniqueFd fd_;
@@ -146,13 +151,43 @@ TEST_F(ControlServerTest, a_drop_now_and_then_does_not_win_time) {
 }
 
 TEST_F(ControlServerTest, a_line_without_end_is_refused_and_not_kept) {
-    const Asker asker{directory_.file()};
+    Asker asker{directory_.file()};
     const std::string much(100'000, 'x');
     asker.say(much);
     turn();
     EXPECT_NE(asker.hear().find("at most 4096 bytes"), std::string::npos);
+    EXPECT_TRUE(asker.answered_to_the_end());
+    asker.leave();
+    turn();
     EXPECT_EQ(server_.peers(), 0U);
     EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(ControlServerTest, who_sends_on_after_the_refusal_is_heard_out_for_two_seconds) {
+    const Asker asker{directory_.file()};
+    asker.say(std::string(5'000, 'x'));
+    turn();
+    pass(1900ms);
+    EXPECT_EQ(asker.say("more"), 4);
+    turn();
+    EXPECT_FALSE(testing::is_readable(server_.fd())) << "the master would never sleep";
+    pass(200ms);
+    EXPECT_EQ(server_.peers(), 0U);
+}
+
+TEST_F(ControlServerTest, who_sends_on_without_end_is_heard_out_for_a_megabyte) {
+    const Asker asker{directory_.file()};
+    const std::string much(100'000, 'x');
+    ssize_t sent_bytes = 0;
+    for (int rounds = 0; rounds < 100; ++rounds) {
+        const ssize_t sent = asker.say(much);
+        if (sent == -1 && errno != EAGAIN) break;
+        sent_bytes += std::max<ssize_t>(sent, 0);
+        turn();
+    }
+    EXPECT_EQ(server_.peers(), 0U);
+    EXPECT_GT(sent_bytes, 1'000'000);
+    EXPECT_LT(sent_bytes, 2'000'000);
 }
 
 TEST_F(ControlServerTest, garbage_is_answered_with_a_sentence) {
@@ -259,6 +294,16 @@ TEST_F(ControlServerTest, at_the_end_everybody_who_waits_is_told_and_the_file_is
     EXPECT_EQ(asker.hear(), "{\"ok\":false,\"error\":\"the daemon has stopped\"}\n");
     EXPECT_TRUE(asker.sent_away());
     EXPECT_FALSE(std::filesystem::exists(directory_.file()));
+}
+
+TEST_F(ControlServerTest, at_the_end_who_asks_nothing_is_told_too) {
+    const Asker asker{directory_.file()};
+    asker.say("status\n");
+    turn();
+    EXPECT_EQ(asker.hear(), done);
+    server_.close(Ticket{1}, {.sentence = "stopped"});
+    EXPECT_EQ(asker.hear(), farewell_line());
+    EXPECT_TRUE(asker.answered_to_the_end());
 }
 
 TEST_F(ControlServerTest, who_waits_can_be_handed_to_the_next_image) {

@@ -28,13 +28,12 @@ TEST(OptionsControl, a_command_alone_has_the_defaults) {
     EXPECT_FALSE(order.json || order.watch);
 }
 
-TEST(OptionsControl, ready_is_a_status_of_which_only_one_thing_matters) {
-    const ControlOrder order = read_ready_options({"ready", "--timeout", "3s"});
-    EXPECT_EQ(order.request.command, ControlCommand::Status);
-    EXPECT_TRUE(order.only_readiness);
-    EXPECT_EQ(order.timeout, std::chrono::seconds{3});
+TEST(OptionsControl, ready_is_asked_by_its_own_name) {
+    const ControlOrder order = read_control_options({"ready", "--timeout", "3s"});
+    EXPECT_EQ(order.request, ControlRequest{.command = Ready});
+    EXPECT_EQ(order.timeout, 3s);
     for (const char* option : {"--json", "--watch", "--force"})
-        EXPECT_THROW((void)read_ready_options({"ready", option}), std::invalid_argument) << option;
+        EXPECT_THAT(refusal_of({"ready", option}), HasSubstr("does not go with ready")) << option;
 }
 
 TEST(OptionsControl, what_takes_its_time_is_given_it) {

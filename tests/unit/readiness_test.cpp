@@ -1,4 +1,4 @@
-#include "daemon/ctl/readiness.hpp"
+#include "common/readiness.hpp"
 
 #include <gtest/gtest.h>
 
