@@ -93,7 +93,8 @@ json::array workers_to_json(const std::vector<HandedWorker>& workers) {
                                      {"channel", each.channel},
                                      {"started", ticks(each.started)},
                                      {"state", static_cast<int>(each.state)},
-                                     {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr}});
+                                     {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr},
+                                     {"stopped", each.stopped}});
     return array;
 }
 
@@ -109,7 +110,8 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .channel = fields.number<int>("channel"),
                            .started = time_of(fields.number<std::int64_t>("started")),
                            .state = static_cast<WorkerSlot::State>(fields.number<int>("state")),
-                           .patience = patience ? Deadline{time_of(*patience)} : Deadline{}});
+                           .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
+                           .stopped = fields.is_true("stopped")});
     }
     return workers;
 }

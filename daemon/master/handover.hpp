@@ -44,6 +44,7 @@ struct HandedWorker {
     Clock::time_point started{};
     WorkerSlot::State state{};
     Deadline patience{};
+    bool stopped = false;
     friend bool operator==(const HandedWorker&, const HandedWorker&) = default;
 };
 

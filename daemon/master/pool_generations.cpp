@@ -110,7 +110,8 @@ Pool::Pool(Generation current, EventSource& events, const Handover& handover)
                     .channel = std::move(channel),
                     .started = worker.started,
                     .state = worker.state,
-                    .patience = worker.patience});
+                    .patience = worker.patience,
+                    .stopped = worker.stopped});
     }
 }
 
@@ -134,7 +135,8 @@ void Pool::describe(Handover& handover) const {
                                           .channel = slot.channel.get(),
                                           .started = slot.started,
                                           .state = slot.state,
-                                          .patience = slot.patience});
+                                          .patience = slot.patience,
+                                          .stopped = slot.stopped});
 }
 
 }  // namespace preforkd

@@ -24,7 +24,7 @@ def test_a_stopped_worker_is_noticed_and_replaced(preforkd):
     daemon.wait_workers(3)
     assert exchange(daemon.endpoint) == b"connected\n"
     os.kill(first, signal.SIGCONT)
-    daemon.wait_log("goes on")
+    daemon.wait_log("worker goes on")
     left = daemon.wait_workers(2)
     assert len(left) == 2
     assert not daemon.log.find("killed by"), "nobody was killed"
@@ -49,7 +49,7 @@ def test_a_client_whose_wake_up_a_stopped_worker_took_is_served_soon(preforkd, m
             waits.append(time.monotonic() - began)
         daemon.wait_log("was stopped", after=mark)
         os.kill(victim, signal.SIGCONT)
-        daemon.wait_log("goes on", after=mark)
+        daemon.wait_log("worker goes on", after=mark)
     assert max(waits) < 1, waits  # 100 ms, and what a busy machine adds
 
 

@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import socket
-from signal import SIGKILL, SIGTERM, SIGUSR2
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
 import pytest
 
 import daemon_process
 import proc
+from test_autoscale import slow_clients
 from clients import Load, connect, exchange, read_exactly, read_to_end
 
 NEXT = daemon_process.BUILD / "tests" / "preforkd_next"
@@ -239,8 +240,63 @@ def test_preforkctl_upgrade_returns_when_the_outcome_is_known(installed, prefork
     assert exchange(service.daemon.endpoint) == b"connected\n"
 
 
-def test_a_stop_during_an_upgrade_stops(installed):
+def test_a_stop_at_once_after_an_upgrade_was_asked_for_stops_and_says_so(installed):
     service = installed()
     service.install(NEXT)
+    service.daemon.signal(SIGSTOP)  # it finds both signals when it goes on
     service.daemon.signal(SIGUSR2)
-    assert service.daemon.stop(SIGTERM) == 0
+    service.daemon.signal(SIGTERM)
+    service.daemon.signal(SIGCONT)
+    assert service.daemon.wait_exit() == 0
+    line, = service.daemon.log.find("upgrade failed")
+    assert line["cause"] == "the service stops" and line["level"] == "notice"
+
+
+def test_an_upgrade_that_is_asked_for_during_a_stop_is_answered(installed):
+    service = installed("--handler", "echo")
+    with connect(service.daemon.endpoint) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+        service.daemon.signal(SIGTERM)
+        service.daemon.wait_log("stopping")
+        service.daemon.signal(SIGUSR2)
+        service.daemon.wait_log("no upgrade: the service stops")
+    assert service.daemon.wait_exit() == 0
+
+
+def test_a_new_image_knows_of_a_worker_that_is_stopped(installed):
+    """There and back: an older image hands it over, too."""
+    service = installed("--handler", "echo", "--stop-timeout", "0")
+    daemon = service.daemon
+    daemon.expect("was stopped")
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"x")
+        read_exactly(client, 1)
+        busy = next(pid for pid in daemon.workers() if proc.socket_connected_to([pid], client.getsockname()))
+        os.kill(busy, SIGSTOP)
+        assert daemon.wait_log("was stopped")["worker_pid"] == busy
+        for source in NEXT, daemon_process.PREFORKD:
+            service.install(source)
+            assert service.upgrade()["message"] == "upgraded"
+        os.kill(busy, SIGCONT)
+        assert daemon.wait_log("worker goes on")["worker_pid"] == busy
+        client.sendall(b"y")
+        assert read_exactly(client, 1) == b"y"
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_pool_that_has_grown_stays_as_large_as_demanded(installed, back):
+    service = installed("--handler", "echo", "--model", "serial", "--spare", "1..2", workers="1..8")
+    daemon = service.daemon
+    with slow_clients(daemon, 5) as clients:
+        assert proc.eventually(lambda: len(daemon.workers()) == daemon.log.find("pool grows")[-1]["workers"])
+        size = len(daemon.workers())
+        for source in (NEXT, daemon_process.PREFORKD) if back else (NEXT,):
+            before = set(daemon.workers())
+            service.install(source)
+            assert service.upgrade()["message"] == "upgraded"
+            assert len(set(daemon.workers()) - before) == size > 5, daemon.log.text()
+            assert exchange(daemon.endpoint, b"new") == b"new"
+        for client in clients:
+            client.sendall(b"y")
+            assert read_exactly(client, 1) == b"y"

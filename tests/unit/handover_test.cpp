@@ -42,7 +42,8 @@ Handover full() {
                                .channel = 20,
                                .started = Clock::time_point{1s},
                                .state = WorkerSlot::State::Leaving,
-                               .patience = Clock::time_point{60s}},
+                               .patience = Clock::time_point{60s},
+                               .stopped = true},
                               {.pid = 101, .number = 2, .generation = 7, .record = 4, .channel = 21}},
             .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
             .replaced = 17,
@@ -77,6 +78,12 @@ TEST(Handover, fields_of_a_later_version_are_passed_over_and_those_that_lack_are
     EXPECT_TRUE(read.workers_alive.empty());
     EXPECT_FALSE(read.config_text.has_value());
     EXPECT_EQ(read.control.fd, -1);
+}
+
+TEST(Handover, a_worker_of_a_version_that_did_not_say_so_is_not_stopped) {
+    const Handover read = parse_handover(R"({"format": 1, "workers_alive": [{"pid": 7, "number": 2}]})");
+    ASSERT_EQ(read.workers_alive.size(), 1U);
+    EXPECT_FALSE(read.workers_alive[0].stopped);
 }
 
 TEST(Handover, what_cannot_be_restored_is_refused) {
