@@ -144,9 +144,11 @@ void Reloader::abandon(Clock::time_point now) {
 }
 
 void Reloader::finish(const ReloadOutcome& outcome) {
-    if (outcome.done)
+    if (stopping_)
+        log(LogLevel::Notice, "reload given up: the service stops");
+    else if (outcome.done)
         log(LogLevel::Notice, "reloaded", {{"outcome", outcome.sentence}});
-    else if (!stopping_)
+    else
         log(LogLevel::Error, "reload failed: everything stays as it was", {{"cause", outcome.sentence}});
     if (!stopping_) {
         const std::string line = status_line(pool_.counts());

@@ -1,6 +1,6 @@
 """HUP: new settings without a lost client; what fails changes nothing."""
 import socket
-from signal import SIGHUP, SIGTERM
+from signal import SIGCONT, SIGHUP, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -259,10 +259,21 @@ def test_a_reload_during_the_start_is_done_after_it(configured):
     assert proc.eventually(lambda: exchange(service.daemon.endpoint) == b"two\n")
 
 
-def test_a_stop_during_a_reload_stops(configured):
+@pytest.mark.parametrize("both_at_once", [True, False])
+def test_a_stop_during_a_reload_stops_and_says_that_there_is_no_reload(configured, both_at_once):
     service = configured(LISTEN)
-    service.daemon.signal(SIGHUP)
-    assert service.daemon.stop(SIGTERM) == 0
+    daemon = service.daemon
+    if both_at_once:
+        daemon.signal(SIGSTOP)  # it finds both signals when it goes on
+    daemon.signal(SIGHUP)
+    if not both_at_once:
+        daemon.wait_log("reloading")
+    daemon.signal(SIGTERM)
+    daemon.signal(SIGCONT)
+    assert daemon.wait_exit() == 0
+    given_up = daemon.log.find("reload given up: the service stops")
+    assert len(given_up) + len(daemon.log.find("reloaded")) == 1
+    assert given_up or not both_at_once
 
 
 def test_descriptors_and_workers_do_not_grow_with_reloads(configured):
