@@ -15,10 +15,12 @@
 
 #include "common/activation.hpp"
 #include "common/closing.hpp"
+#include "common/control_endpoint.hpp"
 #include "common/descriptors.hpp"
 #include "common/kernel_needs.hpp"
 #include "common/log_output.hpp"
 #include "common/operator_error.hpp"
+#include "common/options_table.hpp"
 #include "common/ready_fd.hpp"
 #include "common/service_notify.hpp"
 #include "common/shortage.hpp"
@@ -108,6 +110,14 @@ int serve(const std::shared_ptr<ServicePlan>& plan, StartUp& start_up, SignalFd&
     }
 }
 
+/// What the master goes on with, whatever the settings say by now: a reload compares with it.
+std::shared_ptr<const Settings> settings_in_force(const Settings& read, const Handover& handover) {
+    Settings settings = read;
+    settings.control = handover.control.fd < 0 ? std::string{control_off} : handover.control.local;
+    if (!handover.workers_setting.empty()) find_option("workers")->read(settings, handover.workers_setting);
+    return std::make_shared<const Settings>(std::move(settings));
+}
+
 /// In the place of another image.  `handover` keeps its descriptors until this one supervises: what fails before can
 /// still be undone with them.
 int carry_on(const std::shared_ptr<ServicePlan>& plan, Handover& handover, const StartUp& start_up, SignalFd& signals) {
@@ -115,6 +125,7 @@ int carry_on(const std::shared_ptr<ServicePlan>& plan, Handover& handover, const
     ServiceNotify systemd;
     const Handover own = duplicate(handover);
     std::vector<Listener> listeners = from_handed(own.listeners);
+    plan->settings = settings_in_force(*plan->settings, own);
     Generation current;
     if (handover.purpose == Handover::Purpose::Resume) {
         take_listeners(*plan, std::move(listeners));
@@ -131,6 +142,7 @@ int carry_on(const std::shared_ptr<ServicePlan>& plan, Handover& handover, const
                    .config_text = own.config_text};
     }
     current.number = own.generation;
+    if (own.workers_ordered != 0) current.pool.ordered = own.workers_ordered;
     Supervisor supervisor{{.signals = signals, .systemd = systemd, .ready_fd = no_ready_fd, .launch = start_up.launch},
                           std::move(current),
                           reload_of(start_up),

@@ -16,6 +16,7 @@ namespace preforkd {
 
 struct PoolSettings {
     int workers = 1;                    ///< wanted now
+    std::optional<int> ordered{};       ///< asked for while it ran, see ordered_size.hpp; unset: as the settings say
     std::optional<SizeLimits> range{};  ///< within which that follows the demand; unset: it does not
     std::size_t connections = 1;        ///< at once per worker
     // Zero means never.
@@ -36,6 +37,7 @@ struct Generation {
     /// has too are duplicates of one description, so that both share one queue.  Never null.
     std::shared_ptr<std::vector<Listener>> listeners = std::make_shared<std::vector<Listener>>();
     std::optional<std::string> config_text{};  ///< what the file said that -C names
+    std::vector<std::string> remarks{};        ///< what of its settings does not hold, a sentence each with the remedy
     WorkerMain body{};  ///< what its workers run; empty if their code is gone: then none can be forked
 };
 

@@ -81,6 +81,8 @@ struct Handover {
     int generation = 1;
     int last_generation = 1;  ///< the highest number that was given
     int workers = 1;
+    int workers_ordered = 0;        ///< while it ran; 0: nobody has
+    std::string workers_setting{};  ///< --workers, as it was when that was ordered
     std::size_t connections = 1;
     std::chrono::milliseconds stop_timeout{};
     std::chrono::milliseconds worker_timeout{};

@@ -245,21 +245,6 @@ void Pool::nudge_sibling_of(const WorkerSlot* slot) {
     if (best != nullptr) send_order(best->channel.get(), Order::LookForClients);
 }
 
-void Pool::resize(int by) {
-    const PoolSettings& pool = current_.plan.pool;
-    resize_to((pool.range ? pool.range->fewest : pool.workers) + by);
-}
-
-void Pool::resize_to(int size) {
-    if (current_.plan.pool.range) return resize_range(size);
-    int& workers = current_.plan.pool.workers;
-    const int wanted = std::clamp(size, 1, most_workers);
-    if (wanted == workers)
-        return log(LogLevel::Notice, "pool size is at its limit", {{"workers", std::int64_t{wanted}}});
-    workers = wanted;
-    log(LogLevel::Notice, "pool size changed", {{"workers", std::int64_t{wanted}}});
-}
-
 void Pool::signal_all(int signo) {
     closing_ = true;
     for (WorkerSlot& slot : table_) {

@@ -48,8 +48,8 @@ public:
     /// The child `pid` was stopped by the signal `signo`, or goes on (0).
     void note_stop(pid_t pid, int signo, Clock::time_point now);
 
-    /// One worker more or fewer, TTIN and TTOU, until the next generation; where the pool resizes itself, one more or
-    /// fewer at least.  Never below 1.
+    /// One worker more or fewer, TTIN and TTOU; where the pool resizes itself, one more or fewer at least.  Never below
+    /// 1.  For how long that holds: ordered_size.hpp.
     void resize(int by);
     void resize_to(int size);
 
@@ -134,7 +134,6 @@ private:
     void kill_lifeless(WorkerSlot& slot);
     void follow_demand(Clock::time_point now);
     [[nodiscard]] SizeView size_view(Clock::time_point now);
-    void resize_range(int fewest);
     [[nodiscard]] std::uint64_t active(const WorkerSlot& slot) {
         return slots_[slot.record].active.load(std::memory_order_relaxed);
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/cut_connections.hpp"
+#include "common/options_table.hpp"
 #include "daemon/master/pool.hpp"
 
 namespace preforkd {
@@ -119,6 +120,8 @@ void Pool::describe(Handover& handover) const {
     const PoolSettings& settings = current_.plan.pool;
     handover.generation = current_.plan.number;
     handover.workers = settings.workers;
+    handover.workers_ordered = settings.ordered.value_or(0);
+    handover.workers_setting = find_option("workers")->print(*current_.plan.settings).at(0);
     handover.connections = settings.connections;
     handover.stop_timeout = settings.stop_timeout;
     handover.worker_timeout = settings.worker_timeout;

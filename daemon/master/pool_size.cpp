@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/master/ordered_size.hpp"
 #include "daemon/master/pool.hpp"
 #include "preforkd/log.hpp"
 
@@ -83,17 +84,23 @@ void Pool::follow_demand(Clock::time_point now) {
         sizing_.next_look = earlier(sizing_.next_look, now + while_full);
 }
 
-void Pool::resize_range(int fewest) {
-    SizeLimits& range = *current_.plan.pool.range;
-    const int wanted = std::clamp(fewest, 1, range.most);
-    if (wanted == range.fewest)
-        return log(LogLevel::Notice, "pool size is at its limit",
-                   {{"min_workers", std::int64_t{wanted}}, {"max_workers", std::int64_t{range.most}}});
-    range.fewest = wanted;
-    current_.plan.pool.workers = std::max(current_.plan.pool.workers, wanted);
+void Pool::resize(int by) {
+    const PoolSettings& pool = current_.plan.pool;
+    resize_to((pool.range ? pool.range->fewest : pool.workers) + by);
+}
+
+void Pool::resize_to(int size) {
+    PoolSettings& pool = current_.plan.pool;
+    const int before = pool.range ? pool.range->fewest : pool.workers;
+    order_size(pool, size);
+    if (next_) order_size(next_->plan.pool, size);  // it has read its settings already
     sizing_.told = true;
-    log(LogLevel::Notice, "pool size changed",
-        {{"min_workers", std::int64_t{wanted}}, {"max_workers", std::int64_t{range.most}}});
+    const char* const sentence = *pool.ordered == before ? "pool size is at its limit" : "pool size changed";
+    if (pool.range)
+        log(LogLevel::Notice, sentence,
+            {{"min_workers", std::int64_t{pool.range->fewest}}, {"max_workers", std::int64_t{pool.range->most}}});
+    else
+        log(LogLevel::Notice, sentence, {{"workers", std::int64_t{pool.workers}}});
 }
 
 }  // namespace preforkd

@@ -9,6 +9,7 @@
 #include "common/log_output.hpp"
 #include "common/socket_takeover.hpp"
 #include "common/stored_listeners.hpp"
+#include "daemon/master/ordered_size.hpp"
 
 namespace preforkd {
 
@@ -39,6 +40,14 @@ void reopen_old_log(const LogSettings& settings) {
     } catch (const std::exception& error) {
         log(LogLevel::Error, "the old log was not opened again", {{"cause", error.what()}});
     }
+}
+
+std::string describe(const Generation& current, const Generation& before) {
+    const std::string size = counted(static_cast<std::uint64_t>(current.pool.workers), "worker");
+    std::string sentence =
+        fmt::format("generation {} serves with {}{}", current.number, size, remark_on_size(current, before));
+    for (const std::string& remark : current.remarks) sentence += "; " + remark;
+    return sentence;
 }
 
 }  // namespace
@@ -99,6 +108,7 @@ void Reloader::load(Clock::time_point now) {
     const LogSettings& old_log = pool_.current().settings->log;
     try {
         Generation next = load_(pool_.current());
+        carry_ordered_size(next, pool_.current());
         next.number = ++last_number_;
         if (next.settings->log != old_log) open_new_log(next, pool_.current());
         const Deadline deadline = deadline_after(now, next.pool.boot_timeout);
@@ -127,9 +137,7 @@ void Reloader::commit(Clock::time_point now) {
     }
     close_generation(*before.listeners, dropped);
     pool_.commit(dropped, now);
-    finish({.done = true,
-            .sentence = fmt::format("generation {} serves with {}", pool_.current().number,
-                                    counted(static_cast<std::uint64_t>(pool_.current().pool.workers), "worker"))});
+    finish({.done = true, .sentence = describe(pool_.current(), before)});
 }
 
 void Reloader::abandon(Clock::time_point now) {

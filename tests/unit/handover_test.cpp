@@ -24,6 +24,8 @@ Handover full() {
             .generation = 7,
             .last_generation = 9,
             .workers = 4,
+            .workers_ordered = 4,
+            .workers_setting = "1..8",
             .connections = 40,
             .stop_timeout = 30s,
             .worker_timeout = 0s,
@@ -66,6 +68,8 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.config_text, before.config_text);
     EXPECT_EQ(after.listeners, before.listeners);
     EXPECT_EQ(after.workers_alive, before.workers_alive);
+    EXPECT_EQ(after.workers_ordered, before.workers_ordered);
+    EXPECT_EQ(after.workers_setting, before.workers_setting);
     EXPECT_EQ(after.groups, before.groups);
     EXPECT_EQ(after.stop_timeout, 30s);
     EXPECT_EQ(after.replaced, 17U);
