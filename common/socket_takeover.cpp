@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "common/activation.hpp"
@@ -21,7 +22,32 @@ std::vector<std::string> unchangeable(const ListenSettings& before, const Listen
     compare(before.mode == after.mode, "mode");
     compare(before.user == after.user, "user");
     compare(before.group == after.group, "group");
+    // There is no way back to the default of the kernel.
+    compare(!before.rcvbuf_bytes || after.rcvbuf_bytes, "rcvbuf");
     return names;
+}
+
+/// What holds of a bound socket under new settings; so the next reload tells again what is `unchangeable`.
+ListenSettings with_unchangeable(ListenSettings settings, const ListenSettings& before) {
+    settings.v6only = before.v6only;
+    settings.mode = before.mode;
+    settings.user = before.user;
+    settings.group = before.group;
+    if (!settings.rcvbuf_bytes) settings.rcvbuf_bytes = before.rcvbuf_bytes;
+    return settings;
+}
+
+/// Whether its path leads to something else by now, or to nothing.  The inode of a bound socket is not given to another
+/// file as long as the socket lives.
+bool is_lost(const Listener& listener) { return listener.file && !is_socket_at(listener.local.path, *listener.file); }
+
+/// We do not know the file of a passed socket, so only that there is none.
+bool is_out_of_reach(const Listener& listener) {
+    const Endpoint& local = listener.local;
+    const bool has_file = local.transport == Transport::Unix || local.transport == Transport::UnixDatagram;
+    struct stat info {};
+    return has_file && !local.abstract && !local.path.empty() && ::lstat(local.path.c_str(), &info) == -1 &&
+           errno == ENOENT;
 }
 
 }  // namespace
@@ -33,13 +59,17 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const Settings&
     Assignment assignment = assign_passed_sockets(std::move(passed), settings.listen, settings.listen_is_default);
 
     Takeover taken{.listeners = std::move(assignment.listeners)};
+    for (const Listener& listener : taken.listeners)
+        if (is_out_of_reach(listener)) taken.out_of_reach.push_back(to_string(listener.local));
     std::vector<const Listener*> free;  // what we bound and nobody has taken yet
     for (const Listener& listener : current)
         if (!listener.inherited) free.push_back(&listener);
     for (const ListenSettings& wanted : assignment.unbound) {
         const auto fits = [&](const Listener* each) { return each->settings.endpoint == wanted.endpoint; };
         const auto first = std::ranges::find_if(free, fits);
-        if (first == free.end()) {
+        const bool lost = first != free.end() && is_lost(**first);
+        if (lost) taken.lost.push_back(to_string(wanted.endpoint));
+        if (first == free.end() || lost) {
             taken.unbound.push_back(wanted);
             continue;
         }
@@ -49,7 +79,7 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const Settings&
         std::erase_if(free, [&](const Listener* each) {
             if (!fits(each) || each->local.port != port) return false;
             std::ranges::move(unchangeable(each->settings, wanted), std::back_inserter(taken.kept));
-            taken.listeners.emplace_back(duplicate(*each)).settings = wanted;
+            taken.listeners.emplace_back(duplicate(*each)).settings = with_unchangeable(wanted, each->settings);
             return true;
         });
     }

@@ -11,10 +11,13 @@ struct Takeover {
     std::vector<Listener> listeners{};      ///< sockets that both have: duplicates, with the new settings
     std::vector<ListenSettings> unbound{};  ///< endpoints that are new
     std::vector<std::string> kept{};        ///< what a bound socket cannot be given: `tcp://:80 v6only`
+    std::vector<std::string> lost{};        ///< of `unbound`, those we bound, and whose file has gone or been replaced
+    std::vector<std::string> out_of_reach{};  ///< of `listeners`, those that systemd passed, and whose file has gone
 };
 
 /// Which of `current` serve which endpoint of `settings`.  Those we bound are told by the text of their endpoint, those
-/// that systemd passed as at start-up.  Changes no socket.
+/// that systemd passed as at start-up.  A Unix socket that no path leads to any more serves none, if we bound it: it is
+/// to be bound anew.  Changes no socket.
 /// Throws OperatorError (78) when a passed socket matches no endpoint, or an fd://NAME has no socket.
 [[nodiscard]] Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings);
 

@@ -183,10 +183,14 @@ bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& iden
     return true;
 }
 
-void remove_if_same(const std::string& path, const FileIdentity& identity) noexcept {
+bool is_socket_at(const std::string& path, const FileIdentity& identity) noexcept {
     struct stat info {};
-    if (::lstat(path.c_str(), &info) == -1 || !S_ISSOCK(info.st_mode)) return;
-    if (FileIdentity{.device = info.st_dev, .inode = info.st_ino} == identity) ::unlink(path.c_str());
+    return ::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode) &&
+           FileIdentity{.device = info.st_dev, .inode = info.st_ino} == identity;
+}
+
+void remove_if_same(const std::string& path, const FileIdentity& identity) noexcept {
+    if (is_socket_at(path, identity)) ::unlink(path.c_str());
 }
 
 }  // namespace preforkd

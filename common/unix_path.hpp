@@ -39,6 +39,9 @@ enum class PathOccupant {
 /// bind_unix_path().
 [[nodiscard]] bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& identity);
 
+/// Whether `path` still is `identity`.
+[[nodiscard]] bool is_socket_at(const std::string& path, const FileIdentity& identity) noexcept;
+
 /// Removes `path` if it still is `identity`.
 void remove_if_same(const std::string& path, const FileIdentity& identity) noexcept;
 

@@ -1,8 +1,11 @@
 #include "daemon/service_plan.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
@@ -12,6 +15,7 @@
 #include "common/settings_check.hpp"
 #include "common/socket_takeover.hpp"
 #include "daemon/handlers/handler_trial.hpp"
+#include "daemon/master/control_listener.hpp"
 #include "daemon/model/compatibility.hpp"
 #include "daemon/worker/program_launch.hpp"
 #include "daemon/worker/program_trial.hpp"
@@ -88,6 +92,37 @@ PoolSettings pool_of(const ServicePlan& plan) {
             .worker_timeout = settings.worker_timeout};
 }
 
+/// Gives `next` what a running master cannot change, and names what that leaves undone.  So the next reload names it
+/// again, as long as the settings ask for it.
+std::vector<std::string> keep_what_takes_a_restart(Settings& next, const Settings& before) {
+    std::vector<std::string> kept;
+    const char* const runtime_directory = std::getenv("RUNTIME_DIRECTORY");
+    if (control_endpoint(next, runtime_directory) != control_endpoint(before, runtime_directory))
+        kept.emplace_back("control");
+    if (next.ready_fd != before.ready_fd) kept.emplace_back("ready-fd");
+    next.control = before.control;
+    next.ready_fd = before.ready_fd;
+    return kept;
+}
+
+std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& kept, const Takeover& taken) {
+    std::vector<std::string> remarks;
+    for (const std::string& setting : kept)
+        log(LogLevel::Warning, "not changed by a reload; restart for it", {{"setting", setting}});
+    if (!kept.empty())
+        remarks.push_back(fmt::format("not changed by a reload, restart for it: {}", fmt::join(kept, ", ")));
+    for (const std::string& endpoint : taken.out_of_reach) {
+        log(LogLevel::Warning, "no client finds this socket: its file is gone; restart the .socket unit it is from",
+            {{"endpoint", endpoint}});
+        remarks.push_back(
+            fmt::format("no client finds {}, whose file is gone: restart the .socket unit it is from", endpoint));
+    }
+    for (const std::string& endpoint : taken.lost)
+        log(LogLevel::Notice, "no client finds this socket: its file is gone or another's; binding it anew",
+            {{"endpoint", endpoint}});
+    return remarks;
+}
+
 }  // namespace
 
 WorkerPlan ServicePlan::worker() const {
@@ -149,14 +184,17 @@ Generation to_generation(const std::shared_ptr<ServicePlan>& plan) {
 Generation reload_service(const StartUp& start_up, const Generation& current) {
     const Invocation invocation = read_service_options(start_up);
     const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
+    Settings in_force = *plan->settings;
+    std::vector<std::string> kept = keep_what_takes_a_restart(in_force, *current.settings);
+    plan->settings = std::make_shared<const Settings>(std::move(in_force));
     const Settings& settings = *plan->settings;
     if (!settings.workers.automatic && settings.workers.max == 0)
         throw OperatorError{ExitCode::Configuration,
                             "--workers 0 needs a restart: a running master cannot become the one worker"};
     for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
     Takeover taken = take_over_sockets(*current.listeners, settings);
-    for (const std::string& kept : taken.kept)
-        log(LogLevel::Warning, "not changed by a reload; restart for it", {{"setting", kept}});
+    std::ranges::move(taken.kept, std::back_inserter(kept));
+    std::vector<std::string> remarks = say_what_does_not_hold(kept, taken);
     // Before anything is bound, which would have to be undone: those to be bound have been checked.
     for (const Listener& listener : taken.listeners)
         check_cell(settings, plan->handlers, listener.settings, listener.local);
@@ -165,7 +203,9 @@ Generation reload_service(const StartUp& start_up, const Generation& current) {
         log(LogLevel::Notice, "listening", {{"endpoint", to_string(listener.local)}, {"passed", "no"}});
     std::ranges::move(bound, std::back_inserter(taken.listeners));
     take_listeners(*plan, std::move(taken.listeners));
-    return to_generation(plan);
+    Generation next = to_generation(plan);
+    next.remarks = std::move(remarks);
+    return next;
 }
 
 }  // namespace preforkd

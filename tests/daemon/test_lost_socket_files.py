@@ -1,0 +1,109 @@
+"""The file of a Unix socket that somebody removed or replaced: a reload leads clients back to the service."""
+import socket
+
+import pytest
+
+import proc
+from activation import Passing, listening
+from clients import connect, exchange, read_exactly, read_to_end
+from control import endpoint_in, status
+from datagram_clients import ask as ask_datagram
+
+
+@pytest.fixture
+def serving(configured, tmp_path):
+    def start(endpoint, *lines):
+        lines = (f"listen = {endpoint}", "handler = echo", *lines)
+        service = configured(*lines, arguments=["--control", endpoint_in(tmp_path)])
+        service.daemon.control = endpoint_in(tmp_path)
+        service.again = lambda: service.reload(*lines)
+        return service
+    return start
+
+
+def remove(path):
+    path.unlink()
+
+
+def replace(path):
+    """By the socket of a program that did not clean up behind it."""
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+
+
+@pytest.mark.parametrize("lose", [remove, replace])
+def test_a_stream_socket_is_bound_anew_and_its_clients_are_served_on(serving, tmp_path, lose):
+    path = tmp_path / "s"
+    service = serving(f"unix://{path} mode=0600")
+    daemon = service.daemon
+    held = connect(daemon.endpoint)
+    held.sendall(b"before")
+    assert read_exactly(held, 6) == b"before"
+    lose(path)
+    assert service.again()["message"] == "reloaded"
+    daemon.wait_log("binding it anew")
+    assert exchange(daemon.endpoint, b"new") == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    held.sendall(b"after")
+    held.shutdown(socket.SHUT_WR)
+    assert read_to_end(held) == b"after"
+    daemon.wait_workers(2)
+    assert exchange(daemon.endpoint, b"still") == b"still", "the old generation has not taken the new file with it"
+    after = daemon.log.mark()
+    assert service.again()["message"] == "reloaded"
+    assert not daemon.log.find("binding it anew", after=after), "nothing is lost now"
+    assert daemon.stop() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("lose", [remove, replace])
+def test_a_datagram_socket_is_bound_anew(serving, tmp_path, lose):
+    path = tmp_path / "d"
+    service = serving(f"unixgram://{path}")
+    lose(path)
+    assert service.again()["message"] == "reloaded"
+    assert ask_datagram(service.daemon.endpoint, b"new") == b"new"
+
+
+def test_one_that_is_in_use_by_another_program_fails_the_reload_and_is_named(serving, tmp_path):
+    path = tmp_path / "s"
+    service = serving(f"unix://{path}", "listen = tcp://127.0.0.1:0")
+    daemon = service.daemon
+    daemon.expect("reload failed")
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        failed = service.again()
+        assert "reload failed" in failed["message"] and str(path) in failed["cause"]
+    assert exchange(daemon.endpoints[1], b"on") == b"on"
+    assert path.exists() and status(daemon.control)["generation"] == 1
+
+
+def test_clients_who_wait_at_the_old_socket_are_served(configured, tmp_path):
+    path = tmp_path / "s"
+    lines = [f"listen = unix://{path}", "handler = echo", "model = serial"]
+    service = configured(*lines, workers=1)
+    busy = connect(service.daemon.endpoint)
+    busy.sendall(b"x")
+    assert read_exactly(busy, 1) == b"x"
+    queued = connect(service.daemon.endpoint)
+    queued.sendall(b"queued")
+    queued.shutdown(socket.SHUT_WR)
+    path.unlink()
+    assert service.reload(*lines)["message"] == "reloaded"
+    busy.close()
+    assert read_to_end(queued) == b"queued"
+
+
+def test_a_passed_one_is_named_with_the_remedy(configured, tmp_path):
+    path = tmp_path / "s"
+    service = configured("handler = echo", **Passing(listening(path)).arguments())
+    path.unlink()
+    service.daemon.expect("its file is gone")
+    outcome = service.reload("handler = echo")["outcome"]
+    assert outcome.endswith(f"; no client finds unix://{path}, whose file is gone: "
+                            "restart the .socket unit it is from")
+    service.daemon.wait_log("restart the .socket unit it is from")
+    assert proc.eventually(lambda: len(service.daemon.workers()) == 2)
