@@ -12,8 +12,7 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake/
 COPY common common/
 COPY daemon daemon/
-ARG WERROR=OFF
-RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$WERROR \
+RUN cmake --preset release -DPREFORKD_TESTS=OFF \
     && cmake --build --preset release --target preforkd preforkctl \
     && install -D --strip build/release/preforkd /image/usr/sbin/preforkd \
     && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl \
