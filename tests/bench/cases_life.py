@@ -75,7 +75,7 @@ def memory(effort):
             turns.greet_load(server, 4000, clients=32)
             server.wait_for_rest()
             used[server.label] = [max(map(procfs.private_kib, server.worker_pids()))]
-            time.sleep(1.5)
+            time.sleep(1.5)  # the last timers of what was served fire once more, unseen: what is measured is rest
             before = procfs.cpu_of_tree(server.pid)
             time.sleep(effort.idle_seconds)
             cpu[server.label] = [procfs.cpu_of_tree(server.pid) - before]

@@ -102,7 +102,7 @@ def test_a_pool_at_rest_wakes_nobody(preforkd):
     assert proc.eventually(lambda: all(proc.stat(pid).state == "S" for pid in [daemon.pid, *daemon.workers()]))
     everybody = [daemon.pid, *daemon.workers()]
     before = [proc.voluntary_switches(pid) for pid in everybody]
-    time.sleep(2)
+    time.sleep(2)  # nothing must happen, and of that there is no event
     assert [proc.voluntary_switches(pid) for pid in everybody] == before
 
 
