@@ -9,6 +9,7 @@
 
 #include "common/option_values.hpp"
 #include "common/quoted.hpp"
+#include "common/units.hpp"
 
 namespace preforkd {
 namespace {
@@ -64,6 +65,15 @@ public:
         if (settings_.connections && (*settings_.connections < 1 || *settings_.connections > most_connections))
             refuse("connections",
                    fmt::format("expected a number from 1 to {}, not {}", most_connections, *settings_.connections));
+    }
+
+    void memory() const {
+        const std::uint64_t bytes = settings_.max_memory_bytes;
+        if (bytes != 0 && bytes < least_max_memory_bytes)
+            refuse("max-memory",
+                   fmt::format("expected 0 for no limit, or at least {}, not {}: a worker needs some of it "
+                               "before it has a client",
+                               print_size_bytes(least_max_memory_bytes), print_size_bytes(bytes)));
     }
 
     void delay() const {
@@ -134,6 +144,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.handler_names();
     check.endpoints();
     check.numbers();
+    check.memory();
     check.delay();
     check.log();
 }

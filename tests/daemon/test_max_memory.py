@@ -49,8 +49,8 @@ def test_capacity_does_not_dip_while_leaking_workers_are_replaced(preforkd, trou
     assert len(retired) == 2
 
 
-def test_a_limit_below_what_a_worker_needs_is_said_and_retires_nobody(preforkd):
-    daemon = preforkd("--max-memory", "4K", workers=1)
+def test_a_limit_below_what_a_worker_needs_is_said_and_retires_nobody(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("blocking"), "--max-memory", "2M", workers=1, env={"TROUBLE_BYTES": "8388608"})
     daemon.expect("--max-memory")
     daemon.wait_log("less than a worker needs")
     pid, = daemon.workers()

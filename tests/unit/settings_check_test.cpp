@@ -178,6 +178,20 @@ TEST(SettingsCheck, connections_stay_in_their_range) {
     }
 }
 
+TEST(SettingsCheck, a_worker_may_have_the_memory_that_it_needs) {
+    Settings settings = listening({":7"});
+    for (const std::uint64_t enough : {std::uint64_t{0}, least_max_memory_bytes, least_max_memory_bytes * 100}) {
+        settings.max_memory_bytes = enough;
+        EXPECT_EQ(refusal(settings).sentence, "") << enough;
+    }
+    for (const std::uint64_t little : {std::uint64_t{1}, least_max_memory_bytes - 1}) {
+        settings.max_memory_bytes = little;
+        EXPECT_THAT(refusal(settings).sentence,
+                    StartsWith("--max-memory: expected 0 for no limit, or at least 2M, not "));
+        EXPECT_EQ(refusal(settings).code, ExitCode::Configuration);
+    }
+}
+
 TEST(SettingsCheck, the_journal_is_no_file) {
     Settings settings = listening({":7"});
     settings.log.file = "/var/log/x";

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ void block_for_ever() {
 }
 
 struct Trouble : preforkd::BlockingHandler {
+    void worker_started() override {
+        if (const char* bytes = std::getenv("TROUBLE_BYTES")) own.assign(std::strtoul(bytes, nullptr, 10), 'x');
+    }
     void serve(preforkd::BlockingConnection& client) override {
         std::string word;
         while (std::getline(client.stream(), word)) {
@@ -35,6 +39,7 @@ struct Trouble : preforkd::BlockingHandler {
             }
         }
     }
+    std::vector<char> own{};  // before the first client
     static inline thread_local std::vector<std::vector<char>> leaked{};
 };
 PREFORKD_HANDLER(Trouble);
