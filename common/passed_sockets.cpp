@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/operator_error.hpp"
+#include "common/quoted.hpp"
 
 namespace preforkd {
 namespace {
@@ -52,6 +53,9 @@ struct ListenVariables {
 /// meant for.
 void check_recipient(const ListenVariables& said) {
     if (!said.pid || !said.count || std::to_string(::getpid()) == *said.pid) return;
+    if (!positive_number(*said.pid))
+        refuse(fmt::format("LISTEN_PID={} is no process id; let systemd set it, or unset LISTEN_PID and LISTEN_FDS",
+                           printable(*said.pid)));
     refuse(
         fmt::format("LISTEN_PID={} is not this process ({}): the sockets were passed to another; let the unit start "
                     "preforkd directly or by `exec`, or unset LISTEN_PID and LISTEN_FDS",
@@ -70,20 +74,25 @@ std::vector<PassedSocket> take_passed_sockets() {
     if (!said.pid || !said.count) return {};
 
     const auto count = positive_number(*said.count);
-    if (!count) refuse(fmt::format("LISTEN_FDS={} is no number of sockets", *said.count));
+    if (!count)
+        refuse(fmt::format("LISTEN_FDS={} is no number of sockets; let systemd set it, or unset it", *said.count));
     std::vector<PassedSocket> passed;
     for (int each = 0; each < *count; ++each) {
         const int fd = first_passed_fd + each;
         if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
-            refuse(fmt::format("LISTEN_FDS={} does not fit what was passed: descriptor {} is not open", *count, fd));
+            refuse(
+                fmt::format("LISTEN_FDS={} does not fit what was passed: descriptor {} is not open; let systemd set "
+                            "it, or unset it",
+                            *count, fd));
         passed.push_back({.fd = UniqueFd{fd}, .name = "unknown"});
     }
     if (!said.names) return passed;
 
     std::vector<std::string> names = names_in(*said.names);
     if (names.size() != passed.size())
-        refuse(
-            fmt::format("LISTEN_FDNAMES={} does not name as many sockets as LISTEN_FDS={} says", *said.names, *count));
+        refuse(fmt::format(
+            "LISTEN_FDNAMES={} does not name as many sockets as LISTEN_FDS={} says; give each one a name, or unset it",
+            *said.names, *count));
     for (std::size_t each = 0; each < passed.size(); ++each) passed[each].name = std::move(names[each]);
     return passed;
 }

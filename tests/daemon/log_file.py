@@ -81,6 +81,12 @@ class LogFile:
         return "\n".join(line[:300] for line in lines[-last:])
 
 
+def sentences(told):
+    """What a program has said on standard error: of a line of JSON the sentence, other lines as they are."""
+    lines = told.splitlines()
+    return [json.loads(line)["message"] if line.startswith("{") else line for line in lines]
+
+
 def text_of(entry):
     """The sentence and the text fields of an entry."""
     return " ".join([entry["message"], *(value for name, value in entry.items()

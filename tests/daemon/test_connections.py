@@ -86,6 +86,16 @@ def test_idle_timeout_0_is_never(preforkd):
             client.recv(1)
 
 
+def test_an_over_long_line_is_logged_with_the_peer_and_ends_the_connection(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("coroutine"), workers=1)
+    with connect(daemon.endpoint) as client:
+        host, port = client.getsockname()
+        client.sendall(b"short\n" + b"x" * (16 << 10))
+        assert read_to_end(client).startswith(b"short ")
+    line = daemon.wait_log("a line longer than the limit")
+    assert (line["peer"], line["limit_bytes"]) == (f"{host}:{port}", 16 << 10)
+
+
 def test_a_client_that_resets_harms_only_itself(preforkd):
     daemon = preforkd("--handler", "chargen", workers=1)
     worker = daemon.workers()

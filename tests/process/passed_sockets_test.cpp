@@ -73,6 +73,18 @@ TEST(TakePassedSockets, sockets_meant_for_another_process_are_refused) {
     EXPECT_TRUE(report.starts_with("78: LISTEN_PID=1 is not this process (")) << report;
 }
 
+TEST(TakePassedSockets, a_pid_that_is_no_number_is_told_apart) {
+    for (const char* pid : {"abc", "", "12x", "-1"}) {
+        const std::string report = in_child([&]() -> std::string {
+            pass(two_sockets(), "", 1);
+            ::setenv("LISTEN_PID", pid, 1);
+            (void)take_passed_sockets();
+            return "accepted";
+        });
+        EXPECT_TRUE(report.starts_with("78: LISTEN_PID=" + std::string{pid} + " is no process id")) << report;
+    }
+}
+
 TEST(TakePassedSockets, a_stray_pid_without_sockets_does_not_matter) {
     const std::string report = in_child([]() -> std::string {
         ::setenv("LISTEN_PID", "1", 1);
