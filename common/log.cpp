@@ -180,6 +180,8 @@ void open_log(const LogSettings& settings, const std::string& journal_socket) {
     threshold.store(settings.level, relaxed);
 }
 
+bool log_is_open() noexcept { return opened.load(relaxed); }
+
 int log_fd() noexcept { return output_fd.load(relaxed); }
 
 void adopt_log_fd(int fd) noexcept { install(UniqueFd{fd}); }

@@ -30,6 +30,8 @@ inline constexpr const char* default_journal_socket = "/run/systemd/journal/sock
 /// Throws OperatorError when the file or the journal cannot be opened; the old output stays.
 void open_log(const LogSettings& settings, const std::string& journal_socket = default_journal_socket);
 
+[[nodiscard]] bool log_is_open() noexcept;
+
 /// The descriptor that lines are written to.  Borrowed; its number stays when the output is opened again or adopted.
 [[nodiscard]] int log_fd() noexcept;
 

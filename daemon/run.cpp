@@ -17,6 +17,7 @@
 #include "common/closing.hpp"
 #include "common/control_endpoint.hpp"
 #include "common/descriptors.hpp"
+#include "common/early_errors.hpp"
 #include "common/kernel_needs.hpp"
 #include "common/log_output.hpp"
 #include "common/operator_error.hpp"
@@ -151,8 +152,16 @@ int carry_on(const std::shared_ptr<ServicePlan>& plan, Handover& handover, const
     return supervisor.run();
 }
 
-/// One line on standard error, or in the log once that is open.
-void report_fatal(const char* sentence) noexcept { log(LogLevel::Error, sentence); }
+/// One line in the log; before that is open, on standard error as the log would have it.
+void report_fatal(const char* sentence, LogFormat early) noexcept {
+    for (const LogFormat format : {early, LogFormat::Auto, LogFormat::Text}) {
+        if (log_is_open()) break;
+        try {
+            open_log({.format = format});
+        } catch (const std::exception&) { continue; }  // no journal, no descriptor: then simpler
+    }
+    log(LogLevel::Error, sentence);
+}
 
 void ignore_signals_of_writes() {
     ::signal(SIGPIPE, SIG_IGN);
@@ -166,11 +175,12 @@ int perform(StartUp& start_up, SignalFd& signals) {
         case Task::Version: std::printf("preforkd %s\n", version()); return 0;
         case Task::ListHandlers: print_handlers(start_up.handlers); return 0;
         case Task::PrintConfig: std::fputs(invocation.printed_config.c_str(), stdout); return 0;
-        case Task::CheckConfig:
-        case Task::Serve: break;
+        case Task::CheckConfig: break;
+        case Task::Serve: start_up.early_errors = invocation.settings.log.format; break;
     }
     const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
     if (invocation.task == Task::CheckConfig) {
+        for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
         std::puts("configuration is valid");
         return 0;
     }
@@ -210,7 +220,7 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
     StartUp start_up;
     const auto fail = [&](const char* sentence, ExitCode code) {
         if (handover) give_back(*handover, sentence);
-        report_fatal(sentence);
+        report_fatal(sentence, start_up.early_errors);
         return static_cast<int>(code);
     };
     try {
@@ -222,6 +232,8 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
                                .environment = lasting_environment(environment_lines()),
                                .executable = find_executable(argv[0])},
                     .handlers = handlers};
+        start_up.early_errors =
+            format_of_early_errors({argv + std::min(argc, 1), argv + argc}, start_up.launch.environment);
         handover = take_handover();
         return handover ? perform_upgrade(*handover, start_up, signals) : perform(start_up, signals);
     } catch (const OperatorError& error) {

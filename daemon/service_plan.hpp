@@ -19,6 +19,7 @@ struct StartUp {
     Launch launch{};
     Handlers handlers{};  ///< the program's own
     DescriptorLimit descriptors{};
+    LogFormat early_errors = LogFormat::Auto;  ///< how to tell of what fails before the log is open
 };
 
 /// One generation: settings, handlers and sockets, decided and checked.  Lives as long as a generation refers to it.

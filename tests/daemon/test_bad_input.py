@@ -1,6 +1,8 @@
 """Each mistake gives one line on stderr that names the option and the remedy, an exit code of sysexits.h, and binds
 nothing: every case also asks for a good Unix socket, which must not be there afterwards."""
+import json
 import os
+import pty
 import re
 import socket
 import stat
@@ -18,9 +20,17 @@ LONG_LABEL = "x" * 64  # no resolver has to ask anybody to know that there is no
 
 
 def is_one_sentence(told, code, words):
-    """Of a wait for a port that may yet become free it may speak too."""
-    text = "\n".join(line for line in told.stderr.strip().splitlines() if "trying again" not in line)
-    assert len(text.splitlines()) == 1, f"not one line:\n{text}"
+    """In the format of the log: JSON, since standard error is a pipe here, and text of a tool such as --check-config.
+    Of a wait for a port that may yet become free it may speak too, once."""
+    lines = [line for line in told.stderr.splitlines() if "trying again" not in line]
+    assert len(lines) == 1, f"not one line:\n{told.stderr}"
+    assert len(told.stderr.splitlines()) <= 2, told.stderr
+    if "--check-config" in told.args:
+        text = lines[0]
+    else:
+        entry = json.loads(lines[0])
+        text = entry["message"]
+        assert entry["level"] == "error"
     assert not re.search(r"terminate called|what\(\)|std::|0x[0-9a-f]{6}|boost", text), text
     assert told.returncode == code, (told.returncode, text)
     for word in words:
@@ -63,6 +73,7 @@ COMMAND_LINE = {
     "bad umask": (["--umask", "9"], ["--umask", "9"]),
     "bad max-requests": (["--max-requests", "some"], ["--max-requests", "some"]),
     "quotes and backslashes": (["--stop-timeout", 'a"b\\c'], [r'not "a\"b\\c"']),
+    "less memory than a worker needs": (["--max-memory", "1"], ["--max-memory", "at least 2M", "not 1"]),
     "ready-fd that is not open": (["--ready-fd", "99"], ["--ready-fd", "99"]),
 }
 
@@ -124,8 +135,8 @@ def test_an_address_that_is_not_of_this_machine(run_preforkd, tmp_path):
 def test_a_port_in_use_is_named_with_who_holds_it(run_preforkd, tmp_path):
     with listening() as other:
         port = other.getsockname()[1]
-        refused_at_start(run_preforkd, tmp_path, SYSTEM, [f"127.0.0.1:{port}", "in use", str(os.getpid())],
-                         "-l", f"tcp://127.0.0.1:{port}")
+        words = ["--listen", f"127.0.0.1:{port}", "in use by", f"(pid {os.getpid()})", "stop it or choose another port"]
+        refused_at_start(run_preforkd, tmp_path, SYSTEM, words, "-l", f"tcp://127.0.0.1:{port}")
 
 
 def test_a_port_that_becomes_free_in_time_is_taken(preforkd):
@@ -236,6 +247,48 @@ def test_sockets_that_were_passed_to_somebody_else(run_preforkd, tmp_path):
         told = run_preforkd("-l", f"unix://{tmp_path}/good", **Passing(bound, other_pid=os.getpid()).arguments())
         is_one_sentence(told, CONFIGURATION, ["LISTEN_PID", str(os.getpid())])
         assert not (tmp_path / "good").exists()
+
+
+def test_a_pid_that_is_no_number_is_not_taken_for_somebody_else(run_preforkd):
+    told = run_preforkd(env={"LISTEN_PID": "abc", "LISTEN_FDS": "1"})
+    is_one_sentence(told, CONFIGURATION, ["LISTEN_PID=abc is no process id", "unset"])
+
+
+# --- in which format ----------------------------------------------------------------------------------------------------
+
+WRONG = ["--workers", "many"]
+
+
+@pytest.mark.parametrize(("arguments", "env", "format"), [
+    (WRONG, {}, "json"),
+    ([*WRONG, "--log-format", "text"], {}, "text"),
+    (["--log-format=text", *WRONG], {}, "text"),
+    (["--log-format", "xml"], {"PREFORKD_LOG_FORMAT": "text"}, "text"),
+    (WRONG, {"PREFORKD_LOG_FORMAT": "text"}, "text"),
+    ([*WRONG, "--log-format", "json"], {"PREFORKD_LOG_FORMAT": "text"}, "json"),
+    (["--handler", "nope", "--config", "FILE"], {}, "text"),
+    ([*WRONG, "--check-config"], {}, "text"),
+    ([*WRONG, "--print-config", "--log-format", "json"], {}, "text"),
+    (["--nonsense", "--", "cat", "--log-format", "text"], {}, "json"),
+])
+def test_an_error_before_the_log_is_open_has_the_format_of_the_log(run_preforkd, tmp_path, arguments, env, format):
+    (tmp_path / "file").write_text("log-format = text\n")
+    told = run_preforkd(*(each.replace("FILE", str(tmp_path / "file")) for each in arguments), env=env)
+    [line] = told.stderr.splitlines()
+    if format == "json":
+        assert json.loads(line)["level"] == "error"
+    else:
+        assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z error   \S", line)
+
+
+def test_on_a_terminal_an_early_error_is_text():
+    controller, terminal = pty.openpty()
+    done = subprocess.run([daemon_process.PREFORKD, *WRONG], stderr=terminal, env=daemon_process.clean_environment(), timeout=10)
+    os.close(terminal)
+    line = os.read(controller, 4096).decode()
+    os.close(controller)
+    assert done.returncode == USAGE
+    assert " error   --workers: " in line and line.count("\n") == 1
 
 
 def test_nothing_is_printed_twice_when_stderr_is_closed():

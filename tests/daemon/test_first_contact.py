@@ -139,6 +139,14 @@ def test_check_config_binds_nothing_and_is_silent_about_good_input(run_preforkd,
     assert not (tmp_path / "s").exists()
 
 
+def test_check_config_names_an_unknown_variable_as_the_daemon_does(run_preforkd):
+    told = run_preforkd("--check-config", env={"PREFORKD_WORKRS": "3"})
+    assert (told.returncode, told.stdout) == (0, "configuration is valid\n")
+    [line] = told.stderr.splitlines()
+    assert "warning" in line and line.endswith("PREFORKD_WORKRS is no option of preforkd, ignored; "
+                                               "did you mean PREFORKD_WORKERS?")
+
+
 def test_a_file_configures_everything(preforkd, tmp_path):
     (tmp_path / "file").write_text("listen = tcp://127.0.0.1:0 handler=echo\nlisten = tcp://127.0.0.1:0\n"
                                    "workers = 1\nlog-format = json\ngreeting = from the file\n")

@@ -1,4 +1,5 @@
 """The log: one line an event, whole, true, and never a reason for a client to wait."""
+import contextlib
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from clients import Load, exchange
 from log_file import LogFile
 from proc import eventually
 
+NEEDS_SYSTEMD = pytest.mark.skipif(not os.path.isdir("/run/systemd"), reason="no /run/systemd to bind a journal over")
 FORGERIES = {
     "newline": b'\n{"time":"2020-01-01T00:00:00Z","level":"error","pid":1,"worker":0,"message":"forged"}\n',
     "carriage return": b"\rforged\r\n",
@@ -202,22 +204,38 @@ def test_usr1_reopens_the_log_file_in_every_process(preforkd, tmp_path, workers)
     new.close()
 
 
+@contextlib.contextmanager
+def journal_in(directory):
+    """A journal's socket, and the command that starts a program which takes it for the machine's."""
+    (directory / "journal").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(f"{directory}/journal/socket")
+        journal.settimeout(10)
+        yield journal, ["unshare", "--mount", "sh", "-c", f'mount --bind "{directory}" /run/systemd && exec "$@"', "sh"]
+
+
 @pytest.mark.root
 @pytest.mark.programs("unshare")
-@pytest.mark.skipif(not os.path.isdir("/run/systemd"), reason="no /run/systemd to bind a journal over")
+@NEEDS_SYSTEMD
 def test_into_the_journal_it_speaks_the_native_protocol(preforkd, tmp_path):
-    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    (tmp_path / "journal").mkdir()
-    journal.bind(f"{tmp_path}/journal/socket")
-    journal.settimeout(10)
-    wrap = ["unshare", "--mount", "sh", "-c", f'mount --bind "{tmp_path}" /run/systemd && exec "$@"', "sh"]
-    daemon = preforkd(log_format="journal", wrap=wrap)
-    exchange(daemon.endpoint)
-    while b"got connection from" not in (datagram := journal.recv(65536)):
-        pass
+    with journal_in(tmp_path) as (journal, wrap):
+        daemon = preforkd(log_format="journal", wrap=wrap)
+        exchange(daemon.endpoint)
+        while b"got connection from" not in (datagram := journal.recv(65536)):
+            pass
     assert b"PRIORITY=6\n" in datagram and re.search(rb"PREFORKD_WORKER=[12]\n", datagram)
     assert b"MESSAGE=got connection from" in datagram
-    journal.close()
+
+
+@pytest.mark.root
+@pytest.mark.programs("unshare")
+@NEEDS_SYSTEMD
+def test_an_error_before_the_log_is_open_reaches_the_journal(run_preforkd, tmp_path):
+    with journal_in(tmp_path) as (journal, wrap):
+        told = run_preforkd("--log-format", "journal", "--workers", "many", wrap=wrap)
+        datagram = journal.recv(65536)
+    assert (told.returncode, told.stderr) == (64, "")
+    assert b"PRIORITY=3\n" in datagram and b"MESSAGE=--workers: " in datagram
 
 
 @pytest.mark.programs("prlimit")
