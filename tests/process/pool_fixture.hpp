@@ -174,6 +174,18 @@ public:
     Pool pool;
 };
 
+/// Does what every worker does, and no more.
+inline int idle(const Wires& wires, WorkerSeat& seat) { return serve(wires, seat); }
+
+/// Lets time pass as a master that is awake sees it.
+inline void pass(Master& master, std::chrono::milliseconds time) {
+    for (const auto until = master.now + time; master.now < until;) {
+        const auto next = master.wakes_in();
+        master.now = next ? std::min(master.now + std::max(*next, 1ms), until) : until;
+        master.pool.maintain(master.now);
+    }
+}
+
 /// Puts back what a master changes in the test's process.
 class PoolTest : public ::testing::Test {
 protected:

@@ -6,29 +6,15 @@ namespace preforkd {
 namespace {
 
 using namespace std::chrono_literals;
-using pool_test::Master;
-using pool_test::Note;
-using pool_test::serve;
-using pool_test::Wires;
+using namespace pool_test;
 using What = Note::What;
 
-using PoolHealth = pool_test::PoolTest;
-
-int idle(const Wires& wires, WorkerSeat& seat) { return serve(wires, seat); }
+using PoolHealth = PoolTest;
 
 /// The first worker is in its handler; hearing EmptyQueue is its sign of life.
 int first_is_busy(const Wires& wires, WorkerSeat& seat) {
     if (seat.number == 1) enter(seat.record, WorkerState::InHandler);
     return serve(wires, seat, [](WorkerSeat& own) { own.record.since_ns.fetch_add(1); });
-}
-
-/// Lets time pass as a master that is awake sees it.
-void pass(Master& master, std::chrono::milliseconds time) {
-    for (const auto until = master.now + time; master.now < until;) {
-        const auto next = master.wakes_in();
-        master.now = next ? std::min(master.now + std::max(*next, 1ms), until) : until;
-        master.pool.maintain(master.now);
-    }
 }
 
 TEST_F(PoolHealth, who_gives_no_sign_of_life_is_asked_then_aborted_and_replaced) {

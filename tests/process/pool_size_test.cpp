@@ -7,21 +7,16 @@ namespace preforkd {
 namespace {
 
 using namespace std::chrono_literals;
-using pool_test::Master;
-using pool_test::Note;
-using pool_test::serve;
-using pool_test::Wires;
+using namespace pool_test;
 using What = Note::What;
 
-using PoolSize = pool_test::PoolTest;
+using PoolSize = PoolTest;
 
 /// Is full as soon as it is ready; loses its client when it hears EmptyQueue.
 int is_full(const Wires& wires, WorkerSeat& seat) {
     seat.record.active.store(1);
     return serve(wires, seat, [](WorkerSeat& own) { own.record.active.store(0); });
 }
-
-int idle(const Wires& wires, WorkerSeat& seat) { return serve(wires, seat); }
 
 constexpr PoolSettings one_to_eight{
     .workers = 1, .range = SizeLimits{.fewest = 1, .most = 8, .least_spare = 1, .most_spare = 1}, .connections = 1};
@@ -36,15 +31,6 @@ struct Queue {
         client = testing::connect_to(SocketAddress::local_of(listeners->front().fd.get()));
     }
 };
-
-/// Lets time pass as a master that is awake sees it.
-void pass(Master& master, std::chrono::milliseconds time) {
-    for (const auto until = master.now + time; master.now < until;) {
-        const auto next = master.wakes_in();
-        master.now = next ? std::min(master.now + std::max(*next, 1ms), until) : until;
-        master.pool.maintain(master.now);
-    }
-}
 
 TEST_F(PoolSize, a_pool_at_rest_has_nothing_to_decide) {
     Master master{one_to_eight, idle};

@@ -8,15 +8,10 @@ namespace preforkd {
 namespace {
 
 using namespace std::chrono_literals;
-using pool_test::Master;
-using pool_test::Note;
-using pool_test::serve;
-using pool_test::Wires;
+using namespace pool_test;
 using What = Note::What;
 
-using Pools = pool_test::PoolTest;
-
-int idle(const Wires& wires, WorkerSeat& seat) { return serve(wires, seat); }
+using Pools = PoolTest;
 
 TEST_F(Pools, a_pool_is_ready_when_its_last_worker_has_reported_in) {
     Master master{{.workers = 3}, [](const Wires& wires, WorkerSeat& seat) {
