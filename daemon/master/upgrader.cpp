@@ -6,18 +6,40 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "common/exit_report.hpp"
 #include "common/log_output.hpp"
 #include "common/rehearsal_verdict.hpp"
+#include "common/shortage.hpp"
 #include "common/spawn.hpp"
 #include "daemon/master/process_tree.hpp"
 
 namespace preforkd {
 
 namespace {
+
+/// `/usr/sbin/preforkd: Exec format error: install one that was built for this machine`
+std::string why_not_executed(const std::string& executable, int error) {
+    const auto remedy = [error]() -> std::string_view {
+        switch (error) {
+            case ENOENT: return ": install the new version there, or restart from where it is";
+            case EACCES: return ": let this user execute it (chmod +x)";
+            case ENOEXEC: return ": install one that was built for this machine";
+            default: return shortage_remedy(error);
+        }
+    };
+    return fmt::format("{}: {}{}", executable, std::strerror(error), remedy());
+}
+
+/// What is no preforkd may well end in good order.
+std::string without_verdict(const ExitReport& end) {
+    return "the rehearsal of the new image " + describe(end) +
+           " without a verdict: install a preforkd that starts there";
+}
 
 /// In the child that keeps the rehearsal and all that it starts together.  `become_new` returns only when it fails.
 int keep_rehearsal(pid_t master, int report, const std::function<int()>& become_new) {
@@ -31,8 +53,8 @@ int keep_rehearsal(pid_t master, int report, const std::function<int()>& become_
             return become_new();
         });
         if (!has_verdict(report))
-            write_verdict(report, "the rehearsal of the new image " +
-                                      (tree.root ? describe(*tree.root) : std::string{"cannot be ended"}));
+            write_verdict(report, tree.root ? without_verdict(*tree.root)
+                                            : std::string{"the rehearsal of the new image cannot be ended"});
         if (!tree.ended.empty())
             log(tree.all_gone ? LogLevel::Notice : LogLevel::Error,
                 tree.all_gone ? "ended what the rehearsal of the new image had left running"
@@ -103,7 +125,7 @@ void Upgrader::rehearse() {
                 copy.report = report.get();
                 copy.workers_alive.clear();  // the copy is nobody's master
                 const int error = become(-1, launch_, copy);
-                write_verdict(report.get(), launch_.executable + ": " + std::strerror(error));
+                write_verdict(report.get(), why_not_executed(launch_.executable, error));
                 return 1;
             });
         }));
@@ -126,7 +148,7 @@ bool Upgrader::reap(pid_t pid) {
         feed(RehearsalPassed{});
         return true;
     }
-    if (cause_.empty()) cause_ = verdict.empty() ? "the rehearsal of the new image " + describe(*report) : verdict;
+    if (cause_.empty()) cause_ = verdict.empty() ? without_verdict(*report) : verdict;
     feed(RehearsalFailed{});
     return true;
 }
@@ -141,7 +163,7 @@ void Upgrader::execute() {
     try {
         const UniqueFd self = open_own_image();
         handover.old_image = self.get();
-        cause_ = launch_.executable + ": " + std::strerror(become(-1, launch_, handover));
+        cause_ = why_not_executed(launch_.executable, become(-1, launch_, handover));
     } catch (const std::exception& error) { cause_ = error.what(); }
     feed(ExecFailed{});
 }

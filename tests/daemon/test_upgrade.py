@@ -105,6 +105,7 @@ def test_an_image_that_is_none_fails_in_its_rehearsal_and_nothing_has_happened(i
     service.install_script(script)
     line = service.upgrade()
     assert line["message"] == "upgrade failed: everything stays as it was" and cause in line["cause"]
+    assert "without a verdict: install a preforkd that starts there" in line["cause"]
     assert service.daemon.workers() == before
     assert service.running().removesuffix(" (deleted)") == running
     assert exchange(service.daemon.endpoint) == b"connected\n"
@@ -114,10 +115,24 @@ def test_an_image_that_is_not_there_is_named(installed):
     service = installed()
     service.daemon.expect("upgrade failed")
     service.file.unlink()
-    assert str(service.file) in service.upgrade()["cause"]
+    cause = service.upgrade()["cause"]
+    assert str(service.file) in cause and "install the new version there" in cause
     assert exchange(service.daemon.endpoint) == b"connected\n"
     service.install(NEXT)
     assert service.upgrade()["message"] == "upgraded"
+
+
+@pytest.mark.parametrize("mode, remedy", [(0o755, "built for this machine"), (0o644, "chmod +x")])
+def test_an_image_that_cannot_be_executed_is_answered_with_what_to_do(installed, mode, remedy):
+    service = installed()
+    service.daemon.expect("upgrade failed")
+    new = service.file.with_suffix(".new")
+    new.write_bytes(b"\x7fELF of another machine")
+    new.chmod(mode)
+    new.rename(service.file)
+    cause = service.upgrade()["cause"]
+    assert str(service.file) in cause and remedy in cause
+    assert exchange(service.daemon.endpoint) == b"connected\n"
 
 
 def test_a_rehearsal_that_hangs_is_killed(installed):
