@@ -96,6 +96,21 @@ def test_an_over_long_line_is_logged_with_the_peer_and_ends_the_connection(prefo
     assert (line["peer"], line["limit_bytes"]) == (f"{host}:{port}", 16 << 10)
 
 
+@pytest.mark.parametrize(("name", "model"), [("coroutine", "async"), ("coroutine", "thread"), ("blocking", "serial"),
+                                             ("blocking", "thread"), ("blocking", "fork")])
+def test_whatever_a_handler_throws_ends_that_connection_only_and_is_logged_with_the_peer(preforkd, trouble, name, model):
+    daemon = preforkd("--handler", trouble(name), "--model", model, workers=1)
+    daemon.expect("handler failed")
+    workers = daemon.workers()
+    for number, word in enumerate((b"throw\n", b"throw 7\n"), 1):
+        with connect(daemon.endpoint) as client:
+            peer = "%s:%d" % client.getsockname()
+            client.sendall(word)
+            assert read_to_end(client).startswith(word.strip())
+        assert daemon.wait_log("handler failed", count=number)["peer"] == peer
+    assert daemon.log.find("as told") and daemon.workers() == workers
+
+
 def test_a_client_that_resets_harms_only_itself(preforkd):
     daemon = preforkd("--handler", "chargen", workers=1)
     worker = daemon.workers()

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct Trouble : preforkd::BlockingHandler {
         while (std::getline(client.stream(), word)) {
             client.stream() << word << ' ' << ::getpid() << std::endl;
             if (word == "spin") spin_for_ever();
+            if (word == "throw") throw std::runtime_error{"as told"};
+            if (word == "throw 7") throw 7;
             if (word == "block") block_for_ever();
             if (word == "work") {
                 for (const auto until = std::chrono::steady_clock::now() + 300ms;

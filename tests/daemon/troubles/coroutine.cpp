@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
+#include <stdexcept>
 #include <string>
 
 void spin_for_ever() {
@@ -21,6 +22,8 @@ struct Trouble : preforkd::StreamHandler {
             const std::string word{line.text().substr(0, line.text().find('\n'))};
             (void)co_await client.write(word + ' ' + std::to_string(::getpid()) + '\n');
             if (word == "spin") spin_for_ever();
+            if (word == "throw") throw std::runtime_error{"as told"};
+            if (word == "throw 7") throw 7;
             if (word != "wait") continue;
             const auto executor = co_await boost::asio::this_coro::executor;
             boost::asio::steady_timer timer{executor, std::chrono::seconds{4}};
