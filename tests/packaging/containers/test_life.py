@@ -1,6 +1,7 @@
 """A container's life: published port, health, the death of a worker, orphans, and the end."""
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -52,7 +53,7 @@ def test_stop_under_load_breaks_no_connection(container, model):
 
 
 def test_stop_finishes_what_runs_within_the_ten_seconds_of_the_engine(container):
-    running = container("--env=PREFORKD_HANDLER=echo")
+    running = container("--env=PREFORKD_HANDLER=echo", expect=["connections were cut"])
     with connect(running.endpoint) as finishing, connect(running.endpoint) as idle:
         for client in (finishing, idle):
             client.sendall(b"before")
@@ -61,10 +62,14 @@ def test_stop_finishes_what_runs_within_the_ten_seconds_of_the_engine(container)
         assert proc.eventually(lambda: refused(running.endpoint))
         finishing.sendall(b"after")
         read_exactly(finishing, 5)
+        finishing.shutdown(socket.SHUT_WR)
+        assert read_to_end(finishing) == b""
         began = time.monotonic()
         assert running.wait_exit() == 0, "not 137: the engine had nobody to kill"
         assert time.monotonic() - began < 10
         assert read_to_end(idle) == b""
+    [line] = running.find("connections were cut")
+    assert line["connections"] == 1
 
 
 def test_more_time_than_ten_seconds_is_two_settings(container):
