@@ -5,17 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "common/sys_error.hpp"
 
 namespace preforkd {
 
-void close_all_descriptors_except(std::span<const int> keep) {
-    std::vector<int> kept{keep.begin(), keep.end()};
-    std::sort(kept.begin(), kept.end());
+void close_all_descriptors_except(std::span<int> keep) {
+    if (!std::is_sorted(keep.begin(), keep.end())) std::sort(keep.begin(), keep.end());
     unsigned first = 3;
-    for (const int fd : kept) {
+    for (const int fd : keep) {
         if (fd < 3) continue;
         const auto current = static_cast<unsigned>(fd);
         if (current > first) check(::close_range(first, current - 1, 0), "close inherited descriptors");

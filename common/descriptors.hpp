@@ -7,10 +7,10 @@
 
 namespace preforkd {
 
-/// Closes every descriptor above 2 that is not in `keep`.  For the first lines of a child, which inherited the
-/// master's signalfd, its ends of the siblings' channels and whatever its parent left open.
+/// Closes every descriptor above 2 that is not in `keep`, which it sorts.  For the first lines of a child, which
+/// inherited the master's signalfd, its ends of the siblings' channels and whatever its parent left open.
 /// Source: close_range(2).
-void close_all_descriptors_except(std::span<const int> keep);
+void close_all_descriptors_except(std::span<int> keep);
 
 /// Opens /dev/null in place of a closed standard descriptor, so that no socket is taken for standard error.
 void open_standard_descriptors() noexcept;

@@ -1,10 +1,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <utility>
 
 #include "common/exit_report.hpp"
+#include "common/heap_holes.hpp"
 #include "common/spawn.hpp"
 #include "daemon/model/child_service.hpp"
 #include "daemon/model/forked_child.hpp"
@@ -16,6 +16,8 @@ namespace preforkd {
 
 namespace {
 
+bool heap_is_full = false;  // of small holes
+
 /// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
 class ForkErrand : public Errand {
 public:
@@ -24,9 +26,12 @@ public:
     }
 
     ChildProcess launch() final {
+        if (!heap_is_full) {  // now that start-up is over
+            fill_heap_holes();
+            heap_is_full = true;
+        }
         return spawn([this, worker = ::getpid()] {
-            const std::array keep{kept_fd()};
-            ForkedChild child{worker, keep};
+            ForkedChild child{worker, kept_fd()};
             WorkerRecord record;  // the worker's own slot is the worker's to write
             serve({.idle_timeout = idle_timeout_, .stop = child, .record = record});
             return 0;

@@ -4,9 +4,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
-#include <vector>
 
 #include "common/descriptors.hpp"
 #include "common/log_output.hpp"
@@ -18,19 +18,27 @@ namespace {
 
 constexpr unsigned seconds_after_term = 2;  // what a fast stop grants everybody
 
-int terminated_fd = -1;  // what the signal handler writes to
+// What the signal handler writes to: a child that never waits has no eventfd, and then the flag alone.
+volatile std::sig_atomic_t terminated_fd = -1;
+volatile std::sig_atomic_t terminated = 0;
 
 void on_terminate(int) {
     const int saved_errno = errno;
     ::alarm(seconds_after_term);
+    terminated = 1;
     (void)::eventfd_write(terminated_fd, 1);
     errno = saved_errno;
 }
 
+template <class... Signals>
+void set_disposition(sighandler_t disposition, Signals... signals) {
+    (::signal(signals, disposition), ...);
+}
+
 void take_child_signals() {
-    for (const int signo : {SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE})
-        ::signal(signo, SIG_IGN);
-    for (const int signo : {SIGCHLD, SIGIO, SIGALRM, SIGABRT}) ::signal(signo, SIG_DFL);
+    // Not in a loop over a list: the list would be a page of its own to map, in every child.
+    set_disposition(SIG_IGN, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE);
+    set_disposition(SIG_DFL, SIGCHLD, SIGIO, SIGALRM, SIGABRT);
     struct sigaction action {};
     action.sa_handler = on_terminate;
     action.sa_flags = SA_RESTART;
@@ -42,15 +50,18 @@ void take_child_signals() {
 
 }  // namespace
 
-ForkedChild::ForkedChild(pid_t worker, std::span<const int> keep) {
-    std::vector<int> kept{keep.begin(), keep.end()};
-    kept.push_back(log_fd());
+ForkedChild::ForkedChild(pid_t worker, int keep) {
+    std::array kept{log_fd(), keep};
     close_all_descriptors_except(kept);
-    terminated_ = UniqueFd{check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "make an eventfd")};
-    terminated_fd = terminated_.get();
     ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     take_child_signals();
     if (::getppid() != worker) ::raise(SIGTERM);  // it died before we could ask to be told
+}
+
+void ForkedChild::before_first_wait() {
+    terminated_ = UniqueFd{check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "make an eventfd")};
+    terminated_fd = terminated_.get();
+    if (terminated != 0) (void)::eventfd_write(terminated_fd, 1);  // that came when there was none to write to
 }
 
 void ForkedChild::hear() {

@@ -2,8 +2,6 @@
 // What a worker's forked child is: one client's process, with nothing of the worker left but the handler.
 #include <sys/types.h>
 
-#include <span>
-
 #include "common/unique_fd.hpp"
 #include "daemon/worker/serve_here.hpp"
 
@@ -17,10 +15,11 @@ namespace preforkd {
 /// One per process; stays until _exit().  Source: PR_SET_PDEATHSIG, prctl(2); signal-safety(7) for alarm and write.
 class ForkedChild final : public StopWatch {
 public:
-    ForkedChild(pid_t worker, std::span<const int> keep);
+    ForkedChild(pid_t worker, int keep);
 
     [[nodiscard]] int fd() const noexcept override { return terminated_.get(); }
     void hear() override;
+    void before_first_wait() override;
     [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
 
 private:
