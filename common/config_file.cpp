@@ -117,6 +117,11 @@ std::vector<ConfigLine> parse_config(std::string_view text, std::string_view fil
     return lines;
 }
 
+Emptied compare_configs(std::string_view before, std::string_view now) {
+    if (parse_config(before, "").empty() || !parse_config(now, "").empty()) return Emptied::No;
+    return now.find('#') == std::string_view::npos ? Emptied::Blank : Emptied::AllCommented;
+}
+
 std::string config_value(std::string_view value) {
     const bool bare = !value.empty() && is_printable(value) && value[0] != '"' &&
                       trimmed(value).size() == value.size() && uncommented(value).size() == value.size();

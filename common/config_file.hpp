@@ -23,6 +23,16 @@ struct ConfigLine {
 /// Throws OperatorError (Configuration) with `FILE:LINE: ...` for anything else, and for a NUL byte.
 [[nodiscard]] std::vector<ConfigLine> parse_config(std::string_view text, std::string_view file);
 
+/// What has become of a file that held settings before.
+enum class Emptied {
+    No,
+    AllCommented,  ///< it holds comments, and no setting
+    Blank,         ///< it holds nothing at all
+};
+
+/// `before` and `now` are texts that parse_config() reads.  Pure.
+[[nodiscard]] Emptied compare_configs(std::string_view before, std::string_view now);
+
 /// `value` as it must stand behind `name = ` to be read back: in quotes only where that is needed.
 [[nodiscard]] std::string config_value(std::string_view value);
 

@@ -33,18 +33,20 @@ int kernel_limit() {
 }
 
 /// A daemon that is just ending may need a moment to let go of its address.  Waiting for ourselves would be in vain.
-BindAttempt bind_patiently(const ListenSettings& settings, const SocketAddress& address, int backlog) {
-    constexpr int retries = 5;
+BindAttempt bind_patiently(const ListenSettings& settings, const SocketAddress& address, int backlog,
+                           WhenTaken when_taken) {
     for (int retry = 0;; ++retry) {
         BindAttempt attempt = try_bind(settings, address, backlog);
-        if (attempt.error != EADDRINUSE || retry == retries) return attempt;
+        if (attempt.error != EADDRINUSE || retry == bind_retries) return attempt;
         if (retry == 0) {
             const auto holder = find_holder(address, socket_type_of(settings.endpoint.transport));
             if (holder && holder->pid == ::getpid()) return attempt;
-            log(LogLevel::Notice, fmt::format("--listen {}: Address already in use: trying again for {} ms",
-                                              to_string(settings.endpoint), retries * 500));
+            if (when_taken == WhenTaken::Fail) throw AddressTaken{bind_error(settings, address, attempt.error)};
+            log(LogLevel::Notice,
+                fmt::format("--listen {}: Address already in use: trying again for {} ms", to_string(settings.endpoint),
+                            (bind_retries * between_bind_retries).count()));
         }
-        if (stop_requested_within(500ms)) return attempt;
+        if (stop_requested_within(between_bind_retries)) return attempt;
     }
 }
 
@@ -61,13 +63,13 @@ Listener make_listener(BindAttempt attempt, const ListenSettings& settings) {
 /// Adds all of `addresses` to `made`, on one port; false when the port that the kernel chose for the first is taken on
 /// another.
 bool bind_all(std::vector<Listener>& made, const ListenSettings& settings, const std::vector<SocketAddress>& addresses,
-              int backlog) {
+              int backlog, WhenTaken when_taken) {
     const bool kernel_chooses = settings.endpoint.port == 0;
     for (const SocketAddress& each : addresses) {
         const bool follows = kernel_chooses && !made.empty();
         const SocketAddress address = follows ? each.with_port(made.front().local.port) : each;
         BindAttempt attempt =
-            follows ? try_bind(settings, address, backlog) : bind_patiently(settings, address, backlog);
+            follows ? try_bind(settings, address, backlog) : bind_patiently(settings, address, backlog, when_taken);
         if (follows && attempt.error == EADDRINUSE) return false;
         const bool last_hope = made.empty() && &each == &addresses.back();
         if (lacks_ipv6(attempt, address) && !last_hope) {
@@ -98,14 +100,15 @@ std::vector<SocketAddress> addresses_of(const ListenSettings& settings) {
     } catch (const std::system_error& error) { throw resolve_error(settings, error); }
 }
 
-std::vector<Listener> bind_endpoint(const ListenSettings& settings, std::optional<int> default_backlog) {
+std::vector<Listener> bind_endpoint(const ListenSettings& settings, std::optional<int> default_backlog,
+                                    WhenTaken when_taken) {
     const std::vector<SocketAddress> addresses = addresses_of(settings);
     const int backlog = backlog_of(settings, default_backlog);
     constexpr std::size_t rounds = 32;
     std::vector<std::vector<Listener>> collided;  // kept open, or the kernel might choose the same port again
     while (collided.size() < rounds) {
         std::vector<Listener> made;
-        if (bind_all(made, settings, addresses, backlog)) return made;
+        if (bind_all(made, settings, addresses, backlog, when_taken)) return made;
         collided.push_back(std::move(made));
     }
     throw bind_error(settings, addresses.front(), EADDRINUSE);
@@ -131,11 +134,12 @@ Listener duplicate(const Listener& listener) {
             .passed_name = listener.passed_name};
 }
 
-std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted, std::optional<int> default_backlog) {
+std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted, std::optional<int> default_backlog,
+                                     WhenTaken when_taken) {
     std::vector<Listener> made;
     try {
         for (const ListenSettings& settings : wanted)
-            std::ranges::move(bind_endpoint(settings, default_backlog), std::back_inserter(made));
+            std::ranges::move(bind_endpoint(settings, default_backlog, when_taken), std::back_inserter(made));
     } catch (const std::exception& error) {
         std::ranges::for_each(made, remove_socket_file);
         if (dynamic_cast<const OperatorError*>(&error) != nullptr) throw;

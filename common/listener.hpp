@@ -1,9 +1,11 @@
 #pragma once
 // Binding and listening, and what a listening socket of the master is.
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/operator_error.hpp"
 #include "common/settings.hpp"
 #include "common/unique_fd.hpp"
 #include "common/unix_path.hpp"
@@ -27,17 +29,31 @@ struct Listener {
 /// Another descriptor of the same socket: one queue for both.
 [[nodiscard]] Listener duplicate(const Listener& listener);
 
+/// What becomes of an address that somebody else has.
+enum class WhenTaken {
+    TryAgain,  ///< 5 times, 0.5 s apart: at start-up; a blocked SIGTERM, SIGINT or SIGQUIT that is pending ends it
+    Fail,      ///< with AddressTaken
+};
+
+/// An address that somebody else has may be free in a moment.
+struct AddressTaken : OperatorError {
+    explicit AddressTaken(const OperatorError& error) : OperatorError{error} {}
+};
+
+inline constexpr int bind_retries = 5;
+inline constexpr std::chrono::milliseconds between_bind_retries{500};
+
 /// Binds every endpoint of `wanted`, all or nothing (Unix paths made on the way are removed again on failure).
 ///
 /// An endpoint of several addresses gives several listeners (a host name of several addresses), with one port if the
-/// port is 0; an empty host gives one dual-stack socket, or IPv4 where the machine has no IPv6.  A bind that fails with
-/// EADDRINUSE is tried again 5 times, 0.5 s apart, unless a blocked SIGTERM, SIGINT or SIGQUIT is pending; then the
-/// error names the process that holds the address, if /proc tells. A Unix path is replaced if it is a stale socket,
+/// port is 0; an empty host gives one dual-stack socket, or IPv4 where the machine has no IPv6.  The error of an
+/// address in use names the process that holds it, if /proc tells.  A Unix path is replaced if it is a stale socket,
 /// refused if it is live or no socket. `default_backlog`: for endpoints that name none; unset is min(4096, somaxconn).
 /// Warns when the kernel cuts it. Throws OperatorError: 77 without privilege, 78 for what the operator wrote, 71 for
 /// the rest. Source: bind(2), listen(2), ipv6(7), unix(7).
 [[nodiscard]] std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted,
-                                                   std::optional<int> default_backlog);
+                                                   std::optional<int> default_backlog,
+                                                   WhenTaken when_taken = WhenTaken::TryAgain);
 
 /// What listen(2) is given for `settings`: their backlog, or the default, or min(4096, somaxconn).  Warns when the
 /// kernel will cut it.

@@ -275,7 +275,7 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
     po::variables_map values;
     store(values, command_line, invocation.origins);
     store(values, read_environment(description, environment, invocation.warnings), invocation.origins);
-    std::string file;
+    std::string& file = invocation.config_file;
     if (values.count("config") != 0) {
         file = values["config"].as<Texts>().front();
         invocation.config_text = config_text ? *config_text : read_text(file, origin_of(invocation.origins, "config"));

@@ -18,7 +18,8 @@ struct Invocation {
     Origins origins{};                         ///< who gave which option: check_settings() names it so
     std::vector<std::string> warnings{};       ///< for the log, once it is open: an unknown PREFORKD_* variable
     std::string printed_config{};              ///< --print-config: a line `name = value  # origin` for each option
-    std::optional<std::string> config_text{};  ///< what the file said that -C names
+    std::string config_file{};                 ///< that -C names; empty: none
+    std::optional<std::string> config_text{};  ///< what it said
 };
 
 /// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.

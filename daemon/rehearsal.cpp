@@ -13,6 +13,7 @@
 #include "common/spawn.hpp"
 #include "common/sys_error.hpp"
 #include "daemon/master/handed_listeners.hpp"
+#include "daemon/service_loading.hpp"
 
 namespace preforkd {
 
@@ -20,6 +21,7 @@ namespace {
 
 std::shared_ptr<ServicePlan> restore_plan(const StartUp& start_up, const Handover& handover) {
     const Invocation invocation = read_service_options(start_up);
+    (void)check_emptied_config(handover.config_text, invocation);
     std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
     open_log(plan->settings->log);                      // whether it can be
     open_log({.file = "/dev/null"});                    // what is worth a line is the verdict

@@ -34,7 +34,7 @@
 #include "daemon/master/image.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "daemon/rehearsal.hpp"
-#include "daemon/service_plan.hpp"
+#include "daemon/service_loading.hpp"
 #include "daemon/standalone.hpp"
 
 namespace preforkd {
@@ -75,10 +75,6 @@ void say_what_is_served(const Settings& settings, const std::vector<Listener>& l
                                                  : "no"}});
 }
 
-Reloader::Load reload_of(const StartUp& start_up) {
-    return [&start_up](const Generation& current) { return reload_service(start_up, current); };
-}
-
 int serve_on(const std::shared_ptr<ServicePlan>& plan, std::vector<Listener> listeners, const MasterParts& parts,
              const StartUp& start_up) {
     const Settings& settings = *plan->settings;
@@ -90,7 +86,7 @@ int serve_on(const std::shared_ptr<ServicePlan>& plan, std::vector<Listener> lis
             log(LogLevel::Notice, "--control needs a master, which --workers 0 has not: preforkctl cannot ask");
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd});
     }
-    Supervisor supervisor{parts, to_generation(plan), reload_of(start_up)};
+    Supervisor supervisor{parts, to_generation(plan), load_service(start_up)};
     if (const auto control = control_endpoint(settings, std::getenv("RUNTIME_DIRECTORY")))
         supervisor.open_control(*control);
     return supervisor.run();
@@ -121,32 +117,36 @@ std::shared_ptr<const Settings> settings_in_force(const Settings& read, const Ha
 
 /// In the place of another image.  `handover` keeps its descriptors until this one supervises: what fails before can
 /// still be undone with them.
-int carry_on(const std::shared_ptr<ServicePlan>& plan, Handover& handover, const StartUp& start_up, SignalFd& signals) {
+int carry_on(Planned planned, Handover& handover, const StartUp& start_up, SignalFd& signals) {
+    const std::shared_ptr<ServicePlan> plan = planned.plan;
     UniqueFd no_ready_fd;  // it has been told
     ServiceNotify systemd;
     const Handover own = duplicate(handover);
     std::vector<Listener> listeners = from_handed(own.listeners);
-    plan->settings = settings_in_force(*plan->settings, own);
+    const std::shared_ptr<const Settings> in_force = settings_in_force(*plan->settings, own);
     Generation current;
+    std::optional<Planned> first_load;
     if (handover.purpose == Handover::Purpose::Resume) {
+        plan->settings = in_force;
         take_listeners(*plan, std::move(listeners));
         current = to_generation(plan);
         current.pool.workers = own.workers;
     } else {
         current = {.pool = {.workers = own.workers,
                             .connections = own.connections,
-                            .boot_timeout = plan->settings->boot_timeout,
+                            .boot_timeout = in_force->boot_timeout,
                             .stop_timeout = own.stop_timeout,
                             .worker_timeout = own.worker_timeout},
-                   .settings = plan->settings,
+                   .settings = in_force,
                    .listeners = std::make_shared<std::vector<Listener>>(std::move(listeners)),
                    .config_text = own.config_text};
+        first_load = std::move(planned);
     }
     current.number = own.generation;
     if (own.workers_ordered != 0) current.pool.ordered = own.workers_ordered;
     Supervisor supervisor{{.signals = signals, .systemd = systemd, .ready_fd = no_ready_fd, .launch = start_up.launch},
                           std::move(current),
-                          reload_of(start_up),
+                          load_service(start_up, std::move(first_load)),
                           own};
     close_descriptors(handover);
     return supervisor.run();
@@ -199,10 +199,10 @@ int perform_upgrade(Handover& handover, StartUp& start_up, SignalFd& signals) {
     if (handover.purpose == Handover::Purpose::Rehearsal) return rehearse(start_up, handover);
     const bool resumes = handover.purpose == Handover::Purpose::Resume;
     if (resumes) ::prctl(PR_SET_NAME, program_invocation_short_name);  // a file executed by descriptor has no name
-    const Invocation invocation = read_service_options(start_up, resumes ? handover.config_text : std::nullopt);
-    const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
+    Invocation invocation = read_service_options(start_up, resumes ? handover.config_text : std::nullopt);
+    std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
     open_log(plan->settings->log);
-    return carry_on(plan, handover, start_up, signals);
+    return carry_on({.invocation = std::move(invocation), .plan = std::move(plan)}, handover, start_up, signals);
 }
 
 /// What failed in this image is for the one before to say, if it can be had again.

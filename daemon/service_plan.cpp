@@ -1,11 +1,8 @@
 #include "daemon/service_plan.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
@@ -13,9 +10,6 @@
 #include "common/kernel_needs.hpp"
 #include "common/operator_error.hpp"
 #include "common/settings_check.hpp"
-#include "common/socket_takeover.hpp"
-#include "daemon/handlers/handler_trial.hpp"
-#include "daemon/master/control_listener.hpp"
 #include "daemon/model/compatibility.hpp"
 #include "daemon/worker/program_launch.hpp"
 #include "daemon/worker/program_trial.hpp"
@@ -38,24 +32,12 @@ Model model_of(const Settings& settings, const Handlers& handlers) {
     return handlers.find(handler_of(settings.listen.front(), settings))->model;
 }
 
-/// Every cell of transport, model and handler either serves or is refused here.
-void check_cell(const Settings& settings, const Handlers& handlers, const ListenSettings& listen,
-                const Endpoint& endpoint) {
-    const bool has_program = !settings.program.empty();
-    const auto refusal = has_program && listen.handler.empty()
-                             ? why_not_program(settings.program.front(), endpoint.transport, settings.model)
-                             // Beside a program, a handler gets a process for each client too.
-                             : why_not(*handlers.find(handler_of(listen, settings)), endpoint.transport,
-                                       has_program ? Model::Fork : model_of(settings, handlers));
-    if (refusal) throw OperatorError{ExitCode::Configuration, "--listen " + to_string(endpoint) + ": " + *refusal};
-}
-
 /// What systemd passes is not known yet, and may replace the default.
 void check_before_binding(const ServicePlan& plan) {
     const Settings& settings = *plan.settings;
     for (const ListenSettings& listen : settings.listen)
         if (!settings.listen_is_default && listen.endpoint.transport != Transport::Passed)
-            check_cell(settings, plan.handlers, listen, listen.endpoint);
+            check_cell(plan, listen, listen.endpoint);
     if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
         throw OperatorError{ExitCode::Configuration,
                             "--chdir " + settings.chdir + ": there is no such directory; create it, or name another"};
@@ -92,37 +74,6 @@ PoolSettings pool_of(const ServicePlan& plan) {
             .worker_timeout = settings.worker_timeout};
 }
 
-/// Gives `next` what a running master cannot change, and names what that leaves undone.  So the next reload names it
-/// again, as long as the settings ask for it.
-std::vector<std::string> keep_what_takes_a_restart(Settings& next, const Settings& before) {
-    std::vector<std::string> kept;
-    const char* const runtime_directory = std::getenv("RUNTIME_DIRECTORY");
-    if (control_endpoint(next, runtime_directory) != control_endpoint(before, runtime_directory))
-        kept.emplace_back("control");
-    if (next.ready_fd != before.ready_fd) kept.emplace_back("ready-fd");
-    next.control = before.control;
-    next.ready_fd = before.ready_fd;
-    return kept;
-}
-
-std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& kept, const Takeover& taken) {
-    std::vector<std::string> remarks;
-    for (const std::string& setting : kept)
-        log(LogLevel::Warning, "not changed by a reload; restart for it", {{"setting", setting}});
-    if (!kept.empty())
-        remarks.push_back(fmt::format("not changed by a reload, restart for it: {}", fmt::join(kept, ", ")));
-    for (const std::string& endpoint : taken.out_of_reach) {
-        log(LogLevel::Warning, "no client finds this socket: its file is gone; restart the .socket unit it is from",
-            {{"endpoint", endpoint}});
-        remarks.push_back(
-            fmt::format("no client finds {}, whose file is gone: restart the .socket unit it is from", endpoint));
-    }
-    for (const std::string& endpoint : taken.lost)
-        log(LogLevel::Notice, "no client finds this socket: its file is gone or another's; binding it anew",
-            {{"endpoint", endpoint}});
-    return remarks;
-}
-
 }  // namespace
 
 WorkerPlan ServicePlan::worker() const {
@@ -135,6 +86,18 @@ WorkerPlan ServicePlan::worker() const {
             .parked = capacity.parked,
             .program_file = program_file,
             .original_descriptor_limit = descriptors.original};
+}
+
+void check_cell(const ServicePlan& plan, const ListenSettings& listen, const Endpoint& endpoint) {
+    const Settings& settings = *plan.settings;
+    const Handlers& handlers = plan.handlers;
+    const bool has_program = !settings.program.empty();
+    const auto refusal = has_program && listen.handler.empty()
+                             ? why_not_program(settings.program.front(), endpoint.transport, settings.model)
+                             // Beside a program, a handler gets a process for each client too.
+                             : why_not(*handlers.find(handler_of(listen, settings)), endpoint.transport,
+                                       has_program ? Model::Fork : model_of(settings, handlers));
+    if (refusal) throw OperatorError{ExitCode::Configuration, "--listen " + to_string(endpoint) + ": " + *refusal};
 }
 
 std::string default_handler(const Handlers& handlers) {
@@ -150,12 +113,19 @@ Invocation read_service_options(const StartUp& start_up, const std::optional<std
 }
 
 std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up) {
+    std::vector<HandlerTrial> trials = begin_trials(start_up.handlers, invocation.settings, invocation.origins);
+    std::ranges::for_each(trials, &HandlerTrial::wait);
+    return plan_service(invocation, start_up, trials);
+}
+
+std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up,
+                                          const std::vector<HandlerTrial>& trials) {
     auto plan =
         std::make_shared<ServicePlan>(ServicePlan{.settings = std::make_shared<const Settings>(invocation.settings),
                                                   .handlers = start_up.handlers,
                                                   .descriptors = start_up.descriptors,
                                                   .config_text = invocation.config_text});
-    add_shared_objects(plan->handlers, *plan->settings, invocation.origins);
+    for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins);
     const std::vector<std::string>& program = plan->settings->program;
     if (!program.empty()) plan->program_file = find_program(program.front());
@@ -167,8 +137,7 @@ std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const St
 
 void take_listeners(ServicePlan& plan, std::vector<Listener> listeners) {
     plan.listeners = std::make_shared<std::vector<Listener>>(std::move(listeners));
-    for (const Listener& listener : *plan.listeners)
-        check_cell(*plan.settings, plan.handlers, listener.settings, listener.local);
+    for (const Listener& listener : *plan.listeners) check_cell(plan, listener.settings, listener.local);
     plan.model = model_of(*plan.settings, plan.handlers);
     plan.capacity = decide_capacity(plan);
 }
@@ -179,33 +148,6 @@ Generation to_generation(const std::shared_ptr<ServicePlan>& plan) {
             .listeners = plan->listeners,
             .config_text = plan->config_text,
             .body = [plan](WorkerSeat seat) { return run_worker(plan->worker(), std::move(seat)); }};
-}
-
-Generation reload_service(const StartUp& start_up, const Generation& current) {
-    const Invocation invocation = read_service_options(start_up);
-    const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
-    Settings in_force = *plan->settings;
-    std::vector<std::string> kept = keep_what_takes_a_restart(in_force, *current.settings);
-    plan->settings = std::make_shared<const Settings>(std::move(in_force));
-    const Settings& settings = *plan->settings;
-    if (!settings.workers.automatic && settings.workers.max == 0)
-        throw OperatorError{ExitCode::Configuration,
-                            "--workers 0 needs a restart: a running master cannot become the one worker"};
-    for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
-    Takeover taken = take_over_sockets(*current.listeners, settings);
-    std::ranges::move(taken.kept, std::back_inserter(kept));
-    std::vector<std::string> remarks = say_what_does_not_hold(kept, taken);
-    // Before anything is bound, which would have to be undone: those to be bound have been checked.
-    for (const Listener& listener : taken.listeners)
-        check_cell(settings, plan->handlers, listener.settings, listener.local);
-    std::vector<Listener> bound = bind_listeners(taken.unbound, settings.backlog);
-    for (const Listener& listener : bound)
-        log(LogLevel::Notice, "listening", {{"endpoint", to_string(listener.local)}, {"passed", "no"}});
-    std::ranges::move(bound, std::back_inserter(taken.listeners));
-    take_listeners(*plan, std::move(taken.listeners));
-    Generation next = to_generation(plan);
-    next.remarks = std::move(remarks);
-    return next;
 }
 
 }  // namespace preforkd

@@ -8,6 +8,7 @@
 #include "common/descriptors.hpp"
 #include "common/options.hpp"
 #include "daemon/capacity.hpp"
+#include "daemon/handlers/handler_trial.hpp"
 #include "daemon/master/generation.hpp"
 #include "daemon/master/image.hpp"
 #include "daemon/worker/worker.hpp"
@@ -45,17 +46,19 @@ struct ServicePlan {
 [[nodiscard]] Invocation read_service_options(const StartUp& start_up,
                                               const std::optional<std::string>& config_text = {});
 
-/// Checks whatever can be refused before a socket is opened.  Throws OperatorError.
+/// Checks whatever can be refused before a socket is opened; `trials` are over.  Throws OperatorError.
+[[nodiscard]] std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up,
+                                                        const std::vector<HandlerTrial>& trials);
+/// The same, and waits for the trials of shared objects.
 [[nodiscard]] std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up);
+
+/// Every cell of transport, model and handler either serves or is refused here.  Throws OperatorError.
+void check_cell(const ServicePlan& plan, const ListenSettings& listen, const Endpoint& endpoint);
 
 /// Gives the plan its sockets.  Throws OperatorError when a passed one cannot be served with these settings.
 void take_listeners(ServicePlan& plan, std::vector<Listener> listeners);
 
 /// The plan as the master sees it.
 [[nodiscard]] Generation to_generation(const std::shared_ptr<ServicePlan>& plan);
-
-/// Reads the settings anew and opens what they add to `current`, whose other sockets are shared.
-/// Throws OperatorError, and then nothing has changed.
-[[nodiscard]] Generation reload_service(const StartUp& start_up, const Generation& current);
 
 }  // namespace preforkd

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,12 +12,12 @@
 #include <climits>
 #include <csignal>
 #include <filesystem>
+#include <set>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
-#include "common/clock.hpp"
 #include "common/exit_report.hpp"
-#include "common/identity.hpp"
 #include "common/spawn.hpp"
 #include "common/units.hpp"
 #include "daemon/handlers/shared_object.hpp"
@@ -40,6 +41,7 @@ bool makes_one(const MakeHandler<Kind>& make, const HandlerOptions& options) {
 std::string examine(const std::string& path, const Settings& settings, const Identity& identity) {
     try {
         assume(identity);
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // it holds the workers' channels, and so would keep them alive
         if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
         const HandlerEntry entry = load_shared_object(path);
         const HandlerOptions options{.greeting = settings.greeting};
@@ -82,33 +84,6 @@ std::string read_all(int fd) {
     return {room.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
 }
 
-/// What the child reports.  Throws std::runtime_error with a sentence when it has nothing good to report.
-std::string hold_trial(const std::string& path, const Settings& settings, const Identity& identity) {
-    std::array<int, 2> ends{};
-    // Non-blocking: what the library started on loading may hold the other end for ever.
-    check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "open a pipe");
-    const UniqueFd reading{ends[0]};
-    UniqueFd writing{ends[1]};
-    const ChildProcess child =
-        spawn([&] { return report_from_child(writing.get(), examine(path, settings, identity)); });
-    writing = {};
-
-    const bool in_time = readable_within(child.pidfd(), settings.boot_timeout);
-    if (!in_time) {
-        child.signal(SIGKILL);
-        (void)readable_within(child.pidfd(), 0ms);
-    }
-    const ExitReport end = child.try_reap().value();
-    if (!in_time)
-        throw std::runtime_error{"its constructor did not return within --boot-timeout " +
-                                 to_string(settings.boot_timeout)};
-    if (end != ExitReport{ExitReport::Kind::Exited, 0})
-        throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(end)};
-    std::string report = read_all(reading.get());
-    if (report.empty()) throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(end)};
-    return report;
-}
-
 HandlerEntry entry_from(const std::string& report, const std::string& name, const std::string& path) {
     std::istringstream lines{report};
     std::string verdict;
@@ -133,15 +108,9 @@ HandlerEntry entry_from(const std::string& report, const std::string& name, cons
     return entry;
 }
 
-struct Named {
-    const std::string& name;
-    Origin origin{};
-    std::string option{};
-};
-
 /// Everywhere that the settings name a shared object.
-std::vector<Named> shared_objects_in(const Settings& settings, const Origins& origins) {
-    std::vector<Named> found;
+std::vector<NamedObject> shared_objects_in(const Settings& settings, const Origins& origins) {
+    std::vector<NamedObject> found;
     if (settings.program.empty() && is_shared_object(settings.handler))
         found.push_back({settings.handler, origin_of(origins, "handler"), "handler"});
     for (std::size_t i = 0; i < settings.listen.size(); ++i)
@@ -152,21 +121,77 @@ std::vector<Named> shared_objects_in(const Settings& settings, const Origins& or
 
 }  // namespace
 
-void add_shared_objects(Handlers& handlers, const Settings& settings, const Origins& origins) {
-    const std::vector<Named> wanted = shared_objects_in(settings, origins);
-    if (wanted.empty()) return;
+HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity)
+    : object_{std::move(object)},
+      // Workers may change their directory; and not the file behind a symbolic link, which a reload may find changed.
+      path_{std::filesystem::absolute(object_.name)},
+      patience_{settings.boot_timeout},
+      deadline_{deadline_after(Clock::now(), patience_)} {
+    std::array<int, 2> ends{};
+    // Non-blocking: what the library started on loading may hold the other end for ever.
+    check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "open a pipe");
+    reading_ = UniqueFd{ends[0]};
+    const UniqueFd writing{ends[1]};
+    child_.emplace(spawn([&] { return report_from_child(writing.get(), examine(path_, settings, identity)); }));
+}
+
+bool HandlerTrial::reap(pid_t pid) {
+    if (child_->pid() != pid || over()) return false;
+    end_ = child_->try_reap();
+    return true;
+}
+
+void HandlerTrial::mind_the_time(Clock::time_point now) {
+    if (has_passed(deadline(), now)) kill();
+}
+
+void HandlerTrial::kill() {
+    if (over()) return;
+    killed_ = true;
+    child_->signal(SIGKILL);
+}
+
+void HandlerTrial::wait() {
+    if (!readable_within(child_->pidfd(), patience_)) {
+        kill();
+        (void)readable_within(child_->pidfd(), 0ms);
+    }
+    (void)reap(child_->pid());
+}
+
+/// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
+std::string HandlerTrial::report() const {
+    if (killed_)
+        throw std::runtime_error{"its constructor did not return within --boot-timeout " + to_string(patience_)};
+    std::string report = *end_ == ExitReport{ExitReport::Kind::Exited, 0} ? read_all(reading_.get()) : "";
+    if (report.empty()) throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(*end_)};
+    return report;
+}
+
+HandlerEntry HandlerTrial::entry() const {
+    try {
+        return entry_from(report(), object_.name, path_);
+    } catch (const std::runtime_error& error) {
+        throw OperatorError{ExitCode::Configuration,
+                            fmt::format("{} {}{}: {}", name_at(object_.origin, object_.option),
+                                        object_.option == "handler" ? "" : "handler=", object_.name, error.what())};
+    }
+}
+
+std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& settings, const Origins& origins) {
+    std::vector<HandlerTrial> trials;
+    std::set<std::string> begun;
+    const std::vector<NamedObject> wanted = shared_objects_in(settings, origins);
+    if (wanted.empty()) return trials;
     const Identity identity = look_up_identity(settings.user, settings.group);
-    for (const auto& [name, origin, option] : wanted) {
-        if (handlers.find(name) != nullptr) continue;
-        // Workers may change their directory; and not the file behind a symbolic link, which a reload may find changed.
-        const std::string path = std::filesystem::absolute(name);
-        try {
-            handlers.add(entry_from(hold_trial(path, settings, identity), name, path));
-        } catch (const std::runtime_error& error) {
-            const std::string key = option == "handler" ? "" : "handler=";
-            throw OperatorError{ExitCode::Configuration,
-                                fmt::format("{} {}{}: {}", name_at(origin, option), key, name, error.what())};
-        }
+    try {
+        for (const NamedObject& object : wanted)
+            if (known.find(object.name) == nullptr && begun.insert(object.name).second)
+                trials.emplace_back(object, settings, identity);
+        return trials;
+    } catch (const std::exception&) {
+        std::ranges::for_each(trials, &HandlerTrial::kill);
+        throw;
     }
 }
 

@@ -13,6 +13,7 @@ namespace preforkd {
 enum class ReloadPhase {
     Idle,
     Waiting,  ///< asked for, but the pool is not ready yet, or two old generations still have workers
+    Loading,  ///< the settings have been read; handlers are being tried, or an address is waited for
     Booting,  ///< the next generation has been forked
 };
 
@@ -27,6 +28,7 @@ struct ReloadAsked {
     bool force = false;  ///< rather end the oldest workers than wait for them
 };
 struct RoomForGeneration {};  ///< the pool is ready and has fewer than two old generations: a condition
+struct LoadingGoesOn {};      ///< something may have come true that it waits for: a condition
 struct GenerationBooting {    ///< its settings are good, its listeners open
     Deadline deadline{};
 };
@@ -35,12 +37,14 @@ struct GenerationReady {};     ///< all of its workers have reported in: a condi
 struct GenerationHopeless {};  ///< none ever did, and trying on makes no sense: a condition
 struct ReloadLate {};          ///< the deadline has passed
 struct ServiceStops {};
-using ReloadEvent = std::variant<ReloadAsked, RoomForGeneration, GenerationBooting, GenerationRefused, GenerationReady,
-                                 GenerationHopeless, ReloadLate, ServiceStops>;
+using ReloadEvent = std::variant<ReloadAsked, RoomForGeneration, LoadingGoesOn, GenerationBooting, GenerationRefused,
+                                 GenerationReady, GenerationHopeless, ReloadLate, ServiceStops>;
 
 enum class ReloadAction {
     EndOldest,  ///< of the old generations
-    Load,       ///< read the settings, open the listeners; answers with GenerationBooting or GenerationRefused
+    Load,       ///< read the settings, and go on
+    GoOn,       ///< try handlers, open listeners; answers with GenerationBooting, GenerationRefused or not yet
+    GiveUp,     ///< what is being loaded
     Commit,     ///< the new generation is the current one; those before are asked to leave
     Abandon,    ///< everything as it was
     Refuse,     ///< whoever asked gets no reload: the service stops
@@ -56,12 +60,15 @@ inline constexpr std::size_t most_old_generations = 2;
 
 /// Advances a reload by one event.
 ///
-///   phase \ event  Asked            Room     Booting   Refused  Ready         Hopeless, Late   Stops
-///   Idle           Waiting          -        -         -        -             -                -
-///   Waiting        Waiting          Load     Booting   Idle     -             -                Idle, Refuse
-///   Booting        Booting, again   -        -         -        Idle, Commit  Idle, Abandon    Idle, Abandon
+///   phase \ event  Asked            Room           GoesOn  Booting  Refused  Ready         Late **        Stops
+///   Idle           Waiting          -              -       -        -        -             -              -
+///   Waiting        Waiting          Loading, Load  -       -        -        -             -              Idle *
+///   Loading        Waiting, GiveUp  -              GoOn    Booting  Idle     -             -              GiveUp *
+///   Booting        Booting, again   -              -       -        -        Idle, Commit  Idle, Abandon  Abandon *
 ///
-/// With `again`, Idle is Waiting: whoever asked while a generation was booting has changed the settings since.
+/// * Idle; who waits is told why.  ** or Hopeless.
+/// Who asks may have changed the settings: what is being loaded is of no use then, and begins anew.  With `again`, Idle
+/// is Waiting: whoever asked while a generation was booting gets a reload after it.
 [[nodiscard]] inline ReloadStep step(const Reload& now, const ReloadEvent& event) {
     using enum ReloadPhase;
     using enum ReloadAction;
@@ -72,19 +79,23 @@ inline constexpr std::size_t most_old_generations = 2;
                           [&](const ReloadAsked& asked) -> ReloadStep {
                               std::vector<ReloadAction> actions;
                               if (asked.force) actions.push_back(EndOldest);
+                              if (now.phase == Loading) actions.push_back(GiveUp);
                               if (now.phase == Booting)
                                   return {{.phase = Booting, .again = true, .deadline = now.deadline}, actions};
                               return {{.phase = Waiting}, actions};
                           },
                           [&](RoomForGeneration) -> ReloadStep {
-                              return now.phase == Waiting ? ReloadStep{now, {Load}} : unchanged;
+                              return now.phase == Waiting ? ReloadStep{{.phase = Loading}, {Load}} : unchanged;
+                          },
+                          [&](LoadingGoesOn) -> ReloadStep {
+                              return now.phase == Loading ? ReloadStep{now, {GoOn}} : unchanged;
                           },
                           [&](const GenerationBooting& booting) -> ReloadStep {
-                              if (now.phase != Waiting) return unchanged;
+                              if (now.phase != Loading) return unchanged;
                               return {{.phase = Booting, .deadline = booting.deadline}, {}};
                           },
                           [&](GenerationRefused) -> ReloadStep {
-                              return now.phase == Waiting ? ReloadStep{{}, {}} : unchanged;
+                              return now.phase == Loading ? ReloadStep{{}, {}} : unchanged;
                           },
                           [&](GenerationReady) { return now.phase == Booting ? over(Commit) : unchanged; },
                           [&](GenerationHopeless) { return now.phase == Booting ? over(Abandon) : unchanged; },
@@ -93,6 +104,7 @@ inline constexpr std::size_t most_old_generations = 2;
                               switch (now.phase) {
                                   case Idle: return unchanged;
                                   case Waiting: return {{}, {Refuse}};
+                                  case Loading: return {{}, {GiveUp, Refuse}};
                                   case Booting: return {{}, {Abandon}};
                               }
                               return unchanged;

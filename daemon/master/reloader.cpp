@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/closing.hpp"
@@ -52,7 +54,7 @@ std::string describe(const Generation& current, const Generation& before) {
 
 }  // namespace
 
-Reloader::Reloader(Pool& pool, ServiceNotify& systemd, Load load)
+Reloader::Reloader(Pool& pool, ServiceNotify& systemd, BeginLoading load)
     : pool_{pool}, systemd_{systemd}, load_{std::move(load)}, last_number_{pool.current().number} {}
 
 void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
@@ -69,10 +71,11 @@ void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
 }
 
 void Reloader::offer_conditions(bool running, Clock::time_point now) {
-    if (running && pool_.old_generations().size() < most_old_generations) feed(RoomForGeneration{}, now);
+    feed(LoadingGoesOn{}, now);
     if (pool_.next_ready()) feed(GenerationReady{}, now);
     if (pool_.next_hopeless()) feed(GenerationHopeless{}, now);
     if (has_passed(life_.deadline, now)) feed(ReloadLate{}, now);
+    if (running && pool_.old_generations().size() < most_old_generations) feed(RoomForGeneration{}, now);
 }
 
 void Reloader::stop(Clock::time_point now) {
@@ -93,33 +96,49 @@ void Reloader::perform(ReloadAction action, Clock::time_point now) {
                 pool_.end_generation(*old.begin(), now);
             return;
         case ReloadAction::Load: return load(now);
+        case ReloadAction::GoOn: return go_on(now);
+        case ReloadAction::GiveUp: return give_up();
         case ReloadAction::Commit: return commit(now);
         case ReloadAction::Abandon: return abandon(now);
-        case ReloadAction::Refuse:
-            waiting_ = std::exchange(asked_, {});
-            return finish({.done = false, .sentence = "the service stops"});
+        case ReloadAction::Refuse: return finish({.done = false, .sentence = "the service stops"});
     }
 }
 
 void Reloader::load(Clock::time_point now) {
-    waiting_ = std::exchange(asked_, {});
+    std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
     systemd_.reloading();
     log(LogLevel::Notice, "reloading");
-    const LogSettings& old_log = pool_.current().settings->log;
+    go_on(now);
+}
+
+void Reloader::go_on(Clock::time_point now) {
     try {
-        Generation next = load_(pool_.current());
-        carry_ordered_size(next, pool_.current());
-        next.number = ++last_number_;
-        if (next.settings->log != old_log) open_new_log(next, pool_.current());
-        const Deadline deadline = deadline_after(now, next.pool.boot_timeout);
-        store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
-        pool_.boot(std::move(next));
-        pool_.maintain(now);  // forks them: the loop goes to sleep next
-        feed(GenerationBooting{deadline}, now);
+        if (!loading_) loading_ = load_();
+        std::optional<Generation> next = loading_->go_on(pool_.current(), now);
+        if (!next) return;
+        loading_.reset();
+        boot(std::move(*next), now);
     } catch (const std::exception& error) {
+        give_up();
         feed(GenerationRefused{}, now);
         finish({.done = false, .sentence = error.what()});
     }
+}
+
+void Reloader::boot(Generation next, Clock::time_point now) {
+    carry_ordered_size(next, pool_.current());
+    next.number = ++last_number_;
+    if (next.settings->log != pool_.current().settings->log) open_new_log(next, pool_.current());
+    const Deadline deadline = deadline_after(now, next.pool.boot_timeout);
+    store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
+    pool_.boot(std::move(next));
+    pool_.maintain(now);  // forks them: the loop goes to sleep next
+    feed(GenerationBooting{deadline}, now);
+}
+
+void Reloader::give_up() {
+    if (loading_) loading_->give_up();
+    loading_.reset();
 }
 
 void Reloader::commit(Clock::time_point now) {
@@ -162,6 +181,7 @@ void Reloader::finish(const ReloadOutcome& outcome) {
         const std::string line = status_line(pool_.counts());
         systemd_.ready(outcome.done ? line : "reload failed: " + outcome.sentence + "; " + line);
     }
+    if (stopping_) std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
     for (const Answer& answer : std::exchange(waiting_, {})) answer(outcome);
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "common/service_notify.hpp"
+#include "daemon/master/loading.hpp"
 #include "daemon/master/pool.hpp"
 #include "daemon/master/reload_policy.hpp"
 
@@ -19,12 +20,10 @@ struct ReloadOutcome {
 /// serve.  What fails before that changes nothing.  The decisions are reload_policy.hpp's.
 class Reloader {
 public:
-    /// Reads the settings and opens what they add to the sockets of `current`.  Throws, and then nothing has changed.
-    using Load = std::function<Generation(const Generation& current)>;
     using Answer = std::function<void(const ReloadOutcome&)>;
 
     /// `pool` and `systemd` must outlive it.
-    Reloader(Pool& pool, ServiceNotify& systemd, Load load);
+    Reloader(Pool& pool, ServiceNotify& systemd, BeginLoading load);
 
     /// HUP.  `answer` is called once the outcome is known; a stop is one too.  `force`: the oldest of too many
     /// generations is ended instead of waited for.
@@ -32,7 +31,12 @@ public:
 
     /// Looks what has come true.  `running`: the first generation is ready, and nothing stops the service.
     void offer_conditions(bool running, Clock::time_point now);
-    [[nodiscard]] Deadline deadline() const noexcept { return life_.deadline; }
+    [[nodiscard]] Deadline deadline() const {
+        return loading_ ? earlier(life_.deadline, loading_->deadline()) : life_.deadline;
+    }
+
+    /// Collects what the loading had started, if `pid` is such a child.
+    bool reap(pid_t pid) { return loading_ && loading_->reap(pid); }
 
     /// The service stops: no generation follows.
     void stop(Clock::time_point now);
@@ -47,18 +51,22 @@ private:
     void feed(const ReloadEvent& event, Clock::time_point now);
     void perform(ReloadAction action, Clock::time_point now);
     void load(Clock::time_point now);
+    void go_on(Clock::time_point now);
+    void boot(Generation next, Clock::time_point now);
+    void give_up();
     void commit(Clock::time_point now);
     void abandon(Clock::time_point now);
     void finish(const ReloadOutcome& outcome);
 
     Pool& pool_;
     ServiceNotify& systemd_;
-    Load load_;
+    BeginLoading load_;
+    std::unique_ptr<Loading> loading_{};
     Reload life_{};
     int last_number_;
     bool stopping_ = false;
     std::vector<Answer> asked_{};    ///< since the last settings were read
-    std::vector<Answer> waiting_{};  ///< for the outcome of the generation that boots
+    std::vector<Answer> waiting_{};  ///< for the outcome of the generation that loads or boots
 };
 
 }  // namespace preforkd

@@ -24,7 +24,7 @@ constexpr auto extension = 15s;       // asked of systemd every status_period wh
 
 }  // namespace
 
-Supervisor::Supervisor(const MasterParts& parts, Generation first, Reloader::Load load)
+Supervisor::Supervisor(const MasterParts& parts, Generation first, BeginLoading load)
     : parts_{parts},
       pool_{std::move(first), events_},
       reloader_{pool_, parts_.systemd, std::move(load)},
@@ -157,7 +157,8 @@ void Supervisor::reap() {
                 pool_.note_stop(pid, child.si_code == CLD_STOPPED ? child.si_status : 0, Clock::now());
             continue;
         }
-        if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid)) continue;
+        if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid) || reloader_.reap(child.si_pid))
+            continue;
         ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, WEXITED | WNOHANG);
         log(LogLevel::Debug, "reaped an orphan", {{"orphan_pid", std::int64_t{child.si_pid}}});
     }

@@ -25,12 +25,12 @@ struct MasterParts {
 class Supervisor {
 public:
     /// `first`: with open listeners, which the master closes when it stops.  `load`: what a reload does.
-    Supervisor(const MasterParts& parts, Generation first, Reloader::Load load);
+    Supervisor(const MasterParts& parts, Generation first, BeginLoading load);
 
     /// Carries on where the image before stopped: with its workers, which are of the generation `current`.  A body of
     /// its own, after a failed upgrade, means that they are this image's; without one a generation of this image takes
     /// over as soon as it is ready.  Owns the descriptors of `handover` that `current` does not.
-    Supervisor(const MasterParts& parts, Generation current, Reloader::Load load, const Handover& handover);
+    Supervisor(const MasterParts& parts, Generation current, BeginLoading load, const Handover& handover);
 
     /// Lets preforkctl ask and order.  Never fatal: what is in the way is a warning.
     void open_control(const Endpoint& endpoint);

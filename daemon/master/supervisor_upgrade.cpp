@@ -8,7 +8,7 @@
 
 namespace preforkd {
 
-Supervisor::Supervisor(const MasterParts& parts, Generation current, Reloader::Load load, const Handover& handover)
+Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoading load, const Handover& handover)
     : parts_{parts},
       pool_{std::move(current), events_, handover},
       reloader_{pool_, parts_.systemd, std::move(load)},

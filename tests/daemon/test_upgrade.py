@@ -1,9 +1,11 @@
 """USR2: another image in the place of the running one, with its process id, sockets and workers."""
+import ctypes
 import json
 import os
 import re
 import shutil
 import socket
+import sys
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
 import pytest
@@ -47,6 +49,27 @@ class Installed:
     def running(self):
         """The file that the master executes."""
         return os.readlink(f"/proc/{self.daemon.pid}/exe")
+
+
+class Opens:
+    """How often a file is opened, as inotify tells."""
+    OPEN, CLOSE = 0x20, 0x18  # with the closings between them, openings are not taken for one
+
+    def __init__(self, file):
+        libc = ctypes.CDLL(None)
+        self._inotify = libc.inotify_init1(os.O_NONBLOCK)
+        assert libc.inotify_add_watch(self._inotify, os.fsencode(file), self.OPEN | self.CLOSE) > 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self._inotify)
+
+    def count(self):
+        events = os.read(self._inotify, 65536)  # 16 bytes each: a watched file has no name behind
+        masks = [int.from_bytes(events[at + 4:at + 8], sys.byteorder) for at in range(0, len(events), 16)]
+        return sum(mask == self.OPEN for mask in masks)
 
 
 @pytest.fixture
@@ -187,6 +210,17 @@ def test_workers_that_cannot_start_after_the_exec_bring_the_image_before_back(in
     daemon.wait_workers(2)
     assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
     assert daemon.stop(SIGTERM) == 0
+
+
+def test_the_new_image_reads_its_settings_once(installed, tmp_path):
+    file = tmp_path / "preforkd.conf"
+    file.write_text("greeting = one\n")
+    service = installed("--config", str(file))
+    file.write_text("greeting = two\n")
+    with Opens(file) as opens:
+        assert service.upgrade()["message"] == "upgraded"
+        assert opens.count() == 2, "by the rehearsal, and by the image that takes over"
+    assert proc.eventually(lambda: exchange(service.daemon.endpoint) == b"two\n")
 
 
 def test_the_new_image_counts_on_where_the_one_before_stopped(installed, notify):

@@ -107,5 +107,16 @@ TEST(ConfigFile, every_value_is_read_back) {
         }
 }
 
+TEST(ConfigFile, a_file_that_was_emptied_is_told_from_one_that_was_commented_out) {
+    const char* const settings = "# words\nhandler = echo\n";
+    EXPECT_EQ(compare_configs(settings, settings), Emptied::No);
+    EXPECT_EQ(compare_configs(settings, "greeting = x"), Emptied::No);
+    EXPECT_EQ(compare_configs(settings, ""), Emptied::Blank);
+    EXPECT_EQ(compare_configs(settings, "\n \t\n"), Emptied::Blank);
+    EXPECT_EQ(compare_configs(settings, "# words\n#handler = echo\n"), Emptied::AllCommented);
+    EXPECT_EQ(compare_configs("", ""), Emptied::No);
+    EXPECT_EQ(compare_configs("# words\n", ""), Emptied::No) << "it has held no setting";
+}
+
 }  // namespace
 }  // namespace preforkd
