@@ -13,7 +13,8 @@ namespace {
 
 std::optional<ProcessEntry> read_entry(pid_t pid) {
     std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
-    const std::string text{std::istreambuf_iterator<char>{file}, {}};
+    std::string text;
+    std::getline(file, text, '\0');  // a read that fails, of one that has just gone, is no exception here
     const auto name_begin = text.find('(');
     const auto name_end = text.rfind(')');  // the name before it may hold anything
     if (name_begin == text.npos || name_end == text.npos) return std::nullopt;
@@ -28,8 +29,9 @@ std::optional<ProcessEntry> read_entry(pid_t pid) {
 std::vector<ProcessEntry> list_processes() {
     std::vector<ProcessEntry> found;
     std::error_code ignored;
-    for (const auto& file : std::filesystem::directory_iterator{"/proc", ignored}) {
-        const auto pid = static_cast<pid_t>(std::atoi(file.path().filename().c_str()));
+    std::filesystem::directory_iterator file{"/proc", ignored};
+    for (; file != std::filesystem::directory_iterator{}; file.increment(ignored)) {
+        const auto pid = static_cast<pid_t>(std::atoi(file->path().filename().c_str()));
         if (pid <= 0) continue;
         if (auto entry = read_entry(pid)) found.push_back(std::move(*entry));
     }
