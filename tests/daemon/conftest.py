@@ -10,6 +10,7 @@ import pytest
 import daemon_process
 from built_handlers import prefix, trouble  # noqa: F401
 from configured import configured  # noqa: F401
+from control import controlled, ctl  # noqa: F401
 from notify_socket import NotifySocket
 
 

@@ -2,6 +2,10 @@
 import json
 import socket
 
+import pytest
+
+import proc
+
 PATIENCE = 20.0
 
 
@@ -34,3 +38,27 @@ def deaths(endpoint):
     answer = ask(endpoint, "deaths")
     assert answer["ok"], answer
     return answer["deaths"]
+
+
+@pytest.fixture
+def controlled(preforkd, tmp_path):
+    """Starts a daemon with a control socket."""
+    def start(*arguments, **how):
+        daemon = preforkd("--control", endpoint_in(tmp_path), *arguments, **how)
+        daemon.control = endpoint_in(tmp_path)
+        return daemon
+    return start
+
+
+@pytest.fixture
+def ctl(preforkctl, tmp_path):
+    def run(*arguments, **how):
+        return preforkctl(*arguments, "--control", endpoint_in(tmp_path), **how)
+    return run
+
+
+def counted(daemon):
+    """Status once the workers have counted who has gone: that is after the client's end."""
+    seen = proc.eventually(lambda: (now := status(daemon.control))["connections"] == 0 and now)
+    assert seen, status(daemon.control)
+    return seen
