@@ -23,6 +23,7 @@ struct SharedSlots::Layout {
     std::atomic<std::uint64_t> accepted;
     std::atomic<std::uint64_t> served;
     std::atomic<std::uint64_t> dropped_log_lines;
+    Traffic traffic;
 
     static constexpr std::uint32_t expected_magic = 0x70666b64;  // "pfkd"
     static constexpr std::uint32_t current_version = 1;
@@ -55,7 +56,8 @@ SharedSlots::SharedSlots(std::size_t capacity)
                          .capacity = capacity,
                          .accepted = {},
                          .served = {},
-                         .dropped_log_lines = {}};
+                         .dropped_log_lines = {},
+                         .traffic = {}};
 }
 
 SharedSlots::SharedSlots(UniqueFd memory) : memory_{std::move(memory)} {
@@ -98,13 +100,17 @@ void SharedSlots::release(std::size_t index) noexcept {
     count(layout_->accepted, record.accepted.load(std::memory_order_relaxed));
     count(layout_->served, record.served.load(std::memory_order_relaxed));
     count(layout_->dropped_log_lines, record.dropped_log_lines.load(std::memory_order_relaxed));
+    count(layout_->traffic.received, record.traffic.received.load(std::memory_order_relaxed));
+    count(layout_->traffic.sent, record.traffic.sent.load(std::memory_order_relaxed));
     record.state.store(WorkerState::Vacant, std::memory_order_relaxed);
 }
 
 WorkerTotals SharedSlots::totals() const noexcept {
     return {.accepted = layout_->accepted.load(std::memory_order_relaxed),
             .served = layout_->served.load(std::memory_order_relaxed),
-            .dropped_log_lines = layout_->dropped_log_lines.load(std::memory_order_relaxed)};
+            .dropped_log_lines = layout_->dropped_log_lines.load(std::memory_order_relaxed),
+            .received_bytes = layout_->traffic.received.load(std::memory_order_relaxed),
+            .sent_bytes = layout_->traffic.sent.load(std::memory_order_relaxed)};
 }
 
 }  // namespace preforkd

@@ -6,6 +6,7 @@
 
 #include "common/clock.hpp"
 #include "common/noted_bytes.hpp"
+#include "common/traffic.hpp"
 #include "common/unique_fd.hpp"
 
 namespace preforkd {
@@ -19,7 +20,8 @@ enum class WorkerState : std::uint32_t {
     Draining,          ///< told to leave, no handler code running
 };
 
-/// One living worker's record.  Only its worker writes it, between spawn and reaping; anybody may read it at any time.
+/// One living worker's record.  Only its worker writes it (but see `traffic`), between spawn and reaping; anybody may
+/// read it at any time.
 /// The layout is append-only: a master that upgrades itself reads the slots of the image before.
 struct alignas(128) WorkerRecord {
     std::atomic<std::uint32_t> pid{};
@@ -32,6 +34,10 @@ struct alignas(128) WorkerRecord {
     NotedBytes<112> last_peer{};       ///< the sockaddr of the client that came last, as the kernel gave it
     ErrorNote last_error{};            ///< the last line of level error
     std::atomic<std::uint64_t> cut{};  ///< connections that were open when a stop would wait for clients no longer
+    /// Of its handlers.  Children that it forked count here, too; one that outlives it for a moment may count for the
+    /// worker that has the record next.
+    Traffic traffic{};
+    std::atomic<std::uint32_t> counts_traffic{};  ///< 0: it cannot, what its programs send passes it by
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a worker killed at any instruction must leave no lock");
 
@@ -40,6 +46,8 @@ struct WorkerTotals {
     std::uint64_t accepted = 0;
     std::uint64_t served = 0;
     std::uint64_t dropped_log_lines = 0;
+    std::uint64_t received_bytes = 0;
+    std::uint64_t sent_bytes = 0;
 };
 
 /// Adds one.  Cheaper than an atomic increment, which a record's only writer does not need.

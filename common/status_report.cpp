@@ -38,7 +38,8 @@ json::object object_of(const WorkerStatus& worker) {
             {"connections", worker.connections},
             {"connections_ever", worker.accepted},
             {"served", worker.served},
-            {"bytes", or_null(worker.bytes)},
+            {"received_bytes", or_null(worker.received_bytes)},
+            {"sent_bytes", or_null(worker.sent_bytes)},
             {"last_error", or_null(worker.last_error)},
             {"last_peer", or_null(worker.last_peer)}};
 }
@@ -54,7 +55,8 @@ WorkerStatus worker_from(const json::value& value) {
             .connections = fields.number<std::uint64_t>("connections"),
             .accepted = fields.number<std::uint64_t>("connections_ever"),
             .served = fields.number<std::uint64_t>("served"),
-            .bytes = fields.maybe<std::uint64_t>("bytes"),
+            .received_bytes = fields.maybe<std::uint64_t>("received_bytes"),
+            .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
             .last_error = fields.text("last_error"),
             .last_peer = fields.text("last_peer")};
 }
@@ -76,6 +78,8 @@ std::string to_json(const StatusReport& report) {
                                         {"connections", report.connections},
                                         {"connections_ever", report.accepted},
                                         {"served", report.served},
+                                        {"received_bytes", or_null(report.received_bytes)},
+                                        {"sent_bytes", or_null(report.sent_bytes)},
                                         {"workers_replaced", report.replaced},
                                         {"log_lines_dropped", report.dropped_log_lines},
                                         {"listeners", std::move(listeners)},
@@ -96,6 +100,8 @@ StatusReport parse_status(std::string_view text) {
                         .connections = fields.number<std::uint64_t>("connections"),
                         .accepted = fields.number<std::uint64_t>("connections_ever"),
                         .served = fields.number<std::uint64_t>("served"),
+                        .received_bytes = fields.maybe<std::uint64_t>("received_bytes"),
+                        .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
                         .replaced = fields.number<std::uint64_t>("workers_replaced"),
                         .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped")};
     for (const json::value& each : fields.elements("listeners")) report.listeners.push_back(listener_from(each));

@@ -30,10 +30,11 @@ struct WorkerStatus {
     std::string state{};                ///< starting, idle, busy, waiting, retiring, leaving, hung, stopped
     std::chrono::milliseconds since{};  ///< in this state, without a sign of life
     std::chrono::milliseconds age{};
-    std::uint64_t connections = 0;  ///< open now
-    std::uint64_t accepted = 0;     ///< ever
-    std::uint64_t served = 0;       ///< ended
-    std::optional<std::uint64_t> bytes{};
+    std::uint64_t connections = 0;                  ///< open now
+    std::uint64_t accepted = 0;                     ///< ever
+    std::uint64_t served = 0;                       ///< ended
+    std::optional<std::uint64_t> received_bytes{};  ///< by handlers, ever; unset: it does not see them
+    std::optional<std::uint64_t> sent_bytes{};
     std::string last_error{};
     std::string last_peer{};
 };
@@ -48,6 +49,8 @@ struct StatusReport {
     std::uint64_t connections = 0;  ///< open now
     std::uint64_t accepted = 0;     ///< ever, by dead workers too
     std::uint64_t served = 0;
+    std::optional<std::uint64_t> received_bytes{};  ///< by dead workers too; unset: nobody has ever seen any
+    std::optional<std::uint64_t> sent_bytes{};
     std::uint64_t replaced = 0;  ///< workers that died and were replaced
     std::uint64_t dropped_log_lines = 0;
     std::vector<ListenerStatus> listeners{};

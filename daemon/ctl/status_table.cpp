@@ -26,6 +26,8 @@ std::string size_text(std::uint64_t bytes) {
     return unit == 0 ? std::to_string(bytes) : fmt::format("{:.1f}{}", scaled, units[unit]);
 }
 
+std::string bytes_text(std::uint64_t bytes) { return bytes < 1024 ? counted(bytes, "byte") : size_text(bytes); }
+
 std::string size_or_dash(const std::optional<std::uint64_t>& bytes) { return bytes ? size_text(*bytes) : "-"; }
 
 std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes) {
@@ -41,6 +43,9 @@ std::string summary(const StatusReport& report) {
     text += fmt::format("{} of {} ready; {} now, {} ever, {} served", ready,
                         counted(static_cast<std::uint64_t>(report.workers_wanted), "worker"),
                         counted(report.connections, "connection"), report.accepted, report.served);
+    if (report.received_bytes && report.sent_bytes)
+        text +=
+            fmt::format("; {} received, {} sent", bytes_text(*report.received_bytes), bytes_text(*report.sent_bytes));
     if (report.replaced != 0) text += fmt::format("; {} replaced", counted(report.replaced, "worker"));
     if (report.dropped_log_lines != 0)
         text += fmt::format("; {} dropped", counted(report.dropped_log_lines, "log line"));
@@ -79,12 +84,14 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
                        {"AGE", right},
                        {"NOW", right},
                        {"EVER", right},
-                       {"BYTES", right},
+                       {"RECEIVED", right},
+                       {"SENT", right},
                        {"LAST ERROR"}}};
     for (const WorkerStatus& each : report.workers)
         workers.add({std::to_string(each.number), std::to_string(each.pid), or_dash(each.generation), each.state,
                      age_text(each.since), age_text(each.age), std::to_string(each.connections),
-                     std::to_string(each.accepted), size_or_dash(each.bytes), or_dash(each.last_error)});
+                     std::to_string(each.accepted), size_or_dash(each.received_bytes), size_or_dash(each.sent_bytes),
+                     or_dash(each.last_error)});
     return summary(report) + '\n' + listeners.text(columns) + '\n' + workers.text(columns);
 }
 

@@ -39,6 +39,15 @@ std::string state_of(const WorkerSlot& slot, const WorkerRecord& record) {
     return name_of(record.state.load(relaxed));
 }
 
+std::optional<std::uint64_t> if_counted(const WorkerRecord& record, const std::atomic<std::uint64_t>& bytes) {
+    if (record.counts_traffic.load(relaxed) == 0) return std::nullopt;
+    return bytes.load(relaxed);
+}
+
+void add(std::optional<std::uint64_t>& total, const std::optional<std::uint64_t>& bytes) {
+    if (bytes) total = total.value_or(0) + *bytes;
+}
+
 }  // namespace
 
 void Pool::describe(StatusReport& report, Clock::time_point now) {
@@ -48,6 +57,10 @@ void Pool::describe(StatusReport& report, Clock::time_point now) {
     report.accepted = dead.accepted;
     report.served = dead.served;
     report.dropped_log_lines = dead.dropped_log_lines;
+    if (dead.received_bytes + dead.sent_bytes != 0) {
+        report.received_bytes = dead.received_bytes;
+        report.sent_bytes = dead.sent_bytes;
+    }
     report.replaced = replaced_;
     for (const WorkerSlot& slot : table_) {
         const WorkerRecord& record = slots_[slot.record];
@@ -62,11 +75,15 @@ void Pool::describe(StatusReport& report, Clock::time_point now) {
                          .connections = record.active.load(relaxed),
                          .accepted = record.accepted.load(relaxed),
                          .served = record.served.load(relaxed),
+                         .received_bytes = if_counted(record, record.traffic.received),
+                         .sent_bytes = if_counted(record, record.traffic.sent),
                          .last_error = printable(record.last_error.read()),
                          .last_peer = last_peer_of(record)});
         report.connections += worker.connections;
         report.accepted += worker.accepted;
         report.served += worker.served;
+        add(report.received_bytes, worker.received_bytes);
+        add(report.sent_bytes, worker.sent_bytes);
         report.dropped_log_lines += record.dropped_log_lines.load(relaxed);
     }
 }

@@ -21,7 +21,8 @@ bool heap_is_full = false;  // of small holes
 /// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
 class ForkErrand : public Errand {
 public:
-    explicit ForkErrand(ChildService& service) : idle_timeout_{service.plan.settings.idle_timeout} {
+    explicit ForkErrand(ChildService& service)
+        : idle_timeout_{service.plan.settings.idle_timeout}, traffic_{service.reception.traffic()} {
         ended = [&reception = service.reception] { reception.ended(); };
     }
 
@@ -32,8 +33,8 @@ public:
         }
         return spawn([this, worker = ::getpid()] {
             ForkedChild child{worker, kept_fd()};
-            WorkerRecord record;  // the worker's own slot is the worker's to write
-            serve({.idle_timeout = idle_timeout_, .stop = child, .record = record});
+            WorkerRecord record;  // but for its traffic, the worker's own slot is the worker's to write
+            serve({.idle_timeout = idle_timeout_, .stop = child, .record = record, .traffic = traffic_});
             return 0;
         });
     }
@@ -48,6 +49,7 @@ private:
     virtual void serve(const ServeHere& how) noexcept = 0;
 
     std::chrono::milliseconds idle_timeout_;
+    TrafficCounter traffic_;
 };
 
 class StreamErrand final : public ForkErrand {

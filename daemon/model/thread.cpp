@@ -27,7 +27,10 @@ struct Workshop {
         : seat{its_seat},
           linger{reactor, plan.parked},
           handlers{plan},
-          crew{reactor, {.idle_timeout = plan.settings.idle_timeout, .request_timeout = plan.settings.request_timeout}},
+          crew{reactor,
+               {.idle_timeout = plan.settings.idle_timeout,
+                .request_timeout = plan.settings.request_timeout,
+                .traffic = {its_seat.record.traffic, TrafficCounter::Writers::Many}}},
           worker_timeout{plan.settings.worker_timeout},
           service{plan, seat, control, reactor, hooks()} {
         service.add_listeners([&](const Listener& listener) { return bounded(take_from(listener, plan.settings)); });

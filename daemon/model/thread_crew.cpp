@@ -58,8 +58,8 @@ void ThreadCrew::Halt::hurry() {
     ring(readable_);
 }
 
-ThreadCrew::ThreadCrew(Reactor& reactor, const ThreadLimits& limits)
-    : reactor_{reactor}, limits_{limits}, try_again_{reactor.make_timer()}, bell_{make_event()} {
+ThreadCrew::ThreadCrew(Reactor& reactor, const ThreadSettings& settings)
+    : reactor_{reactor}, settings_{settings}, try_again_{reactor.make_timer()}, bell_{make_event()} {
     const sigset_t blocked = signals_of_a_thread();
     ::pthread_attr_init(&attributes_);
     // Where glibc sets a mask at each start anyway, this costs no system call.
@@ -106,10 +106,11 @@ void* ThreadCrew::run(void* self) noexcept {
     ThreadCrew& crew = member.crew;
     member.id.store(::gettid(), std::memory_order_relaxed);
     enter(member.record, WorkerState::InHandler);
-    member.task->run({.idle_timeout = crew.limits_.idle_timeout,
-                      .request_timeout = crew.limits_.request_timeout,
+    member.task->run({.idle_timeout = crew.settings_.idle_timeout,
+                      .request_timeout = crew.settings_.request_timeout,
                       .stop = crew.halt_,
-                      .record = member.record});
+                      .record = member.record,
+                      .traffic = crew.settings_.traffic});
     crew.report(member);
     return nullptr;
 }

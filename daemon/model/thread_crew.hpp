@@ -25,17 +25,18 @@ public:
     [[nodiscard]] virtual bool has_loop() const noexcept = 0;
 };
 
-/// Zero means never.
-struct ThreadLimits {
+struct ThreadSettings {
+    // Zero means never.
     std::chrono::milliseconds idle_timeout{};
     std::chrono::milliseconds request_timeout{};
+    TrafficCounter traffic;  ///< of all threads
 };
 
 /// Starts threads, and learns of their ends in the main thread, whose reactor sleeps until there is something to learn.
 /// All members but those of a thread of its own are for the main thread.
 class ThreadCrew {
 public:
-    ThreadCrew(Reactor& reactor, const ThreadLimits& limits);
+    ThreadCrew(Reactor& reactor, const ThreadSettings& settings);
     ~ThreadCrew();
     ThreadCrew(const ThreadCrew&) = delete;
     ThreadCrew& operator=(const ThreadCrew&) = delete;
@@ -97,7 +98,7 @@ private:
     void collect();
 
     Reactor& reactor_;
-    ThreadLimits limits_;
+    ThreadSettings settings_;
     Halt halt_{};
     pthread_attr_t attributes_{};
     std::list<Member> members_{};

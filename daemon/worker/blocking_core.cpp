@@ -30,7 +30,10 @@ Received BlockingCore::receive(std::span<std::byte> room) {
     for (;;) {
         if (const auto late = cut_when_late()) return {.error = failed(late)};
         const ssize_t got = ::recv(fd.get(), room.data(), room.size(), MSG_DONTWAIT);
-        if (got > 0) return {.bytes = room.first(static_cast<std::size_t>(got))};
+        if (got > 0) {
+            how_.traffic.received(static_cast<std::size_t>(got));
+            return {.bytes = room.first(static_cast<std::size_t>(got))};
+        }
         if (got == 0) return {};
         const std::error_code error = error_now();
         if (error == std::errc::interrupted) continue;
@@ -44,6 +47,7 @@ std::error_code BlockingCore::send(std::span<const std::byte> bytes, int flags) 
         if (const auto late = cut_when_late()) return failed(late);
         const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
+            how_.traffic.sent(static_cast<std::size_t>(sent));
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;
         }

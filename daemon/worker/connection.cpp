@@ -48,6 +48,7 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, room, MSG_DONTWAIT);
     while (got == -1 && errno == EINTR);
     if (got > 0) {
+        core.loop.traffic.received(static_cast<std::size_t>(got));
         core.unread_end += static_cast<std::size_t>(got);
         core.drained = static_cast<std::size_t>(got) < room;
         return Filled{.more = true};
@@ -142,6 +143,7 @@ awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::b
         if (const auto error = core.why_cut()) co_return error;
         const ssize_t sent = ::send(core.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
+            core.loop.traffic.sent(static_cast<std::size_t>(sent));
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;
         }

@@ -18,7 +18,7 @@ public:
     DatagramBatch(DatagramBatches& shared, const DatagramInlet& inlet)
         : intake_{shared.intake()},
           outbox_{shared.outbox_},
-          source_{inlet.listener, inlet.log_connections},
+          source_{inlet.listener, inlet.log_connections, inlet.reception.traffic()},
           reception_{inlet.reception} {}
 
     /// Receives at most `room` and calls `serve` with each, between Reception's begun() and what `serve` makes of it.

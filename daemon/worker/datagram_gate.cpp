@@ -19,7 +19,7 @@ namespace {
 class ReceiveOneByOne {
 public:
     ReceiveOneByOne(const Listener& listener, bool log_connections, Reception& reception, StartDatagram start)
-        : source_{listener, log_connections}, reception_{reception}, start_{std::move(start)} {}
+        : source_{listener, log_connections, reception.traffic()}, reception_{reception}, start_{std::move(start)} {}
 
     int operator()(int socket) {
         if (const int error = intake_.receive(socket, 1, source_)) return error;

@@ -34,11 +34,11 @@ void ask_for_notes(int fd, int family) {
 
 }  // namespace
 
-DatagramSource::DatagramSource(const Listener& listener, bool log_connections)
+DatagramSource::DatagramSource(const Listener& listener, bool log_connections, TrafficCounter traffic)
     : listener_{listener},
       log_connections_{log_connections},
       bound_{SocketAddress::local_of(listener.fd.get())},
-      tally_{make_shared_tally()} {
+      tally_{make_shared_tally(traffic)} {
     if (has_notes()) ask_for_notes(listener.fd.get(), bound_.family());
 }
 
@@ -98,6 +98,7 @@ void DatagramIntake::examine(std::size_t index, const DatagramSource& source) {
         source.tally()->too_long.fetch_add(1, std::memory_order_relaxed);
         return;
     }
+    source.tally()->traffic.received(headers_[index].msg_len);
     arrived_.push_back({.bytes = {buffers_ + index * buffer_bytes, headers_[index].msg_len},
                         .peer = message.address,
                         .local = notes.destination.value_or(source.bound())});

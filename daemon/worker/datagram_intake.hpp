@@ -16,7 +16,7 @@ namespace preforkd {
 class DatagramSource {
 public:
     /// Asks the kernel for what replies and reports need of each datagram.
-    DatagramSource(const Listener& listener, bool log_connections);
+    DatagramSource(const Listener& listener, bool log_connections, TrafficCounter traffic);
 
     /// A descriptor for replies that outlives the listener, shared by all who hold one now: the worker may stop
     /// receiving and close before a thread or a coroutine replies.  While nobody holds one, there is none that would

@@ -26,7 +26,10 @@ std::error_code send_reply(const ReplyRoute& route, std::span<const std::byte> p
     DatagramMessage message;
     mmsghdr header{};
     prepare_to_send(header.msg_hdr, message, payload, route.peer, route.local);
-    if (send_some(route.socket, {&header, 1}) == 1) return {};
+    if (send_some(route.socket, {&header, 1}) == 1) {
+        route.tally.traffic.sent(payload.size());
+        return {};
+    }
     const std::error_code error{errno, std::generic_category()};
     if (error != std::errc::message_size) count_loss(route.tally);
     return error;
@@ -60,9 +63,9 @@ void DatagramOutbox::make_room(std::size_t payload_bytes) {
 
 void DatagramOutbox::flush() noexcept {
     for (std::size_t next = 0; next < count_;) {
-        const int sent = send_some(socket_, std::span{headers_}.subspan(next, count_ - next));
+        int sent = send_some(socket_, std::span{headers_}.subspan(next, count_ - next));
         if (sent > 0) {
-            next += static_cast<std::size_t>(sent);
+            for (; sent > 0; --sent) tally_->traffic.sent(headers_[next++].msg_len);
             continue;
         }
         count_loss(*tally_);  // that one; those behind it have receivers of their own

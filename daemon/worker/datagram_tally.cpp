@@ -13,11 +13,11 @@ namespace preforkd {
 
 using namespace std::chrono_literals;
 
-std::shared_ptr<DatagramTally> make_shared_tally() {
+std::shared_ptr<DatagramTally> make_shared_tally(TrafficCounter traffic) {
     void* const memory =
         ::mmap(nullptr, sizeof(DatagramTally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw_errno("map the counters of datagrams");
-    return {new (memory) DatagramTally{},
+    return {new (memory) DatagramTally{.traffic = traffic},
             [](DatagramTally* tally) { ::munmap(static_cast<void*>(tally), sizeof *tally); }};
 }
 

@@ -33,6 +33,7 @@ struct Loop {
 
     AsioReactor reactor{};
     WorkerRecord& record;
+    TrafficCounter traffic{record.traffic, TrafficCounter::Writers::One};
     std::chrono::milliseconds idle_timeout;
     std::chrono::milliseconds request_timeout{};  ///< zero: never
     bool draining = false;

@@ -13,9 +13,10 @@
 namespace preforkd {
 
 struct ReceptionSettings {
-    std::size_t limit = 1;                   ///< clients served at once
-    std::uint64_t retire_after = 0;          ///< clients; 0: never
-    bool has_siblings = true;                ///< in whose hands a wake-up of ours may be needed
+    TrafficCounter::Writers writers = TrafficCounter::Writers::One;  ///< who counts bytes in the record
+    std::size_t limit = 1;                                           ///< clients served at once
+    std::uint64_t retire_after = 0;                                  ///< clients; 0: never
+    bool has_siblings = true;                                        ///< in whose hands a wake-up of ours may be needed
     std::function<void()> ask_sibling{};     ///< clients may be waiting whom this worker will not take
     std::function<void()> ask_retirement{};  ///< retire_after is reached
     std::function<void()> full{};      ///< at the limit; not each time of a quick succession.  Empty: not asked for
@@ -63,6 +64,9 @@ public:
 
     /// Whose client it is: if the worker dies, the one that may have killed it.
     void met(const SocketAddress& peer) noexcept { record_.last_peer.write(peer.data(), peer.size()); }
+
+    /// Where the bytes of its clients count.
+    [[nodiscard]] TrafficCounter traffic() noexcept { return {record_.traffic, settings_.writers}; }
 
     [[nodiscard]] std::size_t active() const noexcept { return record_.active.load(std::memory_order_relaxed); }
     [[nodiscard]] bool draining() const noexcept { return state_ == State::Emptying || state_ == State::Closed; }

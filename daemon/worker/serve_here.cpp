@@ -35,6 +35,7 @@ ServedStream serve_coroutine(StreamHandler& handler, AcceptedStream stream, cons
     if (how.record.active.load(std::memory_order_relaxed) == 0) count(how.record.active);
     Loop loop{how.record, how.idle_timeout, 0};
     loop.request_timeout = how.request_timeout;
+    loop.traffic = how.traffic;
     // A handler that never waits costs no epoll set: Asio makes it when it is first asked to wait.
     loop.on_first_wait = [&] {
         how.stop.before_first_wait();

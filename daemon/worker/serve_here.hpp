@@ -33,6 +33,7 @@ struct ServeHere {
     std::chrono::milliseconds request_timeout{};
     StopWatch& stop;
     WorkerRecord& record;  ///< whose state follows the waiting; a thread or child gives one of its own
+    TrafficCounter traffic{record.traffic, TrafficCounter::Writers::One};
 };
 
 /// Serves until the handler has returned (coroutine handlers in a loop of their own, made here) and returns the

@@ -58,12 +58,16 @@ WorkerService::WorkerService(const WorkerPlan& plan, WorkerSeat& seat, Control& 
       reactor_{reactor},
       hooks_{std::move(hooks)},
       reception_{reactor, seat.record, reception_settings()},
-      deadline_{reactor.make_timer()} {}
+      deadline_{reactor.make_timer()} {
+    seat.record.counts_traffic.store(plan.settings.program.empty() ? 1 : 0, std::memory_order_relaxed);
+}
 
 ReceptionSettings WorkerService::reception_settings() {
     const int channel = control_.channel_fd();
     const bool has_master = channel >= 0;
-    return {.limit = plan_.connections,
+    const bool single = plan_.model == Model::Async || (plan_.model == Model::Serial && plan_.settings.program.empty());
+    return {.writers = single ? TrafficCounter::Writers::One : TrafficCounter::Writers::Many,
+            .limit = plan_.connections,
             .retire_after =
                 has_master ? requests_before_retiring(plan_.settings.max_requests, seat_.number) : plan_.leave_after,
             .has_siblings = has_master,

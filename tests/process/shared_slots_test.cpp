@@ -53,11 +53,15 @@ TEST(SharedSlots, what_the_dead_had_counted_is_kept_in_the_totals) {
         count(slots[index].served, 7);
         count(slots[index].active, 3);
         count(slots[index].dropped_log_lines);
+        TrafficCounter{slots[index].traffic, TrafficCounter::Writers::One}.received(100);
+        TrafficCounter{slots[index].traffic, TrafficCounter::Writers::Many}.sent(20);
         slots.release(index);
     }
     EXPECT_EQ(slots.totals().accepted, 30u);
     EXPECT_EQ(slots.totals().served, 21u);
     EXPECT_EQ(slots.totals().dropped_log_lines, 3u);
+    EXPECT_EQ(slots.totals().received_bytes, 300u);
+    EXPECT_EQ(slots.totals().sent_bytes, 60u);
 }
 
 TEST(SharedSlots, the_living_are_not_in_the_totals) {

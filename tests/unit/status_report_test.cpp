@@ -35,7 +35,8 @@ StatusReport some_report() {
                          .connections = 5,
                          .accepted = 95,
                          .served = 90,
-                         .bytes = 4096,
+                         .received_bytes = 4096,
+                         .sent_bytes = 5,
                          .last_error = "handler failed: bad",
                          .last_peer = "127.0.0.1:9"},
                         {.number = 2, .pid = 19, .state = "idle"}}};

@@ -44,6 +44,8 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
         .connections = 1,
         .accepted = 1234,
         .served = 1233,
+        .received_bytes = 1,
+        .sent_bytes = 1'572'864,
         .replaced = 1,
         .listeners = {{.endpoint = "tcp://:7", .handler = "echo", .queue = {.queued = 3, .limit = 4096}},
                       {.endpoint = "unixgram:///x", .handler = "print", .passed = true, .queue = {.in_bytes = true}}},
@@ -56,20 +58,22 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
                      .connections = 1,
                      .accepted = 1000,
                      .served = 999,
-                     .bytes = 2048,
+                     .received_bytes = 2048,
+                     .sent_bytes = 1,
                      .last_error = "handler failed: bad"},
                     {.number = 2, .pid = 4713, .generation = 2, .state = "starting", .age = 100ms}}};
     EXPECT_EQ(status_text(report, 0),
               "preforkd 0.1.0, pid 4711, running for 3d 4h, generation 2\n"
-              "1 of 2 workers ready; 1 connection now, 1234 ever, 1233 served; 1 worker replaced\n"
+              "1 of 2 workers ready; 1 connection now, 1234 ever, 1233 served; 1 byte received, 1.5M sent; "
+              "1 worker replaced\n"
               "\n"
               "LISTENER                HANDLER  QUEUED  LIMIT\n"
               "tcp://:7                echo          3   4096\n"
               "unixgram:///x (passed)  print         -      -\n"
               "\n"
-              "WORKER   PID  GEN  STATE     SINCE    AGE  NOW  EVER  BYTES  LAST ERROR\n"
-              "     1  4712    2  busy         3s  3d 4h    1  1000   2.0K  handler failed: bad\n"
-              "     2  4713    2  starting     0s     0s    0     0      -  -\n");
+              "WORKER   PID  GEN  STATE     SINCE    AGE  NOW  EVER  RECEIVED  SENT  LAST ERROR\n"
+              "     1  4712    2  busy         3s  3d 4h    1  1000      2.0K     1  handler failed: bad\n"
+              "     2  4713    2  starting     0s     0s    0     0         -     -  -\n");
 }
 
 TEST(StatusTable, deaths_are_told_oldest_first) {
