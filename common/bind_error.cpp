@@ -1,6 +1,7 @@
 #include "common/bind_error.hpp"
 
 #include <fmt/format.h>
+#include <netdb.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -59,12 +60,13 @@ struct Remedy {
 
 Remedy remedy(const ListenSettings& wanted, const SocketAddress& address, int error) {
     switch (error) {
-        // A conflict may pass, unlike a mistake in the settings, so the supervisor may try again.
+        // What may pass, unlike a mistake in the settings, the supervisor may try again: a conflict, and an interface
+        // that is not up yet.
         case EADDRINUSE: return {ExitCode::System, in_use(wanted, address)};
         case EACCES:
         case EPERM: return {ExitCode::Permission, no_access(wanted, address)};
         case EADDRNOTAVAIL:
-            return {ExitCode::Configuration, ": no interface of this machine has it (`ip address` shows them)"};
+            return {ExitCode::System, ": no interface of this machine has it (`ip address` shows them)"};
         case EAFNOSUPPORT:
             return {ExitCode::Configuration, ": this machine has no IPv6: use an IPv4 address or an empty host"};
         case ENOENT:
@@ -89,7 +91,8 @@ OperatorError resolve_error(const ListenSettings& wanted, const std::system_erro
     const bool too_long = error.code() == std::errc::filename_too_long;
     const std::string_view advice =
         too_long ? "a socket path has at most 107 bytes" : "check the host, or give it as a number";
-    return {ExitCode::Configuration,
+    const bool may_pass = error.code().category() != std::generic_category() && error.code().value() == EAI_AGAIN;
+    return {may_pass ? ExitCode::System : ExitCode::Configuration,
             fmt::format("--listen {}: {}: {}", to_string(wanted.endpoint), error.code().message(), advice)};
 }
 

@@ -1,11 +1,15 @@
 #include "common/identity.hpp"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
+#include <string_view>
 
 #include "common/operator_error.hpp"
 #include "common/sys_error.hpp"
@@ -37,6 +41,37 @@ gid_t look_up_group(const std::string& group) {
                         "--group " + group + ": there is no such group; see getent group, or give a number"};
 }
 
+std::string no_such_user(const std::string& user) {
+    const std::string sentence = "--user " + user + ": there is no such user; ";
+    if (user.find(':') != user.npos) return sentence + "a group is named with --group";
+    return sentence + "see getent passwd, or give a number";
+}
+
+/// Of these capabilities, those that root has not, as a container's may: `CAP_SETGID, CAP_SETUID`.
+std::string missing_of(std::initializer_list<std::pair<unsigned, std::string_view>> needed) {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) == -1) return {};  // then the change itself will tell
+    std::string missing;
+    for (const auto& [capability, name] : needed) {
+        if ((sets.at(CAP_TO_INDEX(capability)).effective & CAP_TO_MASK(capability)) != 0) continue;
+        missing += (missing.empty() ? "" : ", ") + std::string{name};
+    }
+    return missing;
+}
+
+/// A master without CAP_KILL could end no worker that is somebody else.
+void check_capabilities(const Identity& identity) {
+    const bool other_user = identity.uid.value_or(0) != 0;
+    const std::string missing =
+        other_user ? missing_of({{CAP_SETUID, "CAP_SETUID"}, {CAP_SETGID, "CAP_SETGID"}, {CAP_KILL, "CAP_KILL"}})
+                   : missing_of({{CAP_SETGID, "CAP_SETGID"}});
+    if (missing.empty()) return;
+    throw OperatorError{ExitCode::Permission, "--user, --group: this root has no " + missing +
+                                                  ": grant it (docker run --cap-add), or start preforkd as that user "
+                                                  "without these options"};
+}
+
 }  // namespace
 
 Identity look_up_identity(const std::string& user, const std::string& group) {
@@ -45,9 +80,7 @@ Identity look_up_identity(const std::string& user, const std::string& group) {
         const passwd* entry = ::getpwnam(user.c_str());
         const auto uid = number(user);
         if (entry == nullptr && uid) entry = ::getpwuid(*uid);
-        if (entry == nullptr && !uid)
-            throw OperatorError{ExitCode::Configuration,
-                                "--user " + user + ": there is no such user; see getent passwd, or give a number"};
+        if (entry == nullptr && !uid) throw OperatorError{ExitCode::Configuration, no_such_user(user)};
         identity.uid = entry != nullptr ? entry->pw_uid : *uid;
         identity.gid = entry != nullptr ? entry->pw_gid : *uid;  // a bare number, as containers use it, is both
         if (entry != nullptr) identity.groups = groups_of(entry->pw_name, entry->pw_gid);
@@ -60,6 +93,7 @@ Identity look_up_identity(const std::string& user, const std::string& group) {
         throw OperatorError{ExitCode::Permission,
                             "--user, --group: only root can become somebody else; start preforkd "
                             "as root, or as that user without these options"};
+    if (::geteuid() == 0 && (identity.uid || identity.gid)) check_capabilities(identity);
     return identity;
 }
 

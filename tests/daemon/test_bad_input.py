@@ -128,8 +128,17 @@ def test_a_host_that_cannot_be_resolved(run_preforkd, tmp_path):
     refused_at_start(run_preforkd, tmp_path, CONFIGURATION, [LONG_LABEL], "-l", f"tcp://{LONG_LABEL}:0")
 
 
-def test_an_address_that_is_not_of_this_machine(run_preforkd, tmp_path):
-    refused_at_start(run_preforkd, tmp_path, CONFIGURATION, ["192.0.2.1"], "-l", "tcp://192.0.2.1:0")
+@pytest.mark.root
+@pytest.mark.programs("unshare")
+def test_a_resolver_that_is_out_of_reach_may_be_back(run_preforkd, tmp_path):
+    told = run_preforkd("-l", "tcp://server.test:0", wrap=[
+        "unshare", "--mount", "--net", "sh", "-ec",
+        f'echo nameserver 127.0.0.1 >{tmp_path}/none; mount --bind {tmp_path}/none /etc/resolv.conf; exec "$@"', "sh"])
+    is_one_sentence(told, SYSTEM, ["tcp://server.test:0", "Temporary failure in name resolution"])
+
+
+def test_an_address_that_is_not_of_this_machine_may_come(run_preforkd, tmp_path):
+    refused_at_start(run_preforkd, tmp_path, SYSTEM, ["192.0.2.1"], "-l", "tcp://192.0.2.1:0")
 
 
 def test_a_port_in_use_is_named_with_who_holds_it(run_preforkd, tmp_path):
@@ -194,6 +203,10 @@ def test_an_unknown_user_or_group(run_preforkd, tmp_path):
         refused_at_start(run_preforkd, tmp_path, CONFIGURATION, [option, "no-such-one"], option, "no-such-one")
     refused_at_start(run_preforkd, tmp_path, CONFIGURATION, ["group", "no-such-one"],
                      "-l", f"unix://{tmp_path}/x group=no-such-one")
+
+
+def test_a_group_behind_a_user_is_told_where_it_belongs(run_preforkd, tmp_path):
+    refused_at_start(run_preforkd, tmp_path, CONFIGURATION, ["--user 12345:23456", "--group"], "--user", "12345:23456")
 
 
 def test_a_log_file_that_cannot_be_opened(run_preforkd, tmp_path):

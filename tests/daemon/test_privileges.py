@@ -7,6 +7,7 @@ import pytest
 
 import proc
 from clients import exchange
+from test_bad_input import PERMISSION, is_one_sentence
 
 pytestmark = [pytest.mark.root, pytest.mark.programs("setpriv")]
 
@@ -96,6 +97,14 @@ def test_root_without_a_user_is_told_once(preforkd):
     assert len(warned_about_root(daemon)) == 1
     told = preforkd("--user", "nobody")
     assert not warned_about_root(told)
+
+
+@pytest.mark.parametrize("taken, named", [("-setuid,-setgid,-kill", "CAP_SETUID, CAP_SETGID, CAP_KILL"),
+                                          ("-setgid", "CAP_SETGID"), ("-kill", "CAP_KILL")])
+def test_a_root_without_the_capabilities_is_told_which(run_preforkd, taken, named):
+    told = run_preforkd("--listen", "tcp://127.0.0.1:0", "--user", "12345",
+                        wrap=["setpriv", "--bounding-set", taken, "--inh-caps", taken])
+    is_one_sentence(told, PERMISSION, ["--user", f"this root has no {named}:", "--cap-add"])
 
 
 def test_a_user_that_may_not_change_is_told_so(run_preforkd):
