@@ -2,6 +2,7 @@
 
 #include <linux/close_range.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ void need(bool available, const char* call) {
     throw OperatorError{ExitCode::System,
                         std::string{call} + ": " + std::strerror(errno) +
                             ": preforkd needs Linux 5.9, and of a seccomp profile that it allows pidfd_open, "
-                            "pidfd_send_signal, close_range and memfd_create"};
+                            "pidfd_send_signal, close_range, memfd_create and accept4"};
 }
 
 /// We are no child of our own: a kernel that knows the call says ECHILD, Linux before 5.4 EINVAL.  Source: waitid(2).
@@ -47,12 +48,16 @@ void check_kernel() {
     need(can_wait_for(self.get()), "waitid of a pidfd");
     need(::close_range(last_descriptor, last_descriptor, 0) == 0, "close_range");
     need(static_cast<bool>(UniqueFd{::memfd_create("preforkd", MFD_CLOEXEC)}), "memfd_create");
+    const int no_descriptor = -1;
+    need(::accept4(no_descriptor, nullptr, nullptr, SOCK_CLOEXEC) == 0 || errno == EBADF, "accept4");
 }
 
 void warn_without_proc() noexcept {
     if (::access("/proc/self/stat", R_OK) == 0) return;
     log(LogLevel::Warning,
-        "/proc is not mounted: the CPU quota, and programs that a killed worker leaves behind, are not seen");
+        "/proc is not mounted: --max-memory does nothing, no upgrade can be had, and the CPU quota, and programs that "
+        "a "
+        "killed worker leaves behind, are not seen");
 }
 
 }  // namespace preforkd

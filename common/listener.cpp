@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,10 +28,19 @@ namespace {
 using namespace std::chrono_literals;
 
 /// listen(2) silently cuts the queue to this.  Source: listen(2), /proc/sys/net/core/somaxconn.
-int kernel_limit() {
-    int limit = 4096;  // its value since Linux 5.4
-    std::ifstream{"/proc/sys/net/core/somaxconn"} >> limit;
-    return limit;
+std::optional<int> kernel_limit() {
+    int limit = 0;
+    if (std::ifstream{"/proc/sys/net/core/somaxconn"} >> limit) return limit;
+    return std::nullopt;  // ProcSubset=pid, say
+}
+
+/// What the kernel has made of the backlog of a listening TCP socket.  Source: tcp(7), TCP_INFO.
+std::optional<int> backlog_in_force(int fd) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == -1 || info.tcpi_state != TCP_LISTEN)
+        return std::nullopt;
+    return static_cast<int>(info.tcpi_sacked);
 }
 
 /// A daemon that is just ending may need a moment to let go of its address.  Waiting for ourselves would be in vain.
@@ -108,7 +119,10 @@ std::vector<Listener> bind_endpoint(const ListenSettings& settings, std::optiona
     std::vector<std::vector<Listener>> collided;  // kept open, or the kernel might choose the same port again
     while (collided.size() < rounds) {
         std::vector<Listener> made;
-        if (bind_all(made, settings, addresses, backlog, when_taken)) return made;
+        if (bind_all(made, settings, addresses, backlog, when_taken)) {
+            warn_of_cut_backlog(made.front(), default_backlog);
+            return made;
+        }
         collided.push_back(std::move(made));
     }
     throw bind_error(settings, addresses.front(), EADDRINUSE);
@@ -117,12 +131,20 @@ std::vector<Listener> bind_endpoint(const ListenSettings& settings, std::optiona
 }  // namespace
 
 int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog) {
-    const int limit = kernel_limit();
+    constexpr int most_by_default = 4096;  // what the kernel allows since Linux 5.4
     const std::optional<int> asked = settings.backlog ? settings.backlog : default_backlog;
-    if (asked && *asked > limit && !is_datagram(settings.endpoint.transport))
+    return asked.value_or(std::min(most_by_default, kernel_limit().value_or(most_by_default)));
+}
+
+void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_backlog) {
+    const ListenSettings& settings = listener.settings;
+    if (is_datagram(settings.endpoint.transport)) return;
+    const int asked = backlog_of(settings, default_backlog);
+    std::optional<int> limit = kernel_limit();
+    if (!limit) limit = backlog_in_force(listener.fd.get());
+    if (limit && asked > *limit)
         log(LogLevel::Warning, fmt::format("--listen {}: backlog {} is cut to {}: raise net.core.somaxconn",
-                                           to_string(settings.endpoint), *asked, limit));
-    return asked.value_or(std::min(4096, limit));
+                                           to_string(settings.endpoint), asked, *limit));
 }
 
 Listener duplicate(const Listener& listener) {

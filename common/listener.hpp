@@ -55,9 +55,12 @@ inline constexpr std::chrono::milliseconds between_bind_retries{500};
                                                    std::optional<int> default_backlog,
                                                    WhenTaken when_taken = WhenTaken::TryAgain);
 
-/// What listen(2) is given for `settings`: their backlog, or the default, or min(4096, somaxconn).  Warns when the
-/// kernel will cut it.
+/// What listen(2) is given for `settings`: their backlog, or the default, or min(4096, somaxconn).
 [[nodiscard]] int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog);
+
+/// Warns when the kernel has cut the backlog of `listener`, which listens.  Where net.core.somaxconn cannot be read the
+/// socket is asked; a Unix socket does not tell, and nothing is guessed.
+void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_backlog);
 
 /// Removes the Unix path of a listener that bind_listeners() made, unless something else has taken the path since.
 void remove_socket_file(const Listener& listener) noexcept;

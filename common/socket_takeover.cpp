@@ -87,9 +87,11 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const Settings&
 }
 
 void change_sockets(const std::vector<Listener>& listeners, std::optional<int> default_backlog) {
-    for (const Listener& listener : listeners)
-        if (!listener.inherited)
-            change_options(listener.fd.get(), listener.settings, backlog_of(listener.settings, default_backlog));
+    for (const Listener& listener : listeners) {
+        if (listener.inherited) continue;
+        change_options(listener.fd.get(), listener.settings, backlog_of(listener.settings, default_backlog));
+        warn_of_cut_backlog(listener, default_backlog);
+    }
 }
 
 bool is_same_socket(const Listener& one, const Listener& other) noexcept {

@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -103,6 +104,17 @@ void refuse_occupant(const ListenSettings& settings, PathOccupant occupant) {
     }
 }
 
+/// An O_PATH descriptor takes no fchmod(2): its entry in /proc takes chmod(2), and where /proc is not mounted,
+/// Linux 6.6 has a call for it.  In this order, because a seccomp profile may refuse with EPERM what it does not know.
+void change_mode(int file, const ListenSettings& settings) {
+    constexpr long fchmodat2 = 452;  // also of machines whose C library is older
+    if (::chmod(fmt::format("/proc/self/fd/{}", file).c_str(), *settings.mode) == 0) return;
+    if (errno != ENOENT && errno != ENOTDIR) throw_errno("chmod");
+    if (::syscall(fchmodat2, file, "", *settings.mode, AT_EMPTY_PATH) == 0) return;
+    refuse(settings, ExitCode::System,
+           "the mode of a socket file cannot be set without /proc before Linux 6.6: mount it, or use unix://@NAME");
+}
+
 /// Works on the opened file, never on the path: whoever can write to the directory could put a link to another file
 /// there between two calls, and have that one given away.
 void apply_owner_and_mode(int file, const ListenSettings& settings, uid_t uid, gid_t gid) {
@@ -111,8 +123,7 @@ void apply_owner_and_mode(int file, const ListenSettings& settings, uid_t uid, g
         refuse(settings, ExitCode::Permission,
                "user= or group=: Operation not permitted: run as root, grant CAP_CHOWN, or name a group of this user");
     }
-    // An O_PATH descriptor takes no fchmod(2); its entry in /proc takes chmod(2).
-    if (settings.mode) check(::chmod(fmt::format("/proc/self/fd/{}", file).c_str(), *settings.mode), "chmod");
+    if (settings.mode) change_mode(file, settings);
 }
 
 FileIdentity identity_of(int file) {

@@ -1,5 +1,6 @@
 #include "preforkd/run.hpp"
 
+#include <fmt/format.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@
 #include "common/signal_fd.hpp"
 #include "common/socket_takeover.hpp"
 #include "common/stored_listeners.hpp"
+#include "common/sys_error.hpp"
 #include "common/version.hpp"
 #include "daemon/master/control_listener.hpp"
 #include "daemon/master/handed_listeners.hpp"
@@ -47,10 +49,17 @@ std::vector<std::string> environment_lines() {
     return lines;
 }
 
-void print_handlers(const Handlers& handlers) {
+/// What a script has asked for and did not get in full must not look like success.
+int print(const std::string& text) {
+    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) throw_errno("write standard output");
+    return 0;
+}
+
+std::string list_of(const Handlers& handlers) {
+    std::string list;
     for (const HandlerEntry& entry : handlers.entries())
-        std::printf("%-10s %-7s %s\n", entry.name.c_str(), std::string{to_string(entry.model)}.c_str(),
-                    entry.summary.c_str());
+        list += fmt::format("{:<10} {:<7} {}\n", entry.name, to_string(entry.model), entry.summary);
+    return list;
 }
 
 std::vector<Listener> open_listeners(const Settings& settings, ServiceNotify& systemd) {
@@ -171,18 +180,17 @@ void ignore_signals_of_writes() {
 int perform(StartUp& start_up, SignalFd& signals) {
     const Invocation invocation = read_service_options(start_up);
     switch (invocation.task) {
-        case Task::Help: std::fputs(help_text(default_handler(start_up.handlers)).c_str(), stdout); return 0;
-        case Task::Version: std::printf("preforkd %s\n", version()); return 0;
-        case Task::ListHandlers: print_handlers(start_up.handlers); return 0;
-        case Task::PrintConfig: std::fputs(invocation.printed_config.c_str(), stdout); return 0;
+        case Task::Help: return print(help_text(default_handler(start_up.handlers)));
+        case Task::Version: return print(fmt::format("preforkd {}\n", version()));
+        case Task::ListHandlers: return print(list_of(start_up.handlers));
+        case Task::PrintConfig: return print(invocation.printed_config);
         case Task::CheckConfig: break;
         case Task::Serve: start_up.early_errors = invocation.settings.log.format; break;
     }
     const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
     if (invocation.task == Task::CheckConfig) {
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
-        std::puts("configuration is valid");
-        return 0;
+        return print("configuration is valid\n");
     }
     open_log(plan->settings->log);
     for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);

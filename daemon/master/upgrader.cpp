@@ -24,6 +24,7 @@ namespace {
 
 /// `/usr/sbin/preforkd: Exec format error: install one that was built for this machine`
 std::string why_not_executed(const std::string& executable, int error) {
+    if (executable.empty()) return "where this program stands is not known without /proc: mount it, and restart";
     const auto remedy = [error]() -> std::string_view {
         switch (error) {
             case ENOENT: return ": install the new version there, or restart from where it is";

@@ -3,11 +3,14 @@ It serves, or says in one sentence what is missing."""
 import os
 import signal
 import stat
+import subprocess
 
 import pytest
 
+import daemon_process
 import proc
 from clients import Load, connect, exchange, read_exactly, read_to_end
+from control import ask, endpoint_in
 from test_bad_input import CONFIGURATION, PERMISSION, is_one_sentence
 
 NOBODY = 12345  # has no passwd entry
@@ -85,6 +88,15 @@ def test_a_missing_runtime_directory_is_named_with_what_makes_it(run_preforkd, t
     is_one_sentence(told, CONFIGURATION, [f"{tmp_path}/none", "RuntimeDirectory="])
 
 
+@pytest.mark.parametrize("task", ["--help", "--version", "--list-handlers", "--print-config", "--check-config"])
+def test_a_task_whose_answer_finds_no_room_fails(task):
+    with open("/dev/full", "w") as full:
+        told = subprocess.run([daemon_process.PREFORKD, task], env=daemon_process.clean_environment(None), stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=20)
+    assert told.returncode == 71
+    assert told.stderr.endswith("write standard output: No space left on device\n"), told.stderr
+
+
 # --- who it is --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -133,6 +145,8 @@ def test_user_takes_a_number_without_a_passwd_entry(preforkd):
 # --- /proc and cgroups ------------------------------------------------------------------------------------------------
 
 WITHOUT_PROC = in_mounts("umount --lazy /proc")
+NEEDS_FCHMODAT2 = pytest.mark.skipif(tuple(map(int, os.uname().release.split(".")[:2])) < (6, 6),
+                                     reason="fchmodat2 is in Linux since 6.6")
 
 
 @pytest.mark.root
@@ -165,6 +179,44 @@ def test_without_proc_a_reply_that_is_under_way_at_the_stop_is_whole(preforkd):
         client.shutdown(1)
         assert len(read_to_end(client)) == 1_000_000
     assert daemon.wait_exit() == 0
+
+
+@NEEDS_FCHMODAT2
+@pytest.mark.root
+@pytest.mark.programs("unshare")
+def test_without_proc_a_socket_file_has_its_mode_and_the_daemon_can_be_asked(preforkd, tmp_path):
+    control = endpoint_in(tmp_path)
+    daemon = preforkd("--control", control, listen=f"unix://{tmp_path}/socket mode=0666", wrap=WITHOUT_PROC)
+    daemon.expect("/proc is not mounted")
+    assert stat.S_IMODE(os.stat(tmp_path / "socket").st_mode) == 0o666
+    assert stat.S_IMODE(os.stat(tmp_path / "control.sock").st_mode) == 0o600
+    assert exchange(daemon.endpoint) == b"connected\n"
+    assert ask(control, "ready")["ok"]
+
+
+@pytest.mark.root
+@pytest.mark.programs("unshare")
+def test_without_proc_an_upgrade_says_what_is_missing(preforkd):
+    daemon = preforkd("--control", "unix://@preforkd-without-proc", wrap=WITHOUT_PROC)
+    daemon.expect("/proc is not mounted", "upgrade failed")
+    answer = ask("unix://@preforkd-without-proc", "upgrade")
+    assert not answer["ok"] and "/proc" in answer["error"], answer
+    assert exchange(daemon.endpoint) == b"connected\n"
+
+
+@pytest.mark.root
+@pytest.mark.programs("unshare", "ip")
+def test_where_the_limit_of_the_backlog_cannot_be_read_the_socket_tells_it(preforkd):
+    most = 16384
+    unreadable = ["unshare", "--mount", "--net", "sh", "-ec", f"echo {most} >/proc/sys/net/core/somaxconn\n"
+                  'ip link set lo up\nmount -t tmpfs none /proc/sys\nexec "$@"', "sh"]
+    daemon = preforkd(listen=f"tcp://127.0.0.1:0 backlog={most}", wrap=unreadable)
+    assert not daemon.log.find("backlog")
+    cut = preforkd(listen=f"tcp://127.0.0.1:0 backlog={most + 1}", wrap=unreadable)
+    cut.expect(f"backlog {most + 1} is cut to {most}")
+    assert cut.log.find(f"backlog {most + 1} is cut to {most}")
+    silent = preforkd(listen=f"unix://@preforkd-{os.getpid()} backlog={most + 1}", wrap=unreadable)
+    assert not silent.log.find("backlog"), "a Unix socket does not tell, and nothing is guessed"
 
 
 @pytest.mark.root

@@ -42,6 +42,7 @@ TEST(KernelNeeds, a_call_that_a_profile_forbids_is_named_with_the_profile) {
                 AllOf(StartsWith("71: pidfd_send_signal: Operation not permitted: "), HasSubstr("seccomp profile")));
     EXPECT_THAT(said_without(SYS_close_range, EPERM), StartsWith("71: close_range: "));
     EXPECT_THAT(said_without(SYS_memfd_create, EPERM), StartsWith("71: memfd_create: "));
+    EXPECT_THAT(said_without(SYS_accept4, EPERM), StartsWith("71: accept4: "));
     EXPECT_THAT(said_without(SYS_waitid, ENOSYS), StartsWith("71: waitid of a pidfd: "));
 }
 
