@@ -19,7 +19,7 @@ Endpoint parse_control_endpoint(std::string_view text) {
 std::optional<Endpoint> control_in_runtime_directory(const char* runtime_directory) {
     if (runtime_directory == nullptr) return std::nullopt;
     const std::string_view all{runtime_directory};
-    const std::string_view first = all.substr(0, all.find(':'));
+    const std::string_view first = all.substr(0, all.find(":/"));  // a name in a path may have a colon, too
     if (!first.starts_with('/')) return std::nullopt;
     return Endpoint{.transport = Transport::Unix, .path = std::string{first} + "/control.sock"};
 }

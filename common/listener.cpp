@@ -121,6 +121,7 @@ std::vector<Listener> bind_endpoint(const ListenSettings& settings, std::optiona
         std::vector<Listener> made;
         if (bind_all(made, settings, addresses, backlog, when_taken)) {
             warn_of_cut_backlog(made.front(), default_backlog);
+            warn_of_private_directory(settings);
             return made;
         }
         collided.push_back(std::move(made));

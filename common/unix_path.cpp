@@ -18,6 +18,7 @@
 #include "common/stop_request.hpp"
 #include "common/sys_error.hpp"
 #include "common/unique_fd.hpp"
+#include "preforkd/log.hpp"
 
 namespace preforkd {
 namespace {
@@ -192,6 +193,20 @@ bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& iden
     if (!file || identity_of(file.get()) != identity) return false;
     apply_owner_and_mode(file.get(), settings, uid, gid);
     return true;
+}
+
+void warn_of_private_directory(const ListenSettings& settings) {
+    constexpr unsigned others = 0077;
+    if ((settings.mode.value_or(0) & others) == 0) return;
+    std::error_code ignored;
+    const auto directory =
+        std::filesystem::canonical(std::filesystem::path{settings.endpoint.path}.parent_path(), ignored);
+    for (const std::string_view top : {"/run/private", "/var/lib/private", "/var/cache/private", "/var/log/private"})
+        if (directory.native().starts_with(std::string{top} + '/'))
+            log(LogLevel::Warning,
+                fmt::format("--listen {}: only root may enter {} (systemd: DynamicUser=), whatever mode= says: have a "
+                            ".socket unit bind it for others",
+                            to_string(settings.endpoint), top));
 }
 
 bool is_socket_at(const std::string& path, const FileIdentity& identity) noexcept {

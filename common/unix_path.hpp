@@ -39,6 +39,10 @@ enum class PathOccupant {
 /// bind_unix_path().
 [[nodiscard]] bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& identity);
 
+/// Warns when --listen `settings` lets others in by its mode, into a directory that only root may enter: systemd keeps
+/// what a service with DynamicUser= has below `private`, and the service itself sees that open.
+void warn_of_private_directory(const ListenSettings& settings);
+
 /// Whether `path` still is `identity`.
 [[nodiscard]] bool is_socket_at(const std::string& path, const FileIdentity& identity) noexcept;
 

@@ -283,7 +283,8 @@ PoolCounts Pool::counts() {
         const std::uint64_t active = record.active.load(std::memory_order_relaxed);
         counts.connections += active;
         counts.dropped_log_lines += record.dropped_log_lines.load(std::memory_order_relaxed);
-        if (slot.state == State::Ready || slot.state == State::Retiring) ++(active == 0 ? counts.idle : counts.busy);
+        if (slot.state != State::Ready && slot.state != State::Retiring) continue;
+        ++(slot.stopped ? counts.stopped : active == 0 ? counts.idle : counts.busy);
     }
     return counts;
 }

@@ -11,6 +11,7 @@ std::string status_line(const PoolCounts& pool) {
                                    pool.idle, pool.busy);
     if (pool.starting != 0) line += fmt::format(", {} starting", pool.starting);
     if (pool.leaving != 0) line += fmt::format(", {} leaving", pool.leaving);
+    if (pool.stopped != 0) line += fmt::format(", {} stopped", pool.stopped);
     line += fmt::format("; {}, {} served", counted(pool.connections, "connection"), pool.served);
     if (pool.replaced != 0) line += fmt::format("; {} replaced", counted(pool.replaced, "worker"));
     if (pool.dropped_log_lines != 0) line += fmt::format("; {} dropped", counted(pool.dropped_log_lines, "log line"));

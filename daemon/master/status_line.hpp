@@ -11,6 +11,7 @@ struct PoolCounts {
     int idle = 0;
     int busy = 0;  ///< have at least one connection
     int leaving = 0;
+    int stopped = 0;                ///< by SIGSTOP, whatever they did then
     std::uint64_t connections = 0;  ///< open now
     std::uint64_t served = 0;       ///< ended since the start
     std::uint64_t replaced = 0;     ///< workers that died and were replaced

@@ -30,6 +30,17 @@ def test_a_stopped_worker_is_noticed_and_replaced(preforkd):
     assert not daemon.log.find("killed by"), "nobody was killed"
 
 
+def test_the_status_line_does_not_count_a_stopped_worker_as_idle(preforkd, notify):
+    daemon = preforkd(workers=2, env=notify.environment)
+    daemon.expect("was stopped", "killed by SIGKILL")  # a stop waits for it in vain
+    stop(daemon, daemon.workers()[0])
+    said = []
+    while not said or not said[-1].startswith("2 workers: 2 idle, 0 busy, 1 stopped;"):
+        message = notify.next()
+        assert message is not None, said
+        said.append(message.get("STATUS", ""))
+
+
 @pytest.mark.parametrize("model", ["async", "serial"])
 def test_a_client_whose_wake_up_a_stopped_worker_took_is_served_soon(preforkd, model):
     """The kernel wakes the one that has slept longest: with two workers, one of two clients is a stopped one's."""

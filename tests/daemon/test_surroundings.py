@@ -97,6 +97,17 @@ def test_a_task_whose_answer_finds_no_room_fails(task):
     assert told.stderr.endswith("write standard output: No space left on device\n"), told.stderr
 
 
+@pytest.mark.root
+@pytest.mark.programs("unshare")
+def test_a_socket_for_others_where_only_root_may_go_is_warned_of(preforkd):
+    """What DynamicUser= makes of RuntimeDirectory=, as the service sees it."""
+    wrap = in_mounts("mount -t tmpfs none /run\nmkdir -p /run/private/mine\nln -s private/mine /run/mine")
+    daemon = preforkd(listen="unix:///run/mine/socket mode=0666", wrap=wrap)
+    daemon.expect("only root may enter /run/private")
+    assert daemon.log.find("--listen unix:///run/mine/socket: only root may enter /run/private")
+    assert not preforkd(listen="unix:///run/mine/socket mode=0600", wrap=wrap).log.find("/run/private")
+
+
 # --- who it is --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture

@@ -17,6 +17,7 @@ TEST(ControlEndpoint, it_is_a_unix_stream_socket) {
 TEST(ControlEndpoint, it_is_in_the_first_runtime_directory) {
     EXPECT_EQ(to_string(control_in_runtime_directory("/run/a").value()), "unix:///run/a/control.sock");
     EXPECT_EQ(to_string(control_in_runtime_directory("/run/a:/run/b").value()), "unix:///run/a/control.sock");
+    EXPECT_EQ(to_string(control_in_runtime_directory("/run/a:80:/run/b").value()), "unix:///run/a:80/control.sock");
     for (const char* none : {"", ":", "relative", ":/run/b"}) EXPECT_FALSE(control_in_runtime_directory(none)) << none;
     EXPECT_FALSE(control_in_runtime_directory(nullptr));
 }

@@ -18,17 +18,19 @@ TEST(StatusLine, one_is_singular) {
 }
 
 TEST(StatusLine, what_else_is_not_zero_is_said) {
-    EXPECT_EQ(status_line({.target = 4,
-                           .starting = 1,
-                           .idle = 2,
-                           .busy = 0,
-                           .leaving = 3,
-                           .connections = 0,
-                           .served = 0,
-                           .replaced = 5,
-                           .dropped_log_lines = 6}),
-              "4 workers: 2 idle, 0 busy, 1 starting, 3 leaving; 0 connections, 0 served; 5 workers replaced; "
-              "6 log lines dropped");
+    EXPECT_EQ(
+        status_line({.target = 4,
+                     .starting = 1,
+                     .idle = 2,
+                     .busy = 0,
+                     .leaving = 3,
+                     .stopped = 1,
+                     .connections = 0,
+                     .served = 0,
+                     .replaced = 5,
+                     .dropped_log_lines = 6}),
+        "4 workers: 2 idle, 0 busy, 1 starting, 3 leaving, 1 stopped; 0 connections, 0 served; 5 workers replaced; "
+        "6 log lines dropped");
 }
 
 TEST(StatusLine, it_is_one_line) {
