@@ -74,6 +74,10 @@ def seconds(text):
     return int(re.fullmatch(r"(\d+)s", text)[1])
 
 
+def millicpus(text):
+    return int(text.removesuffix("m")) if text.endswith("m") else int(text) * 1000
+
+
 def test_the_base_is_one_of_each(objects):
     assert sorted(objects) == ["Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service"]
 
@@ -152,9 +156,20 @@ def test_everybody_means_the_same_pods_and_port(objects, preforkd_container):
 
 
 def test_the_last_pods_are_not_taken_away_together(objects):
-    replicas = objects["Deployment"]["spec"]["replicas"]
-    assert replicas > objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] >= 1
-    assert objects["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == replicas
+    least = objects["HorizontalPodAutoscaler"]["spec"]["minReplicas"]
+    assert least > objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] >= 1
+
+
+def test_the_autoscaler_alone_says_how_many_there_are(objects):
+    assert "replicas" not in objects["Deployment"]["spec"], "each apply would reset it"
+
+
+def test_a_pod_is_added_when_those_there_are_well_used_and_before_they_are_full(objects, preforkd_container):
+    [metric] = objects["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    used = millicpus(metric["resource"]["target"]["averageValue"])
+    resources = preforkd_container["resources"]
+    assert millicpus(resources["requests"]["cpu"]) < used
+    assert 0.5 <= used / millicpus(resources["limits"]["cpu"]) <= 0.8
 
 
 def test_the_image_is_of_this_version(preforkd_container):

@@ -1,4 +1,5 @@
 """preforkd.service as it is installed: it binds by itself."""
+import json
 import re
 import signal
 
@@ -105,6 +106,49 @@ def test_a_wrong_configuration_stays_down_and_says_why(host):
     assert (host.show(UNIT, "ExecMainStatus"), host.show(UNIT, "ActiveState")) == ("78", "failed")
     assert host.show(UNIT, "NRestarts") == "0"
     assert any("workers" in line and "many" in line for line in log_of(host, UNIT, cursor))
+
+
+def test_a_configuration_that_it_may_not_read_stays_down(host):
+    host.path(CONFIG).chmod(0o600)
+    try:
+        assert host.run("systemctl", "restart", UNIT, check=False).returncode != 0
+        assert (host.show(UNIT, "ExecMainStatus"), host.show(UNIT, "ActiveState")) == ("77", "failed")
+        assert host.show(UNIT, "NRestarts") == "0"
+    finally:
+        host.path(CONFIG).chmod(0o644)
+
+
+def test_an_address_that_comes_later_is_served_then(host):
+    host.write(CONFIG, "listen = tcp://:10000\nlisten = tcp://192.0.2.7:10007\n")
+    host.run("systemctl", "restart", UNIT, check=False)
+    assert eventually(lambda: int(host.show(UNIT, "NRestarts")) >= 1)
+    host.run("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+    try:
+        assert eventually(lambda: host.show(UNIT, "ActiveState") == "active")
+        assert host.run("preforkctl", "send", "tcp://192.0.2.7:10007").stdout == "connected\n"
+    finally:
+        host.run("ip", "address", "del", "192.0.2.7/32", "dev", "lo")
+
+
+def test_a_backlog_that_is_not_cut_is_not_said_to_be(host):
+    host.run("sysctl", "--write", "net.core.somaxconn=16384")
+    cursor = host.cursor()
+    restart_with(host, "listen = tcp://:10000 backlog=8192\n")
+    assert not [line for line in log_of(host, UNIT, cursor) if "backlog" in line]
+    told = json.loads(host.run("preforkctl", "status", "--json").stdout)
+    assert told["listeners"][0]["queue_limit"] == 8192
+
+
+def test_the_queue_of_a_unix_socket_is_shown(host):
+    restart_with(host, "listen = unix:///run/preforkd/own.sock backlog=7\n")
+    [listener] = json.loads(host.run("preforkctl", "status", "--json").stdout)["listeners"]
+    assert (listener["queued"], listener["queue_limit"]) == (0, 7)
+
+
+def test_a_socket_file_for_others_where_they_cannot_go_is_warned_of(host):
+    cursor = host.cursor()
+    restart_with(host, "listen = unix:///run/preforkd/own.sock mode=0666\n")
+    assert [line for line in log_of(host, UNIT, cursor) if "only root may enter /run/private" in line]
 
 
 def test_a_killed_worker_does_not_take_the_service_with_it(host):

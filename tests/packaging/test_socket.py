@@ -1,6 +1,4 @@
 """preforkd.socket and the instances: systemd binds, the service is given what it serves."""
-import signal
-
 import pytest
 
 from machine import Clients, eventually, read_to_end
@@ -71,6 +69,36 @@ def test_an_instance_serves_what_its_file_says(instance):
     assert host.exchange("/run/preforkd-web.sock", b"hello") == b"hello"
     assert eventually(lambda: host.show("preforkd@web.service", "ActiveState") == "active")
     assert host.show(UNIT, "ActiveState") == "active", "beside the others"
+
+
+def test_a_restart_of_the_socket_unit_is_one_of_the_service(socket_host):
+    """Else the service would serve on with a socket that systemd has closed, and systemd would have none."""
+    socket_host.exchange()
+    master = socket_host.main_pid(UNIT)
+    socket_host.run("systemctl", "restart", "preforkd.socket")
+    assert eventually(lambda: socket_host.exchange() == b"connected\n")
+    assert eventually(lambda: socket_host.main_pid(UNIT) not in (0, master))
+    assert [socket_host.show(unit, "ActiveState") for unit in (UNIT, "preforkd.socket")] == ["active", "active"]
+
+
+def test_a_unix_socket_for_others_is_bound_beside_what_the_service_binds(host):
+    """By the steps of preforkd.conf(5)."""
+    host.write("/etc/preforkd/preforkd.conf", "listen = tcp://:10000\nlisten = unix:///run/time.sock handler=daytime\n")
+    host.write("/etc/systemd/system/preforkd.socket.d/listen.conf",
+               "[Socket]\nListenStream=\nListenStream=/run/time.sock\n")
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "stop", UNIT)
+    host.run("systemctl", "start", "preforkd.socket")
+    host.run("systemctl", "start", UNIT)
+    as_nobody = host.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "nc", "-N", "-U", "/run/time.sock")
+    assert " 20" in as_nobody.stdout, "a date"
+    assert host.exchange() == b"connected\n"
+
+
+def test_a_colon_in_the_name_of_an_instance_is_part_of_it(instance):
+    host = instance("web:80", "handler = echo\n")
+    assert host.exchange("/run/preforkd-web:80.sock", b"hello") == b"hello"
+    host.run("systemctl", "reload", "preforkd@web:80.service")
 
 
 def test_an_instance_without_a_network_serves_the_port_of_its_socket(instance):

@@ -58,6 +58,20 @@ def test_an_upgrade_of_the_package_upgrades_instances(host, newer):
     assert runs_the_installed_binary(host, "preforkd@web.service")
 
 
+def test_a_policy_against_restarts_is_kept(host, newer):
+    """invoke-rc.d(8): 101 is `forbidden`."""
+    host.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
+    host.path("/usr/sbin/policy-rc.d").chmod(0o755)
+    try:
+        master = host.main_pid(UNIT)
+        done = host.run("dpkg", "--install", newer())
+        assert host.main_pid(UNIT) == master and not runs_the_installed_binary(host, UNIT)
+        assert f"{UNIT} runs on with the old binary, as policy-rc.d says" in done.stderr
+        assert host.exchange() == b"connected\n"
+    finally:
+        host.path("/usr/sbin/policy-rc.d").unlink()
+
+
 def test_a_new_binary_that_does_not_start_leaves_the_daemon_running(host, newer):
     def break_it(tree):
         (tree / "usr/sbin/preforkd").write_text("#!/bin/sh\nexit 70\n")
