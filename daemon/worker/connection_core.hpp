@@ -75,24 +75,25 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] const Endpoint& peer();
     [[nodiscard]] const Endpoint& local();
 
+    // In an order without gaps: a hundred thousand idle connections hold one each.
+    bool output_ended = false;  ///< SHUT_WR is done
+    bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
     Loop& loop;
-    bool output_ended = false;                                     ///< SHUT_WR is done
     std::optional<std::chrono::milliseconds> operation_timeout{};  ///< unset: --idle-timeout for each wait
 
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left
     std::size_t unread_begin = 0;
     std::size_t unread_end = 0;
-    bool drained = false;  ///< the last read left nothing in the kernel: the next has to wait
 
 private:
     void give_up() override;
     [[nodiscard]] std::chrono::milliseconds patience(Deadline& until) const;
 
     UniqueFd fd_;  ///< until it joins the reactor
-    std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
-    const KeptAddress& address_;
     bool timed_out_ = false;
     bool cut_ = false;
+    std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
+    const KeptAddress& address_;
     std::unique_ptr<Endpoint> peer_{};  ///< once asked for
     std::unique_ptr<Endpoint> local_{};
 };

@@ -2,15 +2,18 @@
 // Which connections wait for their client, and until when: one coarse timer a worker instead of one a read.
 #include <boost/intrusive/set.hpp>
 
+#include <cstdint>
+
 #include "common/clock.hpp"
 #include "daemon/worker/reactor.hpp"
 
 namespace preforkd {
 
 /// Something that waits and can be told to stop waiting.  Lives in its owner; leaves the list by itself.
-class Waiting : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+class Waiting : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>,
+                                                       boost::intrusive::optimize_size<true>> {
 public:
-    enum class Outcome { Pending, TimedOut, Canceled };
+    enum class Outcome : std::uint8_t { Pending, TimedOut, Canceled };
 
     /// Called when the deadline passes or cancel_all() is called; must make the wait end soon.
     virtual void give_up() = 0;

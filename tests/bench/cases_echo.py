@@ -79,8 +79,8 @@ def idle(effort):
         if label.startswith("preforkd"):
             yield Figure(name=f"{name}: memory over raw", unit="B/conn", value=per_connection[label][0] - raw,
                          peers=peers_of(per_connection), limit=1024, samples=dict(per_connection))
-    yield from judged_by_value(name + ": wake-ups", "/s", switches, 0)
-    yield from judged_by_value(name + ": CPU", "ms/s", cpu, 0)
+    yield from judged_by_value(name + ": wake-ups of the workers", "/s", switches, 0)
+    yield from judged_by_value(name + ": CPU of the workers", "ms/s", cpu, 0)
 
 
 def hold(effort, server, per_connection, switches, cpu):
@@ -96,10 +96,11 @@ def hold(effort, server, per_connection, switches, cpu):
         per_connection[server.label].append(
             (sum(map(procfs.private_kib, server.worker_pids())) - before) * 1024 / effort.idle_connections)
         time.sleep(1.5)  # the last round's timers: coarse ones may be a second late
-        rest = procfs.Usage.of(server.pid)
+        # Not the master's, which looks after its workers every 15 s, and has no connections.
+        rest = procfs.Usage.of_each(server.worker_pids())
         seconds = min(effort.idle_seconds, 10)
         time.sleep(seconds)
-        since = procfs.Usage.of(server.pid).since(rest)
+        since = procfs.Usage.of_each(server.worker_pids()).since(rest)
         switches[server.label].append(sum(since.switches.values()) / seconds)
         cpu[server.label].append(since.cpu / seconds * 1e3)
     finally:

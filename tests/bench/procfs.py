@@ -86,7 +86,10 @@ class Usage:
 
     @classmethod
     def of(cls, pid):
-        pids = tree(pid)
+        return cls.of_each(tree(pid))
+
+    @classmethod
+    def of_each(cls, pids):
         return cls(cpu=sum(map(cpu_seconds, pids)), switches={p: switches(p) for p in pids})
 
     def since(self, earlier):
