@@ -15,25 +15,45 @@ class AsioQueue final : public SharedQueue {
 public:
     AsioQueue(asio::io_context& loop, UniqueFd socket, std::function<void()> readable)
         // Only waits are made on it, so that it is a stream socket matters to nobody.
-        : socket_{loop, {AF_UNSPEC, 0}, socket.release()}, readable_{std::move(readable)} {
-        wait();
+        : socket_{loop, {AF_UNSPEC, 0}, socket.release()}, readable_{std::move(readable)}, wait_{new Wait{*this}} {
+        socket_.start_wait(*wait_);
     }
+    ~AsioQueue() override { wait_->queue = nullptr; }
+    AsioQueue(const AsioQueue&) = delete;
+    AsioQueue& operator=(const AsioQueue&) = delete;
 
     [[nodiscard]] int fd() const noexcept override { return const_cast<SharedListener&>(socket_).native_handle(); }
     void join() override { socket_.join(); }
     void leave() override { socket_.leave(); }
 
 private:
-    void wait() {
-        socket_.async_wait(SharedListener::wait_read, [this](boost::system::error_code error) {
-            if (error) return;  // closed: `this` may be gone
-            readable_();
-            wait();
-        });
-    }
+    /// The one wait, started anew each time it has ended.  Asio's from its start to its end, which may be after the
+    /// queue's: so it deletes itself.
+    struct Wait final : asio::detail::reactor_op {
+        explicit Wait(AsioQueue& owner) : reactor_op{{}, &Wait::perform, &Wait::complete}, queue{&owner} {}
+
+        static status perform(reactor_op* self) {
+            // Asked before the first event, too, since Asio cannot know that nobody is queued.
+            return std::exchange(static_cast<Wait*>(self)->asked, true) ? done_and_exhausted : not_done;
+        }
+
+        static void complete(void* loop, asio::detail::operation* base, const boost::system::error_code&, std::size_t) {
+            auto* self = static_cast<Wait*>(base);
+            if (loop == nullptr || self->queue == nullptr) {  // the loop ends, or the queue has
+                delete self;
+                return;
+            }
+            self->queue->readable_();
+            self->queue->socket_.start_wait(*self);
+        }
+
+        AsioQueue* queue;
+        bool asked = false;
+    };
 
     SharedListener socket_;
     std::function<void()> readable_;
+    Wait* wait_;
 };
 
 class AsioTimer final : public Timer {
