@@ -38,6 +38,13 @@ def test_root_makes_its_workers_somebody_by_number(container):
     assert proc.status(running.pid)["Uid"].split()[0] == "0"
 
 
+def test_a_root_without_capabilities_is_told_which_it_takes_to_be_somebody_else(run_once):
+    done = run_once("--user=0", "--cap-drop=ALL", command=["--user", "12345"])
+    assert done.returncode == 77
+    assert "--user" in done.stderr and "CAP_SETUID, CAP_SETGID, CAP_KILL" in done.stderr
+    assert "worker" not in done.stderr.partition("message")[2], "none was started"
+
+
 def test_a_name_is_refused_where_there_is_no_user_database(run_once):
     done = run_once("--user=0", command=["--user", "www-data"])
     assert done.returncode == 78
@@ -109,6 +116,12 @@ def test_a_profile_without_pidfds_is_named_before_anything_is_bound(run_once, tm
         assert done.returncode == 71
         assert f"pidfd_open: {said}: preforkd needs" in done.stderr and "seccomp profile" in done.stderr
         assert "listening" not in done.stderr
+
+
+def test_a_profile_without_accept4_is_named_before_a_client_waits_in_vain(run_once, tmp_path):
+    done = run_once(profile(tmp_path / "profile.json", 1, "accept4"))
+    assert done.returncode == 71
+    assert "accept4: Operation not permitted: preforkd needs" in done.stderr and "listening" not in done.stderr
 
 
 @pytest.mark.parametrize("names", [["io_uring_setup", "io_uring_enter", "io_uring_register"], ["pwritev2"],
