@@ -11,6 +11,9 @@
 namespace preforkd {
 
 inline constexpr std::string_view verdict_passed = "passed";
+/// The same of an image that takes over every peer of the control socket; for a running one that has said it gives
+/// them.
+inline constexpr std::string_view verdict_passed_with_peers = "passed, and takes peers";
 
 /// One write, which a pipe takes whole.
 inline void write_verdict(int pipe, std::string_view verdict) noexcept {

@@ -32,6 +32,26 @@ ssize_t receive(int fd, char* into, std::size_t size, int flags) {
 ControlPeer::ControlPeer(UniqueFd connection, Clock::time_point now)
     : connection_{std::move(connection)}, patience_{now + time_to_ask}, quiet_since_{now} {}
 
+ControlPeer::ControlPeer(UniqueFd connection, PeerState state, Clock::time_point now)
+    : ControlPeer{std::move(connection), now} {
+    line_ = std::move(state.heard);
+    unsent_ = std::move(state.unsent);
+    last_ = state.last;
+    if (state.waits_for) {
+        wait_for(*state.waits_for);
+    } else if (!unsent_.empty()) {
+        phase_ = Phase::Answering;
+        patience_ = now + time_to_read_an_answer;
+    } else if (last_) {
+        phase_ = Phase::Leaving;
+        patience_ = now + time_to_leave;
+    }
+}
+
+PeerState ControlPeer::state() const {
+    return {.heard = line_, .unsent = unsent_, .last = last_, .waits_for = waits_for_};
+}
+
 ControlPeer::Heard ControlPeer::hear() {
     std::array<char, longest_request_bytes + 1> bytes;
     const ssize_t seen = receive(fd(), bytes.data(), bytes.size(), MSG_PEEK);

@@ -12,6 +12,14 @@ namespace preforkd {
 /// Work under way whose outcome peers wait for.  Whoever does the work chooses it.
 enum class Ticket : std::uint64_t {};
 
+/// What an exec in place carries over of a peer, beside its connection.
+struct PeerState {
+    std::string heard{};   ///< of a request that is not whole yet
+    std::string unsent{};  ///< of an answer
+    bool last = false;     ///< no request is read any more
+    std::optional<Ticket> waits_for{};
+};
+
 /// Neither waits for its peer nor holds more than one request and one answer of it.
 ///
 ///   Asking      sends its request; has a minute for it
@@ -31,6 +39,9 @@ public:
 
     /// `connection`: non-blocking.
     ControlPeer(UniqueFd connection, Clock::time_point now);
+    /// Goes on where the image before stopped; its patience begins anew.
+    ControlPeer(UniqueFd connection, PeerState state, Clock::time_point now);
+    [[nodiscard]] PeerState state() const;
 
     [[nodiscard]] int fd() const noexcept { return connection_.get(); }
     [[nodiscard]] Phase phase() const noexcept { return phase_; }

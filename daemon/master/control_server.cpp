@@ -86,7 +86,7 @@ void ControlServer::accept_peers(Clock::time_point now) {
         }
         if (!may_ask(connection.get())) continue;
         if (make_room())
-            (void)admit(std::move(connection), now);
+            admit({std::move(connection), now});
         else
             turn_away(connection.get(), "too many wait for an outcome already; try again");
     }
@@ -116,12 +116,11 @@ bool ControlServer::make_room() {
     return true;
 }
 
-ControlServer::Peers::iterator ControlServer::admit(UniqueFd connection, Clock::time_point now) {
+void ControlServer::admit(ControlPeer admitted) {
     const Id id = ++last_id_;
-    const auto peer = peers_.emplace(id, ControlPeer{std::move(connection), now}).first;
+    const ControlPeer& peer = peers_.emplace(id, std::move(admitted)).first->second;
     // One that cannot be watched, for want of memory, is sent away when its time is over.
-    (void)watch(epoll_.get(), EPOLL_CTL_ADD, peer->second.fd(), id, events_of(peer->second.phase()));
-    return peer;
+    (void)watch(epoll_.get(), EPOLL_CTL_ADD, peer.fd(), id, events_of(peer.phase()));
 }
 
 void ControlServer::drop(Peers::iterator peer) {
@@ -208,15 +207,12 @@ void ControlServer::close(Ticket ticket, const Outcome& outcome) {
 
 ControlHandover ControlServer::handover() const {
     ControlHandover all{.listener = listener_.fd.get(), .local = listener_.local, .file = listener_.file};
-    for (const auto& [id, peer] : peers_)
-        if (const auto ticket = peer.waits_for()) all.waiting.emplace_back(*ticket, peer.fd());
+    for (const auto& [id, peer] : peers_) all.peers.emplace_back(peer.fd(), peer.state());
     return all;
 }
 
-void ControlServer::adopt(Ticket ticket, UniqueFd connection, Clock::time_point now) {
-    const auto peer = admit(std::move(connection), now);
-    peer->second.wait_for(ticket);
-    settle(peer, true);
+void ControlServer::adopt(UniqueFd connection, PeerState state, Clock::time_point now) {
+    admit({std::move(connection), std::move(state), now});
 }
 
 }  // namespace preforkd

@@ -28,7 +28,7 @@ struct ControlHandover {
     int listener = -1;
     Endpoint local{};
     std::optional<FileIdentity> file{};
-    std::vector<std::pair<Ticket, int>> waiting{};  ///< peers that wait for an outcome
+    std::vector<std::pair<int, PeerState>> peers{};
 };
 
 /// Answers peers, one request of each at a time.  Knows nothing of what they ask for: `desk` does.
@@ -60,8 +60,8 @@ public:
     void close(Ticket ticket, const Outcome& outcome);
 
     [[nodiscard]] ControlHandover handover() const;
-    /// The other side of it: `connection` has asked the image before this one.
-    void adopt(Ticket ticket, UniqueFd connection, Clock::time_point now);
+    /// The other side of it: `connection` is a peer of the image before this one.
+    void adopt(UniqueFd connection, PeerState state, Clock::time_point now);
 
     [[nodiscard]] std::size_t peers() const noexcept { return peers_.size(); }
 
@@ -71,7 +71,7 @@ private:
 
     void accept_peers(Clock::time_point now);
     [[nodiscard]] bool may_ask(int connection);
-    Peers::iterator admit(UniqueFd connection, Clock::time_point now);
+    void admit(ControlPeer peer);
     void serve_peer(Peers::iterator peer, Clock::time_point now);
     void hear(Peers::iterator peer, Clock::time_point now);
     void settle(Peers::iterator peer, bool goes_on);

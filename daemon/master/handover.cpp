@@ -69,7 +69,17 @@ std::vector<HandedListener> listeners_of(const json::array& array) {
 json::object control_to_json(const HandedControl& control) {
     json::array waiting;
     for (const int fd : control.waiting) waiting.emplace_back(fd);
-    return {{"fd", control.fd}, {"local", control.local}, {"file", to_json(control.file)}, {"waiting", waiting}};
+    json::array peers;
+    for (const HandedPeer& each : control.peers)
+        peers.push_back(json::object{{"fd", each.fd},
+                                     {"heard", each.heard},
+                                     {"unsent", each.unsent},
+                                     {"last", each.last},
+                                     {"waits_for_reload", each.waits_for_reload}});
+    json::object object{
+        {"fd", control.fd}, {"local", control.local}, {"file", to_json(control.file)}, {"waiting", waiting}};
+    if (control.knows_peers) object["peers"] = peers;
+    return object;
 }
 
 HandedControl control_of(const json::value& value) {
@@ -80,6 +90,15 @@ HandedControl control_of(const json::value& value) {
         .fd = fields.number<int>("fd"), .local = fields.text("local"), .file = file_of(control->as_object())};
     for (const json::value& fd : fields.elements("waiting"))
         if (fd.is_int64()) handed.waiting.push_back(static_cast<int>(fd.get_int64()));
+    handed.knows_peers = control->as_object().contains("peers");
+    for (const json::value& peer : fields.elements("peers")) {
+        const JsonFields of_peer{peer};
+        handed.peers.push_back({.fd = of_peer.number<int>("fd"),
+                                .heard = of_peer.text("heard"),
+                                .unsent = of_peer.text("unsent"),
+                                .last = of_peer.is_true("last"),
+                                .waits_for_reload = of_peer.is_true("waits_for_reload")});
+    }
     return handed;
 }
 
@@ -171,7 +190,9 @@ std::string to_text(const Handover& handover) {
 
 Handover parse_handover(std::string_view text) {
     json::error_code error;
-    const json::value value = json::parse(json::string_view{text.data(), text.size()}, error);
+    // Arguments, the environment and what a peer has sent are bytes in no encoding.
+    const json::value value =
+        json::parse(json::string_view{text.data(), text.size()}, error, {}, {.allow_invalid_utf8 = true});
     const JsonFields fields{value};
     if (error || fields.number<int>("format") != current_format)
         throw std::runtime_error{"what the image before has left is nothing that this version can restore"};
@@ -215,6 +236,7 @@ std::vector<int*> descriptors_of(Handover& handover) {
     for (HandedListener& each : handover.listeners) descriptors.push_back(&each.fd);
     for (HandedWorker& each : handover.workers_alive) descriptors.push_back(&each.channel);
     for (int& fd : handover.control.waiting) descriptors.push_back(&fd);
+    for (HandedPeer& each : handover.control.peers) descriptors.push_back(&each.fd);
     return descriptors;
 }
 

@@ -26,12 +26,24 @@ struct HandedListener {
     friend bool operator==(const HandedListener&, const HandedListener&) = default;
 };
 
-/// The control socket, and the peers that wait for how the upgrade ends.
+/// Somebody who is connected to the control socket.
+struct HandedPeer {
+    int fd = -1;
+    std::string heard{};   ///< of a request that is not whole yet; any bytes
+    std::string unsent{};  ///< of an answer
+    bool last = false;     ///< no request is read any more
+    bool waits_for_reload = false;
+    friend bool operator==(const HandedPeer&, const HandedPeer&) = default;
+};
+
 struct HandedControl {
     int fd = -1;  ///< -1: there is none
     std::string local{};
     std::optional<FileIdentity> file{};
-    std::vector<int> waiting{};
+    std::vector<int> waiting{};       ///< for how the upgrade ends
+    std::vector<HandedPeer> peers{};  ///< the others
+    /// Whether its writer knows of `peers`.  Only then may it be given some: their descriptors would be nobody's.
+    bool knows_peers = false;
     friend bool operator==(const HandedControl&, const HandedControl&) = default;
 };
 

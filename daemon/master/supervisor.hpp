@@ -63,7 +63,9 @@ private:
     [[nodiscard]] ControlReply obey_workers(int workers);
     [[nodiscard]] ControlReply obey_reload(bool force);
     [[nodiscard]] ControlReply obey_upgrade();
+    [[nodiscard]] HandedControl describe_control() const;
     void adopt_control(const Handover& handover, Clock::time_point now);
+    void reload_for_adopted(const Handover& handover, Clock::time_point now);
     void conclude_upgrade(const Outcome& outcome);
     [[nodiscard]] StatusReport status();
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;

@@ -1,6 +1,8 @@
 // What preforkctl asks and orders of the master.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "common/counted.hpp"
 #include "common/readiness.hpp"
 #include "common/version.hpp"
@@ -12,8 +14,13 @@ namespace preforkd {
 
 namespace {
 
-constexpr Ticket stop_ticket{0};         // others count from 1
-constexpr Ticket upgrade_ticket{~0ULL};  // of who had asked the image before
+constexpr std::uint64_t of_a_reload = 1ULL << 63;
+constexpr Ticket stop_ticket{0};  // others count from 1
+// Of who had asked the image before.
+constexpr Ticket upgrade_ticket{of_a_reload - 1};
+constexpr Ticket reload_ticket{of_a_reload};
+
+bool is_of_a_reload(Ticket ticket) { return (static_cast<std::uint64_t>(ticket) & of_a_reload) != 0; }
 
 std::string said(bool ok, std::string sentence) {
     return answer_line(Outcome{.ok = ok, .sentence = std::move(sentence)});
@@ -44,7 +51,44 @@ void Supervisor::adopt_control(const Handover& handover, Clock::time_point now) 
                    .local = parse_endpoint(handover.control.local),
                    .file = handover.control.file});
     for (const int fd : handover.control.waiting)
-        if (UniqueFd connection{fd}; control_) control_->adopt(upgrade_ticket, std::move(connection), now);
+        if (UniqueFd connection{fd}; control_)
+            control_->adopt(std::move(connection), {.waits_for = upgrade_ticket}, now);
+    for (const HandedPeer& peer : handover.control.peers)
+        if (UniqueFd connection{peer.fd}; control_)
+            control_->adopt(std::move(connection),
+                            {.heard = peer.heard,
+                             .unsent = peer.unsent,
+                             .last = peer.last,
+                             .waits_for = peer.waits_for_reload ? std::optional{reload_ticket} : std::nullopt},
+                            now);
+}
+
+HandedControl Supervisor::describe_control() const {
+    HandedControl handed{.knows_peers = true};
+    if (!control_) return handed;
+    ControlHandover control = control_->handover();
+    handed.fd = control.listener;
+    handed.local = to_string(control.local);
+    handed.file = control.file;
+    for (auto& [fd, state] : control.peers) {
+        if (state.waits_for && !is_of_a_reload(*state.waits_for))
+            handed.waiting.push_back(fd);
+        else
+            handed.peers.push_back({.fd = fd,
+                                    .heard = std::move(state.heard),
+                                    .unsent = std::move(state.unsent),
+                                    .last = state.last,
+                                    .waits_for_reload = state.waits_for.has_value()});
+    }
+    return handed;
+}
+
+/// Who had asked the image before for a reload is answered by one of this image.
+void Supervisor::reload_for_adopted(const Handover& handover, Clock::time_point now) {
+    if (!std::ranges::any_of(handover.control.peers, &HandedPeer::waits_for_reload)) return;
+    reloader_.ask(false, now, [this](const ReloadOutcome& outcome) {
+        if (control_) control_->conclude(reload_ticket, {.ok = outcome.done, .sentence = outcome.sentence});
+    });
 }
 
 void Supervisor::conclude_upgrade(const Outcome& outcome) {
@@ -84,7 +128,7 @@ ControlReply Supervisor::obey_workers(int workers) {
 
 ControlReply Supervisor::obey_reload(bool force) {
     if (life_.phase >= Phase::Withdrawing) return said(false, "the daemon is stopping");
-    const Ticket ticket{++last_ticket_};
+    const Ticket ticket{of_a_reload | ++last_ticket_};
     reloader_.ask(force, Clock::now(), [this, ticket](const ReloadOutcome& outcome) {
         if (control_) control_->conclude(ticket, {.ok = outcome.done, .sentence = outcome.sentence});
     });

@@ -23,6 +23,7 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoadin
     reloader_.count_from(handover.last_generation);
     reap();  // who died between the two images; a signal for it may have been taken by the first
     pool_.current().body ? resume(handover) : prove(handover, now);
+    reload_for_adopted(handover, now);
 }
 
 void Supervisor::resume(const Handover& handover) {
@@ -50,6 +51,7 @@ void Supervisor::revert(const std::string& cause) {
     handover.purpose = Handover::Purpose::Resume;
     handover.reason = cause;
     handover.config_text = before_->config_text;
+    if (!before_->control.knows_peers) handover.control.peers.clear();
     const int error = become(old_image_.get(), launch_of(*before_), handover);
     log(LogLevel::Error, "upgrade failed, and the version before cannot be executed: its workers serve on",
         {{"cause", cause}, {"error", std::strerror(error)}});
@@ -66,10 +68,7 @@ Handover Supervisor::describe() {
                       .last_generation = reloader_.last_number(),
                       .listeners = to_handed(*pool_.current().listeners)};
     pool_.describe(handover);
-    if (!control_) return handover;
-    const ControlHandover control = control_->handover();
-    handover.control = {.fd = control.listener, .local = to_string(control.local), .file = control.file};
-    for (const auto& [ticket, fd] : control.waiting) handover.control.waiting.push_back(fd);
+    handover.control = describe_control();
     return handover;
 }
 

@@ -125,6 +125,8 @@ void Upgrader::rehearse() {
                 copy.purpose = Handover::Purpose::Rehearsal;
                 copy.report = report.get();
                 copy.workers_alive.clear();  // the copy is nobody's master
+                copy.control.waiting.clear();
+                copy.control.peers.clear();
                 const int error = become(-1, launch_, copy);
                 write_verdict(report.get(), why_not_executed(launch_.executable, error));
                 return 1;
@@ -144,7 +146,8 @@ bool Upgrader::reap(pid_t pid) {
     const std::string verdict = read_verdict(verdict_.get());
     verdict_ = {};
     if (life_.phase != UpgradePhase::Rehearsing) return true;  // it was given up
-    if (verdict == verdict_passed) {
+    takes_peers_ = verdict == verdict_passed_with_peers;
+    if (verdict == verdict_passed || takes_peers_) {
         log(LogLevel::Info, "the new image has passed its rehearsal");
         feed(RehearsalPassed{});
         return true;
@@ -161,6 +164,7 @@ void Upgrader::kill_rehearsal() {
 void Upgrader::execute() {
     Handover handover = describe_();
     handover.purpose = Handover::Purpose::Upgrade;
+    if (!takes_peers_) handover.control.peers.clear();
     try {
         const UniqueFd self = open_own_image();
         handover.old_image = self.get();

@@ -52,7 +52,8 @@ private:
     Upgrade life_{};
     std::optional<ChildProcess> rehearsal_{};  ///< its keeper, which ends as soon as nothing is left of it
     UniqueFd verdict_{};
-    std::string cause_{};  ///< why it fails
+    bool takes_peers_ = false;  ///< the image that has passed its rehearsal
+    std::string cause_{};       ///< why it fails
     bool stopping_ = false;
     std::vector<Answer> asked_{};
 };

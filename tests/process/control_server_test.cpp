@@ -308,21 +308,26 @@ TEST_F(ControlServerTest, at_the_end_who_asks_nothing_is_told_too) {
 
 TEST_F(ControlServerTest, who_waits_can_be_handed_to_the_next_image) {
     const Asker asker{directory_.file()};
-    const Asker idle{directory_.file()};
+    const Asker typing{directory_.file()};
     asker.say("reload\n");
+    typing.say("sta");
     turn();
     const ControlHandover handover = server_.handover();
-    ASSERT_EQ(handover.waiting.size(), 1U);
-    EXPECT_EQ(handover.waiting[0].first, reload);
+    ASSERT_EQ(handover.peers.size(), 2U);
+    EXPECT_EQ(handover.peers[0].second.waits_for, reload);
+    EXPECT_EQ(handover.peers[1].second.heard, "sta");
 
     // An exec keeps the descriptors; here they are copied instead.
     ControlServer next{{.fd = UniqueFd{::dup(handover.listener)},
                         .local = parse_endpoint("unix://" + directory_.file()),
                         .file = handover.file},
                        [](const ControlRequest&) -> ControlReply { return std::string{done}; }};
-    next.adopt(handover.waiting[0].first, UniqueFd{::dup(handover.waiting[0].second)}, now_);
+    for (const auto& [fd, state] : handover.peers) next.adopt(UniqueFd{::dup(fd)}, state, now_);
     next.conclude(reload, {.sentence = "upgraded"});
     EXPECT_EQ(asker.hear(), "{\"ok\":true,\"message\":\"upgraded\"}\n");
+    typing.say("tus\n");
+    next.serve(now_);
+    EXPECT_EQ(typing.hear(), done);
 }
 
 TEST_F(ControlServerTest, without_descriptors_it_rests_and_does_not_spin) {

@@ -53,7 +53,11 @@ Handover full() {
             .control = {.fd = 30,
                         .local = "unix:///run/control.sock",
                         .file = FileIdentity{.device = 3, .inode = 4},
-                        .waiting = {31, 32}}};
+                        .waiting = {31, 32},
+                        .peers = {{.fd = 33, .heard = "{\"comm\xff", .last = false},
+                                  {.fd = 34, .unsent = "{}\n", .last = true},
+                                  {.fd = 35, .waits_for_reload = true}},
+                        .knows_peers = true}};
 }
 
 TEST(Handover, what_is_written_is_read_back) {
@@ -90,6 +94,15 @@ TEST(Handover, a_worker_of_a_version_that_did_not_say_so_is_not_stopped) {
     EXPECT_FALSE(read.workers_alive[0].stopped);
 }
 
+TEST(Handover, an_image_that_does_not_know_of_peers_is_told_from_one_that_has_none) {
+    Handover handover{.control = {.fd = 3, .knows_peers = true}};
+    EXPECT_TRUE(parse_handover(to_text(handover)).control.knows_peers);
+    const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
+    EXPECT_FALSE(older.control.knows_peers);
+    EXPECT_TRUE(older.control.peers.empty());
+    EXPECT_EQ(older.control.waiting, std::vector{4});
+}
+
 TEST(Handover, what_cannot_be_restored_is_refused) {
     for (const char* text : {"", "{", "[]", "{}", R"({"format": 2})", R"({"format": "1"})", "null"})
         EXPECT_THROW((void)parse_handover(text), std::runtime_error) << text;
@@ -99,7 +112,7 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 12, 13, 30, 5, 6, 20, 21, 31, 32}));
+    EXPECT_EQ(listed, (std::vector{11, 12, 13, 30, 5, 6, 20, 21, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace
