@@ -29,7 +29,7 @@ public:
           reactor_{reactor},
           all_{check(::epoll_create1(EPOLL_CLOEXEC), "create an epoll set")},
           deadline_{check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "create a timer")} {
-        listen_to(control_.signal_fd());
+        for (const int fd : control_.signal_fds()) listen_to(fd);
         listen_to(deadline_.get());
         if (control_.channel_fd() >= 0) listen_to(control_.channel_fd());
     }

@@ -10,21 +10,30 @@ namespace preforkd {
 
 Control::Control(UniqueFd channel) : channel_{std::move(channel)}, signals_{SIGQUIT, SIGTERM} {}
 
-Control::Control(OperatorHooks hooks)
-    : hooks_{std::move(hooks)}, signals_{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU} {}
+Control::Control(OperatorHooks hooks) : hooks_{std::move(hooks)}, signals_{SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU} {
+    stop_signals_.emplace(hooks_.stop_timeout);
+}
 
 Control::Control(EmbedderHooks hooks) : embedder_{std::move(hooks)}, signals_{} {}
+
+std::vector<int> Control::signal_fds() const {
+    if (embedder_.stop_asked) return {embedder_.fd};
+    if (stop_signals_) return {signals_.get(), stop_signals_->fd()};
+    return {signals_.get()};
+}
 
 void Control::read_signals(Service& service) {
     if (embedder_.stop_asked) {
         if (embedder_.stop_asked()) service.drain({});
         return;
     }
+    if (stop_signals_)
+        if (const auto stop = stop_signals_->take()) stop_as_operator_asks(service, *stop == StopSignals::Stop::Fast);
     while (const auto signo = signals_.next()) {
         if (channel_)
             obey_master(*signo, service);
         else
-            obey_operator(*signo, service);
+            obey_operator(*signo);
     }
 }
 
@@ -37,11 +46,8 @@ void Control::obey_master(int signo, Service& service) {
     }
 }
 
-void Control::obey_operator(int signo, Service& service) {
+void Control::obey_operator(int signo) {
     switch (signo) {
-        case SIGTERM:
-        case SIGQUIT: return stop_as_operator_asks(service, stopping_);
-        case SIGINT: return stop_as_operator_asks(service, true);
         case SIGUSR1: (void)reopen_log(hooks_.log); return;
         default:
             log(LogLevel::Notice,

@@ -1,12 +1,16 @@
 #pragma once
 // What a worker is told: by the master's signals and orders, or by the operator where there is no master.
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
+#include <vector>
 
 #include "common/log_output.hpp"
 #include "common/signal_fd.hpp"
 #include "common/unique_fd.hpp"
+#include "daemon/worker/stop_signals.hpp"
 
 namespace preforkd {
 
@@ -37,6 +41,7 @@ public:
 struct OperatorHooks {
     std::function<void()> before_stop{};  ///< once, before the first drain
     LogSettings log{};                    ///< reopened on USR1
+    std::chrono::milliseconds stop_timeout{};
 };
 
 /// How a server inside somebody's program is told to stop: that process's signals are not ours to take.
@@ -45,7 +50,7 @@ struct EmbedderHooks {
     std::function<bool()> stop_asked{};  ///< reads what there is
 };
 
-/// Reads signals and orders and passes them to a service.  The service's loop waits for both descriptors.
+/// Reads signals and orders and passes them to a service.  The service's loop waits for their descriptors.
 class Control {
 public:
     /// A worker below a master, at the other end of `channel`.
@@ -57,7 +62,7 @@ public:
     /// A server inside somebody's program: takes no signals.
     explicit Control(EmbedderHooks hooks);
 
-    [[nodiscard]] int signal_fd() const noexcept { return embedder_.stop_asked ? embedder_.fd : signals_.get(); }
+    [[nodiscard]] std::vector<int> signal_fds() const;                        ///< readable: read_signals()
     [[nodiscard]] int channel_fd() const noexcept { return channel_.get(); }  ///< -1 without a master
     [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }        ///< the master is gone
 
@@ -68,13 +73,14 @@ public:
 
 private:
     void obey_master(int signo, Service& service);
-    void obey_operator(int signo, Service& service);
+    void obey_operator(int signo);
     void stop_as_operator_asks(Service& service, bool fast);
 
     UniqueFd channel_{};
     OperatorHooks hooks_{};
     EmbedderHooks embedder_{};
     SignalFd signals_;
+    std::optional<StopSignals> stop_signals_{};
     ClosingListeners closing_{};
     bool stopping_ = false;
     bool orphaned_ = false;

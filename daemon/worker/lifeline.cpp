@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/sys_error.hpp"
+#include "daemon/worker/last_deadline.hpp"
 
 namespace preforkd {
 
@@ -23,26 +24,33 @@ struct Watched {
     int reactor = -1;
     int dead = -1;
     std::vector<int> listeners{};
+    std::chrono::milliseconds patience{};
 } watched;
+volatile std::sig_atomic_t broken = 0;
 
 void on_channel_event(int) {
     const int saved_errno = errno;
     pollfd channel{.fd = watched.channel, .events = 0, .revents = 0};
-    if (::poll(&channel, 1, 0) > 0 && (channel.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+    if (broken == 0 && ::poll(&channel, 1, 0) > 0 && (channel.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
+        broken = 1;
         for (const int listener : watched.listeners) {
             if (watched.reactor >= 0) ::epoll_ctl(watched.reactor, EPOLL_CTL_DEL, listener, nullptr);
             ::dup2(watched.dead, listener);
         }
+        arm_last_deadline(watched.patience);
+    }
     errno = saved_errno;
 }
 
 }  // namespace
 
-void watch_lifeline(int channel, int reactor, std::span<const int> listeners) {
+void watch_lifeline(int channel, int reactor, std::span<const int> listeners, std::chrono::milliseconds patience) {
     watched = {.channel = channel,
                .reactor = reactor,
                .dead = check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "make a dead descriptor"),
-               .listeners = {listeners.begin(), listeners.end()}};
+               .listeners = {listeners.begin(), listeners.end()},
+               .patience = patience};
+    broken = 0;
     struct sigaction action {};
     action.sa_handler = on_channel_event;
     action.sa_flags = SA_RESTART;

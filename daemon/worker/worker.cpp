@@ -15,6 +15,7 @@
 #include "common/sys_error.hpp"
 #include "daemon/model/model.hpp"
 #include "daemon/worker/control.hpp"
+#include "daemon/worker/last_deadline.hpp"
 #include "daemon/worker/stack_report.hpp"
 
 namespace preforkd {
@@ -62,6 +63,7 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         take_place(plan.settings, plan.identity);
         control.emplace(std::move(seat.channel));
         report_stack_on_abort(channel);
+        prepare_last_deadline(LastDeadline::EndsGroup, seat.record);
         return serve_model(plan, seat, *control, [channel] { send_report(channel, Report::Kind::Ready); });
     } catch (const std::exception& error) {
         send_report(channel, Report::Kind::Failed, error.what());
@@ -74,6 +76,8 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
 
 int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()> ready, OperatorHooks hooks) {
     ::signal(SIGPIPE, SIG_IGN);
+    prepare_last_deadline(LastDeadline::EndsAlone, seat.record);
+    hooks.stop_timeout = plan.settings.stop_timeout;
     Control control{std::move(hooks)};
     take_place(plan.settings, plan.identity);
     return serve_model(plan, seat, control, std::move(ready));

@@ -13,6 +13,7 @@
 #include "common/channel.hpp"
 #include "common/cut_connections.hpp"
 #include "common/recycle_policy.hpp"
+#include "daemon/worker/last_deadline.hpp"
 #include "daemon/worker/lifeline.hpp"
 
 namespace preforkd {
@@ -20,7 +21,8 @@ namespace preforkd {
 using namespace std::chrono_literals;
 
 namespace {
-constexpr auto hurry_limit = 2s;  // what the master grants before it kills
+constexpr auto hurry_limit = 2s;    // what the master grants before it kills
+constexpr auto last_grace = 500ms;  // how late this loop may be in keeping the time
 
 bool is_connection(int fd) noexcept {
     int listening = 0;
@@ -99,11 +101,12 @@ void WorkerService::add_listeners(const std::function<Reception::Take(const List
         sockets.push_back(listener.fd.get());
         reception_.add(listener, take_for(listener));
     }
-    if (control_.channel_fd() >= 0) watch_lifeline(control_.channel_fd(), reactor_.epoll_fd(), sockets);
+    if (control_.channel_fd() >= 0)
+        watch_lifeline(control_.channel_fd(), reactor_.epoll_fd(), sockets, plan_.settings.stop_timeout);
 }
 
 void WorkerService::serve(const std::function<void()>& ready) {
-    reactor_.watch(control_.signal_fd(), [this] { control_.read_signals(*this); });
+    for (const int fd : control_.signal_fds()) reactor_.watch(fd, [this] { control_.read_signals(*this); });
     if (const int channel = control_.channel_fd(); channel >= 0)
         reactor_.watch(channel, [this, channel] {
             if (!control_.read_orders(*this)) reactor_.forget(channel);
@@ -129,6 +132,7 @@ void WorkerService::look() {
 void WorkerService::drain(const ClosingListeners& closing) {
     if (reception_.draining()) return;
     if (plan_.settings.stop_timeout != 0ms) deadline_->set(plan_.settings.stop_timeout, [this] { hurry(); });
+    postpone_last_deadline(plan_.settings.stop_timeout + last_grace);
     hooks_.drain();
     if (closing.any()) lift_refusal_of_open_connections();
     reception_.close(closing);
@@ -140,6 +144,7 @@ void WorkerService::hurry() {
         if (control_.orphaned()) log_cut_connections(reception_.active());  // else the master does, for all of them
     }
     deadline_->set(hurry_limit, [this] { reactor_.stop(); });
+    postpone_last_deadline(hurry_limit + last_grace);
     hooks_.hurry();
 }
 

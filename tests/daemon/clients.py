@@ -50,6 +50,17 @@ def read_exactly(client, size):
     return data
 
 
+def say(client, word):
+    """The pid of the process that serves this client of a trouble and is about to do what it was told."""
+    client.sendall(word.encode() + b"\n")
+    line = b""
+    while not line.endswith(b"\n"):
+        line += read_exactly(client, 1)
+    echoed, _, pid = line.rpartition(b" ")
+    assert echoed.decode() == word
+    return int(pid)
+
+
 def exchange(endpoint, request=b"", timeout=PATIENCE):
     """What the classic client does: connect, send, half-close, read the whole answer."""
     with connect(endpoint, timeout) as client:

@@ -41,6 +41,12 @@ def status(pid):
         return dict(line.rstrip("\n").replace(":\t", ":").split(":", 1) for line in file)
 
 
+def is_pending(pid, signo):
+    """Whether the process has yet to take the signal."""
+    found = status(pid)
+    return bool((int(found["ShdPnd"], 16) | int(found["SigPnd"], 16)) >> (signo - 1) & 1)
+
+
 def children(pid):
     """Living and dead children, in order of birth."""
     try:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import proc
-from clients import connect, exchange, read_exactly, read_to_end
+from clients import connect, exchange, read_exactly, read_to_end, say
 
 pytestmark = pytest.mark.programs("cmake", "g++", "pkg-config")
 
@@ -16,17 +16,6 @@ HUNG = ("hangs in its handler", "worker stack", "killed by SIGABRT", "workers di
 
 def start(preforkd, library, *arguments, timeout="1s", workers=2, **how):
     return preforkd("--handler", library, "--worker-timeout", timeout, *arguments, workers=workers, **how)
-
-
-def say(client, word):
-    """The pid of the process that serves this client and is about to do what it was told."""
-    client.sendall(word.encode() + b"\n")
-    line = b""
-    while not line.endswith(b"\n"):
-        line += read_exactly(client, 1)
-    echoed, pid = line.split()
-    assert echoed.decode() == word
-    return int(pid)
 
 
 def stack(daemon, pid):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import proc
-from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+from clients import Load, connect, exchange, read_exactly, read_to_end, refused, say
 from daemon_process import LOOPBACK
 
 
@@ -27,6 +27,36 @@ def test_no_process_outlives_a_killed_master(preforkd, model):
     workers = kill_master(daemon)
     assert len(workers) == 4
     assert all(proc.wait_gone(pid, 2) for pid in workers)
+
+
+@pytest.mark.parametrize("model", ["serial", "thread", "fork"])
+@pytest.mark.parametrize("word", ["block", "spin"])
+def test_no_process_outlives_a_killed_master_although_a_handler_blocks(preforkd, trouble, model, word):
+    """It has --stop-timeout; what hears of the end and cannot leave has the 2 s of a fast stop, too."""
+    first = preforkd("--handler", trouble("blocking"), "--model", model, "--stop-timeout", "1s", workers=1)
+    first.expect("the master is gone", "leaving although handlers", "a client's process has not ended",
+                 "killed by SIGKILL")
+    with connect(first.endpoint) as client:
+        say(client, word)
+        old = first.workers()
+        old += proc.children(old[0])
+        kill_master(first)
+        second = preforkd(listen=first.endpoint)
+        assert exchange(second.endpoint) == b"connected\n"
+        assert all(proc.wait_gone(pid, 5) for pid in old)
+    assert first.cut() == [1]
+
+
+def test_what_a_handler_has_started_ends_with_its_orphaned_worker(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--stop-timeout", "500ms", workers=1)
+    daemon.expect("the master is gone")
+    with connect(daemon.endpoint) as client:
+        say(client, "run sleep 1000")
+        worker, = daemon.workers()
+        started = proc.eventually(lambda: proc.children(worker))
+        kill_master(daemon)
+        assert all(proc.wait_gone(pid, 5) for pid in [worker, *started])
+    assert daemon.cut() == [1]
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix", "abstract", "udp", "unixgram"])

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import proc
-from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+from clients import Load, connect, exchange, read_exactly, read_to_end, refused, say
 
 GRACEFUL = pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGQUIT], ids=["TERM", "QUIT"])
 
@@ -66,6 +66,31 @@ def test_a_second_graceful_stop_cuts_the_drain_short(preforkd, signo):
         began = time.monotonic()
         assert daemon.stop(signo, timeout=5) == 0
         assert time.monotonic() - began < 3
+    assert daemon.cut() == [1]
+
+
+@pytest.mark.parametrize("word", ["block", "spin"])
+@pytest.mark.parametrize("signals, least, most", [("TERM", 0.9, 2), ("QUIT", 0.9, 2), ("INT", 0, 3)])
+def test_a_handler_that_never_returns_does_not_keep_a_process_without_a_master(preforkd, trouble, word, signals, least,
+                                                                               most):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--stop-timeout", "1s", workers=0)
+    daemon.expect("a handler has not returned")
+    with connect(daemon.endpoint) as client:
+        say(client, word)
+        began = time.monotonic()
+        assert daemon.stop(getattr(signal, f"SIG{signals}")) == 0
+        assert least < time.monotonic() - began < most
+    assert daemon.cut() == [1]
+
+
+def test_a_second_stop_without_a_master_does_not_wait_for_a_handler_that_never_returns(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", workers=0)
+    daemon.expect("a handler has not returned")
+    with connect(daemon.endpoint) as client:
+        say(client, "block")
+        daemon.signal(signal.SIGTERM)
+        assert proc.eventually(lambda: not proc.is_pending(daemon.pid, signal.SIGTERM))
+        assert daemon.stop(signal.SIGTERM, timeout=5) == 0
     assert daemon.cut() == [1]
 
 

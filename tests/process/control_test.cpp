@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <string>
 
@@ -50,7 +51,7 @@ std::string asked_alone(std::initializer_list<int> signals, const LogSettings& l
         ::dup2(quiet.get(), STDERR_FILENO);
         for (const int signo : signals) {
             ::raise(signo);
-            if (!testing::comes(control.signal_fd())) return std::string{"signal not read"};
+            if (std::ranges::none_of(control.signal_fds(), testing::is_readable)) return std::string{"signal not read"};
             control.read_signals(diary);
         }
         return diary.text;

@@ -14,11 +14,16 @@
 #include "tests/process/waiting.hpp"
 
 namespace preforkd {
+
+using namespace std::chrono_literals;
+
 namespace {
 
 using testing::comes;
 using testing::end_of;
 using testing::in_child;
+
+constexpr auto patience = 10s;  // longer than a test takes
 
 /// A worker below a master, which is the test: they share a listener.
 class Lifeline : public ::testing::Test {
@@ -29,7 +34,7 @@ protected:
         ChildProcess child = spawn([&]() -> int {
             channel.master = {};
             const std::array listeners{listener.get()};
-            watch_lifeline(channel.worker.get(), -1, listeners);
+            watch_lifeline(channel.worker.get(), -1, listeners, patience);
             send_report(channel.worker.get(), Report::Kind::Ready);
             return handler();
         });
@@ -96,7 +101,7 @@ TEST_F(Lifeline, a_master_that_died_before_is_noticed_too) {
                   ChannelPair own = open_channel();
                   own.master = {};
                   const std::array listeners{listener.get()};
-                  watch_lifeline(own.worker.get(), -1, listeners);
+                  watch_lifeline(own.worker.get(), -1, listeners, patience);
                   return std::to_string(::listen(listener.get(), 1) == -1 ? errno : 0);
               }),
               std::to_string(ENOTSOCK));
@@ -107,7 +112,7 @@ TEST_F(Lifeline, every_listener_goes_and_its_number_is_given_to_nobody) {
                   ChannelPair own = open_channel();
                   const UniqueFd second = testing::listen_on_loopback();
                   const std::array listeners{listener.get(), second.get()};
-                  watch_lifeline(own.worker.get(), -1, listeners);
+                  watch_lifeline(own.worker.get(), -1, listeners, patience);
                   own.master = {};
                   std::string wrong;
                   for (const int fd : listeners)
@@ -129,7 +134,7 @@ TEST_F(Lifeline, the_listener_leaves_the_reactor_though_others_hold_it_open) {
                   wanted.events = EPOLLIN;
                   check(::epoll_ctl(reactor.get(), EPOLL_CTL_ADD, listener.get(), &wanted), "epoll_ctl");
                   const std::array listeners{listener.get()};
-                  watch_lifeline(own.worker.get(), reactor.get(), listeners);
+                  watch_lifeline(own.worker.get(), reactor.get(), listeners, patience);
                   const UniqueFd client = testing::connect_to(address);
                   const int before = ::epoll_wait(reactor.get(), &wanted, 1, 0);
                   own.master = {};
@@ -143,7 +148,7 @@ TEST_F(Lifeline, errno_of_the_interrupted_code_is_kept) {
     EXPECT_EQ(in_child([&] {
                   ChannelPair own = open_channel();
                   const std::array listeners{listener.get()};
-                  watch_lifeline(own.worker.get(), -1, listeners);
+                  watch_lifeline(own.worker.get(), -1, listeners, patience);
                   errno = EDOM;
                   ::close(own.master.release());
                   return std::to_string(errno);

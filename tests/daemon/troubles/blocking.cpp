@@ -32,6 +32,7 @@ struct Trouble : preforkd::BlockingHandler {
             if (word == "throw") throw std::runtime_error{"as told"};
             if (word == "throw 7") throw 7;
             if (word == "block") block_for_ever();
+            if (word.starts_with("run ")) (void)!std::system(word.c_str() + 4);
             if (word == "work") {
                 for (const auto until = std::chrono::steady_clock::now() + 300ms;
                      std::chrono::steady_clock::now() < until;) {}

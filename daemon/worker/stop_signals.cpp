@@ -1,0 +1,84 @@
+#include "daemon/worker/stop_signals.hpp"
+
+#include <sys/eventfd.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/sys_error.hpp"
+#include "daemon/worker/last_deadline.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto fast_stop = 2s;
+
+// What the signal handler works on: plain values, written before it is installed.
+pid_t owner = 0;
+int bell = -1;
+std::chrono::milliseconds patience{};
+volatile std::sig_atomic_t stopping = 0;
+volatile std::sig_atomic_t fast = 0;
+
+void on_stop_signal(int signo, siginfo_t*, void* interrupted) {
+    const int saved_errno = errno;
+    if (::getpid() != owner) {
+        // A child that has not yet said what its signals mean: it gets this one when it has.
+        ::sigaddset(&static_cast<ucontext_t*>(interrupted)->uc_sigmask, signo);
+        ::raise(signo);
+    } else {
+        if (signo == SIGINT || stopping != 0) fast = 1;
+        stopping = 1;
+        arm_last_deadline(fast != 0 ? fast_stop : patience);
+        (void)::eventfd_write(bell, 1);
+    }
+    errno = saved_errno;
+}
+
+}  // namespace
+
+StopSignals::StopSignals(std::chrono::milliseconds stop_timeout)
+    : bell_{check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "make an eventfd")} {
+    owner = ::getpid();
+    bell = bell_.get();
+    patience = stop_timeout;
+    stopping = 0;
+    fast = 0;
+    struct sigaction action {};
+    action.sa_sigaction = on_stop_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    ::sigemptyset(&action.sa_mask);
+    sigset_t taken;
+    ::sigemptyset(&taken);
+    for (const int signo : signals) ::sigaddset(&action.sa_mask, signo);  // one after the other
+    for (auto before = before_.begin(); const int signo : signals) {
+        check(::sigaction(signo, nullptr, &*before), "read a signal's disposition");
+        if (before->sa_handler != SIG_IGN) {
+            check(::sigaction(signo, &action, nullptr), "handle the signals that stop");
+            ::sigaddset(&taken, signo);
+        }
+        ++before;
+    }
+    check(::sigprocmask(SIG_UNBLOCK, &taken, nullptr), "take the signals that stop");
+}
+
+StopSignals::~StopSignals() {
+    sigset_t all;
+    ::sigemptyset(&all);
+    for (const int signo : signals) ::sigaddset(&all, signo);
+    ::sigprocmask(SIG_BLOCK, &all, nullptr);
+    for (auto before = before_.begin(); const int signo : signals) ::sigaction(signo, &*before++, nullptr);
+    disarm_last_deadline();
+}
+
+std::optional<StopSignals::Stop> StopSignals::take() noexcept {
+    eventfd_t times = 0;
+    if (::eventfd_read(bell_.get(), &times) == -1) return std::nullopt;
+    return fast != 0 ? Stop::Fast : Stop::Graceful;
+}
+
+}  // namespace preforkd
