@@ -18,7 +18,7 @@ public:
     DatagramBatch(DatagramBatches& shared, const DatagramInlet& inlet)
         : intake_{shared.intake()},
           outbox_{shared.outbox_},
-          source_{inlet.listener, inlet.log_connections, inlet.reception.traffic()},
+          source_{inlet.listener, inlet.log_connections, inlet.reception.open_tally(inlet.listener)},
           reception_{inlet.reception} {}
 
     /// Receives at most `room` and calls `serve` with each, between Reception's begun() and what `serve` makes of it.
@@ -37,7 +37,7 @@ public:
         }
         if (const auto count = static_cast<int>(intake_.arrived().size()); count > 0)
             size_ = batch_size_for((Clock::now() - began) / count);
-        source_.report();
+        reception_.losses().look();
         return 0;
     }
 

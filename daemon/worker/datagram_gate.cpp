@@ -19,7 +19,9 @@ namespace {
 class ReceiveOneByOne {
 public:
     ReceiveOneByOne(const Listener& listener, bool log_connections, Reception& reception, StartDatagram start)
-        : source_{listener, log_connections, reception.traffic()}, reception_{reception}, start_{std::move(start)} {}
+        : source_{listener, log_connections, reception.open_tally(listener)},
+          reception_{reception},
+          start_{std::move(start)} {}
 
     int operator()(int socket) {
         if (const int error = intake_.receive(socket, 1, source_)) return error;
@@ -36,7 +38,7 @@ public:
                     .keep_open = std::move(keep_open),
                     .tally = source_.tally()});
         }
-        source_.report();
+        reception_.losses().look();
         return 0;
     }
 

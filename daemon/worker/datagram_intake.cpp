@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/sys_error.hpp"
 #include "preforkd/log.hpp"
@@ -34,11 +35,11 @@ void ask_for_notes(int fd, int family) {
 
 }  // namespace
 
-DatagramSource::DatagramSource(const Listener& listener, bool log_connections, TrafficCounter traffic)
+DatagramSource::DatagramSource(const Listener& listener, bool log_connections, std::shared_ptr<DatagramTally> tally)
     : listener_{listener},
       log_connections_{log_connections},
       bound_{SocketAddress::local_of(listener.fd.get())},
-      tally_{make_shared_tally(traffic)} {
+      tally_{std::move(tally)} {
     if (has_notes()) ask_for_notes(listener.fd.get(), bound_.family());
 }
 

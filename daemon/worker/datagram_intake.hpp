@@ -16,7 +16,7 @@ namespace preforkd {
 class DatagramSource {
 public:
     /// Asks the kernel for what replies and reports need of each datagram.
-    DatagramSource(const Listener& listener, bool log_connections, TrafficCounter traffic);
+    DatagramSource(const Listener& listener, bool log_connections, std::shared_ptr<DatagramTally> tally);
 
     /// A descriptor for replies that outlives the listener, shared by all who hold one now: the worker may stop
     /// receiving and close before a thread or a coroutine replies.  While nobody holds one, there is none that would
@@ -24,7 +24,6 @@ public:
     [[nodiscard]] std::shared_ptr<UniqueFd> keep_open(int socket);
 
     void log_arrival(const SocketAddress& peer) const;
-    void report() { report_.look_at(*tally_, listener_); }
 
     [[nodiscard]] const SocketAddress& bound() const noexcept { return bound_; }
     [[nodiscard]] bool has_notes() const noexcept { return bound_.family() != AF_UNIX; }
@@ -36,7 +35,6 @@ private:
     SocketAddress bound_;
     std::shared_ptr<DatagramTally> tally_;
     std::weak_ptr<UniqueFd> kept_open_{};
-    TallyReport report_{};
 };
 
 /// One datagram in an intake's buffer.

@@ -25,7 +25,11 @@ constexpr int longest_queue = 4096;      // the default backlog
 }  // namespace
 
 Reception::Reception(Reactor& reactor, WorkerRecord& record, ReceptionSettings settings)
-    : reactor_{reactor}, record_{record}, settings_{std::move(settings)}, rest_timer_{reactor.make_timer()} {}
+    : reactor_{reactor},
+      record_{record},
+      settings_{std::move(settings)},
+      rest_timer_{reactor.make_timer()},
+      losses_{reactor, [this] { count_drops(); }} {}
 
 void Reception::add(Listener& listener, Take take) {
     Gate& gate = gates_.emplace_back(Gate{.listener = listener, .take = std::move(take)});
@@ -116,6 +120,7 @@ void Reception::tell_full() {
 }
 
 void Reception::ended() {
+    losses_.look();  // a thread, a child or a coroutine may have lost its reply
     record_.active.store(active() - 1, std::memory_order_relaxed);
     count(record_.served);
     enter(record_, draining()      ? WorkerState::Draining
@@ -180,6 +185,7 @@ void Reception::empty_queue() {
             if (attempt == Attempt::Stopped && active() > 0) return;  // out of descriptors: one comes free first
             break;
         }
+    count_drops();  // while it can be asked
     // A listener that keeps nobody must not keep its address either: who comes now is better refused than kept waiting.
     std::erase_if(gates_, [this](const Gate& gate) { return last_look_ || gate.still_to_take == 0; });
     if (active() == 0) {
@@ -200,6 +206,10 @@ void Reception::leave_all() {
 
 void Reception::join_all() {
     for (Gate& gate : gates_) gate.queue->join();
+}
+
+void Reception::count_drops() {
+    for (Gate& gate : gates_) losses_.count_drops(gate.listener, gate.queue->fd());
 }
 
 bool Reception::somebody_waits() {

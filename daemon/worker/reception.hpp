@@ -8,6 +8,7 @@
 #include "common/shared_slots.hpp"
 #include "common/socket_address.hpp"
 #include "daemon/worker/control.hpp"
+#include "daemon/worker/datagram_tally.hpp"
 #include "daemon/worker/reactor.hpp"
 
 namespace preforkd {
@@ -68,6 +69,12 @@ public:
     /// Where the bytes of its clients count.
     [[nodiscard]] TrafficCounter traffic() noexcept { return {record_.traffic, settings_.writers}; }
 
+    /// Where the losses of a listener of datagrams count.
+    [[nodiscard]] std::shared_ptr<DatagramTally> open_tally(const Listener& listener) {
+        return losses_.open_tally(listener, traffic());
+    }
+    [[nodiscard]] DatagramLosses& losses() noexcept { return losses_; }
+
     [[nodiscard]] std::size_t active() const noexcept { return record_.active.load(std::memory_order_relaxed); }
     [[nodiscard]] bool draining() const noexcept { return state_ == State::Emptying || state_ == State::Closed; }
 
@@ -92,6 +99,7 @@ private:
     void empty_queue();
     void leave_all();
     void join_all();
+    void count_drops();
     [[nodiscard]] bool somebody_waits();
 
     Reactor& reactor_;
@@ -100,6 +108,7 @@ private:
     State state_ = State::Closed;
     std::list<Gate> gates_{};  // a list: their callbacks hold references
     std::unique_ptr<Timer> rest_timer_;
+    DatagramLosses losses_;
     bool taking_ = false;  ///< a client is being started
     bool awaiting_handshakes_ = false;
     bool last_look_ = false;  ///< while Emptying: close what is still open after this pass

@@ -119,6 +119,7 @@ void WorkerService::serve(const std::function<void()>& ready) {
     reception_.open();
     ready();
     reactor_.run();
+    reception_.losses().say_rest();
 }
 
 void WorkerService::look() {

@@ -179,6 +179,29 @@ def test_a_datagram_over_the_limit_is_not_served_and_said(preforkd, tmp_path, mo
         assert client.ask(b"y" * 65_535) == b"y" * 65_535
 
 
+def test_what_was_lost_in_the_second_after_a_line_is_said_when_it_is_over(preforkd, tmp_path, model):
+    daemon = preforkd("--handler", "echo", "--model", model, listen=f"unixgram://{tmp_path}/s", workers=1)
+    daemon.expect("truncated")
+    with Client(daemon.endpoint) as client:
+        client.send(b"x" * 65_536)
+        assert daemon.wait_log("truncated")["total"] == 1
+        for _ in range(4):
+            client.send(b"x" * 65_536)
+        daemon.wait_log(lambda line: "truncated" in line["message"] and line["total"] == 5)
+
+
+def test_a_worker_that_leaves_says_all_that_was_lost(preforkd, tmp_path, model):
+    daemon = preforkd("--handler", "echo", "--model", model, listen=f"unixgram://{tmp_path}/s", workers=1)
+    with Client(daemon.endpoint) as deaf:
+        for number in range(60):
+            deaf.send(b"%d" % number)
+        daemon.stop()
+        answered = 0
+        while not deaf.hears_nothing():  # which takes one
+            answered += 1
+    assert daemon.log.find("replies to datagrams were lost")[-1]["total"] == 60 - answered > 0
+
+
 def stop_all(daemon, workers):
     """The master first, or it would replace those that it sees stopped."""
     for pid in (daemon.pid, *workers):
@@ -199,6 +222,28 @@ def test_drops_of_the_kernel_are_reported_with_their_number(preforkd):
         # The counter comes with a datagram that was queued after a drop.
         line = proc.eventually(lambda: client.send(b"more") or daemon.log.find("the kernel dropped datagrams"))
     assert line and line[0]["level"] == "warning" and 100 < line[0]["total"] < 200
+
+
+def test_drops_that_no_datagram_came_after_are_said_by_a_worker_that_leaves(preforkd):
+    daemon = preforkd("--handler", "discard", "--log-connections", "no", listen="udp://127.0.0.1:0 rcvbuf=4096", workers=1)
+    daemon.expect("the kernel dropped datagrams")
+    worker = daemon.workers()[0]
+    with Client(daemon.endpoint) as client:
+        stop_all(daemon, [worker])
+        for _ in range(200):
+            client.send(b"x" * 500)
+    dropped = kernel_drops(daemon.endpoint)
+    os.kill(worker, signal.SIGCONT)
+    daemon.signal(signal.SIGCONT)
+    daemon.stop()
+    assert [line["total"] for line in daemon.log.find("the kernel dropped datagrams")] == [dropped] and dropped > 100
+
+
+def kernel_drops(endpoint):
+    """What /proc/net/udp says of the socket of `endpoint`."""
+    port = f":{address_of(endpoint)[1][1]:04X}"
+    with open("/proc/net/udp", encoding="ascii") as table:
+        return next(int(row.split()[-1]) for row in table if row.split()[1].endswith(port))
 
 
 def test_drops_are_not_reported_more_than_once_a_second(preforkd):
