@@ -1,5 +1,7 @@
 #include "daemon/master/process_list.hpp"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -36,6 +38,26 @@ std::vector<ProcessEntry> list_processes() {
         if (auto entry = read_entry(pid)) found.push_back(std::move(*entry));
     }
     return found;
+}
+
+std::vector<ProcessEntry> list_descendants(pid_t ancestor) {
+    const std::vector<ProcessEntry> all = list_processes();
+    std::vector<ProcessEntry> found;
+    std::vector<pid_t> parents{ancestor};
+    for (std::size_t i = 0; i < parents.size(); ++i)
+        for (const ProcessEntry& each : all) {
+            if (each.parent != parents[i]) continue;
+            parents.push_back(each.pid);
+            if (each.state != 'Z') found.push_back(each);
+        }
+    return found;
+}
+
+std::string names_of(const std::vector<ProcessEntry>& processes) {
+    std::string names;
+    for (const ProcessEntry& each : processes)
+        names += fmt::format("{}{} (pid {})", names.empty() ? "" : ", ", each.name, each.pid);
+    return names;
 }
 
 }  // namespace preforkd

@@ -19,4 +19,10 @@ struct ProcessEntry {
 /// Source: proc(5).
 [[nodiscard]] std::vector<ProcessEntry> list_processes();
 
+/// Children of `ancestor`, theirs, and so on, save those that have ended; parents come before their children.
+[[nodiscard]] std::vector<ProcessEntry> list_descendants(pid_t ancestor);
+
+/// `cat (pid 7), sh (pid 8)`
+[[nodiscard]] std::string names_of(const std::vector<ProcessEntry>& processes);
+
 }  // namespace preforkd

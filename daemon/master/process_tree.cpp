@@ -1,6 +1,5 @@
 #include "daemon/master/process_tree.hpp"
 
-#include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,20 +57,6 @@ std::vector<ProcessEntry> living_children() {
     return found;
 }
 
-std::string name_descendants() {
-    const std::vector<ProcessEntry> all = list_processes();
-    std::string names;
-    std::vector<pid_t> parents{::getpid()};
-    for (std::size_t i = 0; i < parents.size(); ++i)
-        for (const ProcessEntry& each : all) {
-            if (each.parent != parents[i]) continue;
-            parents.push_back(each.pid);
-            if (each.state != 'Z')
-                names += fmt::format("{}{} (pid {})", names.empty() ? "" : ", ", each.name, each.pid);
-        }
-    return names;
-}
-
 /// Ends every child, and who comes to us when one of them has ended.  Whoever is our child cannot be mistaken for
 /// another process: nobody else reaps it.
 bool end_all(std::optional<ExitReport>& root_end, const ChildProcess& root) {
@@ -113,7 +98,7 @@ TreeEnd run_process_tree(pid_t parent, std::span<const int> keep, const std::fun
         (void)reap_all_but(child.pid());
         ordered = wait_for_signal({}) == SIGTERM;
     }
-    TreeEnd end{.ended = name_descendants()};
+    TreeEnd end{.ended = names_of(list_descendants(::getpid()))};
     ::kill(-child.pid(), SIGTERM);  // until the root is reaped its group's number cannot be anybody else's
     end.all_gone = end_all(end.root, child);
     return end;

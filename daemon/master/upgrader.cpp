@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,12 +10,10 @@
 #include <string_view>
 #include <utility>
 
-#include "common/exit_report.hpp"
-#include "common/log_output.hpp"
 #include "common/rehearsal_verdict.hpp"
 #include "common/shortage.hpp"
 #include "common/spawn.hpp"
-#include "daemon/master/process_tree.hpp"
+#include "preforkd/log.hpp"
 
 namespace preforkd {
 
@@ -36,36 +33,6 @@ std::string why_not_executed(const std::string& executable, int error) {
     return fmt::format("{}: {}{}", executable, std::strerror(error), remedy());
 }
 
-/// What is no preforkd may well end in good order.
-std::string without_verdict(const ExitReport& end) {
-    return "the rehearsal of the new image " + describe(end) +
-           " without a verdict: install a preforkd that starts there";
-}
-
-/// In the child that keeps the rehearsal and all that it starts together.  `become_new` returns only when it fails.
-int keep_rehearsal(pid_t master, int report, const std::function<int()>& become_new) {
-    try {
-        const std::array<int, 2> keep{report, log_fd()};
-        const TreeEnd tree = run_process_tree(master, keep, [&] {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            sigset_t none;
-            ::sigemptyset(&none);
-            ::sigprocmask(SIG_SETMASK, &none, nullptr);  // a script, and what it starts, shall hear SIGTERM
-            return become_new();
-        });
-        if (!has_verdict(report))
-            write_verdict(report, tree.root ? without_verdict(*tree.root)
-                                            : std::string{"the rehearsal of the new image cannot be ended"});
-        if (!tree.ended.empty())
-            log(tree.all_gone ? LogLevel::Notice : LogLevel::Error,
-                tree.all_gone ? "ended what the rehearsal of the new image had left running"
-                              : "what the rehearsal of the new image has left running cannot be ended",
-                {{"processes", tree.ended}});
-        return 0;
-    } catch (const std::exception& error) { write_verdict(report, error.what()); }
-    return 1;
-}
-
 }  // namespace
 
 void Upgrader::ask(Answer answer) {
@@ -76,11 +43,15 @@ void Upgrader::ask(Answer answer) {
     }
     if (answer) asked_.push_back(std::move(answer));
     if (!busy()) log(LogLevel::Notice, "upgrading", {{"executable", launch_.executable}});
+    if (!busy() && rehearses())
+        log(LogLevel::Notice, "the upgrade waits until the rehearsal before it is ended",
+            {{"keeper_pid", std::int64_t{keeper_->pid()}}});
     feed(UpgradeAsked{});
 }
 
 void Upgrader::offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now) {
     if (has_passed(life_.deadline, now)) feed(RehearsalLate{});
+    if (keeper_) keeper_->maintain(now);
     // One that was given up may take a moment to be gone.
     if (rests && !rehearses()) feed(PoolRests{.rehearsal_ends = deadline_after(now, boot_timeout)});
 }
@@ -102,8 +73,7 @@ void Upgrader::perform(UpgradeAction action) {
         case UpgradeAction::Rehearse: return rehearse();
         case UpgradeAction::KillRehearsal:
             if (cause_.empty()) cause_ = "the rehearsal of the new image did not end within --boot-timeout";
-            rehearsal_->signal(SIGTERM);  // its keeper ends all of it, and reap() collects the keeper
-            return;
+            return keeper_->end(Clock::now());  // reap() hears of it
         case UpgradeAction::Execute: return execute();
         case UpgradeAction::Refuse: return refuse();
     }
@@ -119,7 +89,7 @@ void Upgrader::rehearse() {
         // Its descriptors stay open over the exec, or the new image would not have them.  preforkd closes them to
         // whatever it starts in turn (take_handover()); an image that is something else does not, and its children
         // hold the listeners for as long as they live.  Therefore none of them outlives the rehearsal.
-        rehearsal_.emplace(spawn([&, master = ::getpid()] {
+        keeper_.emplace(spawn([&, master = ::getpid()] {
             return keep_rehearsal(master, report.get(), [&] {
                 Handover copy = describe_();
                 copy.purpose = Handover::Purpose::Rehearsal;
@@ -139,10 +109,10 @@ void Upgrader::rehearse() {
 }
 
 bool Upgrader::reap(pid_t pid) {
-    if (!rehearsal_ || rehearsal_->pid() != pid) return false;
-    const auto report = rehearsal_->try_reap();
+    if (!keeper_ || keeper_->pid() != pid) return false;
+    const auto report = keeper_->try_reap();
     if (!report) return true;
-    rehearsal_.reset();
+    keeper_.reset();
     const std::string verdict = read_verdict(verdict_.get());
     verdict_ = {};
     if (life_.phase != UpgradePhase::Rehearsing) return true;  // it was given up
@@ -158,7 +128,7 @@ bool Upgrader::reap(pid_t pid) {
 }
 
 void Upgrader::kill_rehearsal() {
-    if (rehearsal_) rehearsal_->signal(SIGKILL);
+    if (keeper_) keeper_->kill();
 }
 
 void Upgrader::execute() {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "common/child_process.hpp"
 #include "daemon/master/image.hpp"
+#include "daemon/master/keeper.hpp"
 #include "daemon/master/reloader.hpp"
 #include "daemon/master/upgrade_policy.hpp"
 
@@ -27,7 +27,9 @@ public:
 
     /// `rests`: the pool is ready, nothing is under way, and there is room for another generation.
     void offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now);
-    [[nodiscard]] Deadline deadline() const noexcept { return life_.deadline; }
+    [[nodiscard]] Deadline deadline() const noexcept {
+        return keeper_ ? earlier(life_.deadline, keeper_->deadline()) : life_.deadline;
+    }
 
     /// Collects the rehearsal, if `pid` is it.
     bool reap(pid_t pid);
@@ -37,7 +39,7 @@ public:
     void kill_rehearsal();  ///< at once, whoever may be left of it
 
     /// Whether anything of a rehearsal is left, also of one that was given up.
-    [[nodiscard]] bool rehearses() const noexcept { return rehearsal_.has_value(); }
+    [[nodiscard]] bool rehearses() const noexcept { return keeper_.has_value(); }
     [[nodiscard]] bool busy() const noexcept { return life_.phase != UpgradePhase::Idle; }
 
 private:
@@ -50,7 +52,7 @@ private:
     const Launch& launch_;
     Describe describe_;
     Upgrade life_{};
-    std::optional<ChildProcess> rehearsal_{};  ///< its keeper, which ends as soon as nothing is left of it
+    std::optional<Keeper> keeper_{};  ///< of the rehearsal; ends as soon as nothing is left of it
     UniqueFd verdict_{};
     bool takes_peers_ = false;  ///< the image that has passed its rehearsal
     std::string cause_{};       ///< why it fails

@@ -1,6 +1,6 @@
 """What an image does before it is trusted with an upgrade, and what becomes of all that it has started."""
 import os
-from signal import SIGINT, SIGKILL, SIGTERM, SIGUSR2
+from signal import SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
 import pytest
 
@@ -99,3 +99,48 @@ def test_a_worker_that_dies_during_a_rehearsal_does_not_take_it_along(installed,
         daemon.wait_log("killed by SIGKILL")
         go.write("now\n")
     daemon.wait_log("upgraded")
+
+
+def stopped_keeper(service, directory, script="wait"):
+    """An upgrade whose rehearsal has told who its parent is, and that it starts something."""
+    fifo = directory / "keeper"
+    os.mkfifo(fifo)
+    service.daemon.expect("upgrade failed", "keeper of the rehearsal was stopped")
+    service.install_script(f"setsid sleep 1000 & echo $! > {directory}/pids; echo $PPID > {fifo}\n{script}\n")
+    service.daemon.signal(SIGUSR2)
+    keeper = int(fifo.read_text())
+    os.kill(keeper, SIGSTOP)
+    return keeper, [int(line) for line in (directory / "pids").read_text().split()]
+
+
+# The second stops it again whenever it goes on.
+@pytest.mark.parametrize("script, by_force", [("wait", False), ("while kill -STOP $PPID; do :; done", True)])
+def test_a_keeper_that_was_stopped_does_not_block_the_next_upgrade(installed, tmp_path, script, by_force):
+    service = installed("--boot-timeout", "1s")
+    daemon = service.daemon
+    keeper, left = stopped_keeper(service, tmp_path, script)
+    assert "--boot-timeout" in daemon.wait_log("upgrade failed")["cause"]
+    service.install(NEXT)
+    assert service.upgrade()["message"] == "upgraded"
+    if by_force:
+        assert daemon.wait_log("the upgrade waits")["keeper_pid"] == keeper
+    forced = daemon.log.find("keeper of the rehearsal was stopped")
+    assert [line["keeper_pid"] for line in forced] == [keeper] * by_force
+    assert all(proc.stat(pid) is None for pid in (keeper, *left))
+
+
+def test_an_image_that_stops_its_keeper_and_ends_does_not_block_the_next_upgrade(installed):
+    service = installed("--boot-timeout", "1s")
+    service.daemon.expect("upgrade failed")
+    service.install_script("kill -STOP $PPID; exit 3\n")
+    assert "--boot-timeout" in service.upgrade()["cause"]
+    service.install(NEXT)
+    assert service.upgrade()["message"] == "upgraded"
+
+
+@pytest.mark.parametrize("signo", [SIGTERM, SIGINT])
+def test_a_stop_ends_a_rehearsal_whose_keeper_was_stopped(installed, tmp_path, signo):
+    service = installed()
+    keeper, left = stopped_keeper(service, tmp_path)
+    assert service.daemon.stop(signo) == 0
+    assert all(proc.stat(pid) is None for pid in (keeper, *left))
