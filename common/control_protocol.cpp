@@ -89,7 +89,8 @@ ControlRequest parse_object(std::string_view line) {
     if (error) refuse(fmt::format("this is no JSON object: {}", error.message()));
     const json::object& object = parsed.as_object();
     const json::value* command = object.if_contains("command");
-    if (command == nullptr || !command->is_string()) refuse(R"("command" is missing: {"command":"status"})");
+    if (command == nullptr) refuse(R"("command" is missing: {"command":"status"})");
+    if (!command->is_string()) refuse(R"("command" must be a string: {"command":"status"})");
     ControlRequest request{.command = command_called(command->get_string())};
     for (const auto& [name, value] : object) read_field(request, name, value);
     if (request.command == ControlCommand::Workers && request.workers == 0)

@@ -70,7 +70,11 @@ public:
     /// Until it is time to ask again, or the daemon has something to say: that it ends.
     void pause(std::chrono::milliseconds length) const {
         pollfd watched{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-        (void)wait_until(Clock::now() + length, {&watched, 1});
+        const auto until = Clock::now() + length;
+        char any;
+        // Of an end there is nothing to be heard: who came back at once would only displace the next.
+        if (wait_until(until, {&watched, 1}) && ::recv(socket_.get(), &any, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+            (void)wait_until(until, {});
     }
 
 private:
@@ -126,7 +130,7 @@ std::string painted(const std::string& text) {
     return all + "\033[J";
 }
 
-/// An upgrade closes the connections that ask nothing just then, and serves on at the same place.
+/// Where many ask, who has been silent for longest makes room, and may come back.
 ControlAnswer ask_again(ControlLine& line, const ControlOrder& order, const Endpoint& where) {
     try {
         return line.ask(order.request);

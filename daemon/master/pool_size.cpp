@@ -57,7 +57,8 @@ void Pool::follow_demand(Clock::time_point now) {
     int& workers = current_.plan.pool.workers;
     if (const int by = plan.grow - plan.shrink; by != 0) {
         workers += by;
-        log(LogLevel::Info, by > 0 ? "pool grows: there is demand" : "pool shrinks: there is none",
+        log(LogLevel::Info,
+            by > 0 ? "pool grows: there is demand" : "pool shrinks: more workers are idle than are needed",
             {{"workers", std::int64_t{workers}}, {"by", std::int64_t{by}}});
     }
     if (plan.grow > 0) sizing_.grown_at = now;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -22,6 +23,9 @@ namespace {
 /// `/usr/sbin/preforkd: Exec format error: install one that was built for this machine`
 std::string why_not_executed(const std::string& executable, int error) {
     if (executable.empty()) return "where this program stands is not known without /proc: mount it, and restart";
+    std::error_code ignored;
+    if (std::filesystem::is_directory(executable, ignored))
+        return fmt::format("{} is a directory: install the new version in its place", executable);
     const auto remedy = [error]() -> std::string_view {
         switch (error) {
             case ENOENT: return ": install the new version there, or restart from where it is";

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -148,3 +149,23 @@ def test_watch_ends_with_ctrl_c(controlled):
         watching.stdout.read()
     assert watching.returncode == -signal.SIGINT
     assert status(daemon.control)["phase"] == "running"
+
+
+def test_watch_that_is_sent_away_again_and_again_comes_back_once_a_second(controlled, tmp_path):
+    """As beside more peers than have room."""
+    report = json.dumps({"ok": True, "status": status(controlled().control)}).encode() + b"\n"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/busy.sock")
+        listener.listen()
+        listener.settimeout(20)
+        with subprocess.Popen([PREFORKCTL, "status", "--json", "--watch", "--control", f"unix://{tmp_path}/busy.sock"],
+                              stdout=subprocess.DEVNULL, env=clean_environment()) as watching:
+            began = time.monotonic()
+            for _ in range(3):
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(4096)
+                    peer.sendall(report)
+            took = time.monotonic() - began
+            watching.send_signal(signal.SIGINT)
+    assert took > 1.5

@@ -158,6 +158,15 @@ def test_an_image_that_cannot_be_executed_is_answered_with_what_to_do(installed,
     assert exchange(service.daemon.endpoint) == b"connected\n"
 
 
+def test_a_directory_in_the_image_s_place_is_called_one(installed):
+    service = installed()
+    service.daemon.expect("upgrade failed")
+    service.file.unlink()
+    service.file.mkdir()
+    cause = service.upgrade()["cause"]
+    assert f"{service.file} is a directory" in cause and "chmod" not in cause
+
+
 def test_a_rehearsal_that_hangs_is_killed(installed):
     service = installed("--boot-timeout", "500ms")
     service.daemon.expect("upgrade failed")

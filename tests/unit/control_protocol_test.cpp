@@ -56,7 +56,8 @@ TEST(ControlProtocol, an_object_that_does_not_fit_is_refused) {
     EXPECT_THAT(refusal_of("{"), HasSubstr("no JSON object"));
     EXPECT_THAT(refusal_of(R"({"command":"status"} x)"), HasSubstr("no JSON object"));
     EXPECT_THAT(refusal_of("{}"), HasSubstr("\"command\" is missing"));
-    EXPECT_THAT(refusal_of(R"({"command":7})"), HasSubstr("\"command\" is missing"));
+    EXPECT_THAT(refusal_of(R"({"command":7})"), HasSubstr("\"command\" must be a string"));
+    EXPECT_THAT(refusal_of(R"({"command":["status"]})"), HasSubstr("\"command\" must be a string"));
     EXPECT_THAT(refusal_of(R"({"command":"workers"})"), HasSubstr("say how many"));
     EXPECT_THAT(refusal_of(R"({"command":"workers","workers":"4"})"), HasSubstr("expected a number"));
     EXPECT_THAT(refusal_of(R"({"command":"workers","workers":1e9})"), HasSubstr("expected a number"));
