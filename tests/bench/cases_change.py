@@ -39,8 +39,8 @@ def change(effort):
 
 def under_load(server, connections, command=None):
     """What the load reports; `command` is run once while it is under way, and has to succeed."""
-    load = subprocess.Popen([turns.TOOLS / "load", "--port", str(server.port), "--connections", str(connections), "--clients", "16"],
-                            stdout=subprocess.PIPE)
+    load = subprocess.Popen([turns.TOOLS / "load", "--port", str(server.port), "--connections", str(connections),
+                             "--clients", "16", "--close", turns.CLOSE], stdout=subprocess.PIPE)
     if command:
         try:
             load.wait(BEGUN_WITHIN_S)

@@ -94,10 +94,11 @@ private:
         const char* const text = room_.data() + each * bytes_;
         std::uint64_t number = 0;
         std::memcpy(&number, text, sizeof number);
-        if (headers_[each].msg_len != bytes_ ||
+        if (headers_[each].msg_len != bytes_ || number >= client.first + window_ ||
             std::memcmp(text + sizeof number, pattern_.at(number) + sizeof number, bytes_ - sizeof number) != 0)
             fail("wrong echo", EPROTO);
-        if (number < client.first || client.back[number - client.first]) return;  // of a window that was given up
+        if (number < client.first) return;  // of a window that was given up
+        if (client.back[number - client.first]) fail("an echo came twice", EPROTO);
         client.back[number - client.first] = true;
         --client.missing;
         ++done_;
