@@ -6,6 +6,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,9 @@ namespace preforkd {
 namespace {
 
 constexpr int first_passed_fd = 3;  // SD_LISTEN_FDS_START
+
+/// From here on a descriptor is this process's own, whatever LISTEN_FDS says.
+int first_not_passed = std::numeric_limits<int>::max();
 
 [[noreturn]] void refuse(const std::string& sentence) { throw OperatorError{ExitCode::Configuration, sentence}; }
 
@@ -64,6 +68,16 @@ void check_recipient(const ListenVariables& said) {
 
 }  // namespace
 
+void note_passed_descriptors() noexcept {
+    const char* const said = std::getenv("LISTEN_FDS");
+    const int count = positive_number(said != nullptr ? said : "").value_or(0);
+    for (int each = 0; each < count; ++each)
+        if (::fcntl(first_passed_fd + each, F_GETFD) == -1) {
+            first_not_passed = first_passed_fd + each;
+            return;
+        }
+}
+
 // Not libsystemd's: with it came six libraries that nothing else here uses, and mapping them cost each fork 45 µs of
 // 165.  Source: sd_listen_fds(3); systemd, src/libsystemd/sd-daemon/sd-daemon.c.
 std::vector<PassedSocket> take_passed_sockets() {
@@ -79,7 +93,7 @@ std::vector<PassedSocket> take_passed_sockets() {
     std::vector<PassedSocket> passed;
     for (int each = 0; each < *count; ++each) {
         const int fd = first_passed_fd + each;
-        if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
+        if (fd >= first_not_passed || ::fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
             refuse(
                 fmt::format("LISTEN_FDS={} does not fit what was passed: descriptor {} is not open; let systemd set "
                             "it, or unset it",

@@ -23,6 +23,7 @@
 #include "common/log_output.hpp"
 #include "common/operator_error.hpp"
 #include "common/options_table.hpp"
+#include "common/passed_sockets.hpp"
 #include "common/ready_fd.hpp"
 #include "common/service_notify.hpp"
 #include "common/shortage.hpp"
@@ -233,6 +234,7 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
     };
     try {
         open_standard_descriptors();
+        note_passed_descriptors();  // before anything is opened
         // Before anything slow: a signal that arrives during start-up waits here instead of killing us half made.
         SignalFd signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

@@ -249,6 +249,12 @@ def test_a_passed_descriptor_that_is_no_socket(run_preforkd):
         is_one_sentence(run_preforkd(**Passing(file).arguments()), CONFIGURATION, ["3", "socket"])
 
 
+def test_more_sockets_promised_than_passed(run_preforkd):
+    """What the daemon has opened itself meanwhile is none of them."""
+    promise = ["bash", "-c", "export LISTEN_PID=$$ LISTEN_FDS=100; exec \"$@\" 3</dev/null 4</dev/null", "bash"]
+    is_one_sentence(run_preforkd("-w", "1", wrap=promise), CONFIGURATION, ["LISTEN_FDS=100", "descriptor 5 is not open"])
+
+
 def test_a_passed_socket_that_does_not_listen(run_preforkd):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
