@@ -20,9 +20,15 @@ struct Capacity {
     return model == Model::Async ? 1024 : 40;
 }
 
-/// The connection itself; where it has a process, that one's handle too; where that is a program, its standard error.
-[[nodiscard]] constexpr std::size_t descriptors_each(Model model, bool program) noexcept {
-    return program ? 3 : model == Model::Fork ? 2 : 1;
+/// What serves a connection.
+enum class ServedBy { BlockingHandler, Coroutine, Program };
+
+/// The connection itself; where it has a process, that one's handle too; where that is a program, its standard error;
+/// where it has a thread, what a coroutine's own loop waits with: an epoll set, an eventfd, a timerfd.
+[[nodiscard]] constexpr std::size_t descriptors_each(Model model, ServedBy by) noexcept {
+    if (by == ServedBy::Program) return 3;
+    if (model == Model::Thread && by == ServedBy::Coroutine) return 4;
+    return model == Model::Fork ? 2 : 1;
 }
 
 /// Fits `wanted` into RLIMIT_NOFILE: a quarter of it, at most 1024, is for parked connections, and what the worker

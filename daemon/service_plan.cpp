@@ -44,12 +44,22 @@ void check_before_binding(const ServicePlan& plan) {
     if (settings.workers.automatic || settings.workers.max != 0) check_kernel();
 }
 
+/// The kind that takes most.
+ServedBy served_by(const ServicePlan& plan) {
+    if (!plan.settings->program.empty()) return ServedBy::Program;
+    const bool coroutine = std::ranges::any_of(*plan.listeners, [&](const Listener& listener) {
+        const HandlerEntry& entry = *plan.handlers.find(handler_of(listener.settings, *plan.settings));
+        return entry.make_stream || entry.make_async_datagram;
+    });
+    return coroutine ? ServedBy::Coroutine : ServedBy::BlockingHandler;
+}
+
 /// The capacity that the descriptor limit allows, said once if it is less than asked for.
 Capacity decide_capacity(const ServicePlan& plan) {
     const Settings& settings = *plan.settings;
     const std::size_t wanted = wanted_connections(settings.connections, plan.model);
     const Capacity capacity = fit_capacity(wanted, plan.descriptors.usable, plan.listeners->size(),
-                                           descriptors_each(plan.model, !settings.program.empty()));
+                                           descriptors_each(plan.model, served_by(plan)));
     if (capacity.connections < wanted)
         log(LogLevel::Warning, "--connections is more than the limit on open files allows; raise RLIMIT_NOFILE",
             {{"connections", std::uint64_t{capacity.connections}},

@@ -56,6 +56,7 @@ public:
                     .greeting = wanted.handler.greeting,
                     .log_connections = wanted.log_connections},
           model_{wanted.model.value_or(entry.model)},
+          is_coroutine_{entry.make_stream || entry.make_async_datagram},
           connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},
           handlers_{watch_handler(checked(entry), wanted.handler, watching_)},
           listeners_{bind_listeners(settings_.listen, {})},
@@ -139,7 +140,8 @@ private:
             if (just_one) copy.settings.linger = std::min(copy.settings.linger.value_or(linger_of_one), linger_of_one);
         }
         const Capacity capacity =
-            fit_capacity(connections_, descriptor_limit(), copies.size(), descriptors_each(model_, false));
+            fit_capacity(connections_, descriptor_limit(), copies.size(),
+                         descriptors_each(model_, is_coroutine_ ? ServedBy::Coroutine : ServedBy::BlockingHandler));
         const WorkerPlan plan{.settings = settings,
                               .handlers = handlers_,
                               .listeners = copies,
@@ -160,6 +162,7 @@ private:
 
     Settings settings_;
     Model model_;
+    bool is_coroutine_;
     std::size_t connections_;
     Watching watching_{.entered = [this] { served_here = this; },
                        .left_for = [this](std::exception_ptr exit) { leave_for(std::move(exit)); }};

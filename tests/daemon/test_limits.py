@@ -1,6 +1,7 @@
 """Running out of something, and sharing what there is."""
 import os
 import resource
+import socket
 import threading
 import time
 from collections import Counter
@@ -54,13 +55,15 @@ def lowest_free(pid):
     return next(number for number in range(1024) if number not in used)
 
 
-@pytest.mark.parametrize("model", ["async", "serial"])
-def test_out_of_descriptors_it_neither_spins_nor_dies_and_says_so_once(preforkd, model):
-    daemon = preforkd("--model", model, workers=1)
+@pytest.mark.parametrize("model, handler", [("async", "greet"), ("serial", "greet"), ("thread", "echo")])
+def test_out_of_descriptors_it_neither_spins_nor_dies_and_says_so_once(preforkd, model, handler):
+    daemon = preforkd("--model", model, "--handler", handler, workers=1)
     daemon.expect("open files")
     worker = daemon.workers()[0]
     before = starve(worker)
     with connect(daemon.endpoint) as waiting:
+        waiting.sendall(b"connected\n")
+        waiting.shutdown(socket.SHUT_WR)
         assert daemon.wait_log("open files")["level"] in ("warning", "error")
         cpu = proc.stat(worker).cpu_seconds
         time.sleep(1.6)  # three pauses of 500 ms: the time in which a spinning worker would burn CPU
@@ -69,6 +72,26 @@ def test_out_of_descriptors_it_neither_spins_nor_dies_and_says_so_once(preforkd,
         resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
         assert read_to_end(waiting) == b"connected\n"
     assert daemon.workers() == [worker]
+
+
+def test_each_thread_of_a_coroutine_has_room_for_what_its_loop_waits_with(preforkd):
+    """An epoll set, an eventfd and a timerfd beside the connection: clamped, so it never runs out."""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))  # noqa: E731
+    daemon = preforkd("--handler", "echo", "--model", "thread", "--connections", "1024", workers=1, preexec_fn=limit)
+    daemon.expect("--connections is more than")
+    room = daemon.log.find("--connections is more than")[0]["connections"]
+    assert 2 <= room <= 64 // 4
+    clients = [connect(daemon.endpoint) for _ in range(2 * room)]  # the second half waits in the kernel's queue
+    for client in clients:
+        client.sendall(b"x")
+    for client in clients[:room]:  # all of them at once
+        assert read_exactly(client, 1) == b"x"
+    for first, second in zip(clients[:room], clients[room:]):
+        first.close()
+        assert read_exactly(second, 1) == b"x"
+    for client in clients[room:]:
+        client.close()
+    assert not daemon.log.find("Too many open files")
 
 
 def test_out_of_descriptors_a_sibling_takes_the_client(preforkd):
