@@ -1,6 +1,7 @@
 #include "common/ready_fd.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "common/descriptors.hpp"
+#include "common/log_sink.hpp"
 #include "common/operator_error.hpp"
 #include "common/sys_error.hpp"
 #include "preforkd/log.hpp"
@@ -34,13 +36,17 @@ void announce_ready(UniqueFd fd, const std::vector<Listener>& listeners) noexcep
     if (!fd) return;
     std::string lines;
     for (const Listener& listener : listeners) lines += to_string(listener.local) + '\n';
+    // As lines of the log are written: others may have made this description, so that it blocks.
+    const LogWay way = log_way_of(fd.get());
     for (std::string_view rest = lines; !rest.empty();) {
-        const ssize_t written = ::write(fd.get(), rest.data(), rest.size());
-        if (written == -1 && errno == EINTR) continue;
-        if (written == -1 && errno == EPIPE) return;  // nobody wants to know any more
-        if (written <= 0)
+        const std::string_view piece = rest.substr(0, PIPE_BUF);  // what a pipe has room for when it says so
+        if (write_log_line(fd.get(), way, piece) != LogOutcome::Written) {
+            if (errno == EPIPE) return;  // nobody wants to know any more
+            if (errno == EAGAIN)
+                return log(LogLevel::Warning, "--ready-fd is full and nobody reads it: the endpoints are not told");
             return log(LogLevel::Error, "--ready-fd could not be written", {{"cause", std::strerror(errno)}});
-        rest.remove_prefix(static_cast<std::size_t>(written));
+        }
+        rest.remove_prefix(piece.size());
     }
 }
 

@@ -71,6 +71,23 @@ TEST(ReadyFd, a_reader_that_has_gone_is_no_error) {
               "alive");
 }
 
+TEST(ReadyFd, a_full_pipe_that_nobody_reads_stops_nobody) {
+    const std::string report = testing::in_child([] {
+        const testing::Pipe log = testing::make_pipe();
+        check(::dup2(log.writer.get(), STDERR_FILENO), "dup2");
+        testing::log_to_standard_error();
+        testing::Pipe pipe = testing::make_pipe();
+        check(::fcntl(pipe.writer.get(), F_SETFL, O_NONBLOCK), "fcntl");
+        while (::write(pipe.writer.get(), "x", 1) == 1) {}
+        check(::fcntl(pipe.writer.get(), F_SETFL, 0), "fcntl");
+        ::alarm(5);
+        announce_ready(std::move(pipe.writer), two_listeners());
+        check(::fcntl(log.reader.get(), F_SETFL, O_NONBLOCK), "fcntl");
+        return testing::read_to_end(log.reader.get());
+    });
+    EXPECT_NE(report.find("--ready-fd is full and nobody reads it"), std::string::npos) << report;
+}
+
 TEST(ReadyFd, what_cannot_be_written_is_told_and_is_no_reason_to_end) {
     const std::string report = testing::in_child([] {
         const testing::Pipe log = testing::make_pipe();
