@@ -23,8 +23,11 @@ int serve_alone(const WorkerPlan& plan, Announcements announcements) {
         announcements.systemd.stopping();
         close_for_good(own);
     };
-    const int code =
-        run_standalone(plan, {.record = record}, ready, {.before_stop = before_stop, .log = plan.settings.log});
+    const int code = run_standalone(plan, {.record = record}, ready,
+                                    {.before_stop = before_stop,
+                                     .log = plan.settings.log,
+                                     .alive_period = announcements.systemd.watchdog_period(),
+                                     .alive = [&] { announcements.systemd.watchdog(); }});
     log_cut_connections(record.cut.load(std::memory_order_relaxed));
     log(LogLevel::Notice, "stopped", {{"exit_code", std::int64_t{code}}});
     return code;

@@ -1,23 +1,41 @@
 #include "daemon/worker/control.hpp"
 
+#include <sys/timerfd.h>
+#include <unistd.h>
+
 #include <cstring>
 #include <utility>
 
 #include "common/channel.hpp"
 #include "common/log_reopen.hpp"
+#include "common/sys_error.hpp"
 
 namespace preforkd {
+
+using namespace std::chrono_literals;
 
 Control::Control(UniqueFd channel) : channel_{std::move(channel)}, signals_{SIGQUIT, SIGTERM} {}
 
 Control::Control(OperatorHooks hooks) : hooks_{std::move(hooks)}, signals_{SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU} {
     stop_signals_.emplace(hooks_.stop_timeout);
+    if (hooks_.alive_period) start_alive_clock();
 }
 
 Control::Control(EmbedderHooks hooks) : embedder_{std::move(hooks)}, signals_{} {}
 
+/// A descriptor and no timer of the loop: a blocking handler that waits for its client hears of it too.
+void Control::start_alive_clock() {
+    alive_clock_ = UniqueFd{check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "create a timer")};
+    itimerspec when{};
+    when.it_interval.tv_sec = *hooks_.alive_period / 1s;
+    when.it_interval.tv_nsec = std::chrono::nanoseconds{*hooks_.alive_period % 1s}.count();
+    when.it_value = when.it_interval;
+    check(::timerfd_settime(alive_clock_.get(), 0, &when, nullptr), "set a timer");
+}
+
 std::vector<int> Control::signal_fds() const {
     if (embedder_.stop_asked) return {embedder_.fd};
+    if (alive_clock_) return {signals_.get(), stop_signals_->fd(), alive_clock_.get()};
     if (stop_signals_) return {signals_.get(), stop_signals_->fd()};
     return {signals_.get()};
 }
@@ -29,6 +47,7 @@ void Control::read_signals(Service& service) {
     }
     if (stop_signals_)
         if (const auto stop = stop_signals_->take()) stop_as_operator_asks(service, *stop == StopSignals::Stop::Fast);
+    if (std::uint64_t times = 0; alive_clock_ && ::read(alive_clock_.get(), &times, sizeof times) > 0) hooks_.alive();
     while (const auto signo = signals_.next()) {
         if (channel_)
             obey_master(*signo, service);

@@ -42,6 +42,8 @@ struct OperatorHooks {
     std::function<void()> before_stop{};  ///< once, before the first drain
     LogSettings log{};                    ///< reopened on USR1
     std::chrono::milliseconds stop_timeout{};
+    std::optional<std::chrono::microseconds> alive_period{};  ///< how often `alive` is called while the loop turns
+    std::function<void()> alive{};
 };
 
 /// How a server inside somebody's program is told to stop: that process's signals are not ours to take.
@@ -62,7 +64,7 @@ public:
     /// A server inside somebody's program: takes no signals.
     explicit Control(EmbedderHooks hooks);
 
-    [[nodiscard]] std::vector<int> signal_fds() const;                        ///< readable: read_signals()
+    [[nodiscard]] std::vector<int> signal_fds() const;                        ///< where one is readable: read_signals()
     [[nodiscard]] int channel_fd() const noexcept { return channel_.get(); }  ///< -1 without a master
     [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }        ///< the master is gone
 
@@ -74,11 +76,13 @@ public:
 private:
     void obey_master(int signo, Service& service);
     void obey_operator(int signo);
+    void start_alive_clock();
     void stop_as_operator_asks(Service& service, bool fast);
 
     UniqueFd channel_{};
     OperatorHooks hooks_{};
     EmbedderHooks embedder_{};
+    UniqueFd alive_clock_{};
     SignalFd signals_;
     std::optional<StopSignals> stop_signals_{};
     ClosingListeners closing_{};

@@ -197,6 +197,22 @@ def test_the_watchdog_is_fed_and_the_idle_pool_is_not_woken_for_it(preforkd, not
     assert [proc.voluntary_switches(pid) for pid in workers] == before
 
 
+@pytest.mark.parametrize("model", ["async", "serial"])
+def test_the_watchdog_is_fed_without_a_master_too(preforkd, trouble, notify, model):
+    """Also while a blocking handler waits for its client."""
+    handler = trouble("blocking") if model == "serial" else "echo"
+    daemon = preforkd("--handler", handler, "--model", model, workers=0,
+                      env=notify.environment | {"WATCHDOG_USEC": "400000"})
+    for _ in range(2):
+        notify.wait("WATCHDOG", "1", timeout=2)
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"hello\n")
+        assert client.recv(100)
+        notify.pending()
+        for _ in range(3):
+            notify.wait("WATCHDOG", "1", timeout=2)
+
+
 def test_the_watchdog_of_another_process_is_not_fed(preforkd, notify):
     daemon = preforkd(env=notify.environment | {"WATCHDOG_USEC": "50000", "WATCHDOG_PID": "1"})
     exchange(daemon.endpoint)
