@@ -31,7 +31,7 @@ def test_half_close_ends_the_input_and_not_the_reply(preforkd):
         assert read_to_end(client) == data[:100_000]
 
 
-@pytest.mark.parametrize("model", ["async", "serial"])
+@pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
 @pytest.mark.parametrize("transport", ["tcp", "unix"])
 def test_a_long_reply_arrives_whole_although_the_client_sent_unread_input(preforkd, tmp_path, long_greeting, model, transport):
     config, expected = long_greeting
