@@ -63,9 +63,10 @@ std::string ordered_by(const Death& death) {
     const bool killed = death.report.kind != ExitReport::Kind::Exited;
     if (death.out_of_memory) return "kernel: out of memory";
     if (killed && is_crash(death.report.value) && death.order != DeathOrder::Hang) return "nobody";
+    if (!killed && death.report.value != 0) return "nobody";  // whatever it was told, it failed by itself
     if (death.order != DeathOrder::None) return name_of(death.order);
     // A worker leaves in good order only when it is told to, be it by a signal of somebody else.
-    return killed || death.report.value == 0 ? "outside" : "nobody";
+    return "outside";
 }
 
 std::string last_peer_of(const WorkerRecord& record) {

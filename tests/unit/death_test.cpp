@@ -44,6 +44,7 @@ TEST(Death, a_crash_and_a_failure_are_ordered_by_nobody) {
     EXPECT_EQ(ordered_by({.report = {Kind::Dumped, SIGSEGV}}), "nobody");
     EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Resize}), "nobody");
     EXPECT_EQ(ordered_by({.report = {Kind::Exited, 70}}), "nobody");
+    EXPECT_EQ(ordered_by({.report = {Kind::Exited, 70}, .order = DeathOrder::Stop}), "nobody");
 }
 
 TEST(Death, the_kernel_is_named_when_it_wants_memory_back) {
