@@ -56,12 +56,9 @@ StopSignals::StopSignals(std::chrono::milliseconds stop_timeout)
     ::sigemptyset(&taken);
     for (const int signo : signals) ::sigaddset(&action.sa_mask, signo);  // one after the other
     for (auto before = before_.begin(); const int signo : signals) {
-        check(::sigaction(signo, nullptr, &*before), "read a signal's disposition");
-        if (before->sa_handler != SIG_IGN) {
-            check(::sigaction(signo, &action, nullptr), "handle the signals that stop");
-            ::sigaddset(&taken, signo);
-        }
-        ++before;
+        // Also what a shell's `&` has ignored: a master hears it, too.
+        check(::sigaction(signo, &action, &*before++), "handle the signals that stop");
+        ::sigaddset(&taken, signo);
     }
     check(::sigprocmask(SIG_UNBLOCK, &taken, nullptr), "take the signals that stop");
 }
