@@ -1,4 +1,5 @@
 """What an image does before it is trusted with an upgrade, and what becomes of all that it has started."""
+import contextlib
 import os
 from signal import SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
@@ -7,6 +8,7 @@ import pytest
 import proc
 from clients import exchange, refused
 from test_upgrade import NEXT, installed  # noqa: F401
+from tracer import held
 
 
 def left_by(service, directory):
@@ -101,29 +103,32 @@ def test_a_worker_that_dies_during_a_rehearsal_does_not_take_it_along(installed,
     daemon.wait_log("upgraded")
 
 
-def stopped_keeper(service, directory, script="wait"):
+def stopped_keeper(service, directory):
     """An upgrade whose rehearsal has told who its parent is, and that it starts something."""
     fifo = directory / "keeper"
     os.mkfifo(fifo)
     service.daemon.expect("upgrade failed", "keeper of the rehearsal was stopped")
-    service.install_script(f"setsid sleep 1000 & echo $! > {directory}/pids; echo $PPID > {fifo}\n{script}\n")
+    service.install_script(f"setsid sleep 1000 & echo $! > {directory}/pids; echo $PPID > {fifo}\nwait\n")
     service.daemon.signal(SIGUSR2)
     keeper = int(fifo.read_text())
     os.kill(keeper, SIGSTOP)
     return keeper, [int(line) for line in (directory / "pids").read_text().split()]
 
 
-# The second stops it again whenever it goes on, unless it is quicker.
-@pytest.mark.parametrize("script", ["wait", "while kill -STOP $PPID; do :; done"])
-def test_a_keeper_that_was_stopped_does_not_block_the_next_upgrade(installed, tmp_path, script):
+# The second does not even go on when it is told to.
+@pytest.mark.parametrize("hold, by_force", [(lambda pid: contextlib.nullcontext(), False), (held, True)])
+def test_a_keeper_that_was_stopped_does_not_block_the_next_upgrade(installed, tmp_path, hold, by_force):
     service = installed("--boot-timeout", "1s")
     daemon = service.daemon
-    keeper, left = stopped_keeper(service, tmp_path, script)
-    assert "--boot-timeout" in daemon.wait_log("upgrade failed")["cause"]
-    service.install(NEXT)
-    assert service.upgrade()["message"] == "upgraded"
+    keeper, left = stopped_keeper(service, tmp_path)
+    with hold(keeper):
+        assert "--boot-timeout" in daemon.wait_log("upgrade failed")["cause"]
+        service.install(NEXT)
+        assert service.upgrade()["message"] == "upgraded"
+    if by_force:
+        assert daemon.wait_log("the upgrade waits")["keeper_pid"] == keeper
     forced = daemon.log.find("keeper of the rehearsal was stopped")
-    assert {line["keeper_pid"] for line in forced} <= {keeper if script != "wait" else None}
+    assert [line["keeper_pid"] for line in forced] == [keeper] * by_force
     assert all(proc.stat(pid) is None for pid in (keeper, *left))
 
 

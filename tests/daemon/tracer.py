@@ -36,6 +36,28 @@ def _entered(pid):
     return int.from_bytes(info.raw[24:32], "little") if info.raw[0] == _ENTRY else None
 
 
+@contextlib.contextmanager
+def held(pid):
+    """Nothing moves `pid` any more but SIGKILL, which must come before the `with` ends."""
+    said = queue.Queue()
+
+    def trace():
+        try:
+            _ptrace(_SEIZE, pid)
+            _ptrace(_INTERRUPT, pid)
+            os.waitpid(pid, _WALL | _NOTHREAD)
+            said.put("held")
+            os.waitpid(pid, _WALL | _NOTHREAD)  # its parent hears of its end only after us
+            said.put("dead")
+        except Exception as error:  # handed to the test's thread
+            said.put(error)
+
+    threading.Thread(target=trace, daemon=True).start()
+    assert (what := said.get(timeout=5)) == "held", what
+    yield
+    assert (what := said.get(timeout=5)) == "dead", what
+
+
 class Tracer:
     """Traces `pids` from a thread of its own: only the thread that attached may wait for them.
 
