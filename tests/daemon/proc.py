@@ -2,6 +2,7 @@
 import ctypes
 import os
 import select
+import signal
 import socket
 import time
 from collections import namedtuple
@@ -39,6 +40,13 @@ def status(pid):
     """/proc/PID/status as a dictionary of strings."""
     with open(f"/proc/{pid}/status") as file:
         return dict(line.rstrip("\n").replace(":\t", ":").split(":", 1) for line in file)
+
+
+def stop_all(master, workers):
+    """Returns when none runs any more.  The master first, or it would replace those that it sees stopped."""
+    for pid in (master, *workers):
+        os.kill(pid, signal.SIGSTOP)
+        assert eventually(lambda: stat(pid).state == "T")
 
 
 def is_pending(pid, signo):

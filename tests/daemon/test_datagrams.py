@@ -1,4 +1,5 @@
 """Datagrams: received in batches, answered from the address they came to, lost with a word and without a wait."""
+import contextlib
 import os
 import re
 import select
@@ -144,7 +145,7 @@ def test_a_sender_that_has_gone_costs_nobody_anything(preforkd, tmp_path):
     daemon = preforkd("--handler", "echo", listen=f"unixgram://{tmp_path}/s", workers=1)
     gone = Client(daemon.endpoint)
     [worker] = daemon.workers()
-    stop_all(daemon, [worker])
+    proc.stop_all(daemon.pid, [worker])
     gone.send(b"bye")
     gone.socket.close()
     os.kill(worker, signal.SIGCONT)
@@ -202,39 +203,35 @@ def test_a_worker_that_leaves_says_all_that_was_lost(preforkd, tmp_path, model):
     assert daemon.log.find("replies to datagrams were lost")[-1]["total"] == 60 - answered > 0
 
 
-def stop_all(daemon, workers):
-    """The master first, or it would replace those that it sees stopped."""
-    for pid in (daemon.pid, *workers):
-        os.kill(pid, signal.SIGSTOP)
-        assert proc.eventually(lambda: proc.stat(pid).state == "T")
+@contextlib.contextmanager
+def flooded(preforkd):
+    """A daemon with one worker, both stopped, and a client that has sent it 200 datagrams, most of them in vain."""
+    daemon = preforkd("--handler", "discard", "--log-connections", "no", listen="udp://127.0.0.1:0 rcvbuf=4096", workers=1)
+    daemon.expect("the kernel dropped datagrams")
+    with Client(daemon.endpoint) as client:
+        proc.stop_all(daemon.pid, daemon.workers())
+        for _ in range(200):
+            client.send(b"x" * 500)
+        yield daemon, client
+
+
+def resume(daemon):
+    for pid in (*daemon.workers(), daemon.pid):
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_drops_of_the_kernel_are_reported_with_their_number(preforkd):
-    daemon = preforkd("--handler", "discard", "--log-connections", "no", listen="udp://127.0.0.1:0 rcvbuf=4096", workers=1)
-    daemon.expect("the kernel dropped datagrams")
-    worker = daemon.workers()[0]
-    with Client(daemon.endpoint) as client:
-        stop_all(daemon, [worker])
-        for _ in range(200):
-            client.send(b"x" * 500)
-        os.kill(worker, signal.SIGCONT)
-        daemon.signal(signal.SIGCONT)
+    with flooded(preforkd) as (daemon, client):
+        resume(daemon)
         # The counter comes with a datagram that was queued after a drop.
         line = proc.eventually(lambda: client.send(b"more") or daemon.log.find("the kernel dropped datagrams"))
     assert line and line[0]["level"] == "warning" and 100 < line[0]["total"] < 200
 
 
 def test_drops_that_no_datagram_came_after_are_said_by_a_worker_that_leaves(preforkd):
-    daemon = preforkd("--handler", "discard", "--log-connections", "no", listen="udp://127.0.0.1:0 rcvbuf=4096", workers=1)
-    daemon.expect("the kernel dropped datagrams")
-    worker = daemon.workers()[0]
-    with Client(daemon.endpoint) as client:
-        stop_all(daemon, [worker])
-        for _ in range(200):
-            client.send(b"x" * 500)
-    dropped = kernel_drops(daemon.endpoint)
-    os.kill(worker, signal.SIGCONT)
-    daemon.signal(signal.SIGCONT)
+    with flooded(preforkd) as (daemon, _):
+        dropped = kernel_drops(daemon.endpoint)
+    resume(daemon)
     daemon.stop()
     assert [line["total"] for line in daemon.log.find("the kernel dropped datagrams")] == [dropped] and dropped > 100
 
@@ -318,7 +315,7 @@ def test_datagrams_are_not_lost_when_a_worker_is_killed_before_it_receives(prefo
     daemon = preforkd("--handler", "echo", listen="udp://127.0.0.1:0 rcvbuf=128K", workers=2)
     daemon.expect("killed by SIGKILL", "workers die early")
     workers = daemon.workers()
-    stop_all(daemon, workers)
+    proc.stop_all(daemon.pid, workers)
     with Client(daemon.endpoint) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for number in range(100):
@@ -336,7 +333,7 @@ def test_what_was_received_before_a_stop_is_answered(preforkd, endpoint, model):
     workers = daemon.workers()
     senders = [Client(daemon.endpoint) for _ in range(8)]
     daemon.expect("worker was stopped")
-    stop_all(daemon, workers)
+    proc.stop_all(daemon.pid, workers)
     for sender in senders:
         sender.send(b"before the stop")
     daemon.signal(signal.SIGTERM)

@@ -11,18 +11,9 @@ import pytest
 
 import proc
 from clients import connect as connect_client, exchange, read_exactly
-from control import ask, deaths, endpoint_in, status
+from control import ask, deaths, status
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def controlled(preforkd, tmp_path):
-    def start(*arguments, **how):
-        daemon = preforkd("--control", endpoint_in(tmp_path), *arguments, **how)
-        daemon.control = endpoint_in(tmp_path)
-        return daemon
-    return start
 
 
 def wait_death(daemon, pid):

@@ -103,7 +103,7 @@ def test_a_new_master_can_bind_while_an_old_worker_does_not_run_its_loop(prefork
     with connect(first.endpoint) as client:
         read_exactly(client, 74)
         worker = first.workers()[0]
-        os.kill(worker, signal.SIGSTOP)
+        proc.stop_all(first.pid, [worker])
         kill_master(first)
         os.kill(worker, signal.SIGCONT)
         assert proc.eventually(lambda: refused(first.endpoint))

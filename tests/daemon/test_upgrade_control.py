@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import daemon_process
-from control import ask, connect, controlled, endpoint_in, status  # noqa: F401
+from control import ask, connect, endpoint_in, status
 from test_upgrade import NEXT, installed  # noqa: F401
 
 
