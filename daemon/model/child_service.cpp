@@ -1,6 +1,5 @@
 #include "daemon/model/child_service.hpp"
 
-#include "common/heap_holes.hpp"
 #include "daemon/model/handler_hooks.hpp"
 #include "daemon/worker/epoll_reactor.hpp"
 #include "daemon/worker/worker_service.hpp"
@@ -9,7 +8,6 @@ namespace preforkd {
 
 int serve_with_children(const WorkerPlan& plan, WorkerSeat& seat, Control& control, const std::function<void()>& ready,
                         ChildCrew::Strangers strangers, const TakeFor& take_for) {
-    fill_heap_holes();  // what start-up has left
     EpollReactor reactor;
     ChildCrew crew{reactor, seat.record, plan.parked, strangers, plan.settings.request_timeout};
     HandlerSet handlers{plan};

@@ -108,6 +108,7 @@ Reception::Take take_by_forking(const Listener& listener, ChildService& service)
 }
 
 int serve_fork(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std::function<void()> ready) {
+    fill_heap_holes();  // what start-up has left so far: the service's own objects shall lie side by side, too
     return serve_with_children(plan, seat, control, ready, ChildCrew::Strangers::Leave, take_by_forking);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <span>
 
 #include "common/sys_error.hpp"
 #include "daemon/worker/last_deadline.hpp"
@@ -23,6 +24,13 @@ int bell = -1;
 std::chrono::milliseconds patience{};
 volatile std::sig_atomic_t stopping = 0;
 volatile std::sig_atomic_t fast = 0;
+
+sigset_t set_of(std::span<const int> signals) {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signo : signals) ::sigaddset(&set, signo);
+    return set;
+}
 
 void on_stop_signal(int signo, siginfo_t*, void* interrupted) {
     const int saved_errno = errno;
@@ -51,22 +59,15 @@ StopSignals::StopSignals(std::chrono::milliseconds stop_timeout)
     struct sigaction action {};
     action.sa_sigaction = on_stop_signal;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
-    ::sigemptyset(&action.sa_mask);
-    sigset_t taken;
-    ::sigemptyset(&taken);
-    for (const int signo : signals) ::sigaddset(&action.sa_mask, signo);  // one after the other
-    for (auto before = before_.begin(); const int signo : signals) {
-        // Also what a shell's `&` has ignored: a master hears it, too.
+    action.sa_mask = set_of(signals);  // one after the other
+    // Also what a shell's `&` has ignored: a master hears it, too.
+    for (auto before = before_.begin(); const int signo : signals)
         check(::sigaction(signo, &action, &*before++), "handle the signals that stop");
-        ::sigaddset(&taken, signo);
-    }
-    check(::sigprocmask(SIG_UNBLOCK, &taken, nullptr), "take the signals that stop");
+    check(::sigprocmask(SIG_UNBLOCK, &action.sa_mask, nullptr), "take the signals that stop");
 }
 
 StopSignals::~StopSignals() {
-    sigset_t all;
-    ::sigemptyset(&all);
-    for (const int signo : signals) ::sigaddset(&all, signo);
+    const sigset_t all = set_of(signals);
     ::sigprocmask(SIG_BLOCK, &all, nullptr);
     for (auto before = before_.begin(); const int signo : signals) ::sigaction(signo, &*before++, nullptr);
     disarm_last_deadline();

@@ -10,7 +10,7 @@
 namespace preforkd {
 
 /// Takes the signals that stop, by handlers that set the last deadline and pass them on to the loop.  Not a signalfd,
-/// which only the loop could read.  A signal that the process was started to ignore stays ignored.
+/// which only the loop could read.  Also those that the process was started to ignore.
 /// One per process, which ends within `stop_timeout` after the first TERM or QUIT, within 2 s after another or INT.
 class StopSignals {
 public:
