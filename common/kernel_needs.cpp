@@ -55,9 +55,8 @@ void check_kernel() {
 void warn_without_proc() noexcept {
     if (::access("/proc/self/stat", R_OK) == 0) return;
     log(LogLevel::Warning,
-        "/proc is not mounted: --max-memory does nothing, no upgrade can be had, and the CPU quota, and programs that "
-        "a "
-        "killed worker leaves behind, are not seen");
+        "/proc is not mounted: --max-memory does nothing, no upgrade can be had, and the CPU quota, "
+        "and programs that a killed worker leaves behind, are not seen");
 }
 
 }  // namespace preforkd
