@@ -1,6 +1,6 @@
 // Many connections that stay open, in one thread: each sends BYTES, waits until all are back, checks them, sends again.
 //
-//   echo_load --port P [--clients C] [--bytes B] [--rounds N] [--source S]
+//   echo_load --port P [--clients C] [--bytes B] [--rounds N] [--source S] [--timeout-s T]
 //
 // Connects from 127.0.0.S and makes one round on each connection; then, when told to, N rounds in all.  With N = 0 it
 // keeps its connections silent until it is told to leave.
@@ -23,7 +23,7 @@ struct Client {
 
 class EchoLoad {
 public:
-    explicit EchoLoad(const Numbers& plan)
+    explicit EchoLoad(const Arguments& plan)
         : plan_{plan},
           bytes_{plan["bytes"]},
           pattern_{bytes_},
@@ -37,7 +37,7 @@ public:
         for (std::size_t each = 0; each < clients_.size() && started_ < plan_["rounds"]; ++each) send(clients_[each]);
         const auto deadline = Clock::now() + std::chrono::seconds{plan_["timeout-s"]};
         while (times_.size() < plan_["rounds"]) wait(deadline);
-        report(times_.size(), 0, times_);
+        report({.done = times_.size()}, times_);
         wait_for_the_end();
         for (const Client& client : clients_) reset(client.fd);
     }
@@ -49,6 +49,7 @@ private:
         client.fd = connect_from(plan_["source"], plan_["port"]);
         const timeval patience{.tv_sec = 10, .tv_usec = 0};
         ::setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        ::setsockopt(client.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
         client.at = index * 61;
         send(client);
         while (client.received < bytes_)
@@ -66,7 +67,7 @@ private:
         client.sent = Clock::now();
         ++started_;
         const ssize_t size = ::send(client.fd, pattern_.at(client.at), bytes_, MSG_NOSIGNAL);
-        if (size != static_cast<ssize_t>(bytes_)) fail("send a whole message");
+        if (size != static_cast<ssize_t>(bytes_)) fail("send a whole message", size < 0 ? errno : ETIMEDOUT);
     }
 
     /// False: nothing there.
@@ -94,7 +95,7 @@ private:
         }
     }
 
-    const Numbers& plan_;
+    const Arguments& plan_;
     std::size_t bytes_;
     Pattern pattern_;
     std::vector<char> buffer_;
@@ -108,8 +109,14 @@ private:
 
 int main(int argc, char** argv) {
     return run_generator("echo_load", [&] {
-        const Numbers plan{
-            argc, argv, {{"port", 0}, {"clients", 64}, {"bytes", 64}, {"rounds", 0}, {"source", 1}, {"timeout-s", 60}}};
+        const Arguments plan{argc,
+                             argv,
+                             {port(),
+                              {.name = "clients", .least = 1, .fallback = 64},
+                              {.name = "bytes", .least = 1, .fallback = 64},
+                              {.name = "rounds", .fallback = 0},
+                              {.name = "source", .least = 1, .most = 254, .fallback = 1},
+                              {.name = "timeout-s", .least = 1, .most = 3600, .fallback = 60}}};
         EchoLoad{plan}.run();
     });
 }

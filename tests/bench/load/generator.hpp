@@ -1,11 +1,12 @@
 #pragma once
-// What the generators of long-lived traffic have in common.
+// What the generators have in common.
 //
-// Their work has two parts: preparing (connecting, a first exchange), after which they print "ready" and wait for a
-// line on standard input, and what is measured, after which they print one line of JSON.  At the end of their standard
-// input they leave; the benchmark reads the server's counters in between.
+// The work of those of long-lived traffic has two parts: preparing (connecting, a first exchange), after which they
+// print "ready" and wait for a line on standard input, and what is measured, after which they print one line of JSON.
+// At the end of their standard input they leave; the benchmark reads the server's counters in between.
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,11 +17,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
-#include <map>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <vector>
+
+#include "arguments.hpp"
 
 namespace load {
 
@@ -35,27 +36,8 @@ inline int check(int result, const char* attempt) {
     return result;
 }
 
-/// `--name NUMBER` pairs; an unknown name ends the program.
-class Numbers {
-public:
-    Numbers(int argc, char** argv, std::map<std::string, long> defaults) : values_{std::move(defaults)} {
-        for (int each = 1; each + 1 < argc; each += 2) {
-            const auto found = values_.find(std::string{argv[each]}.substr(2));
-            if (found == values_.end()) {
-                std::fprintf(stderr, "%s: unknown option %s\n", argv[0], argv[each]);
-                std::exit(64);
-            }
-            found->second = std::stol(argv[each + 1]);
-        }
-    }
-
-    [[nodiscard]] std::size_t operator[](const std::string& name) const {
-        return static_cast<std::size_t>(values_.at(name));
-    }
-
-private:
-    std::map<std::string, long> values_;
-};
+/// Where the server is.  Another option of a generator is its own.
+inline Number port() { return {.name = "port", .least = 1, .most = 65'535}; }
 
 inline sockaddr_in loopback(std::uint32_t address, std::size_t port) {
     sockaddr_in name{};
@@ -122,9 +104,16 @@ inline double percentile_us(std::vector<Clock::duration>& times, std::size_t per
     return std::chrono::duration<double, std::micro>{*at}.count();
 }
 
-inline void report(std::size_t done, std::size_t lost, std::vector<Clock::duration>& times) {
-    std::printf("{\"done\": %zu, \"lost\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", done, lost,
-                percentile_us(times, 50), percentile_us(times, 99));
+/// What became of the work: each piece of it is in one of these.
+struct Tally {
+    std::size_t done = 0;  ///< answered in time
+    std::size_t late = 0;  ///< answered when nobody waited for it any more
+    std::size_t lost = 0;
+};
+
+inline void report(const Tally& tally, std::vector<Clock::duration>& times) {
+    std::printf("{\"done\": %zu, \"late\": %zu, \"lost\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", tally.done,
+                tally.late, tally.lost, percentile_us(times, 50), percentile_us(times, 99));
     std::fflush(stdout);
 }
 
@@ -134,6 +123,9 @@ int run_generator(const char* name, Run&& run) {
     try {
         run();
         return 0;
+    } catch (const UsageError& error) {
+        std::fprintf(stderr, "%s: %s\n", name, error.what());
+        return EX_USAGE;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s: %s\n", name, error.what());
         return 1;

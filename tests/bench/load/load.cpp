@@ -1,42 +1,29 @@
 // A closed loop of clients in one thread: each connects, reads to the end, checks every byte, closes, connects again.
 //
-//   load --port P --connections N [--clients C] [--expect TEXT] [--pause-us U] [--close fin|reset] [--timeout-s S]
+//   load --port P [--connections N] [--clients C] [--expect TEXT] [--pause-us U] [--close fin|reset] [--timeout-s S]
 //
 // Prints one line of JSON.  Exits with 1 at the first answer that is wrong, and when the time is over.
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <getopt.h>
-#include <netinet/in.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <chrono>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <exception>
+#include <cctype>
 #include <map>
-#include <string>
 #include <string_view>
-#include <system_error>
-#include <vector>
+
+#include "generator.hpp"
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using namespace load;
 
 struct Plan {
-    std::uint16_t port = 0;
-    std::size_t connections = 1000;        ///< in all
-    std::size_t clients = 1;               ///< at once
-    std::string expected = "connected\n";  ///< the whole answer
-    std::chrono::microseconds pause{0};    ///< after each connection, awake, for the pool to fall asleep
-    bool reset = false;                    ///< close with RST instead of FIN
-    std::chrono::seconds timeout{60};      ///< for the whole run
+    std::size_t port;
+    std::size_t connections;          ///< in all
+    std::size_t clients;              ///< at once
+    std::string expected;             ///< the whole answer
+    std::chrono::microseconds pause;  ///< after each connection, awake, for the pool to fall asleep
+    bool reset;                       ///< close with RST instead of FIN
+    std::chrono::seconds timeout;     ///< for the whole run
 };
 
 struct Client {
@@ -44,14 +31,21 @@ struct Client {
     Clock::time_point began{};
 };
 
-[[noreturn]] void fail(const std::string& attempt, int error = errno) {
-    throw std::system_error{error, std::generic_category(), attempt};
+/// Of any length and any bytes, as a line that can be read.
+std::string quoted(std::string_view text) {
+    constexpr std::size_t longest = 60;
+    std::string line{"\""};
+    for (const char byte : text.substr(0, longest))
+        if (byte == '\n')
+            line += "\\n";
+        else
+            line += std::isprint(static_cast<unsigned char>(byte)) != 0 ? byte : '?';
+    return line + (text.size() > longest ? "\"..." : "\"");
 }
 
 class Load {
 public:
-    explicit Load(const Plan& plan) : plan_{plan}, poll_{::epoll_create1(EPOLL_CLOEXEC)} {
-        if (poll_ < 0) fail("epoll_create1");
+    explicit Load(const Plan& plan) : plan_{plan}, poll_{check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")} {
         times_.reserve(plan.connections);
     }
     Load(const Load&) = delete;
@@ -70,8 +64,7 @@ public:
 
 private:
     void start() {
-        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0) fail("socket");
+        const int fd = check(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
         if (source_ != first_source) bind_source(fd);
         clients_.emplace(fd, Client{.began = Clock::now()});
         const sockaddr_in server = loopback(first_source, plan_.port);
@@ -85,7 +78,7 @@ private:
         epoll_event wanted{};
         wanted.events = EPOLLIN;
         wanted.data.fd = fd;
-        if (::epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &wanted) < 0) fail("epoll_ctl");
+        check(::epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &wanted), "epoll_ctl");
         ++started_;
     }
 
@@ -94,7 +87,7 @@ private:
         const int on = 1;
         ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         const sockaddr_in source = loopback(source_, 0);
-        if (::bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source) < 0) fail("bind source");
+        check(::bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source), "bind source");
     }
 
     /// Serves what is ready.  A client that pauses does not sleep here either: the server's reply would wake it on the
@@ -118,8 +111,14 @@ private:
             if (size < 0) fail("answer of connection " + std::to_string(times_.size()));
             if (size == 0) break;
             client.answer.append(buffer.data(), static_cast<std::size_t>(size));
+            // At the first byte that is wrong or too many: a server that never ends its answer may not fill the memory.
+            if (!std::string_view{plan_.expected}.starts_with(client.answer))
+                fail("wrong answer " + quoted(client.answer), EPROTO);
         }
-        if (client.answer != plan_.expected) fail("wrong answer \"" + client.answer + '"', EPROTO);
+        if (client.answer != plan_.expected)
+            fail("an answer ended after " + std::to_string(client.answer.size()) + " of " +
+                     std::to_string(plan_.expected.size()) + " bytes",
+                 EPROTO);
         finish(fd, client);
     }
 
@@ -127,11 +126,10 @@ private:
         const auto now = Clock::now();
         times_.push_back(now - client.began);
         ++answers_in_window_[(now - began_) / window];
-        if (plan_.reset) {
-            const linger now{.l_onoff = 1, .l_linger = 0};
-            ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-        }
-        ::close(fd);
+        if (plan_.reset)
+            reset(fd);
+        else
+            ::close(fd);
         clients_.erase(fd);
         for (const auto until = Clock::now() + plan_.pause; Clock::now() < until;) continue;
     }
@@ -156,14 +154,6 @@ private:
         return fewest;
     }
 
-    static sockaddr_in loopback(std::uint32_t address, std::uint16_t port) {
-        sockaddr_in name{};
-        name.sin_family = AF_INET;
-        name.sin_addr.s_addr = htonl(address);
-        name.sin_port = htons(port);
-        return name;
-    }
-
     static constexpr std::chrono::milliseconds window{100};
     static constexpr std::uint32_t first_source = INADDR_LOOPBACK;
     static constexpr std::uint32_t last_source = INADDR_LOOPBACK + 200;
@@ -179,35 +169,26 @@ private:
 };
 
 Plan read_plan(int argc, char** argv) {
-    static constexpr std::array<option, 8> names{{{"port", required_argument, nullptr, 'p'},
-                                                  {"connections", required_argument, nullptr, 'n'},
-                                                  {"clients", required_argument, nullptr, 'c'},
-                                                  {"expect", required_argument, nullptr, 'e'},
-                                                  {"pause-us", required_argument, nullptr, 'u'},
-                                                  {"close", required_argument, nullptr, 'r'},
-                                                  {"timeout-s", required_argument, nullptr, 't'},
-                                                  {nullptr, 0, nullptr, 0}}};
-    Plan plan;
-    for (int name; (name = ::getopt_long(argc, argv, "", names.data(), nullptr)) != -1;) switch (name) {
-            case 'p': plan.port = static_cast<std::uint16_t>(std::stoul(optarg)); break;
-            case 'n': plan.connections = std::stoul(optarg); break;
-            case 'c': plan.clients = std::stoul(optarg); break;
-            case 'e': plan.expected = optarg; break;
-            case 'u': plan.pause = std::chrono::microseconds{std::stol(optarg)}; break;
-            case 'r': plan.reset = std::string_view{optarg} == "reset"; break;
-            case 't': plan.timeout = std::chrono::seconds{std::stol(optarg)}; break;
-            default: std::exit(64);
-        }
-    if (plan.port == 0 || plan.connections == 0 || plan.clients == 0) {
-        std::fputs("load: --port, --connections and --clients are numbers above 0\n", stderr);
-        std::exit(64);
-    }
-    return plan;
+    const Arguments given{argc,
+                          argv,
+                          {port(),
+                           {.name = "connections", .least = 1, .most = 100'000'000, .fallback = 1000},
+                           {.name = "clients", .least = 1, .fallback = 1},
+                           {.name = "pause-us", .fallback = 0},
+                           {.name = "timeout-s", .least = 1, .most = 3600, .fallback = 60}},
+                          {{.name = "expect", .fallback = "connected\n"},
+                           {.name = "close", .fallback = "fin", .choices = {"fin", "reset"}}}};
+    return {.port = given["port"],
+            .connections = given["connections"],
+            .clients = given["clients"],
+            .expected = given.text("expect"),
+            .pause = std::chrono::microseconds{given["pause-us"]},
+            .reset = given.text("close") == "reset",
+            .timeout = std::chrono::seconds{given["timeout-s"]}};
 }
 
 }  // namespace
 
-int main(int argc, char** argv) try { Load{read_plan(argc, argv)}.run(); } catch (const std::exception& error) {
-    std::fprintf(stderr, "load: %s\n", error.what());
-    return 1;
+int main(int argc, char** argv) {
+    return run_generator("load", [&] { Load{read_plan(argc, argv)}.run(); });
 }

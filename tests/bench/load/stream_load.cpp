@@ -13,7 +13,7 @@ constexpr std::size_t chunk = std::size_t{64} * 1024;
 
 class StreamLoad {
 public:
-    explicit StreamLoad(const Numbers& plan) : fd_{connect_from(1, plan["port"])} {}
+    explicit StreamLoad(const Arguments& plan) : fd_{connect_from(1, plan["port"])} {}
 
     /// Sends and receives `bytes`, each of them checked.
     void exchange(std::size_t bytes) {
@@ -54,13 +54,13 @@ private:
 
 int main(int argc, char** argv) {
     return run_generator("stream_load", [&] {
-        const Numbers plan{argc, argv, {{"port", 0}, {"bytes", 64 << 20}}};
+        const Arguments plan{argc, argv, {port(), {.name = "bytes", .least = 1, .fallback = std::size_t{64} << 20}}};
         StreamLoad stream{plan};
         stream.exchange(std::size_t{1} << 20);
         say_ready_and_wait();
         stream.exchange(plan["bytes"]);
         std::vector<Clock::duration> none;
-        report(plan["bytes"], 0, none);
+        report({.done = plan["bytes"]}, none);
         wait_for_the_end();
     });
 }

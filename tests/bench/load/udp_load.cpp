@@ -1,8 +1,10 @@
 // Datagrams in a closed loop: each of CLIENTS sockets has WINDOW of them under way, and checks what comes back.
 //
-//   udp_load --port P [--clients C] [--window W] [--bytes B] [--rounds N]
+//   udp_load --port P [--clients C] [--window W] [--bytes B] [--rounds N] [--patience-ms M] [--timeout-s T]
 //
-// A window is sent with one system call and waited for as a whole.  What has not come back after 200 ms is lost.
+// A window is sent with one system call and waited for as a whole.  What has not come back after M ms is lost; if it
+// comes nevertheless, at the latest a second after the end, it is late.  Exits with 1 at a reply that is wrong, that
+// has come before, or that belongs to another client.
 #include <poll.h>
 
 #include "generator.hpp"
@@ -11,67 +13,84 @@ namespace {
 
 using namespace load;
 
+constexpr std::chrono::milliseconds straggling{1000};
+
+enum class Fate : std::uint8_t { UnderWay, Answered, GivenUp };
+
+struct Datagram {
+    std::size_t client;
+    Fate fate = Fate::UnderWay;
+};
+
 struct Client {
     int fd = -1;
     std::size_t first = 0;  ///< number of the first datagram of its window
-    std::vector<bool> back{};
     std::size_t missing = 0;
+    bool waiting = false;
     Clock::time_point sent{};
 };
 
 class UdpLoad {
 public:
-    explicit UdpLoad(const Numbers& plan)
-        : bytes_{plan["bytes"]}, window_{plan["window"]}, pattern_{bytes_}, clients_(plan["clients"]) {
+    explicit UdpLoad(const Arguments& plan)
+        : bytes_{plan["bytes"]},
+          window_{plan["window"]},
+          patience_{plan["patience-ms"]},
+          timeout_{plan["timeout-s"]},
+          pattern_{bytes_},
+          clients_(plan["clients"]),
+          room_(window_ * bytes_),
+          parts_(window_),
+          headers_(window_) {
         for (Client& client : clients_) {
             client.fd = connect_from(1, plan["port"], SOCK_DGRAM);
             watched_.push_back({.fd = client.fd, .events = POLLIN, .revents = 0});
         }
-        room_.resize(window_ * bytes_);
-        parts_.resize(window_);
-        headers_.resize(window_);
         for (std::size_t each = 0; each < window_; ++each) {
             parts_[each] = {.iov_base = room_.data() + each * bytes_, .iov_len = bytes_};
-            headers_[each].msg_hdr = {};
             headers_[each].msg_hdr.msg_iov = &parts_[each];
             headers_[each].msg_hdr.msg_iovlen = 1;
         }
     }
 
+    /// At least `datagrams`: whole windows.
     void exchange(std::size_t datagrams) {
-        done_ = lost_ = 0;
-        times_.clear();
-        std::size_t to_send = datagrams / window_;
-        std::size_t open = 0;
-        for (Client& client : clients_)
-            if (to_send > 0) send_window(client), --to_send, ++open;
-        while (open > 0) {
+        begin(datagrams);
+        const auto deadline = Clock::now() + timeout_;
+        for (std::size_t each = 0; each < clients_.size(); ++each) send_window(each);
+        while (waiting_ > 0) {
+            if (Clock::now() > deadline) fail(std::to_string(tally_.lost) + " echoes are missing", ETIMEDOUT);
             check(::poll(watched_.data(), watched_.size(), 50), "poll");
             for (std::size_t each = 0; each < clients_.size(); ++each) {
-                Client& client = clients_[each];
-                if (client.missing == 0) continue;
-                if (watched_[each].revents != 0) receive(client);
-                if (client.missing != 0 && Clock::now() - client.sent > std::chrono::milliseconds{200}) {
-                    lost_ += client.missing;
-                    client.missing = 0;
-                }
-                if (client.missing != 0) continue;
-                times_.push_back(Clock::now() - client.sent);
-                --open;
-                if (to_send > 0) send_window(client), --to_send, ++open;
+                if (watched_[each].revents != 0) receive(each);
+                if (clients_[each].waiting) conclude(each);
             }
         }
+        receive_stragglers();
+        if (tally_.done == 0) fail("no echo came in time", ETIMEDOUT);
     }
 
-    void say() { report(done_, lost_, times_); }
+    void say() { report(tally_, times_); }
 
 private:
-    /// A datagram begins with its number, so that one that came late is not taken for another.
-    void send_window(Client& client) {
-        client.first = next_;
-        next_ += window_;
-        client.back.assign(window_, false);
+    void begin(std::size_t datagrams) {
+        tally_ = {};
+        times_.clear();
+        windows_left_ = (datagrams + window_ - 1) / window_;
+        first_ = datagrams_.size();
+        datagrams_.reserve(first_ + windows_left_ * window_);
+    }
+
+    /// If one is left.  A datagram begins with its number, so that its reply is taken for no other's.
+    void send_window(std::size_t index) {
+        if (windows_left_ == 0) return;
+        --windows_left_;
+        ++waiting_;
+        Client& client = clients_[index];
+        client.first = datagrams_.size();
         client.missing = window_;
+        client.waiting = true;
+        datagrams_.insert(datagrams_.end(), window_, Datagram{.client = index});
         for (std::size_t each = 0; each < window_; ++each) {
             const std::uint64_t number = client.first + each;
             std::memcpy(room_.data() + each * bytes_, pattern_.at(number), bytes_);
@@ -83,38 +102,76 @@ private:
                 ::sendmmsg(client.fd, headers_.data() + sent, static_cast<unsigned>(window_ - sent), 0), "sendmmsg"));
     }
 
-    void receive(Client& client) {
-        for (auto& part : parts_) part.iov_len = bytes_;
-        const int count = ::recvmmsg(client.fd, headers_.data(), static_cast<unsigned>(window_), MSG_DONTWAIT, nullptr);
-        if (count < 0 && errno != EAGAIN) fail("recvmmsg");
-        for (int each = 0; each < count; ++each) take(client, static_cast<std::size_t>(each));
+    /// Ends a window that is complete or has taken too long, and begins the next.
+    void conclude(std::size_t index) {
+        Client& client = clients_[index];
+        const auto took = Clock::now() - client.sent;
+        if (client.missing > 0 && took <= patience_) return;
+        for (std::size_t number = client.first; number < client.first + window_; ++number) {
+            if (datagrams_[number].fate != Fate::UnderWay) continue;
+            datagrams_[number].fate = Fate::GivenUp;
+            ++tally_.lost;
+        }
+        times_.push_back(took);
+        client.waiting = false;
+        --waiting_;
+        send_window(index);
     }
 
-    void take(Client& client, std::size_t each) {
+    /// What was given up and comes after all tells a slow machine from a server that loses; and of what nobody waits
+    /// for any more, nothing may come.
+    void receive_stragglers() {
+        const auto until = Clock::now() + straggling;
+        do {
+            check(::poll(watched_.data(), watched_.size(), tally_.lost > 0 ? 50 : 0), "poll");
+            for (std::size_t each = 0; each < clients_.size(); ++each)
+                if (watched_[each].revents != 0) receive(each);
+        } while (tally_.lost > 0 && Clock::now() < until);
+    }
+
+    void receive(std::size_t index) {
+        const int count =
+            ::recvmmsg(clients_[index].fd, headers_.data(), static_cast<unsigned>(window_), MSG_DONTWAIT, nullptr);
+        if (count < 0 && errno != EAGAIN) fail("recvmmsg");
+        for (int each = 0; each < count; ++each) take(index, static_cast<std::size_t>(each));
+    }
+
+    void take(std::size_t index, std::size_t each) {
         const char* const text = room_.data() + each * bytes_;
         std::uint64_t number = 0;
         std::memcpy(&number, text, sizeof number);
-        if (headers_[each].msg_len != bytes_ || number >= client.first + window_ ||
+        if (headers_[each].msg_len != bytes_ || (headers_[each].msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
+            number >= datagrams_.size() ||
             std::memcmp(text + sizeof number, pattern_.at(number) + sizeof number, bytes_ - sizeof number) != 0)
             fail("wrong echo", EPROTO);
-        if (number < client.first) return;  // of a window that was given up
-        if (client.back[number - client.first]) fail("an echo came twice", EPROTO);
-        client.back[number - client.first] = true;
-        --client.missing;
-        ++done_;
+        Datagram& datagram = datagrams_[number];
+        if (datagram.client != index) fail("an echo reached a client that had not sent it", EPROTO);
+        if (datagram.fate == Fate::Answered) fail("an echo came twice", EPROTO);
+        if (datagram.fate == Fate::UnderWay) {
+            ++tally_.done;
+            --clients_[index].missing;
+        } else if (number >= first_) {  // else of the exchange before, whose tally is closed
+            ++tally_.late;
+            --tally_.lost;
+        }
+        datagram.fate = Fate::Answered;
     }
 
     std::size_t bytes_;
     std::size_t window_;
+    std::chrono::milliseconds patience_;
+    std::chrono::seconds timeout_;
     Pattern pattern_;
     std::vector<Client> clients_;
+    std::vector<char> room_;
+    std::vector<iovec> parts_;
+    std::vector<mmsghdr> headers_;
     std::vector<pollfd> watched_{};
-    std::vector<char> room_{};
-    std::vector<iovec> parts_{};
-    std::vector<mmsghdr> headers_{};
-    std::size_t next_ = 0;
-    std::size_t done_ = 0;
-    std::size_t lost_ = 0;
+    std::vector<Datagram> datagrams_{};  ///< all that were ever sent, by number
+    std::size_t first_ = 0;              ///< number of the first datagram of this exchange
+    std::size_t windows_left_ = 0;       ///< to be sent
+    std::size_t waiting_ = 0;            ///< clients
+    Tally tally_{};
     std::vector<Clock::duration> times_{};
 };
 
@@ -122,7 +179,15 @@ private:
 
 int main(int argc, char** argv) {
     return run_generator("udp_load", [&] {
-        const Numbers plan{argc, argv, {{"port", 0}, {"clients", 4}, {"window", 32}, {"bytes", 64}, {"rounds", 0}}};
+        const Arguments plan{argc,
+                             argv,
+                             {port(),
+                              {.name = "clients", .least = 1, .most = 1000, .fallback = 4},
+                              {.name = "window", .least = 1, .most = 1024, .fallback = 32},
+                              {.name = "bytes", .least = sizeof(std::uint64_t), .most = 65'507, .fallback = 64},
+                              {.name = "rounds", .least = 1, .fallback = 10'000},
+                              {.name = "patience-ms", .least = 1, .most = 60'000, .fallback = 200},
+                              {.name = "timeout-s", .least = 1, .most = 3600, .fallback = 60}}};
         UdpLoad udp{plan};
         udp.exchange(plan["clients"] * plan["window"] * 4);
         say_ready_and_wait();
