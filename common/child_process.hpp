@@ -1,6 +1,5 @@
 #pragma once
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,32 +21,33 @@ struct ExitReport {
     friend bool operator==(const ExitReport&, const ExitReport&) = default;
 };
 
-/// Room for the handle on a child that is about to be made.  A child that runs already when its handle cannot be had
-/// may have answered its client, who would then be answered twice.  Throws when there is no room; close it in both
-/// processes.
-[[nodiscard]] inline UniqueFd room_for_handle() {
-    UniqueFd room{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
-    if (!room && (errno == EMFILE || errno == ENFILE)) throw_errno("make room for the handle on a process");
-    return room;
-}
-
-/// The master's handle on one worker.
+/// What a parent holds of one child.
 ///
 /// Destroying it neither signals nor waits.  Every forked worker inherits a
 /// copy of its siblings' handles; a destructor that killed would make one
 /// worker's clean exit take the whole pool down.
 class ChildProcess {
 public:
+    /// Whether to open a pidfd at once.  Without one a child is signaled and reaped by its number, which is its own
+    /// until it is reaped, and nobody can wait for its end among other events.
+    enum class Handle { Now, Later };
+
     /// `pid` must be an unreaped child of this process: until it is reaped the
     /// kernel cannot recycle the number, so pidfd_open() cannot race.
-    explicit ChildProcess(pid_t pid) : pid_{pid}, pidfd_{check(::pidfd_open(pid, 0), "pidfd_open worker")} {}
+    explicit ChildProcess(pid_t pid, Handle handle = Handle::Now) : pid_{pid} {
+        if (handle == Handle::Now) open_handle();
+    }
+
+    /// Throws std::system_error where there is no descriptor or memory for it.
+    void open_handle() { pidfd_ = UniqueFd{check(::pidfd_open(pid_, 0), "pidfd_open worker")}; }
 
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-    [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+    [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }  ///< -1: none
 
     /// Sends `signo`.  A child that is already gone is not an error.
     void signal(int signo) const {
-        if (::pidfd_send_signal(pidfd_.get(), signo, nullptr, 0) == -1 && errno != ESRCH) throw_errno("signal worker");
+        const int rc = pidfd_ ? ::pidfd_send_signal(pidfd_.get(), signo, nullptr, 0) : ::kill(pid_, signo);
+        if (rc == -1 && errno != ESRCH) throw_errno("signal worker");
     }
 
     /// Collects the exit status, and what the child has used; nullopt while it still runs.
@@ -58,7 +58,8 @@ public:
     [[nodiscard]] std::optional<ExitReport> try_reap(rusage* used = nullptr) const {
         siginfo_t info{};
         // The system call's fifth argument, which glibc's waitid(2) keeps to itself.
-        const long rc = ::syscall(SYS_waitid, P_PIDFD, pidfd_.get(), &info, WEXITED | WNOHANG, used);
+        const long rc = ::syscall(SYS_waitid, pidfd_ ? P_PIDFD : P_PID, pidfd_ ? pidfd_.get() : pid_, &info,
+                                  WEXITED | WNOHANG, used);
         check(static_cast<int>(rc), "reap worker");
         if (info.si_pid == 0) return std::nullopt;
         using enum ExitReport::Kind;
@@ -68,7 +69,7 @@ public:
 
 private:
     pid_t pid_;
-    UniqueFd pidfd_;
+    UniqueFd pidfd_{};
 };
 
 }  // namespace preforkd

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto retry_period = 500ms;          // as for clients that cannot be accepted
+constexpr auto youth = 20ms;                  // in which nobody waits for a child's end, save the next client
+constexpr int looks_per_client = 2;           // one ends for each that comes, and one to catch up
 constexpr auto patience_after_term = 1500ms;  // the worker itself is granted 2 s
 constexpr auto last_linger_limit = 500ms;     // for clients that have their answer and do not close
 
@@ -43,17 +45,16 @@ void log_child_end(LogLevel level, std::string_view what, const Errand& errand, 
         {{"peer", errand.peer()}, {"child_pid", std::int64_t{end.pid}}, {"cause", cause}, {"age_seconds", seconds}});
 }
 
-ChildCrew::ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked, Strangers strangers,
-                     std::chrono::milliseconds request_timeout)
+ChildCrew::ChildCrew(Reactor& reactor, WorkerRecord& record, const Rules& rules)
     : reactor_{reactor},
       record_{record},
-      strangers_{strangers},
-      request_timeout_{request_timeout},
-      linger_{reactor, parked},
+      rules_{rules},
+      linger_{reactor, rules.parked},
       retry_timer_{reactor.make_timer()},
+      youth_timer_{reactor.make_timer()},
       kill_timer_{reactor.make_timer()},
       overdue_timer_{reactor.make_timer()} {
-    if (strangers_ == Strangers::Leave) return;
+    if (rules_.strangers == Strangers::Leave) return;
     signals_.emplace(std::initializer_list<int>{SIGCHLD});
     reactor_.watch(signals_->get(), [this] { reap(); });
 }
@@ -72,17 +73,21 @@ void ChildCrew::start(std::unique_ptr<Errand> errand) {
 
 Reception::Take ChildCrew::bounded(Reception::Take take) {
     // Not EAGAIN, which would mean that nobody is queued.
-    return [this, take = std::move(take)](int socket) { return waiting_.empty() ? take(socket) : ENOMEM; };
+    return [this, take = std::move(take)](int socket) {
+        if (children_.size() + 1 >= rules_.limit) reap_young();  // at the limit only those who are still there count
+        return waiting_.empty() ? take(socket) : ENOMEM;
+    };
 }
 
 /// False: not now.
 bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
+    pid_t pid = 0;
     try {
         ChildProcess process = errand->launch();
-        watch(process, *errand);
-        const pid_t pid = process.pid();
+        pid = process.pid();
+        said_short_ = false;
         const auto now = Clock::now();
-        const Deadline patience = deadline_after(now, request_timeout_);
+        const Deadline patience = deadline_after(now, rules_.request_timeout);
         children_.emplace(
             pid, Child{.process = std::move(process), .errand = std::move(errand), .born = now, .patience = patience});
         if (patience && !overdue_at_) set_overdue_timer(now);
@@ -92,34 +97,77 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
             let_go(*errand, false);
             return true;
         }
-        if (waiting_.empty())
+        if (!std::exchange(said_short_, true))
             log(LogLevel::Warning, "cannot make a process for a client; trying again every 500 ms until it works",
                 {{"cause", error.what()}, {"peer", errand->peer()}});
         // Kept in line whether it is new or an old one.
     }
     // The child is in the handler; this process is not, however long it takes.
     enter(record_, stage_ == Stage::Serving ? WorkerState::WaitingForClient : WorkerState::Draining);
+    if (pid != 0) expect_end_of(pid);
     return errand == nullptr;
 }
 
-void ChildCrew::watch(const ChildProcess& process, const Errand& errand) {
-    if (strangers_ == Strangers::Reap) return;  // SIGCHLD tells
+void ChildCrew::expect_end_of(pid_t pid) {
+    if (rules_.strangers == Strangers::Reap) return;  // SIGCHLD tells
+    if (!children_.at(pid).errand->end_can_wait()) return watch(pid);
+    young_.push_back(pid);
+    if (stage_ != Stage::Serving || children_.size() >= rules_.limit) return watch_young();
+    set_youth_timer();
+}
+
+void ChildCrew::set_youth_timer() {
+    if (!std::exchange(youth_ends_, true))
+        youth_timer_->set(youth, [this] {
+            youth_ends_ = false;
+            watch_young();
+        });
+}
+
+/// No memory, no descriptor or no watch left: looks after it again and again.
+void ChildCrew::watch(pid_t pid) {
+    ChildProcess& process = children_.at(pid).process;
     try {
-        reactor_.watch(process.pidfd(), [this, pid = process.pid()] {
+        if (process.pidfd() < 0) process.open_handle();
+        reactor_.watch(process.pidfd(), [this, pid] {
             collect(pid);
             linger_.glance();
         });
-    } catch (const std::system_error&) {  // no memory, or no watch left: nobody may run untracked
-        errand.signal(process, SIGKILL);
-        ::waitpid(process.pid(), nullptr, 0);
-        throw;
+    } catch (const std::system_error&) {
+        young_.push_back(pid);
+        set_youth_timer();
     }
+}
+
+void ChildCrew::watch_young() {
+    for (const pid_t pid : std::exchange(young_, {}))
+        if (!collect(pid)) watch(pid);
+}
+
+void ChildCrew::reap_young() {
+    for (const pid_t pid : std::exchange(young_, {}))
+        if (!collect(pid)) young_.push_back(pid);
+}
+
+void ChildCrew::awake() {
+    // The youngest came just now.
+    for (int looks = 0; looks < looks_per_client && young_.size() > 1; ++looks) {
+        const pid_t oldest = young_.front();
+        young_.pop_front();
+        if (collect(oldest)) continue;
+        young_.push_front(oldest);
+        break;
+    }
+    linger_.glance();
 }
 
 void ChildCrew::launch_waiting() {
     while (!waiting_.empty() && stage_ != Stage::Hurried) {
-        if (!launch(waiting_.front())) return retry_timer_->set(retry_period, [this] { launch_waiting(); });
+        auto errand = std::move(waiting_.front());
         waiting_.pop_front();
+        if (launch(errand)) continue;
+        waiting_.push_front(std::move(errand));
+        return retry_timer_->set(retry_period, [this] { launch_waiting(); });
     }
 }
 
@@ -137,11 +185,12 @@ void ChildCrew::reap() {
     linger_.glance();
 }
 
-void ChildCrew::collect(pid_t pid) {
+/// Whether it has ended.
+bool ChildCrew::collect(pid_t pid) {
     const auto found = children_.find(pid);
-    if (found == children_.end()) return;
+    if (found == children_.end()) return true;
     const auto report = found->second.process.try_reap();
-    if (!report) return;
+    if (!report) return false;
     const auto born = found->second.born;
     const bool asked = found->second.asked_to_end;
     const std::unique_ptr<Errand> errand = std::move(found->second.errand);
@@ -153,6 +202,7 @@ void ChildCrew::collect(pid_t pid) {
                     .asked_to_end = asked || stage_ == Stage::Hurried});
     let_go(*errand, errand->client_is_in_use(pid));
     launch_waiting();  // there is room for one more
+    return true;
 }
 
 void ChildCrew::let_go(Errand& errand, bool in_use) {
@@ -164,11 +214,13 @@ void ChildCrew::let_go(Errand& errand, bool in_use) {
 
 void ChildCrew::drain() {
     if (stage_ == Stage::Serving) stage_ = Stage::Draining;
+    watch_young();
 }
 
 void ChildCrew::hurry() {
     if (std::exchange(stage_, Stage::Hurried) == Stage::Hurried) return;
     overdue_timer_->cancel();  // all are asked now, and killed together
+    watch_young();
     for (const auto& [pid, child] : children_) child.errand->signal(child.process, SIGTERM);
     kill_timer_->set(patience_after_term, [this] { kill_all(); });
     for (auto& errand : std::exchange(waiting_, {})) {

@@ -41,6 +41,9 @@ public:
 
     virtual void signal(const ChildProcess& child, int signo) const { child.signal(signo); }
 
+    /// Whether nobody waits for the child to be reaped: its client has already heard of the end.
+    [[nodiscard]] virtual bool end_can_wait() const noexcept { return false; }
+
     /// The child has been reaped: say so.
     virtual void report(const ChildEnd& end) = 0;
 
@@ -61,6 +64,10 @@ void log_child_end(LogLevel level, std::string_view what, const Errand& errand, 
 
 /// Makes children, reaps them promptly, and ends them when the worker has to leave.
 ///
+/// Most forked children have ended when the next client comes: they are reaped then, by their number, which spares each
+/// a pidfd, its way through epoll and a wake-up of the worker.  Whoever is still young after 20 ms, or at the limit
+/// (where clients wait for an end), is watched.
+///
 /// Our copy of a client's descriptor stays open until its child has been reaped, and is then lingered here, so that
 /// slow clients cost no child.  A client whose child cannot be made for want of processes, memory or descriptors is
 /// kept and tried again; bounded() takes nobody else meanwhile.
@@ -70,9 +77,14 @@ public:
     /// embedding program's, whose threads get SIGCHLD: then each child is waited for by its own descriptor.
     enum class Strangers { Leave, Reap };
 
-    /// `parked`: connections that may linger.  `request_timeout`: how long a child may take; zero: for ever.
-    ChildCrew(Reactor& reactor, WorkerRecord& record, std::size_t parked, Strangers strangers,
-              std::chrono::milliseconds request_timeout = {});
+    struct Rules {
+        std::size_t limit = 1;   ///< children at once, which the reception keeps
+        std::size_t parked = 0;  ///< connections that may linger
+        Strangers strangers = Strangers::Leave;
+        std::chrono::milliseconds request_timeout{};  ///< how long a child may take; zero: for ever
+    };
+
+    ChildCrew(Reactor& reactor, WorkerRecord& record, const Rules& rules);
     ~ChildCrew();
     ChildCrew(const ChildCrew&) = delete;
     ChildCrew& operator=(const ChildCrew&) = delete;
@@ -86,7 +98,7 @@ public:
     // The hooks of WorkerService.
     void drain();
     void hurry();  ///< SIGTERM, and SIGKILL for those who do not end
-    void awake() { linger_.glance(); }
+    void awake();
     void finish(std::function<void()> done);
 
     /// Clients from the same host as `address`.
@@ -105,10 +117,14 @@ private:
     };
 
     [[nodiscard]] bool launch(std::unique_ptr<Errand>& errand);
-    void watch(const ChildProcess& process, const Errand& errand);
+    void expect_end_of(pid_t pid);
+    void watch(pid_t pid);
+    void watch_young();
+    void set_youth_timer();
+    void reap_young();
     void launch_waiting();
     void reap();
-    void collect(pid_t pid);
+    bool collect(pid_t pid);
     void let_go(Errand& errand, bool in_use);
     void end_overdue();
     void set_overdue_timer(Clock::time_point now);
@@ -117,16 +133,19 @@ private:
 
     Reactor& reactor_;
     WorkerRecord& record_;
-    Strangers strangers_;
-    std::chrono::milliseconds request_timeout_;
+    Rules rules_;
     std::optional<SignalFd> signals_{};  ///< SIGCHLD, to Reap
     LingerRing linger_;
     std::map<pid_t, Child> children_{};
+    std::deque<pid_t> young_{};                      ///< of those the ones not watched yet, the oldest first
     std::deque<std::unique_ptr<Errand>> waiting_{};  ///< for their child to be made
     std::unique_ptr<Timer> retry_timer_;
+    std::unique_ptr<Timer> youth_timer_;
     std::unique_ptr<Timer> kill_timer_;
     std::unique_ptr<Timer> overdue_timer_;
-    Deadline overdue_at_{};  ///< when that rings
+    Deadline overdue_at_{};    ///< when that rings
+    bool youth_ends_ = false;  ///< its timer is set
+    bool said_short_ = false;  ///< that no process can be made
     Stage stage_ = Stage::Serving;
 };
 

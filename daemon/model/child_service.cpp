@@ -9,7 +9,12 @@ namespace preforkd {
 int serve_with_children(const WorkerPlan& plan, WorkerSeat& seat, Control& control, const std::function<void()>& ready,
                         ChildCrew::Strangers strangers, const TakeFor& take_for) {
     EpollReactor reactor;
-    ChildCrew crew{reactor, seat.record, plan.parked, strangers, plan.settings.request_timeout};
+    ChildCrew crew{reactor,
+                   seat.record,
+                   {.limit = plan.connections,
+                    .parked = plan.parked,
+                    .strangers = strangers,
+                    .request_timeout = plan.settings.request_timeout}};
     HandlerSet handlers{plan};
     WorkerService frame{plan,
                         seat,

@@ -31,13 +31,18 @@ public:
             fill_heap_holes();
             heap_is_full = true;
         }
-        return spawn([this, worker = ::getpid()] {
-            ForkedChild child{worker, kept_fd()};
-            WorkerRecord record;  // but for its traffic, the worker's own slot is the worker's to write
-            serve({.idle_timeout = idle_timeout_, .stop = child, .record = record, .traffic = traffic_});
-            return 0;
-        });
+        return spawn(
+            [this, worker = ::getpid()] {
+                ForkedChild child{worker, kept_fd()};
+                WorkerRecord record;  // but for its traffic, the worker's own slot is the worker's to write
+                serve({.idle_timeout = idle_timeout_, .stop = child, .record = record, .traffic = traffic_});
+                return 0;
+            },
+            ChildProcess::Handle::Later);
     }
+
+    /// The client has heard of it: serve() ends the connection itself.
+    [[nodiscard]] bool end_can_wait() const noexcept final { return true; }
 
     void report(const ChildEnd& end) final {
         const bool orderly = end.report == ExitReport{ExitReport::Kind::Exited, 0};
@@ -66,8 +71,10 @@ private:
 
     void serve(const ServeHere& how) noexcept override {
         AcceptedStream stream{.fd = std::move(client), .address = address, .listener = listener_, .linger = linger};
-        // The worker has its copy, and does what comes after our end.
-        (void)serve_here(handler_, std::move(stream), how).fd.release();
+        // The worker has its copy, and does what comes after our end; the client shall not wait for that.
+        ServedStream served = serve_here(handler_, std::move(stream), how);
+        if (!served.output_ended) ::shutdown(served.fd.get(), SHUT_WR);
+        (void)served.fd.release();
     }
 
     AnyStreamHandler handler_;

@@ -81,7 +81,11 @@ void EpollReactor::watch(int fd, std::function<void()> readable) {
     epoll_event wanted{};
     wanted.events = EPOLLIN;
     wanted.data.u64 = key;
-    check(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &wanted), "watch a descriptor");
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &wanted) == -1) {
+        const int error = errno;
+        callbacks_.erase(key);
+        throw std::system_error{error, std::generic_category(), "watch a descriptor"};
+    }
     watched_[fd] = key;
 }
 

@@ -120,7 +120,6 @@ ChildProcess ProgramLauncher::start(const ProgramStart& program) const {
     actions.copy(program.standard_error, STDERR_FILENO);
     pid_t pid = 0;
     int error = 0;
-    UniqueFd room = room_for_handle();
     {
         const LimitForChild limit{original_, own_};
         error = ::posix_spawn(&pid, program.file.c_str(), actions.get(), &attributes_, program.arguments,
@@ -130,14 +129,7 @@ ChildProcess ProgramLauncher::start(const ProgramStart& program) const {
                            (error == ENOEXEC  ? " (a script needs #! and its interpreter in its first line)"
                             : error == ENOENT ? " (it, or the interpreter in its first line, is gone)"
                                               : ""));
-    room = {};
-    try {
-        return ChildProcess{pid};
-    } catch (const std::system_error&) {  // no descriptor left for the pidfd: nobody may run untracked
-        ::kill(-pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
-        throw;
-    }
+    return ChildProcess{pid, ChildProcess::Handle::Later};
 }
 
 }  // namespace preforkd

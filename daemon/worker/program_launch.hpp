@@ -33,7 +33,8 @@ public:
     ProgramLauncher(const ProgramLauncher&) = delete;
     ProgramLauncher& operator=(const ProgramLauncher&) = delete;
 
-    /// Throws std::system_error naming the program and why, also when only its exec fails.
+    /// A child without a handle yet.  Throws std::system_error naming the program and why, also when only its exec
+    /// fails.
     [[nodiscard]] ChildProcess start(const ProgramStart& program) const;
 
 private:

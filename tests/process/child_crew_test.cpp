@@ -1,6 +1,7 @@
 #include "daemon/model/child_crew.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <functional>
@@ -39,8 +40,10 @@ public:
     }
     void report(const ChildEnd& end) override { outcome_.reports.push_back(end.report); }
     [[nodiscard]] bool client_is_in_use(pid_t) const override { return in_use; }
+    [[nodiscard]] bool end_can_wait() const noexcept override { return can_wait; }
 
     bool in_use = false;
+    bool can_wait = false;
 
 private:
     Body body_;
@@ -64,8 +67,22 @@ protected:
             if (outcome.ended == last) reactor.stop();
         });
     }
+    /// The same for one whose client has heard of the end: nobody waits for its child to be reaped.
+    std::unique_ptr<TestErrand> patient(TestErrand::Body body, int last = 1) {
+        auto made = errand(std::move(body), last);
+        made->can_wait = true;
+        return made;
+    }
     static TestErrand::Body exits_with(int code) {
-        return [code] { return spawn([code] { return code; }); };
+        return [code] { return spawn([code] { return code; }, ChildProcess::Handle::Later); };
+    }
+    /// Returns when the child has ended; nobody has reaped it.
+    static TestErrand::Body has_ended() {
+        return [] {
+            ChildProcess child = spawn([] { return 0; });
+            EXPECT_TRUE(testing::comes(child.pidfd()));
+            return ChildProcess{child.pid(), ChildProcess::Handle::Later};
+        };
     }
     static TestErrand::Body waits_for_ever() {
         return [] {
@@ -81,6 +98,10 @@ protected:
         };
     }
 
+    static ChildCrew::Rules rules(std::chrono::milliseconds request_timeout = {}) {
+        return {.limit = 40, .parked = 4, .request_timeout = request_timeout};
+    }
+
     EpollReactor reactor{};
     WorkerRecord record{};
     Outcome outcome{};
@@ -90,7 +111,7 @@ private:
 };
 
 TEST_F(ChildCrewTest, each_child_is_reaped_and_reported_with_its_own_end) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     for (const int code : {0, 3, 3, 7}) crew.start(errand(exits_with(code), 4));
     reactor.run();
     EXPECT_EQ(crew.size(), 0U);
@@ -98,10 +119,74 @@ TEST_F(ChildCrewTest, each_child_is_reaped_and_reported_with_its_own_end) {
     EXPECT_EQ(std::ranges::count(outcome.reports, testing::exited(3)), 2);
 }
 
+TEST_F(ChildCrewTest, a_child_whose_end_can_wait_is_reaped_with_the_next_client) {
+    ChildCrew crew{reactor, record, rules()};
+    crew.start(patient(has_ended(), 0));
+    EXPECT_EQ(outcome.ended, 0);
+    crew.start(patient(has_ended(), 0));
+    crew.awake();
+    EXPECT_EQ(outcome.ended, 1);
+    EXPECT_EQ(crew.size(), 1U);
+}
+
+TEST_F(ChildCrewTest, it_is_reaped_though_no_client_follows) {
+    ChildCrew crew{reactor, record, rules()};
+    crew.start(patient(exits_with(5)));
+    reactor.run();
+    EXPECT_EQ(outcome.reports, std::vector{testing::exited(5)});
+}
+
+TEST_F(ChildCrewTest, a_child_that_has_outlived_its_youth_is_reaped_as_soon_as_it_ends) {
+    ChildCrew crew{reactor, record, rules()};
+    testing::Pipe orders = testing::make_pipe();
+    crew.start(patient([&] {
+        return spawn(
+            [&] {
+                orders.writer = {};
+                char byte = 0;
+                return static_cast<int>(::read(orders.reader.get(), &byte, 1));
+            },
+            ChildProcess::Handle::Later);
+    }));
+    const auto later = reactor.make_timer();
+    later->set(100ms, [&] { orders.writer = {}; });
+    reactor.run();
+    EXPECT_EQ(outcome.reports, std::vector{testing::success});
+}
+
+TEST_F(ChildCrewTest, at_the_limit_only_children_that_are_still_there_count) {
+    ChildCrew crew{reactor, record, {.limit = 2, .parked = 4}};
+    crew.start(patient(has_ended(), 0));
+    EXPECT_EQ(crew.size(), 1U);
+    const Reception::Take take = crew.bounded([&](int) {
+        EXPECT_EQ(crew.size(), 0U);
+        return 0;
+    });
+    EXPECT_EQ(take(0), 0);
+    crew.start(patient(waits_for_ever(), 0));
+    crew.start(patient(has_ended(), 0));
+    EXPECT_EQ(crew.size(), 1U) << "the limit was reached, where an end is waited for";
+    crew.hurry();
+}
+
+TEST_F(ChildCrewTest, one_that_cannot_be_watched_is_looked_after_all_the_same) {
+    ChildCrew crew{reactor, record, rules()};
+    auto serving = errand(exits_with(0));
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit tight = before;
+    tight.rlim_cur = static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+    crew.start(std::move(serving));
+    reactor.run();
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(outcome.reports, std::vector{testing::success});
+}
+
 TEST_F(ChildCrewTest, a_child_of_somebody_else_is_not_stolen_and_hides_none_of_ours) {
     const ChildProcess foreign = spawn([] { return 42; });
     ASSERT_TRUE(testing::comes(foreign.pidfd()));  // a zombie before any of ours
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     crew.start(errand(exits_with(0), 2));
     crew.start(errand(exits_with(1), 2));
     reactor.run();
@@ -112,14 +197,14 @@ TEST_F(ChildCrewTest, a_child_of_somebody_else_is_not_stolen_and_hides_none_of_o
 TEST_F(ChildCrewTest, an_orphan_is_reaped_where_nobody_else_has_children) {
     const ChildProcess orphan = spawn([] { return 0; });
     ASSERT_TRUE(testing::comes(orphan.pidfd()));
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Reap};
+    ChildCrew crew{reactor, record, {.limit = 40, .parked = 4, .strangers = ChildCrew::Strangers::Reap}};
     crew.start(errand(exits_with(0)));
     reactor.run();
     EXPECT_THROW((void)orphan.try_reap(), std::system_error);
 }
 
 TEST_F(ChildCrewTest, the_worker_is_not_in_the_handler_while_its_child_is) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     enter(record, WorkerState::InHandler);  // what Reception::begun() has written
     crew.start(errand(waits_for_ever()));
     EXPECT_EQ(record.state.load(), WorkerState::WaitingForClient);
@@ -128,7 +213,7 @@ TEST_F(ChildCrewTest, the_worker_is_not_in_the_handler_while_its_child_is) {
 }
 
 TEST_F(ChildCrewTest, hurrying_ends_children_by_sigterm) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     crew.start(errand(waits_for_ever()));
     crew.hurry();
     reactor.run();
@@ -136,7 +221,7 @@ TEST_F(ChildCrewTest, hurrying_ends_children_by_sigterm) {
 }
 
 TEST_F(ChildCrewTest, a_child_that_takes_too_long_is_asked_to_end_and_the_others_are_not) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave, 20ms};
+    ChildCrew crew{reactor, record, rules(20ms)};
     crew.start(errand(exits_with(0), 3));
     crew.start(errand(waits_for_ever(), 3));
     crew.start(errand(waits_for_ever(), 3));
@@ -146,7 +231,7 @@ TEST_F(ChildCrewTest, a_child_that_takes_too_long_is_asked_to_end_and_the_others
 }
 
 TEST_F(ChildCrewTest, a_child_that_takes_too_long_and_ignores_sigterm_is_killed) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave, 20ms};
+    ChildCrew crew{reactor, record, rules(20ms)};
     ::signal(SIGTERM, SIG_IGN);  // the child inherits it
     crew.start(errand(waits_for_ever()));
     ::signal(SIGTERM, SIG_DFL);
@@ -155,7 +240,7 @@ TEST_F(ChildCrewTest, a_child_that_takes_too_long_and_ignores_sigterm_is_killed)
 }
 
 TEST_F(ChildCrewTest, who_ignores_sigterm_is_killed_before_the_worker_would_be) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     testing::Pipe pipe = testing::make_pipe();
     crew.start(errand([&] {
         return spawn([&]() -> int {
@@ -173,7 +258,7 @@ TEST_F(ChildCrewTest, who_ignores_sigterm_is_killed_before_the_worker_would_be) 
 }
 
 TEST_F(ChildCrewTest, a_client_without_a_process_is_kept_and_nobody_else_taken) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     bool short_of_processes = true;
     int taken = 0;
     const Reception::Take take = crew.bounded([&](int) {
@@ -196,14 +281,14 @@ TEST_F(ChildCrewTest, a_client_without_a_process_is_kept_and_nobody_else_taken) 
 }
 
 TEST_F(ChildCrewTest, a_client_that_can_never_be_served_ends_at_once) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     crew.start(errand(fails_with(ENOEXEC)));
     EXPECT_EQ(outcome.ended, 1);
     EXPECT_EQ(outcome.launches, 1);
 }
 
 TEST_F(ChildCrewTest, hurrying_lets_go_of_clients_that_still_wait_for_a_process) {
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     crew.start(errand(fails_with(EAGAIN)));
     crew.hurry();
     EXPECT_EQ(outcome.ended, 1);
@@ -211,7 +296,7 @@ TEST_F(ChildCrewTest, hurrying_lets_go_of_clients_that_still_wait_for_a_process)
 
 TEST_F(ChildCrewTest, the_client_hears_the_end_when_its_child_is_gone_and_not_before) {
     auto [ours, theirs] = testing::socket_pair(SOCK_STREAM);
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     auto serving = errand(waits_for_ever());
     serving->client = std::move(ours);
     serving->linger = 2s;
@@ -225,7 +310,7 @@ TEST_F(ChildCrewTest, the_client_hears_the_end_when_its_child_is_gone_and_not_be
 TEST_F(ChildCrewTest, a_connection_that_others_still_use_is_not_cut) {
     auto [ours, theirs] = testing::socket_pair(SOCK_STREAM);
     const UniqueFd others{::dup(ours.get())};
-    ChildCrew crew{reactor, record, 4, ChildCrew::Strangers::Leave};
+    ChildCrew crew{reactor, record, rules()};
     auto serving = errand(exits_with(0));
     serving->client = std::move(ours);
     serving->linger = 2s;

@@ -25,11 +25,12 @@ std::string output_of(const rlimit& original, const std::string& file, std::vect
     char* const no_environment[] = {nullptr};
     testing::Pipe pipe = testing::make_pipe();
     const ProgramLauncher launcher{original};
-    const ChildProcess program = launcher.start({.file = file,
-                                                 .arguments = arguments.data(),
-                                                 .environment = no_environment,
-                                                 .client = pipe.writer.get(),
-                                                 .standard_error = pipe.writer.get()});
+    ChildProcess program = launcher.start({.file = file,
+                                           .arguments = arguments.data(),
+                                           .environment = no_environment,
+                                           .client = pipe.writer.get(),
+                                           .standard_error = pipe.writer.get()});
+    program.open_handle();
     pipe.writer = {};
     std::string output = testing::read_to_end(pipe.reader.get());
     const ExitReport report = end_of(program);
