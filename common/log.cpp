@@ -25,7 +25,8 @@ constinit std::atomic<LogWay> way{LogWay::Ask};
 constinit std::atomic<int> output_fd{STDERR_FILENO};
 constinit std::atomic<bool> opened{false};
 
-constinit std::atomic<int> process{0};  // getpid() is a system call
+// getpid() is a system call; 0: to be asked.  Of a thread, because a forked child has one that writes there anyway.
+constinit thread_local int process = 0;
 constinit std::atomic<int> worker{0};
 constinit std::atomic<std::uint64_t> dropped{0};
 constinit std::atomic<std::uint64_t> unreported{0};  // of those
@@ -35,20 +36,23 @@ constinit std::atomic<bool> in_file{false};     // that --log-file names
 constinit std::atomic<bool> complained{false};  // on standard error, about the disk; a child has it from its parent
 constinit std::atomic<ErrorNote*> error_note{nullptr};
 
-/// The child's lines carry its own process id, and its parent's losses are its parent's to report.
+int process_id() noexcept {
+    if (process == 0) process = ::getpid();
+    return process;
+}
+
+/// The child's lines carry its own process id, and its parent's losses are its parent's to report.  What is 0 is left
+/// alone: the first write copies the page.
 void forget_parent() noexcept {
-    process.store(::getpid(), relaxed);
-    dropped.store(0, relaxed);
-    unreported.store(0, relaxed);
+    process = 0;
+    for (auto* losses : {&dropped, &unreported})
+        if (losses->load(relaxed) != 0) losses->store(0, relaxed);
 }
 
 LogLine format_line(LogLevel level, std::string_view sentence, std::span<const LogField> fields) noexcept {
     thread_local LogTimestamp timestamp;
-    const LogRecord record{.level = level,
-                           .sentence = sentence,
-                           .fields = fields,
-                           .pid = process.load(relaxed),
-                           .worker = worker.load(relaxed)};
+    const LogRecord record{
+        .level = level, .sentence = sentence, .fields = fields, .pid = process_id(), .worker = worker.load(relaxed)};
     const auto now = [] { return timestamp.text(std::chrono::system_clock::now()); };
     switch (format.load(relaxed)) {
         case LogFormat::Auto:  // decided in open_log()
@@ -138,7 +142,6 @@ void log(LogLevel level, std::string_view sentence, std::initializer_list<LogFie
     if (!log_enabled(level)) return;
     const int callers_errno = errno;
     if (level == LogLevel::Error) note_error(sentence, {fields.begin(), fields.size()});
-    if (process.load(relaxed) == 0) process.store(::getpid(), relaxed);
     const LogOutcome outcome = report_dropped()
                                    ? write_line(format_line(level, sentence, {fields.begin(), fields.size()}).view())
                                    : LogOutcome::Dropped;
@@ -173,7 +176,6 @@ void open_log(const LogSettings& settings, const std::string& journal_socket) {
     if (chosen == LogFormat::Auto) chosen = ::isatty(fd.get()) == 1 ? LogFormat::Text : LogFormat::Json;
 
     [[maybe_unused]] static const int watched = ::pthread_atfork(nullptr, nullptr, forget_parent);
-    process.store(::getpid(), relaxed);
     install(std::move(fd));
     in_file.store(!settings.file.empty(), relaxed);
     format.store(chosen, relaxed);
@@ -186,10 +188,7 @@ int log_fd() noexcept { return output_fd.load(relaxed); }
 
 void adopt_log_fd(int fd) noexcept { install(UniqueFd{fd}); }
 
-void set_log_worker(int worker_number) noexcept {
-    worker.store(worker_number, relaxed);
-    process.store(::getpid(), relaxed);
-}
+void set_log_worker(int worker_number) noexcept { worker.store(worker_number, relaxed); }
 
 void note_errors_in(ErrorNote& note) noexcept { error_note.store(&note, relaxed); }
 

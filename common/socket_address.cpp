@@ -30,7 +30,9 @@ std::string host_of(const sockaddr_in& address) {
         if (end != text.data()) *end++ = '.';
         end = std::to_chars(end, text.data() + text.size(), number >> shift & 0xff).ptr;
     }
-    return {text.data(), end};
+    std::string host;
+    for (const char* next = text.data(); next != end; ++next) host += *next;  // without libc: see child_path.ld
+    return host;
 }
 
 std::string host_of(const sockaddr_in6& address) {

@@ -2,11 +2,13 @@
 
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 
 #include "common/descriptors.hpp"
 #include "common/log_output.hpp"
@@ -43,9 +45,9 @@ void take_child_signals() {
     action.sa_handler = on_terminate;
     action.sa_flags = SA_RESTART;
     check(::sigaction(SIGTERM, &action, nullptr), "handle SIGTERM");
-    sigset_t none;
-    ::sigemptyset(&none);
-    check(::sigprocmask(SIG_SETMASK, &none, nullptr), "set the child's signal mask");
+    const std::uint64_t none = 0;
+    check(static_cast<int>(::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none)),
+          "set the child's signal mask");
 }
 
 }  // namespace

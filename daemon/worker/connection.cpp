@@ -152,7 +152,7 @@ awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::b
         if (error != std::errc::resource_unavailable_try_again) co_return error;
         if (const auto failed = co_await core.wait(ConnectionCore::For::Output, until)) co_return failed;
     }
-    co_return std::error_code{};
+    co_return no_error;
 }
 
 awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::byte> bytes) {
@@ -161,7 +161,7 @@ awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::
     if (error) co_return error;
     core.output_ended = true;
     if (::shutdown(core.fd(), SHUT_WR) == -1) co_return last_error();
-    co_return std::error_code{};
+    co_return no_error;
 }
 
 std::span<const std::byte> bytes_of(std::string_view text) {
@@ -177,7 +177,7 @@ awaitable<std::error_code> Connection::write_last(std::string_view text) { retur
 
 std::error_code Connection::half_close() {
     core_.output_ended = true;
-    return ::shutdown(core_.fd(), SHUT_WR) == 0 ? std::error_code{} : last_error();
+    return ::shutdown(core_.fd(), SHUT_WR) == 0 ? no_error : last_error();
 }
 
 }  // namespace preforkd

@@ -16,6 +16,9 @@
 
 namespace preforkd {
 
+/// What std::error_code{} is, without a call into libstdc++, whose code a forked child would have to map for it.
+inline const std::error_code no_error{};
+
 struct ConnectionCore final : private Waiting {
     enum class For { Input, Output };
 
@@ -69,7 +72,7 @@ struct ConnectionCore final : private Waiting {
 
     /// Clear as long as it may be served.
     [[nodiscard]] std::error_code why_cut() const noexcept {
-        return cut_ ? std::make_error_code(std::errc::timed_out) : std::error_code{};
+        return cut_ ? std::make_error_code(std::errc::timed_out) : no_error;
     }
 
     [[nodiscard]] const Endpoint& peer();
