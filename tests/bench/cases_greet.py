@@ -12,7 +12,7 @@ import tempfile
 
 import procfs
 import turns
-from figures import Figure, compared, is_ours, judged_by_value, median_ratio, peers_of
+from figures import Figure, beside, compared, judged_by_value, not_measured, peers_of
 from peers import NetServer, Nginx, Raw, SocketServer, ThreadingSocketServer, found, running
 from servers import Preforkd
 
@@ -27,14 +27,7 @@ def greet(effort):
         for clients, readings in turns.measure_connections(effort, kinds, (1, 8), seed=workers).items():
             name = f"greet, {workers} workers, {clients} client{'s' * (clients > 1)}"
             yield from compared(name, "us CPU/conn", readings, {"linger=off": 1.15, "linger": 1.25})
-            yield from against_nginx(name, readings)
-
-
-def against_nginx(name, readings):
-    for label in readings:
-        if is_ours(label) and label.endswith("linger=off") and Nginx.label in readings:
-            yield Figure(name=f"{name}, {label.removeprefix('preforkd ')} / nginx", unit="", peers={},
-                         value=median_ratio(readings[label], readings[Nginx.label]), limit=1.0)
+            yield from beside(name, readings, Nginx.label, 1.0)
 
 
 def switches(effort):
@@ -81,6 +74,7 @@ def latency(effort):
 def syscalls(effort):
     """Counted by strace, which slows the server: a case of its own, and no limit."""
     if not shutil.which("strace"):
+        yield not_measured("system calls", "/conn", None, "no strace")
         return
     count, totals, notes = effort.samples * 50, {}, {}
     for server in (Raw(2), *(kind(2) for kind in found(Nginx)), *(Preforkd(2, model, linger) for model, linger in WAYS)):

@@ -43,8 +43,8 @@ def curve(name, x_name, unit, xs, measure):
 
 def echo_over(effort, clients):
     cost, _ = turns.measure_rounds(effort, [functools.partial(RawEcho, 1), functools.partial(
-        Preforkd, 1, options=["--handler", "echo", "--connections", "10000"])], "echo_load", effort.round_trips,
-        clients=clients, bytes=64, rounds=effort.round_trips)
+        Preforkd, 1, options=["--handler", "echo", "--connections", "10000"])], "echo_load", clients=clients, bytes=64,
+        rounds=effort.round_trips)
     return cost
 
 

@@ -39,12 +39,14 @@ def perl_net_server():
     return find("usr/share/perl5/Net/Server/PreFork.pm")
 
 
-def complete():
-    return all([nginx_stream(), perl_net_server(), *map(program, ("nginx", "tcpserver", "xinetd", "socat"))])
+def missing():
+    peers = {name: program(name) for name in ("nginx", "tcpserver", "xinetd", "socat")}
+    peers |= {"nginx's stream module": nginx_stream(), "Net::Server": perl_net_server()}
+    return [name for name, path in peers.items() if path is None]
 
 
 def fetch():
-    if complete():
+    if not missing():
         return
     UNPACKED.mkdir(parents=True, exist_ok=True)
     quiet = {"cwd": UNPACKED, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -54,5 +56,5 @@ def fetch():
         subprocess.run(download, **quiet)
     for package in UNPACKED.glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, UNPACKED], check=True)
-    if not complete():
-        print("some peers are neither installed nor to be had from apt; their figures stay empty", file=sys.stderr)
+    if missing():
+        print(f"neither installed nor to be had from apt: {', '.join(missing())}", file=sys.stderr)

@@ -86,8 +86,10 @@ def take_turns(effort, pool, order, clients, by_label):
                 greet_load(server, effort.connections, clients)
 
 
-def measure_rounds(effort, kinds, program, per_turn, seed=0, **numbers):
-    """({label: [CPU microseconds of a round, by turn]}, {label: [what the generator said]})"""
+def measure_rounds(effort, kinds, program, per=1, seed=0, **numbers):
+    """({label: [CPU microseconds of a round, by turn]}, {label: [what the generator said]})
+
+    A round is `per` of what the generator counts.  Only what was answered counts: who loses work must not look cheap."""
     cost, said = collections.defaultdict(list), collections.defaultdict(list)
     order = random.Random(seed)
     for _ in range(effort.starts):
@@ -96,6 +98,8 @@ def measure_rounds(effort, kinds, program, per_turn, seed=0, **numbers):
                 for server in order.sample(pool, len(pool)):
                     with Generator(program, server, **numbers) as generator:
                         before = procfs.cpu_of_tree(server.pid)
-                        said[server.label].append(generator.run())
-                        cost[server.label].append((procfs.cpu_of_tree(server.pid) - before) / per_turn * 1e6)
+                        told = generator.run()
+                        spent = procfs.cpu_of_tree(server.pid) - before
+                    said[server.label].append(told)
+                    cost[server.label].append(spent / (told["done"] / per) * 1e6)
     return cost, said
