@@ -1,18 +1,29 @@
 """Plots of a case as SVG, written by hand: bars of ratios, and curves."""
 import html
 
+from figures import number
 from packages import ROOT
 
 DIRECTORY = ROOT / "build/bench"
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
-BAR, LABEL_WIDTH, PLOT_WIDTH = 18, 430, 360
+BAR, LABEL_WIDTH, PLOT_WIDTH, NUMBERS_WIDTH = 18, 430, 360, 130
+LONGEST = 3  # limits: what misses by more is cut off, or nothing could be read beside it
+ABOUT = ""  # of which run a plot is; run.py says
 
 
 def of_case(name, figures):
     """build/bench/NAME.svg: each figure that has a limit, as its part of that limit."""
-    judged = [figure for figure in figures if figure.limit]
+    judged = [figure for figure in figures if figure.limit is not None]
     if judged:
         write(name, bars(name, judged))
+
+
+def remove_old(cases):
+    """Those of `cases`, which are about to be made anew; without any, all: a plot of another run must not look like one
+    of this."""
+    for plot in DIRECTORY.glob("*.svg"):
+        if not cases or any(plot.stem == case or plot.stem.startswith(case + "-") for case in cases):
+            plot.unlink()
 
 
 def write(name, svg):
@@ -30,32 +41,45 @@ def line(x1, y1, x2, y2, colour="#bbb", extra=""):
 
 def document(width, height, parts):
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">\n'
-            f'<rect width="{width}" height="{height}" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n")
+            f'<rect width="{width}" height="{height}" fill="white"/>\n' + "\n".join(parts) + "\n" +
+            text(width - 6, height - 6, ABOUT, "end", 9) + "\n</svg>\n")
 
 
 def bars(title, figures):
     """Bars to the part of its limit that each figure needs; the line is the limit."""
+    top = 52
+    shares = [share_of_limit(figure) for figure in figures]
+    scale = PLOT_WIDTH / max(1.2, *shares)
     parts = [text(10, 20, f"{title}: the part of the limit that is used", size=14)]
-    shares = [(figure.value if figure.ratio is None else figure.ratio) / figure.limit for figure in figures]
-    longest = max(1.2, *shares)
-    at_limit = LABEL_WIDTH + PLOT_WIDTH / longest
     for index, (figure, share) in enumerate(zip(figures, shares)):
-        top = 34 + index * BAR
+        at = top + index * BAR
         colour = "#2ca02c" if share <= 1 else "#d62728"
-        parts.append(text(LABEL_WIDTH - 6, top + 12, figure.name, "end", 11))
-        parts.append(f'<rect x="{LABEL_WIDTH}" y="{top + 2}" width="{max(share, 0) * PLOT_WIDTH / longest:.1f}" '
-                     f'height="{BAR - 5}" fill="{colour}"/>')
-        judged = figure.value if figure.ratio is None else figure.ratio
-        parts.append(text(LABEL_WIDTH + max(share, 0) * PLOT_WIDTH / longest + 4, top + 12, f"{judged:.2f}", size=10))
-    bottom = 34 + len(figures) * BAR
-    parts.append(line(at_limit, 30, at_limit, bottom, "black", 'stroke-dasharray="4 3"'))
-    return document(LABEL_WIDTH + PLOT_WIDTH + 50, bottom + 12, parts)
+        parts.append(text(LABEL_WIDTH - 6, at + 12, figure.name, "end", 11))
+        if figure.missing:
+            parts.append(text(LABEL_WIDTH, at + 12, f"not measured: {figure.missing}", size=10))
+            continue
+        parts.append(f'<rect x="{LABEL_WIDTH}" y="{at + 2}" width="{share * scale:.1f}" height="{BAR - 5}" '
+                     f'fill="{colour}"/>')
+        parts.append(text(LABEL_WIDTH + PLOT_WIDTH + 8, at + 12, f"{number(figure.judged)} of {figure.limit:.4g}", size=10))
+    at_limit, bottom = LABEL_WIDTH + scale, top + len(figures) * BAR
+    parts.append(line(at_limit, top - 4, at_limit, bottom, "black", 'stroke-dasharray="4 3"'))
+    parts.append(text(at_limit, top - 8, "limit", "middle", 10))
+    return document(LABEL_WIDTH + PLOT_WIDTH + NUMBERS_WIDTH, bottom + 24, parts)
+
+
+def share_of_limit(figure):
+    """0 to LONGEST.  Of a limit of nothing, nothing is used or far too much."""
+    if figure.missing:
+        return 0
+    if figure.limit == 0:
+        return 0 if figure.judged <= 0 else LONGEST
+    return min(max(figure.judged / figure.limit, 0), LONGEST)
 
 
 def curves(title, x_name, y_name, series):
     """Lines over a logarithmic x axis.  `series`: {label: [(x, y)]}."""
     import math
-    left, top, width, height = 70, 34, 560, 300
+    left, top, width, height = 70, 48, 560, 300
     xs = sorted({x for points in series.values() for x, _ in points})
     highest = max(y for points in series.values() for _, y in points) * 1.1 or 1
     low, high = math.log(xs[0]), math.log(xs[-1]) if len(xs) > 1 else math.log(xs[0]) + 1

@@ -111,6 +111,8 @@ def main():
 
     effort = figures.QUICK if options.quick else figures.FULL
     about, measured, took = machine(), [], {}
+    plots.ABOUT = f"{'quick' if options.quick else 'full'} run of {about['commit']}, {about['time']}"
+    plots.remove_old(options.names)
     show(("figure", "unit", "preforkd", "raw C", "nginx", "/ raw", "limit", ""))
     by_default = [name for name in CASES if not (options.quick and name in NEVER_JUDGED)]
     for name in options.names or by_default:
