@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/fast_stop.hpp"
 #include "common/shortage.hpp"
 #include "common/spawn.hpp"
 #include "daemon/master/death.hpp"
@@ -20,8 +21,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A leaving worker ends by itself at the stop timeout, and 2 s later at the latest; only one that is stuck is killed.
-constexpr auto grace_beyond_stop_timeout = 4s;
+/// A leaving worker ends by itself: at the stop timeout, and a fast stop later at the latest; only one that is stuck is
+/// killed.
+constexpr auto grace_beyond_stop_timeout = fast_stop + 2s;
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/cut_connections.hpp"
+#include "common/fast_stop.hpp"
 #include "common/options_table.hpp"
 #include "daemon/master/pool.hpp"
 
@@ -13,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto grace_beyond_fast_stop = 3s;
+constexpr auto patience_after_term = fast_stop + 1s;  // a worker ends by itself; one that is stuck is killed
 
 bool is_going(const WorkerSlot& slot) noexcept {
     return slot.state == WorkerSlot::State::Leaving || slot.state == WorkerSlot::State::Doomed;
@@ -57,7 +58,7 @@ void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point no
         if (slot.generation != next_->plan.number || is_going(slot)) continue;
         const bool has_taken_nobody = slot.state == State::Starting;
         dismiss(slot, now, DeathOrder::Reload, added);
-        if (has_taken_nobody) slot.patience = now + grace_beyond_fast_stop;
+        if (has_taken_nobody) slot.patience = now + patience_after_term;
     }
     next_.reset();
 }
@@ -74,7 +75,7 @@ void Pool::end_generation(int number, Clock::time_point now) {
         if (slot.generation != number || slot.state == State::Doomed) continue;
         slot.state = State::Leaving;
         slot.order = DeathOrder::Reload;
-        slot.patience = now + grace_beyond_fast_stop;
+        slot.patience = now + patience_after_term;
         slot.process.signal(SIGTERM);
     }
 }

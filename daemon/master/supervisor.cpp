@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/closing.hpp"
+#include "common/fast_stop.hpp"
 #include "common/log_reopen.hpp"
 #include "common/ready_fd.hpp"
 #include "common/units.hpp"
@@ -17,10 +18,9 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::uint64_t signals_key = 0;  // every other key is a worker's pid
-constexpr auto fast_stop = 2s;
-constexpr auto status_period = 5s;    // only where systemd listens, and sent only when it has changed
-constexpr auto retry_period = 100ms;  // of what systemd had no room for
-constexpr auto extension = 15s;       // asked of systemd every status_period while we stop
+constexpr auto status_period = 5s;        // only where systemd listens, and sent only when it has changed
+constexpr auto retry_period = 100ms;      // of what systemd had no room for
+constexpr auto extension = 15s;           // asked of systemd every status_period while we stop
 
 }  // namespace
 

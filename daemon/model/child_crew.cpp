@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/exit_report.hpp"
+#include "common/fast_stop.hpp"
 
 namespace preforkd {
 
@@ -15,11 +16,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto retry_period = 500ms;          // as for clients that cannot be accepted
-constexpr auto youth = 20ms;                  // in which nobody waits for a child's end, save the next client
-constexpr int looks_per_client = 2;           // one ends for each that comes, and one to catch up
-constexpr auto patience_after_term = 1500ms;  // the worker itself is granted 2 s
-constexpr auto last_linger_limit = 500ms;     // for clients that have their answer and do not close
+constexpr auto retry_period = 500ms;  // as for clients that cannot be accepted
+constexpr auto youth = 20ms;          // in which nobody waits for a child's end, save the next client
+constexpr int looks_per_client = 2;   // one ends for each that comes, and one to catch up
+constexpr auto patience_after_term = fast_stop - 500ms;  // the worker itself has until then, and reaps them first
+constexpr auto last_linger_limit = 500ms;                // for clients that have their answer and do not close
 
 /// Errors that pass: too many processes, no memory, no descriptors or watches, or a program that is being replaced on
 /// disk.

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "common/descriptors.hpp"
+#include "common/fast_stop.hpp"
 #include "common/log_output.hpp"
 #include "common/sys_error.hpp"
 
@@ -18,15 +19,13 @@ namespace preforkd {
 
 namespace {
 
-constexpr unsigned seconds_after_term = 2;  // what a fast stop grants everybody
-
 // What the signal handler writes to: a child that never waits has no eventfd, and then the flag alone.
 volatile std::sig_atomic_t terminated_fd = -1;
 volatile std::sig_atomic_t terminated = 0;
 
 void on_terminate(int) {
     const int saved_errno = errno;
-    ::alarm(seconds_after_term);
+    ::alarm(static_cast<unsigned>(fast_stop.count()));
     terminated = 1;
     (void)::eventfd_write(terminated_fd, 1);
     errno = saved_errno;

@@ -7,16 +7,13 @@
 #include <cerrno>
 #include <span>
 
+#include "common/fast_stop.hpp"
 #include "common/sys_error.hpp"
 #include "daemon/worker/last_deadline.hpp"
 
 namespace preforkd {
 
-using namespace std::chrono_literals;
-
 namespace {
-
-constexpr auto fast_stop = 2s;
 
 // What the signal handler works on: plain values, written before it is installed.
 pid_t owner = 0;

@@ -12,6 +12,7 @@
 
 #include "common/channel.hpp"
 #include "common/cut_connections.hpp"
+#include "common/fast_stop.hpp"
 #include "common/recycle_policy.hpp"
 #include "daemon/worker/last_deadline.hpp"
 #include "daemon/worker/lifeline.hpp"
@@ -21,7 +22,6 @@ namespace preforkd {
 using namespace std::chrono_literals;
 
 namespace {
-constexpr auto hurry_limit = 2s;    // what the master grants before it kills
 constexpr auto last_grace = 500ms;  // how late this loop may be in keeping the time
 
 bool is_connection(int fd) noexcept {
@@ -144,8 +144,8 @@ void WorkerService::hurry() {
         count(seat_.record.cut, reception_.active());
         if (control_.orphaned()) log_cut_connections(reception_.active());  // else the master does, for all of them
     }
-    deadline_->set(hurry_limit, [this] { reactor_.stop(); });
-    postpone_last_deadline(hurry_limit + last_grace);
+    deadline_->set(fast_stop, [this] { reactor_.stop(); });
+    postpone_last_deadline(fast_stop + last_grace);
     hooks_.hurry();
 }
 
