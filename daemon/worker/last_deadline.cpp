@@ -60,6 +60,13 @@ void postpone_last_deadline(std::chrono::milliseconds time) noexcept {
     if (armed != 0) set_alarm(time);
 }
 
+std::chrono::milliseconds left_of_last_deadline(std::chrono::milliseconds otherwise) noexcept {
+    itimerval left{};
+    if (armed == 0 || ::getitimer(ITIMER_REAL, &left) == -1) return otherwise;
+    return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::seconds{left.it_value.tv_sec} +
+                                                        std::chrono::microseconds{left.it_value.tv_usec});
+}
+
 void disarm_last_deadline() noexcept {
     if (armed == 0) return;
     set_alarm(0ms);

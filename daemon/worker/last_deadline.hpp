@@ -23,6 +23,9 @@ void arm_last_deadline(std::chrono::milliseconds time) noexcept;
 /// The loop has heard of it and keeps the time itself: from now on `time`, if it is armed at all.
 void postpone_last_deadline(std::chrono::milliseconds time) noexcept;
 
+/// How long it is until then; `otherwise` if it is not armed.
+[[nodiscard]] std::chrono::milliseconds left_of_last_deadline(std::chrono::milliseconds otherwise) noexcept;
+
 void disarm_last_deadline() noexcept;
 
 }  // namespace preforkd

@@ -132,8 +132,10 @@ void WorkerService::look() {
 
 void WorkerService::drain(const ClosingListeners& closing) {
     if (reception_.draining()) return;
-    if (plan_.settings.stop_timeout != 0ms) deadline_->set(plan_.settings.stop_timeout, [this] { hurry(); });
-    postpone_last_deadline(plan_.settings.stop_timeout + last_grace);
+    // Counted from the order, which a handler that blocked may have kept from this loop for a while.
+    const auto patience = left_of_last_deadline(plan_.settings.stop_timeout);
+    if (patience != 0ms) deadline_->set(patience, [this] { hurry(); });
+    postpone_last_deadline(patience + last_grace);
     hooks_.drain();
     if (closing.any()) lift_refusal_of_open_connections();
     reception_.close(closing);

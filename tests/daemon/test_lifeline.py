@@ -47,6 +47,17 @@ def test_no_process_outlives_a_killed_master_although_a_handler_blocks(preforkd,
     assert first.cut() == [1]
 
 
+def test_the_stop_timeout_of_an_orphan_begins_when_the_master_dies_and_not_when_the_handler_hears_of_it(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--stop-timeout", "2s", workers=1)
+    daemon.expect("the master is gone")
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"work\n" * 6)  # 300 ms each, then it waits for its client
+        read_exactly(client, len(b"work"))
+        worker, = kill_master(daemon)
+        assert proc.wait_gone(worker, 3), "1.8 s and 2 s"
+    assert daemon.cut() == [1]
+
+
 def test_what_a_handler_has_started_ends_with_its_orphaned_worker(preforkd, trouble):
     daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--stop-timeout", "500ms", workers=1)
     daemon.expect("the master is gone")
