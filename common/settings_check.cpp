@@ -16,8 +16,9 @@ namespace {
 
 class Check {
 public:
-    Check(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins)
-        : settings_{settings}, handlers_{handlers}, origins_{origins} {}
+    Check(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins,
+          const IsFile& is_file)
+        : settings_{settings}, handlers_{handlers}, origins_{origins}, is_file_{is_file} {}
 
     void program() const {
         if (settings_.program.empty()) return;
@@ -107,8 +108,14 @@ private:
                         const std::string& where) const {
         if (std::find(handlers_.begin(), handlers_.end(), name) != handlers_.end()) return;
         refuse(option,
-               fmt::format("{}unknown handler {}; there are {}", where, in_quotes(name), fmt::join(handlers_, ", ")),
+               fmt::format("{}unknown handler {}; there are {}{}", where, in_quotes(name), fmt::join(handlers_, ", "),
+                           may_be_file(name) ? "; a shared object is named with a slash: ./" + printable(name) : ""),
                index);
+    }
+
+    /// A file is told from a handler by its slash, as for dlopen(3) and a shell.
+    [[nodiscard]] bool may_be_file(const std::string& name) const {
+        return name.ends_with(".so") || (is_file_ && is_file_(name));
     }
 
     /// Names of hosts are equal whatever their case; two spellings of one address are left for bind(2) to find.
@@ -134,12 +141,14 @@ private:
     const Settings& settings_;
     const std::vector<std::string>& handlers_;
     const Origins& origins_;
+    const IsFile& is_file_;
 };
 
 }  // namespace
 
-void check_settings(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins) {
-    const Check check{settings, handlers, origins};
+void check_settings(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins,
+                    const IsFile& is_file) {
+    const Check check{settings, handlers, origins, is_file};
     check.program();
     check.handler_names();
     check.endpoints();

@@ -25,6 +25,12 @@ std::vector<std::string> names_of(const Handlers& handlers) {
     return names;
 }
 
+/// Whether somebody may have left the `./` away.
+bool is_file_here(const std::string& name) {
+    std::error_code unknown;
+    return !name.empty() && std::filesystem::is_regular_file(name, unknown);
+}
+
 /// --model, or what the first endpoint's handler likes best.
 Model model_of(const Settings& settings, const Handlers& handlers) {
     if (settings.model) return *settings.model;
@@ -136,7 +142,7 @@ std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const St
                                                   .descriptors = start_up.descriptors,
                                                   .config_text = invocation.config_text});
     for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
-    check_settings(*plan->settings, names_of(plan->handlers), invocation.origins);
+    check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
     const std::vector<std::string>& program = plan->settings->program;
     if (!program.empty()) plan->program_file = find_program(program.front());
     check_before_binding(*plan);

@@ -192,6 +192,18 @@ def test_a_bad_shared_object_is_one_sentence(prefix, run_preforkd, tmp_path, sou
         assert "--handler ./libbad.so: " in told and sentence in told
 
 
+@pytest.mark.parametrize("order", [["--handler", "libshout.so"], ["--listen", "tcp://127.0.0.1:0 handler=libshout.so"],
+                                   ["--handler", "shout"]], ids=["handler", "listen", "another name"])
+def test_a_shared_object_named_without_a_slash_is_answered_with_how_to_name_it(shout, run_preforkd, tmp_path, order):
+    name = re.search(r"\w+(\.so)?$", order[1])[0]
+    (tmp_path / name).write_bytes((shout / "libshout.so").read_bytes())
+    done = run_preforkd(*order, "--check-config", cwd=tmp_path)
+    [told] = sentences(done.stderr)
+    assert f'unknown handler "{name}"' in told and (remedy := f"./{name}") in told
+    order = [word.replace(name, remedy) for word in order]
+    assert run_preforkd(*order, "--check-config", cwd=tmp_path).returncode == 0
+
+
 def test_a_shared_object_that_is_not_there_is_one_sentence(run_preforkd):
     done = run_preforkd("--handler", "./libnot_there.so", "--check-config")
     assert done.returncode == 78

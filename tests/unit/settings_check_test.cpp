@@ -12,7 +12,9 @@ namespace preforkd {
 namespace {
 
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 const std::vector<std::string> known{"greet", "print", "echo"};
@@ -29,9 +31,9 @@ struct Refusal {
     ExitCode code = ExitCode::Ok;
 };
 
-Refusal refusal(const Settings& settings, const Origins& origins = {}) {
+Refusal refusal(const Settings& settings, const Origins& origins = {}, const IsFile& is_file = {}) {
     try {
-        check_settings(settings, known, origins);
+        check_settings(settings, known, origins, is_file);
         return {};
     } catch (const OperatorError& error) {
         EXPECT_TRUE(is_printable(error.what())) << in_quotes(error.what());
@@ -47,6 +49,21 @@ TEST(SettingsCheck, an_unknown_handler_is_answered_with_those_that_exist) {
     EXPECT_EQ(refusal(settings).sentence, "--handler: unknown handler \"eko\"; there are greet, print, echo");
     settings.handler = "\x1b[2J";
     EXPECT_THAT(refusal(settings).sentence, HasSubstr(R"(\x1b[2J)"));
+}
+
+TEST(SettingsCheck, a_shared_object_without_a_slash_is_answered_with_how_to_name_it) {
+    Settings settings = listening({":7"});
+    settings.handler = "libshout.so";
+    EXPECT_EQ(
+        refusal(settings).sentence,
+        "--handler: unknown handler \"libshout.so\"; there are greet, print, echo; a shared object is named with a "
+        "slash: ./libshout.so");
+    settings.handler = "shout.so.1";
+    EXPECT_THAT(refusal(settings).sentence, Not(HasSubstr("./")));
+    const auto is_file = [](const std::string& name) { return name == "shout.so.1"; };
+    EXPECT_THAT(refusal(settings, {}, is_file).sentence, EndsWith("with a slash: ./shout.so.1"));
+    EXPECT_THAT(refusal(listening({":7 handler=shout.so.1"}), {}, is_file).sentence,
+                EndsWith("with a slash: ./shout.so.1"));
 }
 
 TEST(SettingsCheck, an_unknown_handler_of_an_endpoint_names_the_endpoint) {
