@@ -1,5 +1,6 @@
 #include "daemon/embed/watched_handler.hpp"
 
+#include "daemon/worker/handler_instances.hpp"
 #include "preforkd/server.hpp"
 
 namespace preforkd {
@@ -73,9 +74,10 @@ public:
 };
 
 template <class Wrapper, class Kind>
-MakeHandler<Kind> watch(const MakeHandler<Kind>& make, const HandlerOptions& options, const Watching& watching) {
+MakeHandler<Kind> watch(const MakeHandler<Kind>& make, const HandlerOptions& options, const Watching& watching,
+                        const std::shared_ptr<HandlerInstances>& instances) {
     if (!make) return {};
-    const std::shared_ptr<Kind> handler = make(options);
+    const std::shared_ptr<Kind> handler{instances, instances->get(make, options)};
     return [handler, &watching](const HandlerOptions&) { return std::make_unique<Wrapper>(handler, watching); };
 }
 
@@ -83,10 +85,11 @@ MakeHandler<Kind> watch(const MakeHandler<Kind>& make, const HandlerOptions& opt
 
 HandlerEntry watch_handler(const HandlerEntry& entry, const HandlerOptions& options, const Watching& watching) {
     HandlerEntry watched = entry;
-    watched.make_stream = watch<WatchedStream>(entry.make_stream, options, watching);
-    watched.make_blocking = watch<WatchedBlocking>(entry.make_blocking, options, watching);
-    watched.make_datagram = watch<WatchedDatagram>(entry.make_datagram, options, watching);
-    watched.make_async_datagram = watch<WatchedAsyncDatagram>(entry.make_async_datagram, options, watching);
+    const auto instances = std::make_shared<HandlerInstances>();
+    watched.make_stream = watch<WatchedStream>(entry.make_stream, options, watching, instances);
+    watched.make_blocking = watch<WatchedBlocking>(entry.make_blocking, options, watching, instances);
+    watched.make_datagram = watch<WatchedDatagram>(entry.make_datagram, options, watching, instances);
+    watched.make_async_datagram = watch<WatchedAsyncDatagram>(entry.make_async_datagram, options, watching, instances);
     return watched;
 }
 

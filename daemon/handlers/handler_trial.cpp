@@ -21,7 +21,7 @@
 #include "common/spawn.hpp"
 #include "common/units.hpp"
 #include "daemon/handlers/shared_object.hpp"
-#include "preforkd/handler.hpp"
+#include "daemon/worker/handler_instances.hpp"
 
 namespace preforkd {
 
@@ -31,12 +31,6 @@ using namespace std::chrono_literals;
 
 // --- In the throw-away child ---
 
-template <class Kind>
-bool makes_one(const MakeHandler<Kind>& make, const HandlerOptions& options) {
-    // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
-    return make && make(options).release() != nullptr;
-}
-
 /// `ok`, then a line for each fact, or `bad` and a sentence.
 std::string examine(const std::string& path, const Settings& settings, const Identity& identity) {
     try {
@@ -44,13 +38,16 @@ std::string examine(const std::string& path, const Settings& settings, const Ide
         ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // it holds the workers' channels, and so would keep them alive
         if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
         const HandlerEntry entry = load_shared_object(path);
-        const HandlerOptions options{.greeting = settings.greeting};
+        // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
+        static HandlerInstances instances;
+        const auto makes_one = [&settings](const auto& make) {
+            return make && instances.get(make, {.greeting = settings.greeting}) != nullptr;
+        };
         std::ostringstream facts;
         facts << "ok\n" << static_cast<int>(entry.model) << ' ' << entry.owns_threads;
         try {
-            facts << ' ' << makes_one(entry.make_stream, options) << ' ' << makes_one(entry.make_blocking, options)
-                  << ' ' << makes_one(entry.make_datagram, options) << ' '
-                  << makes_one(entry.make_async_datagram, options);
+            facts << ' ' << makes_one(entry.make_stream) << ' ' << makes_one(entry.make_blocking) << ' '
+                  << makes_one(entry.make_datagram) << ' ' << makes_one(entry.make_async_datagram);
         } catch (const std::exception& error) {
             return std::string{"bad\nits constructor failed: "} + error.what();
         } catch (...) { return "bad\nits constructor failed with something that is no std::exception"; }

@@ -20,8 +20,8 @@ struct NamedObject {
     std::string option{};
 };
 
-/// A throw-away child that loads a shared object as a worker would (its user, its directory), makes an instance of each
-/// kind, tells of it and leaves, within --boot-timeout.
+/// A throw-away child that loads a shared object as a worker would (its user, its directory), makes its
+/// instances, tells of them and leaves, within --boot-timeout.
 class HandlerTrial {
 public:
     /// Begins.  Throws when there can be no child.

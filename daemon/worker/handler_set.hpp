@@ -1,12 +1,11 @@
 #pragma once
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <variant>
 
+#include "daemon/worker/handler_instances.hpp"
 #include "daemon/worker/worker.hpp"
-#include "preforkd/handler.hpp"
 
 namespace preforkd {
 
@@ -16,8 +15,7 @@ using AnyStreamHandler = std::variant<StreamHandler*, BlockingHandler*>;
 /// The same for a datagram listener.
 using AnyDatagramHandler = std::variant<DatagramHandler*, AsyncDatagramHandler*>;
 
-/// The worker's handler instances, one for each name and transport kind that a listener asks for.  Made when first
-/// asked for, after the fork.
+/// The worker's handler instances, for each name that a listener asks for.  Made when first asked for, after the fork.
 class HandlerSet {
 public:
     explicit HandlerSet(const WorkerPlan& plan) : plan_{plan} {}
@@ -31,15 +29,11 @@ public:
 
 private:
     template <class Kind>
-    [[nodiscard]] Kind* instance(std::map<std::string, std::unique_ptr<Kind>>& made, const std::string& name,
-                                 const MakeHandler<Kind>& make);
+    [[nodiscard]] Kind* instance(const std::string& name, const MakeHandler<Kind>& make);
     [[nodiscard]] const HandlerEntry& entry_for(const Listener& listener) const;
 
     const WorkerPlan& plan_;
-    std::map<std::string, std::unique_ptr<StreamHandler>> streams_{};
-    std::map<std::string, std::unique_ptr<BlockingHandler>> blocking_{};
-    std::map<std::string, std::unique_ptr<DatagramHandler>> datagrams_{};
-    std::map<std::string, std::unique_ptr<AsyncDatagramHandler>> async_datagrams_{};
+    std::map<std::string, HandlerInstances> made_{};
 };
 
 }  // namespace preforkd

@@ -13,6 +13,7 @@ import pytest
 import daemon_process
 from built_handlers import pkg_config, run
 from clients import exchange
+from datagram_clients import ask
 from log_file import sentences
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -150,6 +151,18 @@ def test_a_shared_object_built_by_cmake_passes_the_check(built_by_cmake, run_pre
     there = built_by_cmake("shared_object")
     done = run_preforkd("--handler", "./libshout.so", "--check-config", cwd=there)
     assert (done.returncode, done.stdout) == (0, "configuration is valid\n"), done.stderr
+
+
+@pytest.mark.parametrize("model", ["serial", "thread"])
+def test_a_class_for_streams_and_datagrams_has_one_instance_in_a_worker(preforkd, trouble, tmp_path, model):
+    """And one in the trial: a constructor may take what there is only once."""
+    made = tmp_path / "made"
+    daemon = preforkd("--handler", trouble("both"), "--greeting", str(made), "--model", model, workers=1,
+                      listen=["tcp://127.0.0.1:0", "udp://127.0.0.1:0"])
+    stream, datagrams = daemon.endpoints
+    assert [exchange(stream), ask(datagrams), exchange(stream), ask(datagrams)] == [b"1", b"2", b"3", b"4"]
+    trial, worker = map(int, made.read_text().split())
+    assert [worker] == daemon.workers() != [trial]
 
 
 def test_the_master_does_not_load_it(preforkd, shout):

@@ -49,6 +49,16 @@ TEST(Server, handle_request_serves_exactly_one) {
     }
 }
 
+TEST(Server, a_handler_of_both_kinds_is_made_once) {
+    static int made = 0;
+    class Counted : public EchoLine {
+    public:
+        Counted() { ++made; }
+    };
+    const Server server{handler<Counted>("counted"), {.listen = tcp}};
+    EXPECT_EQ(made, 1);
+}
+
 TEST(Server, handle_request_gives_up_when_nobody_comes) {
     Server server{handler<EchoLine>("echo"), {.listen = tcp}};
     EXPECT_FALSE(server.handle_request(std::chrono::milliseconds{1}));

@@ -11,8 +11,9 @@ namespace preforkd {
 class BlockingConnection;
 class Datagram;
 
-/// What every kind of handler may override.  One instance lives per worker process, made after the fork; in the models
-/// thread and fork all its requests share it, at once (thread) or each a copy of it (fork).
+/// What every kind of handler may override.  One instance lives per worker process, made after the fork, also of a
+/// class that serves both streams and datagrams; in the models thread and fork all its requests share it, at once
+/// (thread) or each a copy of it (fork).
 ///
 /// Python's socketserver calls these verify_request, handle_error, handle_timeout and service_actions; worker_started
 /// and worker_leaving are what a pool adds.

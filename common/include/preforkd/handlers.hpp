@@ -20,7 +20,8 @@ struct HandlerOptions {
     std::string greeting{};  ///< --greeting
 };
 
-/// Makes the worker's instance, in the worker.  An exception keeps the worker from becoming ready.
+/// Makes the worker's instance, in the worker.  An exception keeps the worker from becoming ready.  One that is of the
+/// other transport's kind too serves both: then the entry's other function is not called.
 template <class Kind>
 using MakeHandler = std::function<std::unique_ptr<Kind>(const HandlerOptions&)>;
 
