@@ -12,6 +12,8 @@ namespace preforkd {
     switch (error) {
         case EMFILE: return ": raise RLIMIT_NOFILE (systemd: LimitNOFILE=)";
         case ENFILE: return ": raise fs.file-max";
+        // Of a call that makes a process or a thread: what else says it is an outcome, not an error.
+        case EAGAIN: return ": raise RLIMIT_NPROC, or pids.max of the cgroup (systemd: LimitNPROC=, TasksMax=)";
         case EFBIG: return ": raise RLIMIT_FSIZE (systemd: LimitFSIZE=)";
         case ENOMEM:
         case ENOBUFS: return ": give it more memory (systemd: MemoryMax=)";
@@ -20,6 +22,7 @@ namespace preforkd {
 }
 
 static_assert(!shortage_remedy(EMFILE).empty());
+static_assert(!shortage_remedy(EAGAIN).empty());
 static_assert(shortage_remedy(EACCES).empty());
 
 /// What an exception says, and the remedy if it was a shortage.

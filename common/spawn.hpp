@@ -31,7 +31,7 @@ template <std::invocable Body>
     requires std::same_as < std::invoke_result_t<Body>,
 int > [[nodiscard]] ChildProcess spawn(Body&& body, ChildProcess::Handle handle = ChildProcess::Handle::Now) {
     UniqueFd room = handle == ChildProcess::Handle::Now ? room_for_handle() : UniqueFd{};
-    const pid_t pid = check(::fork(), "fork worker");
+    const pid_t pid = check(::fork(), "fork");
     room = {};
     if (pid != 0) {
         try {

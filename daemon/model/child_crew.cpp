@@ -9,6 +9,7 @@
 
 #include "common/exit_report.hpp"
 #include "common/fast_stop.hpp"
+#include "common/shortage.hpp"
 
 namespace preforkd {
 
@@ -73,10 +74,9 @@ void ChildCrew::start(std::unique_ptr<Errand> errand) {
 }
 
 Reception::Take ChildCrew::bounded(Reception::Take take) {
-    // Not EAGAIN, which would mean that nobody is queued.
     return [this, take = std::move(take)](int socket) {
         if (children_.size() + 1 >= rules_.limit) reap_young();  // at the limit only those who are still there count
-        return waiting_.empty() ? take(socket) : ENOMEM;
+        return waiting_.empty() ? take(socket) : Reception::not_now;
     };
 }
 
@@ -100,7 +100,7 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
         }
         if (!std::exchange(said_short_, true))
             log(LogLevel::Warning, "cannot make a process for a client; trying again every 500 ms until it works",
-                {{"cause", error.what()}, {"peer", errand->peer()}});
+                {{"cause", with_remedy(error)}, {"peer", errand->peer()}});
         // Kept in line whether it is new or an old one.
     }
     // The child is in the handler; this process is not, however long it takes.

@@ -1,4 +1,3 @@
-#include <cerrno>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -129,9 +128,9 @@ Reception::Take Workshop::take_from(const Listener& listener, const Settings& se
 /// Has the reception rest while there is no thread for whom it has taken already.
 Reception::Take Workshop::bounded(Reception::Take take) {
     return [this, take = std::move(take)](int socket) {
-        if (crew.short_of_threads()) return ENOMEM;
+        if (crew.short_of_threads()) return Reception::not_now;
         const int error = take(socket);
-        return error == 0 && crew.short_of_threads() ? ENOMEM : error;
+        return error == 0 && crew.short_of_threads() ? Reception::not_now : error;
     };
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "common/shortage.hpp"
 #include "common/sys_error.hpp"
 #include "preforkd/log.hpp"
 
@@ -78,7 +79,8 @@ void ThreadCrew::start(std::unique_ptr<ThreadTask> task) {
     if (error == 0) return;
     if (!std::exchange(said_short_, true))
         log(LogLevel::Warning, "cannot start a thread; its client waits until one can be started",
-            {{"cause", std::strerror(error)}, {"threads", std::uint64_t{running()}}});
+            {{"cause", std::strerror(error) + std::string{shortage_remedy(error)}},
+             {"threads", std::uint64_t{running()}}});
     kept_ = std::move(task);
     try_again_->set(rest_period, [this] { start_kept(); });
 }
@@ -87,8 +89,11 @@ int ThreadCrew::try_to_start(std::unique_ptr<ThreadTask>& task) {
     Member& member = members_.emplace_back(*this);
     member.self = std::prev(members_.end());
     member.task = std::move(task);
-    const int error = ::pthread_create(&member.thread, &attributes_, run, &member);
+    errno = 0;
+    int error = ::pthread_create(&member.thread, &attributes_, run, &member);
     if (error == 0) return 0;
+    // glibc says EAGAIN also where there is no memory for the stack; errno still tells which it was.
+    if (error == EAGAIN && errno == ENOMEM) error = ENOMEM;
     task = std::move(member.task);
     members_.pop_back();
     return error;

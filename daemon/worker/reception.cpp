@@ -79,6 +79,10 @@ Reception::Attempt Reception::take_from(Gate& gate) {
 }
 
 Reception::Attempt Reception::on_error(Gate& gate, int error) {
+    if (error == not_now) {
+        if (state_ == State::Open) rest();
+        return Attempt::Stopped;
+    }
     AcceptVerdict verdict = classify_accept_error(error);
     if (verdict == AcceptVerdict::Again && ++failures_in_row_ >= failures_taken_for_pause)
         verdict = AcceptVerdict::Pause;

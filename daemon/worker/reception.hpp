@@ -39,8 +39,12 @@ struct ReceptionSettings {
 class Reception {
 public:
     /// Takes one client (or a batch of datagrams) from the socket and starts serving it, between begun() and ended().
-    /// Returns 0, or the errno of accept(2) or recvmsg(2).
+    /// Returns 0, or the errno of accept(2) or recvmsg(2), or not_now.
     using Take = std::function<int(int socket)>;
+
+    /// There is no process, or no thread, for anybody: rest.  The model has said why; no errno of accept(2) would be
+    /// true here.
+    static constexpr int not_now = -1;
 
     Reception(Reactor& reactor, WorkerRecord& record, ReceptionSettings settings);
 

@@ -2,7 +2,6 @@
 import os
 import signal
 import socket
-import subprocess
 
 import pytest
 
@@ -192,26 +191,3 @@ def test_the_children_of_a_dead_master_finish_within_the_stop_timeout(preforkd):
         daemon.wait_exit()
         assert proc.wait_gone(worker, 5) and proc.wait_gone(child, 1)
     assert daemon.cut() == [1]
-
-
-def limit_processes(worker, user, most):
-    """As the worker's own user: to raise a soft limit again takes no privilege then."""
-    subprocess.run(["prlimit", f"--pid={worker}", f"--nproc={most}:"], user=user, group=user, extra_groups=(), check=True)
-
-
-@pytest.mark.root
-@pytest.mark.programs("prlimit")
-def test_a_client_for_whom_no_process_can_be_made_waits_and_is_served(preforkd):
-    user = 54321  # nobody's: the limit counts all processes of a user
-    daemon = preforkd("--model", "fork", "--handler", "echo", "--user", str(user), "--group", str(user), workers=1)
-    daemon.expect("cannot make a process", "cannot take clients")
-    [worker] = daemon.workers()
-    limit_processes(worker, user, 1)
-    with connect(daemon.endpoint) as first, connect(daemon.endpoint) as second:
-        first.sendall(b"first")
-        second.sendall(b"second")
-        daemon.wait_log("cannot make a process")
-        daemon.wait_log("cannot take clients")
-        assert daemon.workers() == [worker] and not children_of(daemon)
-        limit_processes(worker, user, 1000)
-        assert read_exactly(first, 5) == b"first" and read_exactly(second, 6) == b"second"

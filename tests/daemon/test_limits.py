@@ -2,6 +2,7 @@
 import os
 import resource
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -92,6 +93,47 @@ def test_each_thread_of_a_coroutine_has_room_for_what_its_loop_waits_with(prefor
     for client in clients[room:]:
         client.close()
     assert not daemon.log.find("Too many open files")
+
+
+def limit_processes(pid, soft):
+    """As its own user, who needs no privilege for it; returns what the limit was."""
+    user, group = (int(proc.status(pid)[name].split()[0]) for name in ("Uid", "Gid"))
+
+    def prlimit(*what):
+        return subprocess.run(["prlimit", "--pid", str(pid), *what], user=user, group=group, check=True,
+                              capture_output=True, text=True, timeout=10).stdout
+    before = prlimit("--nproc", "--output=SOFT", "--noheadings").strip()
+    prlimit(f"--nproc={soft}:")
+    return before
+
+
+NO_PROCESS = {
+    "fork": (["--handler", "echo", "--model", "fork"], "cannot make a process for a client"),
+    "thread": (["--handler", "echo", "--model", "thread"], "cannot start a thread"),
+    "program": (["--", "/bin/cat"], "cannot make a process for a client"),
+}
+
+
+@pytest.mark.programs("prlimit")
+@pytest.mark.parametrize("arguments, sentence", NO_PROCESS.values(), ids=NO_PROCESS.keys())
+def test_out_of_processes_it_says_why_once_and_serves_everybody_later(preforkd, arguments, sentence):
+    """The client that was accepted is kept, the others stay in the queue; no other cause is named, since every further
+    warning would fail this."""
+    somebody = ["--user", "65534"] if os.geteuid() == 0 else []  # root may have as many as it likes
+    daemon = preforkd(*somebody, *arguments, workers=1)
+    daemon.expect(sentence)
+    worker, = daemon.workers()
+    before = limit_processes(worker, 1)
+    clients = [connect(daemon.endpoint) for _ in range(2)]
+    for client in clients:
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+    line = daemon.wait_log(sentence)
+    assert line["level"] == "warning" and "RLIMIT_NPROC" in line["cause"] and "TasksMax=" in line["cause"]
+    assert len(daemon.log.find("got connection from")) == 1
+    limit_processes(worker, before)
+    assert [read_to_end(client) for client in clients] == [b"hello"] * 2
+    assert len(daemon.log.find(sentence)) == 1 and daemon.workers() == [worker]
 
 
 def test_out_of_descriptors_a_sibling_takes_the_client(preforkd):

@@ -1,7 +1,5 @@
 """How a worker runs what it accepted: stream transports in the models serial and thread."""
-import os
 import socket
-import subprocess
 import threading
 from signal import SIGINT, SIGTERM
 
@@ -109,37 +107,6 @@ def test_a_graceful_stop_lets_threads_finish_and_a_fast_one_does_not(preforkd):
             assert read_to_end(client) == answer
         assert daemon.wait_exit() == 0
         assert len(daemon.cut()) <= (signo == SIGINT), "one that is done in time is not cut"
-
-
-def limit_processes(worker, soft):
-    """Sets the soft RLIMIT_NPROC of a worker, as its user: root may lack the capability to do it for another."""
-    owner = os.stat(f"/proc/{worker}")
-    become = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"]
-    subprocess.run([*(become if os.geteuid() == 0 else ()), "prlimit", f"--pid={worker}", f"--nproc={soft}:"], check=True)
-
-
-@pytest.mark.programs("setpriv", "prlimit")
-def test_without_threads_a_client_waits_until_there_are_some(preforkd):
-    """pthread_create() fails with EAGAIN: the client that was accepted is kept, the others stay in the queue."""
-    # The limit means nothing to root.
-    user = ["--user", "nobody"] if os.geteuid() == 0 else []
-    daemon = preforkd("--handler", "echo", "--model", "thread", *user, workers=1)
-    daemon.expect("thread", "cannot take clients")
-    worker, = daemon.workers()
-    with open(f"/proc/{worker}/limits") as file:
-        before = next(line for line in file if line.startswith("Max processes")).split()[2]
-    limit_processes(worker, 0)
-    clients = [connect(daemon.endpoint) for _ in range(3)]
-    for client in clients:
-        client.sendall(b"x")
-    daemon.wait_log("cannot start a thread")
-    assert len(daemon.log.find("got connection from")) == 1
-    limit_processes(worker, before)
-    for client in clients:
-        assert read_exactly(client, 1) == b"x"
-        client.close()
-    assert len(daemon.log.find("cannot start a thread")) == 1
-    assert daemon.workers() == [worker]
 
 
 def test_threads_under_load_leave_nothing_behind(preforkd):

@@ -207,6 +207,28 @@ TEST(Reception, clients_that_are_lost_one_after_the_other_do_not_make_it_spin) {
     open_log({});
 }
 
+TEST(Reception, where_the_model_has_nobody_to_serve_with_it_rests_and_adds_no_cause_of_its_own) {
+    const testing::TemporaryDirectory directory;
+    const std::string log = directory / "log";
+    EXPECT_EQ(testing::in_child([&]() -> std::string {
+                  open_log({.format = LogFormat::Text, .file = log});
+                  Desk desk;
+                  desk.failure = Reception::not_now;
+                  desk.clients_come(1);
+                  desk.reception.open();
+                  std::string wrong;
+                  const bool done = desk.play({{[&] { return desk.siblings_asked == 1; },
+                                                [&] {
+                                                    if (desk.in_queue()) wrong += " still in the queue";
+                                                    desk.failure = 0;
+                                                }},
+                                               {desk.serves(1), nullptr}});
+                  return done ? wrong : wrong + " not served";
+              }),
+              "");
+    EXPECT_EQ(std::ifstream{log}.peek(), std::ifstream::traits_type::eof());
+}
+
 TEST(Reception, a_lost_client_does_not_keep_the_next_from_being_taken) {
     Desk desk;
     desk.failure = ECONNABORTED;
