@@ -20,10 +20,10 @@ struct WorkerLook {
 /// What several looks at a worker have come to.  Only time in which the master was awake itself counts: after a
 /// suspended machine, a frozen cgroup or a stopped process group nobody had the chance to go on.
 struct Vigil {
-    std::int64_t since_ns = 0;            ///< as of the last look
-    std::chrono::milliseconds busy{};     ///< in handler code, without a sign of life
-    std::chrono::milliseconds stopped{};  ///< by a signal
-    bool asked = false;                   ///< for a sign of life, which has not come
+    std::int64_t since_ns = 0;                           ///< as of the last look
+    std::chrono::milliseconds busy{};                    ///< in handler code, without a sign of life
+    std::optional<std::chrono::milliseconds> stopped{};  ///< by a signal, since the look that found it so
+    bool asked = false;                                  ///< for a sign of life, which has not come
 
     friend bool operator==(const Vigil&, const Vigil&) = default;
 };
@@ -39,7 +39,10 @@ struct Vigil {
 /// Adds a look to a vigil, after the master was `awake` for so long.
 [[nodiscard]] constexpr Vigil look_again(const Vigil& before, const WorkerLook& look,
                                          std::chrono::milliseconds awake) noexcept {
-    if (look.stopped) return {.since_ns = look.since_ns, .stopped = before.stopped + awake};
+    // It went on until the first of these looks, which follows the stop at once.
+    if (look.stopped)
+        return {.since_ns = look.since_ns,
+                .stopped = before.stopped ? *before.stopped + awake : std::chrono::milliseconds{0}};
     if (look.state != WorkerState::InHandler) return {.since_ns = look.since_ns};
     if (look.since_ns != before.since_ns)
         return {.since_ns = look.since_ns, .busy = std::clamp(look.age, std::chrono::milliseconds{0}, awake)};
@@ -57,7 +60,7 @@ enum class Verdict {
 [[nodiscard]] constexpr Verdict judge(const Vigil& vigil, std::chrono::milliseconds timeout) noexcept {
     constexpr std::chrono::milliseconds patience_without_timeout{2000};
     const bool never = timeout.count() == 0;
-    if (vigil.stopped > (never ? patience_without_timeout : timeout)) return Verdict::Lifeless;
+    if (vigil.stopped && *vigil.stopped > (never ? patience_without_timeout : timeout)) return Verdict::Lifeless;
     if (never) return Verdict::Well;
     if (vigil.busy > timeout && vigil.asked) return Verdict::Hung;
     return vigil.busy > timeout / 2 ? Verdict::Ask : Verdict::Well;

@@ -74,10 +74,16 @@ TEST(HealthPolicy, after_a_suspended_machine_nobody_is_killed_at_once) {
 }
 
 TEST(HealthPolicy, who_stays_stopped_for_the_timeout_is_lifeless) {
-    EXPECT_EQ(judge(after({stopped, stopped, stopped, stopped}), timeout), Verdict::Well);
-    EXPECT_EQ(judge(after({stopped, stopped, stopped, stopped, stopped}), timeout), Verdict::Lifeless);
+    EXPECT_EQ(judge(after({stopped, stopped, stopped, stopped, stopped}), timeout), Verdict::Well);
+    EXPECT_EQ(judge(after({stopped, stopped, stopped, stopped, stopped, stopped}), timeout), Verdict::Lifeless);
     EXPECT_EQ(judge({.stopped = 2s}, 0s), Verdict::Well);
     EXPECT_EQ(judge({.stopped = 2001ms}, 0s), Verdict::Lifeless);
+}
+
+TEST(HealthPolicy, who_is_found_stopped_went_on_until_then) {
+    EXPECT_EQ(after({stopped}).stopped, 0s);
+    EXPECT_EQ(after({in_handler, stopped}).stopped, 0s);
+    EXPECT_EQ(after({stopped, in_handler, stopped, stopped}).stopped, 15s);
 }
 
 TEST(HealthPolicy, who_goes_on_was_not_busy_while_it_was_stopped) {
