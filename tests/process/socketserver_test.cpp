@@ -1,4 +1,5 @@
-// The 27 tests of Python's Lib/test/test_socketserver.py, under their meaning.  Each names the one it stands for.
+// 26 of the 27 tests of Python's Lib/test/test_socketserver.py, under their meaning.  Each names the one it stands for;
+// MiscTestCase.test_all is in tests/daemon/test_public_names.py.
 #include <fcntl.h>
 #include <pthread.h>
 
@@ -256,7 +257,6 @@ TEST(Socketserver, a_write_arrives_without_a_flush_and_a_huge_one_survives_signa
 
 // --- MiscTestCase ---
 
-// MiscTestCase.test_all
 // MiscTestCase.test_shutdown_request_called_if_verify_request_false (bpo-26309)
 TEST(Socketserver, a_client_that_verify_refuses_sees_the_end_of_the_stream) {
     class Refuses : public EchoLine {
