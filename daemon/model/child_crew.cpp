@@ -68,7 +68,10 @@ ChildCrew::~ChildCrew() {
 
 void ChildCrew::start(std::unique_ptr<Errand> errand) {
     if (stage_ == Stage::Hurried) return let_go(*errand, false);
-    if (waiting_.empty() && launch(errand)) return;
+    if (waiting_.empty() && launch(errand)) {
+        said_short_ = false;  // unlike one that has waited, which gets the process of one that ended
+        return;
+    }
     waiting_.push_back(std::move(errand));
     retry_timer_->set(retry_period, [this] { launch_waiting(); });
 }
@@ -86,7 +89,6 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
     try {
         ChildProcess process = errand->launch();
         pid = process.pid();
-        said_short_ = false;
         const auto now = Clock::now();
         const Deadline patience = deadline_after(now, rules_.request_timeout);
         children_.emplace(

@@ -76,7 +76,10 @@ ThreadCrew::~ThreadCrew() {
 
 void ThreadCrew::start(std::unique_ptr<ThreadTask> task) {
     const int error = try_to_start(task);
-    if (error == 0) return;
+    if (error == 0) {
+        said_short_ = false;
+        return;
+    }
     if (!std::exchange(said_short_, true))
         log(LogLevel::Warning, "cannot start a thread; its client waits until one can be started",
             {{"cause", std::strerror(error) + std::string{shortage_remedy(error)}},
@@ -102,8 +105,7 @@ int ThreadCrew::try_to_start(std::unique_ptr<ThreadTask>& task) {
 void ThreadCrew::start_kept() {
     if (!kept_) return;
     if (try_to_start(kept_) != 0) return try_again_->set(rest_period, [this] { start_kept(); });
-    said_short_ = false;
-    try_again_->cancel();
+    try_again_->cancel();  // but the shortage goes on: it got the thread of one that ended
 }
 
 void* ThreadCrew::run(void* self) noexcept {

@@ -136,6 +136,25 @@ def test_out_of_processes_it_says_why_once_and_serves_everybody_later(preforkd, 
     assert len(daemon.log.find(sentence)) == 1 and daemon.workers() == [worker]
 
 
+@pytest.mark.root
+@pytest.mark.programs("prlimit")
+@pytest.mark.parametrize("arguments, sentence", NO_PROCESS.values(), ids=NO_PROCESS.keys())
+def test_a_limit_of_processes_that_lasts_is_said_once_and_not_for_each_client(preforkd, arguments, sentence):
+    somebody = str(50_000 + os.getpid() % 10_000)  # nobody else: the limit counts all processes of a user
+    daemon = preforkd("--user", somebody, "--group", somebody, *arguments, workers=1)
+    daemon.expect(sentence)
+    worker, = daemon.workers()
+    limit_processes(worker, 2)  # itself, and one more
+    clients = [connect(daemon.endpoint) for _ in range(4)]
+    for client in clients:
+        client.sendall(b"x")
+    for number, client in enumerate(clients, 1):
+        assert read_exactly(client, 1) == b"x"
+        daemon.wait_log("got connection from", count=min(number + 1, len(clients)))  # the next one waits
+        client.close()
+    assert len(daemon.log.find(sentence)) == 1
+
+
 def test_out_of_descriptors_a_sibling_takes_the_client(preforkd):
     daemon = preforkd(workers=2)
     daemon.expect("open files")

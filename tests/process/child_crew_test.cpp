@@ -4,7 +4,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
+#include <string>
 
 #include "common/log_output.hpp"
 #include "common/spawn.hpp"
@@ -278,6 +282,26 @@ TEST_F(ChildCrewTest, a_client_without_a_process_is_kept_and_nobody_else_taken) 
     EXPECT_EQ(outcome.launches, 2);
     EXPECT_EQ(outcome.reports, std::vector{testing::success});
     EXPECT_EQ(take(0), 0);
+}
+
+TEST_F(ChildCrewTest, a_shortage_is_said_once_and_is_over_when_a_client_has_not_had_to_wait) {
+    const testing::TemporaryDirectory directory;
+    const std::string log = directory / "log";
+    const auto lines_with = [&](const std::function<void(ChildCrew&)>& between) {
+        return testing::in_child([&] {  // children, and the log, are left to their end
+            open_log({.format = LogFormat::Text, .file = log});
+            ChildCrew crew{reactor, record, rules()};
+            crew.start(errand([&] { return outcome.launches == 1 ? fails_with(EAGAIN)() : exits_with(0)(); }));
+            reactor.run();  // it has waited, and is served
+            between(crew);
+            crew.start(errand(fails_with(EAGAIN)));
+            std::ifstream lines{log};
+            return std::to_string(std::count(std::istreambuf_iterator<char>{lines}, {}, '\n'));
+        });
+    };
+    EXPECT_EQ(lines_with([](ChildCrew&) {}), "1");
+    std::filesystem::remove(log);
+    EXPECT_EQ(lines_with([&](ChildCrew& crew) { crew.start(errand(exits_with(0))); }), "2");
 }
 
 TEST_F(ChildCrewTest, a_client_that_can_never_be_served_ends_at_once) {
