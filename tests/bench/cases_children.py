@@ -9,7 +9,6 @@ from peers import (ForkingSocketServer, RawFork, RawForkLinked, RawSpawn, RawThr
 from servers import PROGRAM, Preforkd
 
 WORKERS = 2
-QUICK_SLACK = 0.15  # of `fork`, whose limits are missed: a quick run is to find what has become worse than that
 
 
 def measured(effort, kinds):
@@ -26,8 +25,7 @@ def fork(effort):
         effort = dataclasses.replace(effort, connections=1200, turns=5)
     kinds = [functools.partial(RawFork, WORKERS), functools.partial(RawForkLinked, WORKERS), ForkingSocketServer]
     readings = measured(effort, kinds + ways(model="fork"))
-    yield from compared("a process per connection", "us CPU/conn", readings, {"linger=off": 1.2, "linger": 1.3},
-                        slack=QUICK_SLACK)
+    yield from compared("a process per connection", "us CPU/conn", readings, {"linger=off": 1.2, "linger": 1.3})
     # As fast as Python happens to be on this machine.
     yield from beside("a process per connection", readings, "socketserver forking", 1 / 8, steady=False)
     for label in (RawFork.label, "socketserver forking"):
