@@ -45,7 +45,7 @@ void Pool::watch(Clock::time_point now) {
         busiest = std::max(busiest, slot.vigil.busy);
         any_stopped |= slot.stopped;
     }
-    // The kernel may choose a stopped worker for the next client, too.
+    // One that was stopped between its wake-up and its accept keeps the wake-up.
     if (any_stopped) nudge_sibling_of(nullptr);
     const auto next = until_next_look(timeout, busiest, any_stopped);
     watching_ = {

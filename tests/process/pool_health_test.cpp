@@ -100,7 +100,7 @@ TEST_F(PoolHealth, a_stopped_worker_is_replaced_at_once_and_a_sibling_looks_for_
     ASSERT_TRUE(master.until([&] { return master.noted(What::Born) == 3; }));
     ASSERT_TRUE(master.until([&] { return master.noted(What::Looked) == 1; }));
     EXPECT_EQ(master.noted(What::Looked, 1), 0) << "not the stopped one";
-    EXPECT_EQ(master.wakes_in(), 100ms) << "it may be chosen by the kernel at any time";
+    EXPECT_EQ(master.wakes_in(), 100ms) << "it may have kept a wake-up";
     master.now += 100ms;
     EXPECT_TRUE(master.until([&] { return master.noted(What::Looked) == 2; }));
     EXPECT_TRUE(master.until_ready());
