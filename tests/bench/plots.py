@@ -88,7 +88,7 @@ def curves(title, x_name, y_name, series):
         return left + (math.log(x) - low) / (high - low) * width, top + height - y / highest * height
 
     parts = [text(10, 20, title, size=14), text(left + width / 2, top + height + 38, x_name, "middle"),
-             text(left, top - 4, y_name, "middle", 11)]
+             text(left, top - 10, y_name, "middle", 11)]
     for step in range(6):
         y = highest * step / 5
         at = place(xs[0], y)[1]
