@@ -4,7 +4,10 @@
 #include <sys/prctl.h>
 
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,8 +51,8 @@ public:
     /// `arguments` beside the endpoint and the log.
     MiniDaemon(const Handlers& handlers, std::vector<std::string> arguments) {
         Pipe ready = make_pipe();
-        std::vector<std::string> words{"mini",       "--listen",  "tcp://127.0.0.1:0",
-                                       "--log-file", "/dev/null", "--ready-fd"};
+        std::vector<std::string> words{"mini",        "--listen", "tcp://127.0.0.1:0", "--log-file", log_,
+                                       "--log-level", "debug",    "--ready-fd"};
         words.push_back(std::to_string(ready.writer.get()));
         for (std::string& argument : arguments) words.push_back(std::move(argument));
         process_.emplace(spawn([&] {
@@ -75,11 +78,15 @@ public:
     [[nodiscard]] Caller call() const { return Caller{where_}; }
     void signal(int signo) const { process_->signal(signo); }
 
-    /// Waits for its end.
+    /// Waits for its end.  Throws, with its log, if that does not come.
     [[nodiscard]] ExitReport end() {
-        const ExitReport report = end_of(*process_);
-        process_.reset();
-        return report;
+        const std::optional<ChildProcess> process = std::exchange(process_, std::nullopt);  // not to be reaped twice
+        try {
+            return end_of(process.value());
+        } catch (const std::runtime_error& error) {
+            std::ifstream log{log_};
+            throw std::runtime_error{error.what() + (":\n" + std::string{std::istreambuf_iterator<char>{log}, {}})};
+        }
     }
     [[nodiscard]] ExitReport stop(int signo) {
         signal(signo);
@@ -87,6 +94,8 @@ public:
     }
 
 private:
+    TemporaryDirectory directory_{};
+    std::string log_ = directory_ / "log";
     std::optional<ChildProcess> process_{};
     SocketAddress where_{};
 };

@@ -21,6 +21,9 @@ inline constexpr int patience_ms = 30'000;
 /// Waits for `events` (or an error, or the end); false if they do not come.
 inline bool comes(int fd, short events = POLLIN, int limit_ms = patience_ms) {
     pollfd watched{.fd = fd, .events = events, .revents = 0};
+    constexpr int slice_ms = 1000;  // whoever was stopped meanwhile, with all its children, has lost one, and not all
+    for (; limit_ms > slice_ms; limit_ms -= slice_ms)
+        if (::poll(&watched, 1, slice_ms) == 1) return true;
     return ::poll(&watched, 1, limit_ms) == 1;
 }
 
