@@ -235,6 +235,8 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
     try {
         open_standard_descriptors();
         note_passed_descriptors();  // before anything is opened
+        // What started us may have ignored it: then the kernel would reap our children, and tell us nothing.
+        ::signal(SIGCHLD, SIG_DFL);
         // Before anything slow: a signal that arrives during start-up waits here instead of killing us half made.
         SignalFd signals{SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

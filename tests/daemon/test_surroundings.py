@@ -153,6 +153,28 @@ def test_user_takes_a_number_without_a_passwd_entry(preforkd):
     assert status["Uid"].split()[0] == status["Gid"].split()[0] == str(NOBODY)
 
 
+# --- what started it --------------------------------------------------------------------------------------------------
+
+IGNORES_SIGCHLD = ["env", "--ignore-signal=CHLD"]
+
+
+def test_started_with_sigchld_ignored_it_learns_of_every_death(preforkd):
+    daemon = preforkd(wrap=IGNORES_SIGCHLD)
+    daemon.expect("killed by SIGKILL")
+    os.kill(daemon.workers()[0], signal.SIGKILL)
+    daemon.wait_log("killed by SIGKILL")
+    daemon.wait_workers(2)
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("arguments", [["--model", "fork"], ["--", "/bin/echo", "connected"]], ids=["fork", "program"])
+def test_started_with_sigchld_ignored_and_without_a_master_it_serves_by_children(preforkd, arguments):
+    daemon = preforkd("--connections", "1", *arguments, workers=0, wrap=IGNORES_SIGCHLD)
+    for _ in range(3):  # each only after the end of the one before
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop() == 0
+
+
 # --- /proc and cgroups ------------------------------------------------------------------------------------------------
 
 WITHOUT_PROC = in_mounts("umount --lazy /proc")
