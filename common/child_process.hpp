@@ -1,5 +1,6 @@
 #pragma once
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,10 +15,11 @@
 
 namespace preforkd {
 
-/// How a child ended: an exit code, or the signal that killed it, with or without a core dump.
+/// How a child ended: an exit code, or the signal that killed it, with or without a core dump.  Unknown: somebody else
+/// in this process has collected that, or the kernel has, as it does where SIGCHLD is ignored.
 struct ExitReport {
-    enum class Kind { Exited, Killed, Dumped } kind;
-    int value;  ///< the exit code or the signal number
+    enum class Kind { Exited, Killed, Dumped, Unknown } kind;
+    int value;  ///< the exit code or the signal number; 0 where it is unknown
     friend bool operator==(const ExitReport&, const ExitReport&) = default;
 };
 
@@ -52,22 +54,31 @@ public:
 
     /// Collects the exit status, and what the child has used; nullopt while it still runs.
     ///
-    /// Must be the only one to reap this child.  A process that also adopts orphans
-    /// (PID 1, a subreaper) first looks with waitid(P_ALL, WNOWAIT) whose child it
-    /// is: a waitpid(-1) loop beside this one turns the next call here into ECHILD.
+    /// Should be the only one to reap this child.  A process that also adopts orphans
+    /// (PID 1, a subreaper) first looks with waitid(P_ALL, WNOWAIT) whose child it is.
+    /// An embedding program may have a waitpid(-1) loop beside this one, or ignore
+    /// SIGCHLD: then a child that has ended is no child any more (ECHILD).
     [[nodiscard]] std::optional<ExitReport> try_reap(rusage* used = nullptr) const {
+        using enum ExitReport::Kind;
         siginfo_t info{};
         // The system call's fifth argument, which glibc's waitid(2) keeps to itself.
         const long rc = ::syscall(SYS_waitid, pidfd_ ? P_PIDFD : P_PID, pidfd_ ? pidfd_.get() : pid_, &info,
                                   WEXITED | WNOHANG, used);
-        check(static_cast<int>(rc), "reap worker");
+        if (rc == -1 && errno == ECHILD && has_ended()) return ExitReport{Unknown, 0};
+        check(static_cast<int>(rc), "reap worker");  // ECHILD of one that runs: it is not ours
         if (info.si_pid == 0) return std::nullopt;
-        using enum ExitReport::Kind;
         const auto kind = info.si_code == CLD_EXITED ? Exited : info.si_code == CLD_DUMPED ? Dumped : Killed;
         return ExitReport{kind, info.si_status};
     }
 
 private:
+    /// Also of one that has been reaped.  True where only the number is known, which is then nobody's, or another's.
+    [[nodiscard]] bool has_ended() const noexcept {
+        if (!pidfd_) return true;
+        pollfd end{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+        return ::poll(&end, 1, 0) == 1;
+    }
+
     pid_t pid_;
     UniqueFd pidfd_{};
 };

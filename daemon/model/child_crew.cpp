@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -35,6 +37,14 @@ bool is_shortage(const std::error_code& error) noexcept {
         case ETXTBSY: return true;
         default: return false;
     }
+}
+
+/// Once in a process: it is the embedding program's business, and a loss of knowledge only.
+void say_that_somebody_else_reaps() {
+    static std::atomic<pid_t> said_by{0};
+    if (const pid_t self = ::getpid(); said_by.exchange(self) == self) return;
+    log(LogLevel::Notice,
+        "SIGCHLD is ignored, or somebody here waits for every child: how the processes of clients end is not known");
 }
 
 }  // namespace
@@ -199,6 +209,7 @@ bool ChildCrew::collect(pid_t pid) {
     const std::unique_ptr<Errand> errand = std::move(found->second.errand);
     reactor_.forget(found->second.process.pidfd());
     children_.erase(found);
+    if (report->kind == ExitReport::Kind::Unknown) say_that_somebody_else_reaps();
     errand->report({.pid = pid,
                     .report = *report,
                     .age = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - born),

@@ -46,7 +46,8 @@ public:
 
     void report(const ChildEnd& end) final {
         const bool orderly = end.report == ExitReport{ExitReport::Kind::Exited, 0};
-        log_child_end(orderly ? LogLevel::Debug : LogLevel::Warning, "child", *this, end);
+        const bool unknown = end.report.kind == ExitReport::Kind::Unknown;  // which the crew has said
+        log_child_end(orderly || unknown ? LogLevel::Debug : LogLevel::Warning, "child", *this, end);
     }
 
 private:

@@ -21,6 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr ExitReport reaped_by_somebody_else{ExitReport::Kind::Unknown, 0};
+
 /// What became of the errands of a test.
 struct Outcome {
     std::vector<ExitReport> reports{};
@@ -204,7 +206,18 @@ TEST_F(ChildCrewTest, an_orphan_is_reaped_where_nobody_else_has_children) {
     ChildCrew crew{reactor, record, {.limit = 40, .parked = 4, .strangers = ChildCrew::Strangers::Reap}};
     crew.start(errand(exits_with(0)));
     reactor.run();
-    EXPECT_THROW((void)orphan.try_reap(), std::system_error);
+    EXPECT_EQ(orphan.try_reap(), reaped_by_somebody_else);
+}
+
+TEST_F(ChildCrewTest, a_child_that_somebody_else_has_reaped_has_ended) {
+    ChildCrew crew{reactor, record, rules()};
+    crew.start(errand(exits_with(0), 2));
+    auto known_by_number = errand([] { return spawn([] { return 0; }, ChildProcess::Handle::Later); }, 2);
+    known_by_number->can_wait = true;
+    crew.start(std::move(known_by_number));
+    while (::waitpid(-1, nullptr, 0) > 0) continue;  // as an embedding program may
+    reactor.run();
+    EXPECT_EQ(outcome.reports, (std::vector{reaped_by_somebody_else, reaped_by_somebody_else}));
 }
 
 TEST_F(ChildCrewTest, the_worker_is_not_in_the_handler_while_its_child_is) {

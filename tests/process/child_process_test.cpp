@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include "common/exit_report.hpp"
 #include "common/spawn.hpp"
 #include "tests/process/child_report.hpp"
 #include "tests/process/waiting.hpp"
@@ -71,6 +72,31 @@ TEST(ChildProcess, a_signal_to_one_that_is_gone_is_no_error) {
     child.signal(SIGTERM);  // a zombie
     EXPECT_EQ(child.try_reap(), exited(0));
     child.signal(SIGTERM);  // reaped
+}
+
+TEST(ChildProcess, one_that_somebody_else_has_reaped_has_ended_nobody_knows_how) {
+    const ChildProcess child = spawn([] { return 3; });
+    EXPECT_EQ(::waitpid(child.pid(), nullptr, 0), child.pid());
+    EXPECT_EQ(child.try_reap(), (ExitReport{ExitReport::Kind::Unknown, 0}));
+}
+
+TEST(ChildProcess, where_sigchld_is_ignored_one_runs_and_has_ended_nobody_knows_how) {
+    EXPECT_EQ(testing::in_child([]() -> std::string {
+                  ::signal(SIGCHLD, SIG_IGN);
+                  const ChildProcess child = idler();
+                  if (child.try_reap()) return "it is still running";
+                  child.signal(SIGKILL);
+                  return describe(end_of(child));
+              }),
+              "ended unobserved");
+}
+
+TEST(ChildProcess, one_that_runs_and_is_somebody_elses_has_not_ended) {
+    const ChildProcess child = idler();
+    EXPECT_EQ(testing::in_child([&]() -> std::string { return child.try_reap() ? "ended" : "runs"; }),
+              "exception: reap worker: No child processes");
+    child.signal(SIGKILL);
+    end_of(child);
 }
 
 TEST(ChildProcess, its_handle_is_close_on_exec) {

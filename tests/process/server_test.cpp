@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <csignal>
 #include <stdexcept>
 
+#include "tests/process/child_report.hpp"
 #include "tests/process/socketserver_fixture.hpp"
 #include "tests/process/waiting.hpp"
 
@@ -153,6 +155,23 @@ TEST(Server, leaves_the_signals_of_the_process_alone) {
         EXPECT_TRUE(server.handle_request(no_patience_needed));
         EXPECT_EQ(signals(), before);
     }
+}
+
+TEST(Server, serves_by_children_where_sigchld_is_ignored_and_says_once_what_that_costs) {
+    Pipe errors = make_pipe();
+    const std::string answers = in_child([&] {
+        ::dup2(errors.writer.get(), STDERR_FILENO);
+        log_to_standard_error();
+        ::signal(SIGCHLD, SIG_IGN);
+        Server server{handler<EchoLine>("echo"), {.listen = tcp, .model = Model::Fork}};
+        const Serving serving{server};
+        return ask(server, "one\n") + ask(server, "two\n") + ask(server, "three\n");
+    });
+    EXPECT_EQ(answers, "one\ntwo\nthree\n");
+    errors.writer = UniqueFd{};
+    const std::string said = read_to_end(errors.reader.get());
+    EXPECT_THAT(said, HasSubstr("SIGCHLD is ignored"));
+    EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
 }
 
 TEST(Server, removes_the_unix_path_that_it_made) {

@@ -21,6 +21,10 @@ TEST(Death, a_signal_is_told_by_its_name) {
 
 TEST(Death, a_core_dump_is_told) { EXPECT_EQ(describe({Kind::Dumped, SIGSEGV}), "killed by SIGSEGV, core dumped"); }
 
+TEST(Death, an_end_that_somebody_else_has_collected_is_no_signal) {
+    EXPECT_EQ(describe({Kind::Unknown, 0}), "ended unobserved");
+}
+
 TEST(Death, a_signal_without_a_name_is_told_by_its_number) {
     EXPECT_EQ(describe({Kind::Killed, 40}), "killed by signal 40");
 }

@@ -38,7 +38,8 @@ struct ServerSettings {
 /// threads, in model fork in a child that has a copy of it.  Its hooks are those of Handler: verify(), handle_error(),
 /// handle_timeout(), service_actions().  No signal's action, mask or handler is changed in the calling process, and
 /// children that it made itself stay its own.  Model fork forks the calling process: what other threads hold locked
-/// stays locked in the child.
+/// stays locked in the child.  Where the program ignores SIGCHLD, or waits for every child, it serves on, and says once
+/// that it cannot know how its children end.
 class Server {
 public:
     /// Throws std::invalid_argument for settings that cannot be, std::runtime_error with one sentence where the kernel
