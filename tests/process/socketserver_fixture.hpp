@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <thread>
 
 #include "preforkd/preforkd.hpp"
@@ -23,6 +25,12 @@ inline std::size_t open_descriptors() {
 }
 
 inline std::size_t threads() {
+    static std::once_flag first;  // with which ThreadSanitizer starts one of its own
+    std::call_once(first, [] {
+        pid_t id = 0;
+        std::thread{[&] { id = ::gettid(); }}.join();
+        while (std::filesystem::exists("/proc/self/task/" + std::to_string(id))) std::this_thread::yield();
+    });
     const std::filesystem::directory_iterator all{"/proc/self/task"};
     return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
