@@ -39,15 +39,24 @@ def change(effort):
 
 def under_load(server, connections, command=None):
     """What the load reports; `command` is run once while it is under way, and has to succeed."""
-    load = subprocess.Popen([turns.TOOLS / "load", "--port", str(server.port), "--connections", str(connections),
-                             "--clients", "16", "--close", turns.CLOSE], stdout=subprocess.PIPE)
-    if command:
+    with subprocess.Popen([turns.TOOLS / "load", "--port", str(server.port), "--connections", str(connections),
+                           "--clients", "16", "--close", turns.CLOSE], stdout=subprocess.PIPE) as load:
         try:
-            load.wait(BEGUN_WITHIN_S)
-            raise RuntimeError("the load was over before anything could change")
-        except subprocess.TimeoutExpired:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    report, _ = load.communicate()
+            if command:
+                run_during(load, command)
+            report, _ = load.communicate()
+        except BaseException:
+            load.kill()
+            raise
     if load.returncode != 0:
         raise RuntimeError("a client was refused, cut or kept waiting")
     return json.loads(report)
+
+
+def run_during(load, command):
+    try:
+        load.wait(BEGUN_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return
+    raise RuntimeError("the load was over before anything could change")

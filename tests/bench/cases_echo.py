@@ -1,5 +1,6 @@
 """Connections that stay and datagrams: ping-pong, a stream, 100 000 that are silent."""
 import collections
+import contextlib
 import functools
 import resource
 import time
@@ -111,14 +112,10 @@ def room_for(connections, descriptors):
 
 def hold(effort, server, per_connection, switches, cpu):
     before = sum(map(procfs.private_kib, server.worker_pids()))
-    generators = []
-    try:
-        left = effort.idle_connections
-        while left > 0:
-            clients = min(left, PER_GENERATOR)
-            generators.append(turns.Generator("echo_load", server, clients=clients, rounds=0,
-                                              source=len(generators) + 1))
-            left -= clients
+    with contextlib.ExitStack() as generators:
+        for index, first in enumerate(range(0, effort.idle_connections, PER_GENERATOR)):
+            clients = min(effort.idle_connections - first, PER_GENERATOR)
+            generators.enter_context(turns.Generator("echo_load", server, clients=clients, rounds=0, source=index + 1))
         per_connection[server.label].append(
             (sum(map(procfs.private_kib, server.worker_pids())) - before) * 1024 / effort.idle_connections)
         time.sleep(1.5)  # the last round's timers: coarse ones may be a second late
@@ -129,6 +126,3 @@ def hold(effort, server, per_connection, switches, cpu):
         since = procfs.Usage.of_each(server.worker_pids()).since(rest)
         switches[server.label].append(sum(since.switches.values()) / seconds)
         cpu[server.label].append(since.cpu / seconds * 1e3)
-    finally:
-        for generator in generators:
-            generator.__exit__()

@@ -3,6 +3,7 @@ import html
 
 from figures import number
 from packages import ROOT
+from results import replace_file
 
 DIRECTORY = ROOT / "build/bench"
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
@@ -27,8 +28,7 @@ def remove_old(cases):
 
 
 def write(name, svg):
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    (DIRECTORY / f"{name}.svg").write_text(svg)
+    replace_file(DIRECTORY / f"{name}.svg", svg)
 
 
 def text(x, y, content, anchor="start", size=12):

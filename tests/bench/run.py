@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 """Compares preforkd with its peers: `./dev bench [--quick] [NAME...]`.  README.md says how and why.
 
-Prints a table, writes build/bench.json and plots to build/bench/.  Exits with 1 if a limit is missed (with --quick: by
-more than half); with 69 if none is, but one could not be measured (with --quick: only says so).
+Prints a table, writes build/bench.json and plots to build/bench/, after each case.  Exits with 1 if a limit is missed
+(with --quick: by more than half); with 69 if none is, but one could not be measured (with --quick: only says so); with 70
+if a case failed.
 """
 import argparse
-import dataclasses
-import json
 import os
 import platform
 import subprocess
@@ -22,6 +21,7 @@ import cases_life
 import figures
 import packages
 import plots
+import results
 import turns
 from figures import number
 from packages import ROOT
@@ -80,8 +80,8 @@ def show(row_of_text):
     print(f"{name:{NAME_WIDTH}} {unit:12} " + " ".join(f"{text:>8}" for text in numbers) + f"  {verdict}", flush=True)
 
 
-def outcome(measured, quick):
-    """(exit code, the last lines).  A miss outweighs what could not be measured."""
+def outcome(measured, quick, failed=()):
+    """(exit code, the last lines).  A miss outweighs what could not be measured, a failure both."""
     verdicts = [figure.verdict(quick) for figure in measured if figure.limit is not None]
     missed = verdicts.count("MISS")
     reasons = sorted({figure.missing for figure in measured if figure.limit is not None and figure.missing})
@@ -91,50 +91,85 @@ def outcome(measured, quick):
         lines.append(f"bench: {count} of {len(verdicts)} limits not measured: {'; '.join(reasons)}")
     if missed:
         lines.append(f"bench: {missed} of {len(verdicts)} limits missed")
-    return 1 if missed else os.EX_UNAVAILABLE if reasons and not quick else 0, lines
+    if failed:
+        lines.append(f"bench: failed: {', '.join(failed)}")
+    return results.FAILED if failed else 1 if missed else os.EX_UNAVAILABLE if reasons and not quick else 0, lines
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(os.EX_USAGE, f"bench: {message}\n")
+
+
+def arguments():
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of " + ", ".join(CASES))
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider limits, under 3 minutes")
     parser.add_argument("--close", choices=("reset", "fin"), default=turns.CLOSE, help="how clients close")
     parser.add_argument("--no-build", action="store_true", help="take build/release as it is")
+    parser.add_argument("--check", action="store_true", help="only look at these arguments")
     options = parser.parse_args()
-    turns.CLOSE = options.close
     unknown = set(options.names) - CASES.keys()
     if unknown:
         parser.error(f"no case {', '.join(sorted(unknown))}: there are {', '.join(CASES)}")
+    return options
+
+
+def run_case(name, effort, record):
+    """A case that fails keeps what it yielded, and the next one runs."""
+    record.begin(name)
+    began, of_case, failure = time.monotonic(), [], None
+    try:
+        for figure in CASES[name](effort):
+            of_case.append(figure)
+            record.measured.append(figure)
+            show(row(figure, effort.quick))
+            if figure.note:
+                print(f"    {figure.note}", flush=True)
+    except Exception as error:
+        failure = results.complain(name, error)
+    record.end(name, time.monotonic() - began, failure)
+    plots.of_case(name, of_case)
+
+
+def benchmark(options):
+    """Exit code."""
     if not options.no_build:
         build()
     packages.fetch()
 
     effort = figures.QUICK if options.quick else figures.FULL
-    about, measured, took = machine(), [], {}
+    about = machine()
     plots.ABOUT = f"{'quick' if options.quick else 'full'} run of {about['commit']}, {about['time']}"
     plots.remove_old(options.names)
-    show(("figure", "unit", "preforkd", "raw C", "nginx", "/ raw", "limit", ""))
     by_default = [name for name in CASES if not (options.quick and name in NEVER_JUDGED)]
-    for name in options.names or by_default:
-        began = time.monotonic()
-        of_case = []
-        for figure in CASES[name](effort):
-            of_case.append(figure)
-            show(row(figure, options.quick))
-            if figure.note:
-                print(f"    {figure.note}")
-        took[name] = round(time.monotonic() - began, 1)
-        measured += of_case
-        plots.of_case(name, of_case)
-    (ROOT / "build/bench.json").write_text(json.dumps(
-        {"machine": about, "quick": options.quick, "close": options.close, "seconds": took,
-         "figures": [{**dataclasses.asdict(figure), "verdict": figure.verdict(options.quick)} for figure in measured]},
-        indent=1) + "\n")
-    print(f"{sum(took.values()):.0f} s: " + ", ".join(f"{name} {seconds:.0f}" for name, seconds in took.items()))
-    code, lines = outcome(measured, options.quick)
+    names = list(dict.fromkeys(options.names)) or by_default
+    record = results.Record(ROOT / "build/bench.json", {"machine": about, "close": options.close}, options.quick, names)
+    show(("figure", "unit", "preforkd", "raw C", "nginx", "/ raw", "limit", ""))
+    for name in names:
+        run_case(name, effort, record)
+    print(f"{sum(record.seconds.values()):.0f} s: " +
+          ", ".join(f"{name} {seconds:.0f}" for name, seconds in record.seconds.items()))
+    code, lines = outcome(record.measured, options.quick, record.failed)
     print(*lines, sep="\n", end="\n" if lines else "")
-    sys.exit(code)
+    return code
+
+
+def main():
+    options = arguments()
+    if options.check:
+        return 0
+    turns.CLOSE = options.close
+    results.end_on_signals()
+    try:
+        return benchmark(options)
+    except results.Interrupted as signalled:
+        results.complain("", RuntimeError(signalled))
+        return signalled.exit_code
+    except Exception as error:
+        results.complain("", error)
+        return results.FAILED
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """How a server under test is started, asked for its processes and ended; and preforkd itself."""
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -13,6 +14,8 @@ from packages import ROOT
 
 GREETING = b"connected\n"
 PROGRAM = ["/bin/echo", "connected"]  # where a program answers each client
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 START_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 20
 
@@ -52,9 +55,10 @@ class Server:
         return procfs.tree(self.pid)[1:]
 
     def launch(self, argv, **options):
-        # A session of its own: Ctrl-C ends the benchmark, which ends the servers.
+        # A session of its own: Ctrl-C ends the benchmark, which ends the servers.  SIGKILL of it ends them as well.
         self.process = subprocess.Popen([str(arg) for arg in argv], stdin=subprocess.DEVNULL, stderr=self.stderr,
-                                        env=self.environment, start_new_session=True, **options)
+                                        env=self.environment, start_new_session=True,
+                                        preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM), **options)
 
     def start(self):
         """Reads the endpoint from stdout, where the peers of this directory print it."""
@@ -63,15 +67,19 @@ class Server:
             self.port = port_of(self.read_until_ready(output.fileno(), b"\n"))
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
         try:
-            self.process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(OSError):
-                for pid in procfs.tree(self.pid):
-                    os.kill(pid, signal.SIGKILL)
-            self.process.wait()
+            if self.process.poll() is None:
+                self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_TIMEOUT_S)
+        finally:
+            self.kill_the_rest()
+
+    def kill_the_rest(self):
+        """All that is left of its session: workers outlive a master that was killed."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
 
     def log_text(self):
         self.stderr.seek(0)

@@ -54,6 +54,12 @@ def test_a_run_ends_with_what_was_missed_or_not_measured(measured, quick, code, 
     assert (ended, lines[-1] if lines else None) == (code, last)
 
 
+@pytest.mark.parametrize("measured", [[MET], [MISSED], [LACKING]])
+def test_a_case_that_failed_outweighs_a_miss(measured):
+    code, lines = run.outcome(measured, False, {"greet": "nginx ended"})
+    assert (code, lines[-1]) == (70, "bench: failed: greet")
+
+
 def test_too_few_descriptors_are_said():
     assert cases_echo.room_for(100_000, 1_000_000) == ("", "")
     assert cases_echo.room_for(100_000, 20_000) == ("", "RLIMIT_NOFILE is 20000: less than twice a worker's share of 12500")

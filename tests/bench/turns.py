@@ -31,12 +31,16 @@ class Generator:
         self.server = server
         self.process = subprocess.Popen([TOOLS / program, "--port", str(server.port), *arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.expect()
+        try:
+            self.expect()
+        except BaseException:
+            self.end(kill=True)
+            raise
 
     def expect(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.server.label}: {self.process.communicate()[1].strip()} "
+            raise RuntimeError(f"{self.server.label}: {self.process.stderr.read().strip()} "
                                f"{self.server.log_text().strip()}")
         return line
 
@@ -48,12 +52,17 @@ class Generator:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        self.process.wait(60)
-        self.process.stdout.close()
-        self.process.stderr.close()
+    def __exit__(self, failure, *_):
+        self.end(kill=failure is not None)
+
+    def end(self, kill):
+        with self.process.stderr as complaint, self.process.stdout:
+            if kill:
+                self.process.kill()
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+            if self.process.wait(60) and not kill:
+                raise RuntimeError(f"{self.server.label}: {complaint.read().strip()} {self.server.log_text().strip()}")
 
 
 def measure_connections(effort, kinds, clients=(1,), seed=0):
