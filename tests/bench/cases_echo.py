@@ -2,9 +2,9 @@
 import collections
 import contextlib
 import functools
-import resource
 import time
 
+import descriptors
 import procfs
 import turns
 from figures import Figure, compared, judged_by_value, medians, not_measured, peers_of
@@ -14,7 +14,6 @@ from servers import Preforkd
 ECHO = ["--handler", "echo"]
 IDLE_WORKERS = 8
 MOST_BYTES = 1024  # of an idle connection, over what the raw loop needs
-SPARE_DESCRIPTORS = 500  # what a process has open beside its connections
 PER_GENERATOR = 12_500  # connections: below both its descriptors and the ports of one address
 QUICK_LOSS_PPM = 1000  # of datagrams; a full run grants none where the raw loop loses none
 
@@ -26,11 +25,15 @@ def echoing(workers, *options):
 def echo(effort):
     for size_bytes in (64, 16 * 1024):
         for clients in (64, 1000):
+            size = f"{size_bytes} B" if size_bytes < 1024 else f"{size_bytes // 1024} KiB"
+            name = f"echo {size}, {clients} connections"
+            if why := descriptors.lacking(clients):
+                yield not_measured(name, "us CPU/trip", 1.15, why)
+                yield not_measured(name + ", p99", "us", 1.15, why)
+                continue
             cost, said = turns.measure_rounds(
                 effort, [functools.partial(RawEcho, 1), functools.partial(echoing, 1)], "echo_load", clients=clients,
                 bytes=size_bytes, rounds=effort.round_trips)
-            size = f"{size_bytes} B" if size_bytes < 1024 else f"{size_bytes // 1024} KiB"
-            name = f"echo {size}, {clients} connections"
             yield from compared(name, "us CPU/trip", cost, {"": 1.15})
             tail = {label: [each["p99_us"] for each in all_said] for label, all_said in said.items()}
             yield from compared(name + ", p99", "us", tail, {"": 1.15}, steady=False)
@@ -74,22 +77,17 @@ def idle(effort):
     """Many silent connections: what each costs in the server's own memory, and whether anybody wakes up."""
     name = f"{effort.idle_connections} idle connections, {IDLE_WORKERS} workers"
     memory, wake_ups, rest = f"{name}: memory over raw", f"{name}: wake-ups of the workers", f"{name}: CPU of the workers"
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    impossible, note = room_for(effort.idle_connections, hard)
+    impossible, note = room_for(effort.idle_connections, descriptors.limit())
     if impossible:
         yield not_measured(memory, "B/conn", MOST_BYTES, impossible)
         yield not_measured(wake_ups, "/s", 0, impossible)
         yield not_measured(rest, "ms/s", 0, impossible)
         return
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        per_connection, switches, cpu = (collections.defaultdict(list) for _ in range(3))
-        limits = ["--connections", min(effort.idle_connections, hard - SPARE_DESCRIPTORS), "--idle-timeout", "0"]
-        for server in (RawEcho(IDLE_WORKERS), echoing(IDLE_WORKERS, *limits)):
-            with server:
-                hold(effort, server, per_connection, switches, cpu)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    per_connection, switches, cpu = (collections.defaultdict(list) for _ in range(3))
+    most = min(effort.idle_connections, descriptors.limit() - descriptors.SPARE)
+    for server in (RawEcho(IDLE_WORKERS), echoing(IDLE_WORKERS, "--connections", most, "--idle-timeout", "0")):
+        with server:
+            hold(effort, server, per_connection, switches, cpu)
     raw = per_connection["raw C"][0]
     for label in per_connection:
         if label.startswith("preforkd"):
@@ -100,14 +98,14 @@ def idle(effort):
     yield from judged_by_value(rest, "ms/s", cpu, 0, steady=False)
 
 
-def room_for(connections, descriptors):
+def room_for(connections, open_files):
     """(why it is impossible, what to know beside the figures), if each process may have so many descriptors."""
     generator, worker = min(connections, PER_GENERATOR), connections // IDLE_WORKERS
-    limit = f"RLIMIT_NOFILE is {descriptors}"
-    if descriptors < max(generator, worker) + SPARE_DESCRIPTORS:
-        return f"{limit}, needed are {max(generator, worker) + SPARE_DESCRIPTORS}", ""
+    limit = f"RLIMIT_NOFILE is {open_files}"
+    if open_files < max(generator, worker) + descriptors.SPARE:
+        return f"{limit}, needed are {max(generator, worker) + descriptors.SPARE}", ""
     # Then its siblings take them, and what is measured is a more even spread than the kernel's.
-    return "", f"{limit}: less than twice a worker's share of {worker}" if descriptors < 2 * worker else ""
+    return "", f"{limit}: less than twice a worker's share of {worker}" if open_files < 2 * worker else ""
 
 
 def hold(effort, server, per_connection, switches, cpu):

@@ -4,9 +4,10 @@ import contextlib
 import functools
 import os
 
+import descriptors
 import plots
 import turns
-from figures import Figure, is_ours, median_ratio, medians
+from figures import Figure, is_ours, median_ratio, medians, not_measured
 from peers import Raw, RawEcho
 from servers import Preforkd
 
@@ -17,9 +18,10 @@ LISTENERS = (1, 4, 16, 64, 256)
 
 def growth(effort):
     yield from curve("connections, echo 64 B", "connections", "us CPU/trip", CONNECTIONS, functools.partial(
-        echo_over, effort))
+        echo_over, effort), descriptors.lacking)
     yield from curve("workers, greet, 1 client", "workers", "us CPU/conn", POOLS, functools.partial(
-        greeted, effort, lambda n: [functools.partial(Raw, n), functools.partial(Preforkd, n, "async", False)]))
+        greeted, effort, lambda n: [functools.partial(Raw, n), functools.partial(Preforkd, n, "async", False)]),
+        descriptors.lacking_for_pool)
     yield from curve("listeners, greet, 2 workers", "listeners", "us CPU/conn", LISTENERS, functools.partial(
         greeted, effort, lambda n: [functools.partial(Raw, 2), functools.partial(
             Preforkd, 2, "async", False, endpoints=("tcp://127.0.0.1:0",) * n)]))
@@ -28,17 +30,21 @@ def growth(effort):
         on_cores, effort))
 
 
-def curve(name, x_name, unit, xs, measure):
-    """A figure for each point, and build/bench/growth-....svg."""
+def curve(name, x_name, unit, xs, measure, lacking=lambda x: ""):
+    """A figure for each point, and build/bench/growth-....svg.  `lacking(x)`: why a point cannot be had here."""
     series = collections.defaultdict(list)
     for x in xs:
+        if why := lacking(x):
+            yield not_measured(f"growth, {x} {name}", unit, None, why)
+            continue
         readings = measure(x)
         for label, value in medians(readings).items():
             series[label].append((x, value))
         ours = next(filter(is_ours, readings))
         yield Figure(name=f"growth, {x} {name}", unit=unit, value=medians(readings)[ours],
                      peers={"raw C": medians(readings)["raw C"]}, ratio=median_ratio(readings[ours], readings["raw C"]))
-    plots.write("growth-" + x_name, plots.curves("CPU over " + name, x_name, unit, series))
+    if series:
+        plots.write("growth-" + x_name, plots.curves("CPU over " + name, x_name, unit, series))
 
 
 def echo_over(effort, clients):

@@ -1,5 +1,6 @@
 """What a pool costs beside its clients: start, respawn, memory, rest, the binary."""
 import collections
+import functools
 import os
 import pathlib
 import re
@@ -10,28 +11,36 @@ import subprocess
 import tempfile
 import time
 
+import descriptors
 import procfs
 import turns
-from figures import Figure, judged_by_value
+from figures import Figure, judged_by_value, not_measured
 from packages import ROOT
 from peers import Nginx, Raw, found
 from servers import Preforkd, answers
 
+MANY_WORKERS = 512
+
 
 def start(effort):
-    for workers, limit_ms, samples in ((8, 30, effort.samples), (512, 500, max(3, effort.samples // 7))):
+    for workers, limit_ms, samples in ((8, 30, effort.samples), (MANY_WORKERS, 500, max(3, effort.samples // 7))):
+        name = f"start to READY, {workers} workers"
+        if why := descriptors.lacking_for_pool(workers):
+            yield not_measured(name, "ms", limit_ms, why)
+            continue
         took = collections.defaultdict(list)
         for _ in range(samples):
             for server in (Raw(workers), Preforkd(workers, "async"), Preforkd(workers, "serial")):
                 began = time.monotonic()
                 with server:
                     took[server.label].append((time.monotonic() - began) * 1e3)
-        yield from judged_by_value(f"start to READY, {workers} workers", "ms", took, limit_ms, steady=False)
+        yield from judged_by_value(name, "ms", took, limit_ms, steady=False)
 
 
 def respawn(effort):
     took = collections.defaultdict(list)
-    for kind in (Raw, *found(Nginx), lambda n: Preforkd(n, "async"), lambda n: Preforkd(n, "serial")):
+    ours = (functools.partial(Preforkd, model=model, provoked="killed by SIGKILL") for model in ("async", "serial"))
+    for kind in (Raw, *found(Nginx), *ours):
         with kind(1) as server:
             for _ in range(effort.samples):
                 # The worker that dies has done useful work, or its replacement would rightly wait.
@@ -51,9 +60,14 @@ def respawn(effort):
 
 def status(effort):
     """What an operator waits for, and what the master is kept from its workers for."""
+    name, cpu_name = f"preforkctl status, {MANY_WORKERS} workers", "the daemon's CPU for it"
+    if why := descriptors.lacking_for_pool(MANY_WORKERS):
+        yield not_measured(name, "ms", 10, why)
+        yield not_measured(cpu_name, "ms", 2, why)
+        return
     with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
         control = f"unix://{directory}/control.sock"
-        with Preforkd(512, options=["--control", control]) as server:
+        with Preforkd(MANY_WORKERS, options=["--control", control]) as server:
             command = [ROOT / "build/release/preforkctl", "status", "--control", control]
             took = []
             before = procfs.cpu_of_tree(server.pid)
@@ -62,8 +76,8 @@ def status(effort):
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                 took.append((time.monotonic() - began) * 1e3)
             cpu = (procfs.cpu_of_tree(server.pid) - before) / len(took) * 1e3
-    yield from judged_by_value("preforkctl status, 512 workers", "ms", {server.label: took}, 10, steady=False)
-    yield Figure(name="the daemon's CPU for it", unit="ms", value=cpu, limit=2)
+    yield from judged_by_value(name, "ms", {server.label: took}, 10, steady=False)
+    yield Figure(name=cpu_name, unit="ms", value=cpu, limit=2)
 
 
 def memory(effort):

@@ -1,5 +1,7 @@
 """Servers that answer as a test wants them to, for the generators to judge."""
 import contextlib
+import os
+import select
 import socket
 import struct
 import subprocess
@@ -12,6 +14,12 @@ def generator(program, *arguments, told=""):
     """What a generator says and exits with.  It may not have much memory, so that one that hoards fails."""
     return subprocess.run(["prlimit", f"--as={256 << 20}", TOOLS / program, *map(str, arguments)], input=told,
                           capture_output=True, text=True, timeout=60)
+
+
+def wait_until_gone(pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError), os.fdopen(os.pidfd_open(pid)) as handle:
+            assert select.select([handle], [], [], 20)[0], f"{pid} still runs"
 
 
 def number_of(datagram):

@@ -83,7 +83,7 @@ def peers_of(samples):
 
 def median_ratio(ours, theirs):
     """Of turns of the same round, so that what disturbs the machine for a second disturbs both sides."""
-    return statistics.median(mine / other for mine, other in zip(ours, theirs) if other > 0)
+    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def beside(name, readings, peer, limit, steady=True):

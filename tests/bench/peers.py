@@ -1,6 +1,8 @@
 """The peers: each says "connected" and a newline on a port of 127.0.0.1, or echoes."""
 import contextlib
+import os
 import pathlib
+import pwd
 import shutil
 import socket
 import subprocess
@@ -174,13 +176,18 @@ class Xinetd(OnReservedPort):
                 bind = 127.0.0.1
                 port = {self.port}
                 wait = no
-                user = root
+                user = {pwd.getpwuid(os.geteuid()).pw_name}
                 server = {PROGRAM[0]}
                 server_args = {" ".join(PROGRAM[1:])}
             }}
             """)
         return [packages.program("xinetd"), "-dontfork", "-f", config, "-pidfile", f"{self.directory.name}/pid",
                 "-filelog", f"{self.directory.name}/log"]
+
+    def log_text(self):
+        """It says why it does not start only there."""
+        log = pathlib.Path(self.directory.name, "log")
+        return super().log_text() + (log.read_text(errors="replace") if log.exists() else "")
 
 
 class Socat(OnReservedPort):

@@ -18,6 +18,7 @@ import cases_echo
 import cases_greet
 import cases_growth
 import cases_life
+import descriptors
 import figures
 import packages
 import plots
@@ -161,6 +162,7 @@ def main():
         return 0
     turns.CLOSE = options.close
     results.end_on_signals()
+    descriptors.raise_limit()
     try:
         return benchmark(options)
     except results.Interrupted as signalled:

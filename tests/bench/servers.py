@@ -1,6 +1,7 @@
 """How a server under test is started, asked for its processes and ended; and preforkd itself."""
 import contextlib
 import ctypes
+import json
 import os
 import select
 import signal
@@ -36,16 +37,33 @@ class Server:
         self.stderr = tempfile.TemporaryFile()
         try:
             self.start()
-        except BaseException:
-            self.__exit__()
+        except BaseException as failure:
+            self.__exit__(type(failure))
             raise
         return self
 
-    def __exit__(self, *_):
-        if self.process:
-            self.stop()
-        with self.stderr:
-            self.log = self.log_text()
+    def __exit__(self, failure, *_):
+        try:
+            if not failure:
+                self.must_run()
+        finally:
+            with self.stderr:
+                if self.process:
+                    self.stop()
+                self.log = self.log_text()
+        if not failure and (complaint := self.complaint()):
+            raise RuntimeError(f"{self.label} complained: {complaint}")
+
+    def must_run(self):
+        """A server that has ended uses no CPU, and would win."""
+        status = self.process.poll()
+        if status is not None:
+            how = f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+            raise RuntimeError(f"{self.label} ended in the middle: {how} {self.log_text().strip()}")
+
+    def complaint(self):
+        """What it wrote that forbids to trust its figures."""
+        return ""
 
     @property
     def pid(self):
@@ -82,8 +100,11 @@ class Server:
         self.process.wait()
 
     def log_text(self):
-        self.stderr.seek(0)
-        return self.stderr.read().decode(errors="replace")
+        # Without a seek: the server writes at the same file position.
+        return os.pread(self.stderr.fileno(), self.log_bytes(), 0).decode(errors="replace")
+
+    def log_bytes(self):
+        return os.fstat(self.stderr.fileno()).st_size
 
     def read_until_ready(self, fd, end=None):
         """What `fd` says until `end`, or until it is closed."""
@@ -123,10 +144,12 @@ class Preforkd(Server):
     program = ROOT / "build/release/preforkd"
 
     def __init__(self, workers=1, model="async", linger=True, log_level="warning", endpoints=("tcp://127.0.0.1:0",),
-                 options=(), arguments=()):
+                 options=(), arguments=(), provoked=None):
+        """`provoked`: what warnings say that the case is the cause of."""
         super().__init__(workers)
         self.model, self.linger, self.log_level, self.endpoints = model, linger, log_level, endpoints
-        self.options, self.arguments = list(options), list(arguments)
+        self.options, self.arguments, self.provoked = list(options), list(arguments), provoked
+        self.said_at_start = 0
         streams = endpoints[0].startswith("tcp")
         self.label = f"preforkd {'program' if arguments else model}" + (
             f", linger{'' if linger else '=off'}" if streams else "")
@@ -143,6 +166,21 @@ class Preforkd(Server):
                         pass_fds=[writer], stdout=subprocess.DEVNULL)
             os.close(writer)
             self.port = port_of(self.read_until_ready(ready.fileno()).splitlines()[0])
+        self.said_at_start = self.log_bytes()
+
+    def complaint(self):
+        """The first warning, or worse, since it was ready: before, it says what this machine limits."""
+        for line in self.log.encode()[self.said_at_start:].decode(errors="replace").splitlines():
+            if not (quiet(line) or (self.provoked and self.provoked in line)):
+                return line
+        return ""
+
+
+def quiet(line):
+    try:
+        return json.loads(line)["level"] in ("debug", "info", "notice")
+    except ValueError:
+        return False
 
 
 def port_of(endpoint):

@@ -2,12 +2,13 @@
 import json
 import os
 import pathlib
-import select
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from fakes import wait_until_gone
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -78,17 +79,6 @@ def pids_said(benchmark):
         if line.startswith("pids"):
             return [int(pid) for pid in line.split()[1:]]
     pytest.fail(f"no server was started: {benchmark.stderr.read()}")
-
-
-def wait_until_gone(pids):
-    """Returns at once for those that have ended and been waited for."""
-    for pid in pids:
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        with os.fdopen(handle):
-            assert select.select([handle], [], [], 20)[0], f"{pid} still runs"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -4,6 +4,9 @@ import os
 import pytest
 
 import cases_echo
+import cases_life
+import descriptors
+import figures
 import run
 from figures import Figure, beside, not_measured
 
@@ -64,6 +67,13 @@ def test_too_few_descriptors_are_said():
     assert cases_echo.room_for(100_000, 1_000_000) == ("", "")
     assert cases_echo.room_for(100_000, 20_000) == ("", "RLIMIT_NOFILE is 20000: less than twice a worker's share of 12500")
     assert cases_echo.room_for(100_000, 4096) == ("RLIMIT_NOFILE is 4096, needed are 13000", "")
+
+
+def test_what_needs_more_descriptors_is_not_measured(monkeypatch):
+    monkeypatch.setattr(descriptors, "limit", lambda: 1024)
+    why = "not measured: RLIMIT_NOFILE is 1024, needed are 1524"
+    assert [each.verdict(quick=True) for each in cases_life.status(figures.QUICK)] == [why, why]
+    assert (descriptors.lacking(524), descriptors.lacking(525)) == ("", "RLIMIT_NOFILE is 1024, needed are 1025")
 
 
 def test_lost_datagrams_are_judged_by_what_the_raw_loop_loses():

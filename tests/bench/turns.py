@@ -14,6 +14,7 @@ CLOSE = "reset"  # how a client closes after the end of the answer; README.md sa
 
 def greet_load(server, connections, clients=1, pause_us=0):
     """Clients that connect, read to the end, check every byte and close."""
+    server.must_run()
     done = subprocess.run([TOOLS / "load", "--port", str(server.port), "--connections", str(connections), "--clients",
                            str(clients), "--pause-us", str(pause_us), "--close", CLOSE],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -28,6 +29,7 @@ class Generator:
     def __init__(self, program, server, **numbers):
         arguments = [word for name, number in numbers.items()
                      for word in ("--" + name.replace("_", "-"), str(number))]
+        server.must_run()
         self.server = server
         self.process = subprocess.Popen([TOOLS / program, "--port", str(server.port), *arguments], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -86,13 +88,21 @@ def take_turns(effort, pool, order, clients, by_label):
     before = {server: procfs.cpu_of_tree(server.pid) for server in pool}
     for turn in range(effort.turns + 1):
         for server in order.sample(pool, len(pool)):
+            server.must_run()
             server.wait_for_rest()
             now = procfs.cpu_of_tree(server.pid)
             if turn > 0:
-                by_label[server.label].append((now - before[server]) / effort.connections * 1e6)
+                by_label[server.label].append(spent(server, before[server], now) / effort.connections * 1e6)
             before[server] = now
             if turn < effort.turns:
                 greet_load(server, effort.connections, clients)
+
+
+def spent(server, before, now):
+    """Nobody works for nothing: a process whose time was counted has ended since."""
+    if now <= before:
+        raise RuntimeError(f"{server.label} used no CPU in a turn: a part of it has ended")
+    return now - before
 
 
 def measure_rounds(effort, kinds, program, per=1, seed=0, **numbers):
@@ -108,7 +118,7 @@ def measure_rounds(effort, kinds, program, per=1, seed=0, **numbers):
                     with Generator(program, server, **numbers) as generator:
                         before = procfs.cpu_of_tree(server.pid)
                         told = generator.run()
-                        spent = procfs.cpu_of_tree(server.pid) - before
+                        cpu = spent(server, before, procfs.cpu_of_tree(server.pid))
                     said[server.label].append(told)
-                    cost[server.label].append(spent / (told["done"] / per) * 1e6)
+                    cost[server.label].append(cpu / (told["done"] / per) * 1e6)
     return cost, said
