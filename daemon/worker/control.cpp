@@ -14,7 +14,8 @@ namespace preforkd {
 
 using namespace std::chrono_literals;
 
-Control::Control(UniqueFd channel) : channel_{std::move(channel)}, signals_{SIGQUIT, SIGTERM} {}
+Control::Control(UniqueFd channel, pid_t master)
+    : channel_{std::move(channel)}, master_{master}, signals_{SIGQUIT, SIGTERM} {}
 
 Control::Control(OperatorHooks hooks) : hooks_{std::move(hooks)}, signals_{SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU} {
     stop_signals_.emplace(hooks_.stop_timeout);
@@ -48,21 +49,24 @@ void Control::read_signals(Service& service) {
     if (stop_signals_)
         if (const auto stop = stop_signals_->take()) stop_as_operator_asks(service, *stop == StopSignals::Stop::Fast);
     if (std::uint64_t times = 0; alive_clock_ && ::read(alive_clock_.get(), &times, sizeof times) > 0) hooks_.alive();
-    while (const auto signo = signals_.next()) {
+    while (const auto signal = signals_.next_with_sender()) {
         if (channel_)
-            obey_master(*signo, service);
+            obey_master(*signal, service);
         else
-            obey_operator(*signo);
+            obey_operator(static_cast<int>(signal->ssi_signo));
     }
 }
 
-void Control::obey_master(int signo, Service& service) {
+void Control::obey_master(const signalfd_siginfo& signal, Service& service) {
     (void)read_orders(service);  // whether to empty the queue was said before the signal was sent
-    if (signo == SIGQUIT) service.drain(closing_);
-    if (signo == SIGTERM) {
-        service.drain(closing_);
-        service.hurry();
+    const bool from_master = signal.ssi_pid == static_cast<std::uint32_t>(master_);
+    if (!from_master && !orphaned_ && !std::exchange(stopping_, true)) {
+        log(LogLevel::Notice, "asked to end, but not by the master: asking it for a successor first",
+            {{"sender_pid", std::int64_t{signal.ssi_pid}}});
+        return service.retire();
     }
+    service.drain(closing_);
+    if (signal.ssi_signo == SIGTERM) service.hurry();
 }
 
 void Control::obey_operator(int signo) {

@@ -1,5 +1,8 @@
 #pragma once
 // What a worker is told: by the master's signals and orders, or by the operator where there is no master.
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -35,6 +38,9 @@ public:
 
     /// As drain(), and wait for no client any more.
     virtual void hurry() = 0;
+
+    /// Asks the master for a successor, who is there before this worker has to leave.
+    virtual void retire() = 0;
 };
 
 /// What a process without a master does beside serving.
@@ -55,8 +61,10 @@ struct EmbedderHooks {
 /// Reads signals and orders and passes them to a service.  The service's loop waits for their descriptors.
 class Control {
 public:
-    /// A worker below a master, at the other end of `channel`.
-    explicit Control(UniqueFd channel);
+    /// A worker below `master`, at the other end of `channel`.  From the master QUIT means to drain, and TERM that time
+    /// is up.  From somebody else (an operator, or systemd to a whole control group) either means that this worker
+    /// shall go, for which the master first has to know; a second one is as good as the master's.
+    explicit Control(UniqueFd channel, pid_t master = ::getppid());
 
     /// The process that is the worker (--workers 0): takes the master's signals.
     explicit Control(OperatorHooks hooks);
@@ -74,19 +82,20 @@ public:
     [[nodiscard]] bool read_orders(Service& service);
 
 private:
-    void obey_master(int signo, Service& service);
+    void obey_master(const signalfd_siginfo& signal, Service& service);
     void obey_operator(int signo);
     void start_alive_clock();
     void stop_as_operator_asks(Service& service, bool fast);
 
     UniqueFd channel_{};
+    pid_t master_ = 0;
     OperatorHooks hooks_{};
     EmbedderHooks embedder_{};
     UniqueFd alive_clock_{};
     SignalFd signals_;
     std::optional<StopSignals> stop_signals_{};
     ClosingListeners closing_{};
-    bool stopping_ = false;
+    bool stopping_ = false;  ///< somebody but the master has asked for it
     bool orphaned_ = false;
 };
 

@@ -77,7 +77,7 @@ ReceptionSettings WorkerService::reception_settings() {
                 [=] {
                     if (has_master) send_report(channel, Report::Kind::Paused);
                 },
-            .ask_retirement = [this] { ask_retirement(); },
+            .ask_retirement = [this] { retire(); },
             .full = has_master && is_range(plan_.settings.workers)
                         ? [=] { send_report(channel, Report::Kind::Full); }
                         : std::function<void()>{},
@@ -88,7 +88,7 @@ ReceptionSettings WorkerService::reception_settings() {
             }};
 }
 
-void WorkerService::ask_retirement() {
+void WorkerService::retire() {
     if (const int channel = control_.channel_fd(); channel >= 0)
         send_report(channel, Report::Kind::Retiring);
     else
@@ -115,7 +115,7 @@ void WorkerService::serve(const std::function<void()>& ready) {
     if (const auto limit = bytes_before_retiring(plan_.settings.max_memory_bytes, seat_.number);
         limit != 0 && control_.channel_fd() >= 0)
         memory_.emplace(
-            reactor_, limit, [this] { return reception_.active() != 0; }, [this] { ask_retirement(); });
+            reactor_, limit, [this] { return reception_.active() != 0; }, [this] { retire(); });
     reception_.open();
     ready();
     reactor_.run();

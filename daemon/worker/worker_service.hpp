@@ -37,10 +37,10 @@ public:
     void look() override;
     void drain(const ClosingListeners& closing) override;
     void hurry() override;
+    void retire() override;
 
 private:
     ReceptionSettings reception_settings();
-    void ask_retirement();
 
     const WorkerPlan& plan_;
     WorkerSeat& seat_;

@@ -59,16 +59,6 @@ def test_a_crash_is_named_by_its_signal(preforkd, signo):
     assert exchange(daemon.endpoint) == b"connected\n"
 
 
-def test_term_to_a_worker_is_an_exit_and_it_is_replaced(preforkd):
-    daemon = preforkd(workers=2)
-    daemon.expect("exited with code 0")  # a warning: nobody whom the master knows has asked for it
-    exchange(daemon.endpoint)
-    old = daemon.workers()[0]
-    os.kill(old, signal.SIGTERM)
-    assert proc.eventually(lambda: old not in daemon.workers() and len(daemon.workers()) == 2)
-    assert exchange(daemon.endpoint) == b"connected\n"
-
-
 def test_clients_get_whole_answers_while_workers_are_killed_in_a_loop(preforkd):
     """Serial workers hold one connection each: a kill may break that one and no other."""
     daemon = preforkd("--model", "serial", workers=4)

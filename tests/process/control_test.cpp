@@ -25,14 +25,16 @@ struct Diary final : Service {
         for (const std::uint32_t index : closing.indices) text += "(empty " + std::to_string(index) + ") ";
     }
     void hurry() override { text += "hurry "; }
+    void retire() override { text += "retire "; }
 };
 
-/// What a worker's service is asked after `happens(master end)`.
+/// What a worker's service is asked after `happens(master end)`, in a process that may be `master` itself.
 template <class Happens>
-std::string asked(Happens happens) {
+std::string asked(Happens happens, pid_t master_if_not_itself = 0) {
     return in_child([&] {
+        const pid_t master = master_if_not_itself != 0 ? master_if_not_itself : ::getpid();
         ChannelPair channel = open_channel();
-        Control control{std::move(channel.worker)};
+        Control control{std::move(channel.worker), master};
         Diary diary;
         happens(channel.master);
         control.read_signals(diary);
@@ -68,6 +70,19 @@ TEST(Control, quit_drains_and_leaves_the_queue_to_the_siblings) {
 
 TEST(Control, term_drains_and_hurries) {
     EXPECT_EQ(asked([](const UniqueFd&) { ::raise(SIGTERM); }), "drain hurry ");
+}
+
+TEST(Control, from_somebody_else_they_ask_for_a_successor_and_only_the_second_time_for_more) {
+    const auto together = [](std::initializer_list<int> signals) {
+        return asked(
+            [&](const UniqueFd&) {
+                for (const int signo : signals) ::raise(signo);  // QUIT is read first: it has the lower number
+            },
+            ::getpid());
+    };
+    EXPECT_EQ(together({SIGTERM}), "retire ");
+    EXPECT_EQ(together({SIGQUIT}), "retire ");
+    EXPECT_EQ(together({SIGQUIT, SIGTERM}), "retire drain hurry ");
 }
 
 TEST(Control, an_order_to_empty_the_queue_counts_for_the_signal_that_follows_it) {
