@@ -28,11 +28,12 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
         const auto limit = RequestLimit::of(core);
         Connection client{core};
         std::exception_ptr failure;
-        bool welcome = true;
+        bool is_set_up = false;
         try {
-            welcome = handler.verify(address.get().to_endpoint(SOCK_STREAM));
+            const bool welcome = handler.verify(address.get().to_endpoint(SOCK_STREAM));
             if (welcome) {
                 co_await handler.setup(client);
+                is_set_up = true;
                 co_await handler.serve(client);
             }
         } catch (...) {
@@ -40,7 +41,7 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
         }
         if (core.timed_out()) report_timeout(handler, client.peer());
         if (failure) report_failure(handler, client.peer(), failure);
-        if (welcome) try {
+        if (is_set_up) try {
                 co_await handler.finish(client);
             } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
         stream = {.fd = core.release(), .output_ended = core.output_ended};

@@ -15,17 +15,19 @@ ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, con
     BlockingCore core{std::move(stream.fd), stream.address, how};
     BlockingConnection client{core};
     std::exception_ptr failure;
+    bool is_set_up = false;
     try {
         if (!handler.verify(client.peer())) return {.fd = std::move(core.fd)};
         handler.setup(client);
+        is_set_up = true;
         handler.serve(client);
     } catch (...) { failure = std::current_exception(); }
     (void)core.flush();
     if (core.timed_out) report_timeout(handler, client.peer());
     if (failure) report_failure(handler, client.peer(), failure);
-    try {
-        handler.finish(client);
-    } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
+    if (is_set_up) try {
+            handler.finish(client);
+        } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
     (void)core.flush();
     return {.fd = std::move(core.fd), .output_ended = core.output_ended};
 }

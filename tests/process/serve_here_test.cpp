@@ -28,7 +28,10 @@ public:
         calls.emplace_back("verify");
         return welcome;
     }
-    void setup(BlockingConnection&) override { calls.emplace_back("setup"); }
+    void setup(BlockingConnection&) override {
+        calls.emplace_back("setup");
+        if (error_in_setup) throw std::runtime_error{"no setup"};
+    }
     void serve(BlockingConnection& client) override {
         calls.emplace_back("serve");
         serving(client);
@@ -43,6 +46,7 @@ public:
     Calls calls{};
     bool welcome = true;
     bool error_in_error = false;
+    bool error_in_setup = false;
     std::function<void(BlockingConnection&)> serving = [](BlockingConnection&) {};
 };
 
@@ -53,6 +57,22 @@ public:
 
 private:
     std::function<awaitable<void>(Connection&)> serving_;
+};
+
+class UnreadyCoroutine final : public StreamHandler {
+public:
+    awaitable<void> setup(Connection&) override { throw std::runtime_error{"no setup"}; }
+    awaitable<void> serve(Connection&) override {
+        served = true;
+        co_return;
+    }
+    awaitable<void> finish(Connection&) override {
+        finished = true;
+        co_return;
+    }
+
+    bool served = false;
+    bool finished = false;
 };
 
 class ServeHereTest : public ::testing::Test {
@@ -90,6 +110,19 @@ TEST_F(ServeHereTest, calls_the_hooks_in_order_and_sends_what_the_stream_still_h
     handler.serving = [](BlockingConnection& served) { served.stream() << "unflushed"; };
     EXPECT_EQ(serve(&handler), "unflushed");
     EXPECT_THAT(handler.calls, ElementsAre("verify", "setup", "serve", "finish"));
+}
+
+TEST_F(ServeHereTest, what_was_not_set_up_is_not_finished) {
+    handler.error_in_setup = true;
+    EXPECT_EQ(serve(&handler), "");
+    EXPECT_THAT(handler.calls, ElementsAre("verify", "setup", "handle_error"));
+}
+
+TEST_F(ServeHereTest, a_coroutine_that_was_not_set_up_is_not_finished) {
+    UnreadyCoroutine unready;
+    EXPECT_EQ(serve(static_cast<StreamHandler*>(&unready)), "");
+    EXPECT_FALSE(unready.served);
+    EXPECT_FALSE(unready.finished);
 }
 
 TEST_F(ServeHereTest, says_whether_our_output_has_ended) {

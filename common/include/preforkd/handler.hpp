@@ -44,8 +44,9 @@ public:
 /// at once, in one thread.  Needs no <thread>, no lock, no callback.
 class StreamHandler : public Handler {
 public:
-    virtual awaitable<void> setup(Connection& client);   ///< before serve()
-    virtual awaitable<void> finish(Connection& client);  ///< after serve(), also when that has thrown
+    virtual awaitable<void> setup(Connection& client);  ///< before serve()
+    virtual awaitable<void> finish(
+        Connection& client);  ///< after serve(), also when that has thrown; not without setup()
 
     /// Serves one connection; it is closed when this returns.
     ///
