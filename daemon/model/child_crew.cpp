@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto retry_period = 500ms;  // as for clients that cannot be accepted
-constexpr auto youth = 20ms;          // in which nobody waits for a child's end, save the next client
+constexpr auto youth = 5ms;           // in which nobody waits for a child's end, save the next client
 constexpr int looks_per_client = 2;   // one ends for each that comes, and one to catch up
 constexpr auto patience_after_term = fast_stop - 500ms;  // the worker itself has until then, and reaps them first
 constexpr auto last_linger_limit = 500ms;                // for clients that have their answer and do not close
@@ -99,6 +99,7 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
     try {
         ChildProcess process = errand->launch();
         pid = process.pid();
+        if (errand->linger == 0ms) errand->client = {};  // the last who has it closes it
         const auto now = Clock::now();
         const Deadline patience = deadline_after(now, rules_.request_timeout);
         children_.emplace(

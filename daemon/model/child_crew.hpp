@@ -53,7 +53,7 @@ public:
     /// The client's address as logs print it.
     [[nodiscard]] std::string peer() const { return address_of(address.to_endpoint(SOCK_STREAM)); }
 
-    UniqueFd client{};  ///< our copy, for the lingering close; empty for a datagram
+    UniqueFd client{};  ///< our copy, for the lingering close; empty for a datagram, and once launched with linger=off
     SocketAddress address{};
     std::chrono::milliseconds linger{};
     std::function<void()> ended{};  ///< called when nothing of it is left
@@ -65,12 +65,12 @@ void log_child_end(LogLevel level, std::string_view what, const Errand& errand, 
 /// Makes children, reaps them promptly, and ends them when the worker has to leave.
 ///
 /// Most forked children have ended when the next client comes: they are reaped then, by their number, which spares each
-/// a pidfd, its way through epoll and a wake-up of the worker.  Whoever is still young after 20 ms, or at the limit
+/// a pidfd, its way through epoll and a wake-up of the worker.  Whoever is still there after 5 ms, or at the limit
 /// (where clients wait for an end), is watched.
 ///
 /// Our copy of a client's descriptor stays open until its child has been reaped, and is then lingered here, so that
-/// slow clients cost no child.  A client whose child cannot be made for want of processes, memory or descriptors is
-/// kept and tried again; bounded() takes nobody else meanwhile.
+/// slow clients cost no child; with linger=off there is none.  A client whose child cannot be made for want of
+/// processes, memory or descriptors is kept and tried again; bounded() takes nobody else meanwhile.
 class ChildCrew {
 public:
     /// Children of this process that are not of the crew.  Where handlers run they may be a handler's own, or the

@@ -344,6 +344,16 @@ TEST_F(ChildCrewTest, the_client_hears_the_end_when_its_child_is_gone_and_not_be
     EXPECT_TRUE(testing::is_readable(theirs.get()));
 }
 
+TEST_F(ChildCrewTest, without_a_lingering_close_the_client_hears_of_the_end_from_the_child) {
+    auto [ours, theirs] = testing::socket_pair(SOCK_STREAM);
+    ChildCrew crew{reactor, record, rules()};
+    auto serving = patient(has_ended(), 0);
+    serving->client = std::move(ours);
+    crew.start(std::move(serving));
+    EXPECT_TRUE(testing::is_readable(theirs.get()));
+    EXPECT_EQ(crew.size(), 1U) << "which nobody has reaped yet";
+}
+
 TEST_F(ChildCrewTest, a_connection_that_others_still_use_is_not_cut) {
     auto [ours, theirs] = testing::socket_pair(SOCK_STREAM);
     const UniqueFd others{::dup(ours.get())};
