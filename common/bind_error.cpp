@@ -31,7 +31,7 @@ std::string in_use(const ListenSettings& wanted, const SocketAddress& address) {
     if (!unix_socket && address.port() == 0) return ": no port is free: widen net.ipv4.ip_local_port_range";
     const auto holder = find_holder(address, socket_type_of(wanted.endpoint.transport));
     const char* const other = !unix_socket ? "port" : wanted.endpoint.abstract ? "name" : "path";
-    if (holder && holder->pid == ::getpid()) return " by another --listen of this daemon: remove one of them";
+    if (holder && holder->pid == ::getpid()) return " by another listener of this process: remove one of them";
     if (holder) return fmt::format(" by {} (pid {}): stop it or choose another {}", holder->name, holder->pid, other);
     return fmt::format(": `ss -{}` as root shows by whom; stop it or choose another {}",
                        unix_socket ? "lxp" : (datagram ? "lunp" : "ltnp"), other);

@@ -142,9 +142,7 @@ int serve_program(const WorkerPlan& plan, WorkerSeat& seat, Control& control, st
     // Whatever was open when the daemon was started, and is not ours, must not reach a program.
     check(::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC), "keep descriptors from programs");
     // Without handlers nobody else has children here, and what programs leave behind may come to us (--workers 0).
-    const bool has_handlers =
-        std::ranges::any_of(plan.listeners, [](const Listener& l) { return !l.settings.handler.empty(); });
-    const auto strangers = has_handlers ? ChildCrew::Strangers::Leave : ChildCrew::Strangers::Reap;
+    const auto strangers = runs_programs_only(plan) ? ChildCrew::Strangers::Reap : ChildCrew::Strangers::Leave;
     return serve_with_children(plan, seat, control, ready, strangers, take_for);
 }
 

@@ -76,6 +76,8 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
 
 int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()> ready, OperatorHooks hooks) {
     ::signal(SIGPIPE, SIG_IGN);
+    // Whose orphans come here nobody can tell from a handler's own children, so none is reaped: init does it.
+    if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     prepare_last_deadline(LastDeadline::EndsAlone, seat.record);
     hooks.stop_timeout = plan.settings.stop_timeout;
     Control control{std::move(hooks)};

@@ -2,6 +2,7 @@
 // What the child of the master becomes.
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -29,6 +30,13 @@ struct WorkerPlan {
     bool rehearsal = false;              ///< leaves once it would serve, and takes nobody
     std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never
 };
+
+/// Whether it runs no handler, so that nobody here but the daemon has children.
+[[nodiscard]] inline bool runs_programs_only(const WorkerPlan& plan) {
+    return !plan.settings.program.empty() && std::ranges::all_of(plan.listeners, [](const Listener& listener) {
+        return listener.settings.handler.empty();
+    });
+}
 
 /// Everything from the first line of the child to its exit code: leaves the master's process group and descriptors,
 /// drops privileges, makes the handlers, reports, and serves until told to leave.

@@ -252,9 +252,10 @@ TEST(Listener, a_restart_is_not_held_up_by_connections_of_the_former_daemon) {
 TEST(Listener, a_port_that_another_endpoint_has_is_refused_at_once) {
     const auto first = bind_one("tcp://127.0.0.1:0");
     const std::string failure = failure_of({settings_for(to_string(first.at(0).local))});
-    EXPECT_EQ(failure, fmt::format("71: --listen {}: Address already in use by another --listen of this daemon: remove "
-                                   "one of them",
-                                   to_string(first.at(0).local)));
+    EXPECT_EQ(failure,
+              fmt::format("71: --listen {}: Address already in use by another listener of this process: remove "
+                          "one of them",
+                          to_string(first.at(0).local)));
 }
 
 TEST(Listener, a_port_in_use_names_its_holder_and_a_pending_stop_ends_the_wait) {

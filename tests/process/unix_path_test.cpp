@@ -95,7 +95,7 @@ TEST(UnixPath, a_live_socket_is_refused_at_once_if_it_is_our_own) {
     const UniqueFd server = listening_socket(path);
     const std::string failure = failure_of(settings_for(path));
     EXPECT_TRUE(failure.starts_with("71: --listen unix://" + path +
-                                    ": Address already in use by another --listen of this daemon"))
+                                    ": Address already in use by another listener of this process"))
         << failure;
     EXPECT_TRUE(can_connect(path));
 }

@@ -51,8 +51,10 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    /// Serves until shutdown(), then returns when the requests that run have ended, at most stop_timeout later; no
-    /// thread or child is left.  May be called again.  Throws std::logic_error when it is closed or already serving.
+    /// Serves until shutdown(), then returns when the requests that run have ended.  After stop_timeout those that wait
+    /// for their client fail, and 2 s later children (fork) are killed and threads left behind, with the handler that
+    /// they use; in serial and async a request that does not return keeps this from returning.  A lingering close may
+    /// add 500 ms.  May be called again.  Throws std::logic_error when it is closed or already serving.
     void serve_forever();
 
     /// Serves one client, or datagram, to its end; its connection is closed 20 ms later if it has not closed it itself.
