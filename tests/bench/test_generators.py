@@ -69,7 +69,42 @@ def test_an_answer_that_never_ends_is_waited_for_until_the_time_is_over():
     assert "1 clients without an answer" in complaint(greeted(begin_and_wait, "--timeout-s", 1))
 
 
+# A stream
+
+
+def streamed(then):
+    """Of `then(connection)`, once everything was echoed: 1 MiB to warm up, and 100 bytes."""
+    def serve_client(connection):
+        left = (1 << 20) + 100
+        while left > 0:
+            echoed = connection.recv(min(left, 65536))
+            connection.sendall(echoed)
+            left -= len(echoed)
+        then(connection)
+
+    with tcp_server(serve_client) as port:
+        return generator("stream_load", "--port", port, "--bytes", 100, told="go\n")
+
+
+def test_a_stream_that_comes_back_and_ends_is_counted():
+    done = streamed(lambda connection: connection.recv(1))  # the end of what the client sends
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout.splitlines()[1])["done"] == 100
+
+
+def test_bytes_after_the_end_of_a_stream_are_found():
+    def append(connection):
+        connection.recv(1)
+        connection.sendall(b"end")
+
+    done = streamed(append)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "more came back than was sent" in done.stderr
+
+
 # Datagrams: windows of one, so that a server that gets a datagram knows that the one before was concluded
+
+
+LAST = 4 + 5 - 1  # number of the last datagram, after the warm-up
 
 
 def exchanged(replies, clients=1, patience_ms=2000):
@@ -121,6 +156,14 @@ def test_a_reply_that_had_come_before_is_found():
         return [(earlier[6] if number_of(datagram) == 7 else datagram, sender)]
 
     assert "came twice" in complaint(exchanged(replies))
+
+
+def test_the_last_reply_comes_only_once():
+    def replies(datagram, sender):
+        return [(datagram, sender)] * (2 if number_of(datagram) == LAST else 1)
+
+    done = exchanged(replies)  # found before or after the tally is said
+    assert done.returncode == 1 and "came twice" in done.stderr
 
 
 def test_a_reply_to_another_client_is_found_whether_it_was_answered_or_not():

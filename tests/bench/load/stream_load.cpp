@@ -1,4 +1,4 @@
-// One connection over which BYTES are sent and come back as fast as the server can.
+// One connection over which BYTES are sent and come back as fast as the server can, and after which nothing comes.
 //
 //   stream_load --port P [--bytes B]
 #include <poll.h>
@@ -25,6 +25,16 @@ public:
             if ((socket.revents & POLLOUT) != 0) send(end);
             if ((socket.revents & ~POLLOUT) != 0) receive();
         }
+    }
+
+    /// The server closes once it has echoed everything, and not a byte more.
+    void expect_the_end() {
+        check(::shutdown(fd_, SHUT_WR), "shutdown");
+        pollfd socket{.fd = fd_, .events = POLLIN, .revents = 0};
+        if (check(::poll(&socket, 1, 10'000), "poll") == 0) fail("the server did not close", ETIMEDOUT);
+        const ssize_t size = ::recv(fd_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+        if (size < 0) fail("end of the stream");
+        if (size > 0) fail("more came back than was sent", EPROTO);
     }
 
 private:
@@ -62,5 +72,6 @@ int main(int argc, char** argv) {
         std::vector<Clock::duration> none;
         report({.done = plan["bytes"]}, none);
         wait_for_the_end();
+        stream.expect_the_end();
     });
 }
