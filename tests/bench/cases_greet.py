@@ -32,12 +32,17 @@ def greet(effort):
 
 def switches(effort):
     """Context switches of an idle pool, and how evenly the kernel spreads connections."""
+    for workers in effort.idle_pool_sizes:
+        yield from switches_of(effort, workers)
+
+
+def switches_of(effort, workers):
     kinds = [Raw, *found(Nginx), lambda n: Preforkd(n, "async", log_level="info"),
              lambda n: Preforkd(n, "serial", log_level="info")]
     per_connection, spread = collections.defaultdict(list), collections.defaultdict(list)
     for _ in range(effort.sequential_rounds):
         for kind in kinds:
-            with kind(8) as server:
+            with kind(workers) as server:
                 before = procfs.Usage.of(server.pid)
                 turns.greet_load(server, effort.sequential, pause_us=IDLE_PAUSE_US)
                 done = procfs.Usage.of(server.pid).since(before).switches
@@ -45,8 +50,8 @@ def switches(effort):
             del done[server.pid]
             served = served_by_workers(server.log) or list(done.values())
             spread[server.label].append(max(served) / statistics.mean(served))
-    yield from judged_by_value("context switches of an idle pool, 8 workers", "/conn", per_connection, 1.1)
-    yield from judged_by_value("connections of the busiest worker / mean", "x", spread, 1.5)
+    yield from judged_by_value(f"context switches of an idle pool, {workers} workers", "/conn", per_connection, 1.1)
+    yield from judged_by_value(f"connections of the busiest of {workers} workers / mean", "x", spread, 1.5)
 
 
 def served_by_workers(log):

@@ -81,21 +81,28 @@ def status(effort):
 
 
 def memory(effort):
-    fresh, used, cpu = {}, {}, {}
-    for server in (Raw(8), *(kind(8) for kind in found(Nginx)), Preforkd(8, "async"), Preforkd(8, "serial")):
-        with server:
-            server.note_rest()
-            fresh[server.label] = [max(map(procfs.private_kib, server.worker_pids()))]
-            turns.greet_load(server, 4000, clients=32)
-            server.wait_for_rest()
-            used[server.label] = [max(map(procfs.private_kib, server.worker_pids()))]
-            time.sleep(1.5)  # the last timers of what was served fire once more, unseen: what is measured is rest
-            before = procfs.cpu_of_tree(server.pid)
-            time.sleep(effort.idle_seconds)
-            cpu[server.label] = [procfs.cpu_of_tree(server.pid) - before]
+    """Of several starts; a minute of rest is long enough to be one sample."""
+    fresh, used, cpu = (collections.defaultdict(list) for _ in range(3))
+    for start_number in range(effort.starts):
+        for server in (Raw(8), *(kind(8) for kind in found(Nginx)), Preforkd(8, "async"), Preforkd(8, "serial")):
+            with server:
+                server.note_rest()
+                fresh[server.label].append(max(map(procfs.private_kib, server.worker_pids())))
+                turns.greet_load(server, 4000, clients=32)
+                server.wait_for_rest()
+                used[server.label].append(max(map(procfs.private_kib, server.worker_pids())))
+                if start_number == 0:
+                    cpu[server.label].append(cpu_at_rest(server, effort.idle_seconds))
     yield from judged_by_value("private memory of an idle worker", "KiB", fresh, 600)
     yield from judged_by_value("the same after 500 connections each", "KiB", used, 600)
     yield from judged_by_value(f"CPU of an idle pool in {effort.idle_seconds} s", "s", cpu, 0.004)
+
+
+def cpu_at_rest(server, seconds):
+    time.sleep(1.5)  # the last timers of what was served fire once more, unseen: what is measured is rest
+    before = procfs.cpu_of_tree(server.pid)
+    time.sleep(seconds)
+    return procfs.cpu_of_tree(server.pid) - before
 
 
 def binary(_effort):

@@ -15,14 +15,15 @@ class Effort:
     sequential: int  # connections to an idle pool
     sequential_rounds: int
     pool_sizes: tuple
+    idle_pool_sizes: tuple
     idle_connections: int
     idle_seconds: int
 
 
 FULL = Effort(quick=False, starts=3, turns=15, connections=600, round_trips=20_000, samples=21, sequential=10_000,
-              sequential_rounds=3, pool_sizes=(2, 8, 32, 128), idle_connections=100_000, idle_seconds=60)
+              sequential_rounds=3, pool_sizes=(2, 8, 32, 128), idle_pool_sizes=(2, 8, 32, 128), idle_connections=100_000, idle_seconds=60)
 QUICK = Effort(quick=True, starts=1, turns=9, connections=400, round_trips=5_000, samples=7, sequential=2_000,
-               sequential_rounds=1, pool_sizes=(2, 32), idle_connections=8_000, idle_seconds=3)
+               sequential_rounds=1, pool_sizes=(2, 32), idle_pool_sizes=(8,), idle_connections=8_000, idle_seconds=3)
 
 
 QUICK_MARGIN = 1.5  # few rounds on a machine that others use: only what is clearly wrong fails

@@ -7,16 +7,18 @@ from results import replace_file
 
 DIRECTORY = ROOT / "build/bench"
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
+COLOUR_OF_VERDICT = {"ok": "#2ca02c", "MISS": "#d62728"}
+LENIENT = "#ff7f0e"  # what only a quick run says
 BAR, LABEL_WIDTH, PLOT_WIDTH, NUMBERS_WIDTH = 18, 430, 360, 130
 LONGEST = 3  # limits: what misses by more is cut off, or nothing could be read beside it
 ABOUT = ""  # of which run a plot is; run.py says
 
 
-def of_case(name, figures):
+def of_case(name, figures, quick):
     """build/bench/NAME.svg: each figure that has a limit, as its part of that limit."""
     judged = [figure for figure in figures if figure.limit is not None]
     if judged:
-        write(name, bars(name, judged))
+        write(name, bars(name, judged, quick))
 
 
 def remove_old(cases):
@@ -45,7 +47,7 @@ def document(width, height, parts):
             text(width - 6, height - 6, ABOUT, "end", 9) + "\n</svg>\n")
 
 
-def bars(title, figures):
+def bars(title, figures, quick=False):
     """Bars to the part of its limit that each figure needs; the line is the limit."""
     top = 52
     shares = [share_of_limit(figure) for figure in figures]
@@ -53,7 +55,7 @@ def bars(title, figures):
     parts = [text(10, 20, f"{title}: the part of the limit that is used", size=14)]
     for index, (figure, share) in enumerate(zip(figures, shares)):
         at = top + index * BAR
-        colour = "#2ca02c" if share <= 1 else "#d62728"
+        colour = COLOUR_OF_VERDICT.get(figure.verdict(quick), LENIENT)
         parts.append(text(LABEL_WIDTH - 6, at + 12, figure.name, "end", 11))
         if figure.missing:
             parts.append(text(LABEL_WIDTH, at + 12, f"not measured: {figure.missing}", size=10))

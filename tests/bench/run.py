@@ -130,7 +130,7 @@ def run_case(name, effort, record):
     except Exception as error:
         failure = results.complain(name, error)
     record.end(name, time.monotonic() - began, failure)
-    plots.of_case(name, of_case)
+    plots.of_case(name, of_case, effort.quick)
 
 
 def benchmark(options):

@@ -29,6 +29,12 @@ def test_a_bar_reaches_the_line_at_its_limit():
     assert float(far[1]) == plots.PLOT_WIDTH
 
 
+@pytest.mark.parametrize("quick, last", [(False, "#d62728"), (True, plots.LENIENT)])
+def test_what_a_quick_run_lets_pass_is_no_miss(quick, last):
+    svg = plots.bars("a case", [figure(1, 2), figure(9, 2), figure(2.5, 2)], quick)
+    assert re.findall(r'<rect .* fill="(#\w+)"', svg) == ["#2ca02c", "#d62728", last]
+
+
 @pytest.fixture
 def old_plots(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "DIRECTORY", tmp_path)
