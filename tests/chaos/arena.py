@@ -29,6 +29,7 @@ class Arena:
     def __init__(self, model, seed, directory):
         self.model, self.seed, self.directory = model, f"{seed}/{model}", Path(directory) / model
         self.strikes, self.events, self.findings = [], Counter(), []
+        self.told_to_end = set()
         self._over = threading.Event()
         self.directory.mkdir(parents=True)
         self.binary = self.directory / "preforkd"

@@ -169,6 +169,15 @@ def upgrade_badly(arena, dice):
     return "refused, as it should be"
 
 
+def tell_a_worker_to_end(arena, dice):
+    """As an operator might, once each: its clients and those who come meanwhile must not notice."""
+    victim = pick(sorted(set(arena.workers()) - arena.told_to_end), dice.random())
+    if victim is None or not arena.signal(victim, signal.SIGTERM):
+        return "nobody there"
+    arena.told_to_end.add(victim)
+    return "done"
+
+
 def resize(arena, dice):
     count = dice.randrange(2, 9)
     told = arena.preforkctl("workers", str(count))
@@ -188,6 +197,7 @@ ORDERS = [
     Event("upgrade to a bad image", 2, upgrade_badly),
     Event("look (preforkctl status, deaths)", 2, look),
     Event("resize (preforkctl workers N)", 2, resize),
+    Event("tell a worker to end (TERM)", 3, tell_a_worker_to_end),
     Event("reload (preforkctl)", 2, reload_by_preforkctl),
     Event("reload of bad settings (preforkctl)", 1, reload_badly_by_preforkctl),
     Event("one worker more (TTIN)", 2, signal_master(signal.SIGTTIN)),
