@@ -154,8 +154,8 @@ void ChildCrew::watch(pid_t pid) {
 }
 
 void ChildCrew::watch_young() {
-    for (const pid_t pid : std::exchange(young_, {}))
-        if (!collect(pid)) watch(pid);
+    reap_young();
+    for (const pid_t pid : std::exchange(young_, {})) watch(pid);
 }
 
 void ChildCrew::reap_young() {
