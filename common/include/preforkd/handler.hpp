@@ -45,8 +45,8 @@ public:
 class StreamHandler : public Handler {
 public:
     virtual awaitable<void> setup(Connection& client);  ///< before serve()
-    virtual awaitable<void> finish(
-        Connection& client);  ///< after serve(), also when that has thrown; not without setup()
+    /// After serve(), also when that has thrown, but not when setup() has.
+    virtual awaitable<void> finish(Connection& client);
 
     /// Serves one connection; it is closed when this returns.
     ///
