@@ -1,11 +1,18 @@
 #include "common/bind_error.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -53,6 +60,41 @@ std::string no_directory(const ListenSettings& wanted) {
                        std::filesystem::path{wanted.endpoint.path}.parent_path().native());
 }
 
+/// `fe80::1%eth0` without its zone; nullopt for an address that means the same on every link.
+std::optional<in6_addr> link_local(const std::string& host) {
+    in6_addr address{};
+    if (::inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &address) != 1) return std::nullopt;
+    if (!IN6_IS_ADDR_LINKLOCAL(&address) && !IN6_IS_ADDR_MC_LINKLOCAL(&address)) return std::nullopt;
+    return address;
+}
+
+/// The interface that has `address`, or one as an example.
+std::string interface_of(const in6_addr& address) {
+    ifaddrs* first = nullptr;
+    (void)::getifaddrs(&first);
+    const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owned{first, &::freeifaddrs};
+    for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
+        if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET6) continue;
+        sockaddr_in6 held{};
+        std::memcpy(&held, each->ifa_addr, sizeof held);
+        if (IN6_ARE_ADDR_EQUAL(&held.sin6_addr, &address)) return each->ifa_name;
+    }
+    return "eth0";
+}
+
+std::string not_for_listening(const ListenSettings& wanted) {
+    const std::string& host = wanted.endpoint.host;
+    const auto address = link_local(host);
+    if (!address || host.find('%') != std::string::npos) return ": this address cannot be listened on";
+    return fmt::format(": a link-local address needs its interface: write [{}%{}] (`ip address` shows them)", host,
+                       interface_of(*address));
+}
+
+std::string no_interface(const std::string& host) {
+    return fmt::format("there is no interface {}: bring it up first, or name another (`ip address` shows them)",
+                       host.substr(host.find('%') + 1));
+}
+
 struct Remedy {
     ExitCode code;
     std::string text;  ///< continues the sentence behind strerror
@@ -73,8 +115,8 @@ Remedy remedy(const ListenSettings& wanted, const SocketAddress& address, int er
         case ENOTDIR: return {ExitCode::Configuration, no_directory(wanted)};
         case ENAMETOOLONG: return {ExitCode::Configuration, ": a socket path has at most 107 bytes: use a shorter one"};
         case EROFS: return {ExitCode::Configuration, ": choose a directory that can be written to, such as /run"};
-        case ENODEV:
-        case EINVAL: return {ExitCode::Configuration, ": this address cannot be listened on"};
+        case ENODEV: return {ExitCode::System, ": " + no_interface(wanted.endpoint.host)};
+        case EINVAL: return {ExitCode::Configuration, not_for_listening(wanted)};
         default: return {ExitCode::System, std::string{shortage_remedy(error)}};
     }
 }
@@ -88,6 +130,11 @@ OperatorError bind_error(const ListenSettings& wanted, const SocketAddress& addr
 }
 
 OperatorError resolve_error(const ListenSettings& wanted, const std::system_error& error) {
+    const std::string& host = wanted.endpoint.host;
+    const std::size_t percent = host.find('%');
+    // glibc looks the interface up, and says only that the name is not known.  Source: if_nametoindex(3)
+    if (percent != std::string::npos && link_local(host) && ::if_nametoindex(host.c_str() + percent + 1) == 0)
+        return {ExitCode::System, fmt::format("--listen {}: {}", to_string(wanted.endpoint), no_interface(host))};
     const bool too_long = error.code() == std::errc::filename_too_long;
     const std::string_view advice =
         too_long ? "a socket path has at most 107 bytes" : "check the host, or give it as a number";
