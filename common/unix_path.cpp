@@ -127,10 +127,12 @@ void apply_owner_and_mode(int file, const ListenSettings& settings, uid_t uid, g
     if (settings.mode) change_mode(file, settings);
 }
 
-FileIdentity identity_of(int file) {
+/// nullopt for what is no socket: somebody who may write to the directory has put it there since.
+std::optional<FileIdentity> identity_of(int file) {
     struct stat info {};
     check(::fstat(file, &info), "stat the socket file");
-    return {.device = info.st_dev, .inode = info.st_ino};
+    if (!S_ISSOCK(info.st_mode)) return std::nullopt;
+    return FileIdentity{.device = info.st_dev, .inode = info.st_ino};
 }
 
 }  // namespace
@@ -171,16 +173,21 @@ FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const Socket
     // mode are right.  A datagram socket takes messages as soon as it is bound.
     if (settings.mode) check(::fchmod(fd, 0), "fchmod the socket");
     check(::bind(fd, address.data(), address.size()), "bind");
-    std::optional<FileIdentity> made;
+    const UniqueFd file{::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
+    if (!file) {
+        const int error = errno;
+        ::unlink(path.c_str());  // out of descriptors, say: nobody else has had the time to put anything there
+        throw std::system_error{error, std::generic_category(), "open the socket file"};
+    }
+    const std::optional<FileIdentity> made = identity_of(file.get());
+    if (!made)
+        refuse(settings, ExitCode::System,
+               "something that is no socket has taken the place of the new one, and is left alone: choose a directory "
+               "where only the daemon may write");
     try {
-        const UniqueFd file{check(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC), "open the socket file")};
-        made = identity_of(file.get());
         apply_owner_and_mode(file.get(), settings, uid, gid);
     } catch (const std::exception&) {
-        if (made)
-            remove_if_same(path, *made);
-        else
-            ::unlink(path.c_str());  // out of descriptors, say: nobody else has had the time to put anything there
+        remove_if_same(path, *made);
         throw;
     }
     return *made;

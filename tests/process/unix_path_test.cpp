@@ -5,16 +5,29 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "child_report.hpp"
 #include "common/listener.hpp"
 #include "common/sys_error.hpp"
+
+namespace {
+/// What happens between bind(2) and whatever the code under test does next.
+std::function<void()> after_bind;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+}  // namespace
+
+extern "C" int bind(int fd, const sockaddr* address, socklen_t size) {
+    const auto result = static_cast<int>(::syscall(SYS_bind, fd, address, size));
+    if (result == 0 && after_bind) std::exchange(after_bind, nullptr)();
+    return result;
+}
 
 namespace preforkd {
 namespace {
@@ -213,6 +226,25 @@ TEST(UnixPath, an_owner_that_may_not_be_set_leaves_no_file) {
     });
     EXPECT_TRUE(report.starts_with("77: --listen unix://")) << report;
     EXPECT_FALSE(fs::exists(directory / "s"));
+}
+
+TEST(UnixPath, what_has_taken_the_place_of_the_new_socket_keeps_its_mode_and_stays) {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "s";
+    std::ofstream{directory / "precious"} << "precious";
+    fs::permissions(directory / "precious", fs::perms{0600});
+    ListenSettings settings = settings_for(path);
+    settings.mode = 0666;
+    after_bind = [&] { fs::rename(directory / "precious", path); };
+    const std::string failure = failure_of(settings);
+    EXPECT_TRUE(failure.starts_with("71: --listen unix://" + path + ": something that is no socket has taken"))
+        << failure;
+    EXPECT_EQ(fs::file_size(path), 8U);
+    EXPECT_EQ(mode_of(path), 0600U);
+
+    const struct stat info = status_of(path);
+    EXPECT_FALSE(set_owner_and_mode(settings, {.device = info.st_dev, .inode = info.st_ino}));
+    EXPECT_EQ(mode_of(path), 0600U);
 }
 
 TEST(UnixPath, an_unknown_owner_is_named) {
