@@ -16,6 +16,9 @@ namespace preforkd {
         return worker.state != "starting" && worker.state != "leaving";
     };
     if (std::ranges::none_of(report.workers, serves)) return "not ready: no worker serves";
+    const auto lost = std::ranges::find_if(report.listeners, &ListenerStatus::lost);
+    if (lost != report.listeners.end())
+        return "not ready: no client finds " + lost->endpoint + ": its file was removed or replaced";
     return std::nullopt;
 }
 

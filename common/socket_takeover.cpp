@@ -37,10 +37,6 @@ ListenSettings with_unchangeable(ListenSettings settings, const ListenSettings& 
     return settings;
 }
 
-/// Whether its path leads to something else by now, or to nothing.  The inode of a bound socket is not given to another
-/// file as long as the socket lives.
-bool is_lost(const Listener& listener) { return listener.file && !is_socket_at(listener.local.path, *listener.file); }
-
 /// We do not know the file of a passed socket, so only that there is none.
 bool is_out_of_reach(const Listener& listener) {
     const Endpoint& local = listener.local;
@@ -51,6 +47,11 @@ bool is_out_of_reach(const Listener& listener) {
 }
 
 }  // namespace
+
+bool has_lost_its_file(const Listener& listener) noexcept {
+    // The inode of a bound socket is not given to another file as long as the socket lives.
+    return listener.file && !is_socket_at(listener.local.path, *listener.file);
+}
 
 Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings) {
     std::vector<PassedSocket> passed;
@@ -67,7 +68,7 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const Settings&
     for (const ListenSettings& wanted : assignment.unbound) {
         const auto fits = [&](const Listener* each) { return each->settings.endpoint == wanted.endpoint; };
         const auto first = std::ranges::find_if(free, fits);
-        const bool lost = first != free.end() && is_lost(**first);
+        const bool lost = first != free.end() && has_lost_its_file(**first);
         if (lost) taken.lost.push_back(to_string(wanted.endpoint));
         if (first == free.end() || lost) {
             taken.unbound.push_back(wanted);

@@ -15,6 +15,9 @@ struct Takeover {
     std::vector<std::string> out_of_reach{};  ///< of `listeners`, those that systemd passed, and whose file has gone
 };
 
+/// Whether the path of a Unix socket that we bound leads to something else by now, or to nothing: no client finds it.
+[[nodiscard]] bool has_lost_its_file(const Listener& listener) noexcept;
+
 /// Which of `current` serve which endpoint of `settings`.  Those we bound are told by the text of their endpoint, those
 /// that systemd passed as at start-up.  A Unix socket that no path leads to any more serves none, if we bound it: it is
 /// to be bound anew.  Changes no socket.

@@ -13,6 +13,7 @@ json::object object_of(const ListenerStatus& listener) {
     return {{"endpoint", listener.endpoint},
             {"handler", listener.handler},
             {"passed", listener.passed},
+            {"lost", listener.lost},
             {"queued", or_null(listener.queue.queued)},
             {"queue_limit", or_null(listener.queue.limit)},
             {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"}};
@@ -23,6 +24,7 @@ ListenerStatus listener_from(const json::value& value) {
     return {.endpoint = fields.text("endpoint"),
             .handler = fields.text("handler"),
             .passed = fields.is_true("passed"),
+            .lost = fields.is_true("lost"),
             .queue = {.queued = fields.maybe<std::uint64_t>("queued"),
                       .limit = fields.maybe<std::uint64_t>("queue_limit"),
                       .in_bytes = fields.text("queue_unit") == "bytes"}};

@@ -20,6 +20,7 @@ struct ListenerStatus {
     std::string endpoint{};
     std::string handler{};
     bool passed = false;  ///< by systemd
+    bool lost = false;    ///< its file was removed or replaced: no client finds it
     QueueDepth queue{};
 };
 

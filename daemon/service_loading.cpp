@@ -52,9 +52,9 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
 
 class ServiceLoading final : public Loading {
 public:
-    explicit ServiceLoading(const StartUp& start_up)
+    ServiceLoading(const StartUp& start_up, Invocation invocation)
         : start_up_{start_up},
-          invocation_{read_service_options(start_up)},
+          invocation_{std::move(invocation)},
           trials_{begin_trials(start_up.handlers, invocation_.settings, invocation_.origins)} {}
     ServiceLoading(const StartUp& start_up, Planned planned)
         : start_up_{start_up}, invocation_{std::move(planned.invocation)}, plan_{std::move(planned.plan)} {}
@@ -140,10 +140,12 @@ private:
 }  // namespace
 
 BeginLoading load_service(const StartUp& start_up, std::optional<Planned> first) {
-    return [&start_up, first = std::move(first)]() mutable -> std::unique_ptr<Loading> {
+    return [&start_up, first = std::move(first)](const Generation* keep) mutable -> std::unique_ptr<Loading> {
         if (auto planned = std::exchange(first, std::nullopt))
             return std::make_unique<ServiceLoading>(start_up, std::move(*planned));
-        return std::make_unique<ServiceLoading>(start_up);
+        return std::make_unique<ServiceLoading>(
+            start_up, keep == nullptr ? read_service_options(start_up)
+                                      : Invocation{.settings = *keep->settings, .config_text = keep->config_text});
     };
 }
 

@@ -73,8 +73,10 @@ std::string age_text(std::chrono::milliseconds age) {
 std::string status_text(const StatusReport& report, std::size_t columns) {
     TextTable listeners{{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}}};
     for (const ListenerStatus& each : report.listeners)
-        listeners.add({each.endpoint + (each.passed ? " (passed)" : ""), each.handler,
-                       queue_text(each.queue.queued, each.queue.in_bytes),
+        listeners.add({each.endpoint + (each.passed ? " (passed)"
+                                        : each.lost ? " (lost: its file is gone or another's)"
+                                                    : ""),
+                       each.handler, queue_text(each.queue.queued, each.queue.in_bytes),
                        queue_text(each.queue.limit, each.queue.in_bytes)});
     TextTable workers{{{"WORKER", right},
                        {"PID", right},

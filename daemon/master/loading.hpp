@@ -29,7 +29,7 @@ public:
     virtual void give_up() = 0;
 };
 
-/// Reads the settings.  Throws the reason why they cannot be used.
-using BeginLoading = std::function<std::unique_ptr<Loading>()>;
+/// Reads the settings, or takes those of `keep`.  Throws the reason why they cannot be used.
+using BeginLoading = std::function<std::unique_ptr<Loading>(const Generation* keep)>;
 
 }  // namespace preforkd

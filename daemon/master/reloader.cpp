@@ -63,6 +63,7 @@ void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
         if (answer) answer({.done = false, .sentence = "the service stops"});
         return;
     }
+    read_settings_ = true;
     if (answer) asked_.push_back(std::move(answer));
     if (pool_.old_generations().size() >= most_old_generations)
         log(LogLevel::Notice, force ? "ending the oldest workers, which are still leaving, for a reload"
@@ -113,7 +114,7 @@ void Reloader::load(Clock::time_point now) {
 
 void Reloader::go_on(Clock::time_point now) {
     try {
-        if (!loading_) loading_ = load_();
+        if (!loading_) loading_ = load_(std::exchange(read_settings_, false) ? nullptr : &pool_.current());
         std::optional<Generation> next = loading_->go_on(pool_.current(), now);
         if (!next) return;
         loading_.reset();

@@ -29,6 +29,10 @@ public:
     /// generations is ended instead of waited for.
     void ask(bool force, Clock::time_point now, Answer answer = {});
 
+    /// A generation with the settings in force, which binds again what has lost its file; whatever the file of the
+    /// settings says by now, nobody has asked for that.
+    void bind_again(Clock::time_point now) { feed(ReloadAsked{}, now); }
+
     /// Looks what has come true.  `running`: the first generation is ready, and nothing stops the service.
     void offer_conditions(bool running, Clock::time_point now);
     [[nodiscard]] Deadline deadline() const {
@@ -65,6 +69,7 @@ private:
     Reload life_{};
     int last_number_;
     bool stopping_ = false;
+    bool read_settings_ = false;     ///< what is asked for; without, those of the current generation are kept
     std::vector<Answer> asked_{};    ///< since the last settings were read
     std::vector<Answer> waiting_{};  ///< for the outcome of the generation that loads or boots
 };

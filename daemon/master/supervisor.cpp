@@ -46,6 +46,7 @@ int Supervisor::run() {
         pool_.maintain(now);
         if (control_) control_->maintain(now);
         tell_systemd(now);
+        mind_socket_files(now);
         offer_conditions(now);
         if (life_.phase == Phase::Stopped) break;
         for (const std::uint64_t key : events_.wait_until(next_deadline(Clock::now()))) {
@@ -53,6 +54,8 @@ int Supervisor::run() {
                 on_signals();
             else if (key == control_key)
                 control_->serve(Clock::now());
+            else if (key == socket_files_key)
+                socket_files_.hear(Clock::now());
             else
                 pool_.hear(static_cast<pid_t>(key));
         }
@@ -65,7 +68,7 @@ int Supervisor::run() {
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
     const Deadline work = earlier(reloader_.deadline(), upgrader_.deadline());
     const Deadline next = earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), work)),
-                                  earlier(next_status_, next_watchdog_));
+                                  earlier(socket_files_.deadline(), earlier(next_status_, next_watchdog_)));
     return control_ ? earlier(next, control_->next_deadline()) : next;
 }
 
@@ -83,6 +86,16 @@ void Supervisor::offer_conditions(Clock::time_point now) {
     if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
     reloader_.offer_conditions(life_.phase == Phase::Running, now);
     upgrader_.offer_conditions(rests(), pool_.current().pool.boot_timeout, now);
+}
+
+/// A generation of its own binds again what has lost its file: the old one serves who waits at the old socket.
+void Supervisor::mind_socket_files(Clock::time_point now) {
+    const std::vector<Listener>& listeners = *pool_.current().listeners;
+    if (watched_generation_ != pool_.current().number) {
+        watched_generation_ = pool_.current().number;
+        socket_files_.follow(listeners, now);
+    }
+    if (socket_files_.should_bind_again(listeners, now) && life_.phase < Phase::Withdrawing) reloader_.bind_again(now);
 }
 
 void Supervisor::feed(const Event& event) {

@@ -9,6 +9,7 @@
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/pool.hpp"
 #include "daemon/master/reloader.hpp"
+#include "daemon/master/socket_file_watch.hpp"
 #include "daemon/master/upgrader.hpp"
 
 namespace preforkd {
@@ -40,6 +41,7 @@ public:
 
 private:
     void offer_conditions(Clock::time_point now);
+    void mind_socket_files(Clock::time_point now);
     void feed(const Event& event);
     void perform(Action action);
     void on_signals();
@@ -77,6 +79,8 @@ private:
     Upgrader upgrader_;
     std::optional<Handover> before_{};  ///< while this image has to prove itself
     UniqueFd old_image_{};              ///< the file of the one before
+    SocketFileWatch socket_files_{events_};
+    int watched_generation_ = 0;
     Lifecycle life_{};
     Deadline next_status_{};
     Deadline next_watchdog_{};

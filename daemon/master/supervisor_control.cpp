@@ -5,6 +5,7 @@
 
 #include "common/counted.hpp"
 #include "common/readiness.hpp"
+#include "common/socket_takeover.hpp"
 #include "common/version.hpp"
 #include "daemon/master/queue_depth.hpp"
 #include "daemon/master/supervisor.hpp"
@@ -155,6 +156,7 @@ StatusReport Supervisor::status() {
         report.listeners.push_back({.endpoint = to_string(listener.local),
                                     .handler = handler_of(listener.settings, *pool_.current().settings),
                                     .passed = listener.inherited,
+                                    .lost = has_lost_its_file(listener),
                                     .queue = queue_depth(listener)});
     }
     pool_.describe(report, now);

@@ -1,4 +1,5 @@
-"""The file of a Unix socket that somebody removed or replaced: a reload leads clients back to the service."""
+"""The file of a Unix socket that somebody removed or replaced: the daemon notices, and leads clients back to it; so does
+a reload."""
 import socket
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 import proc
 from activation import Passing, listening
 from clients import connect, exchange, read_exactly, read_to_end
-from control import endpoint_in, status
+from control import ask, endpoint_in, status
 from datagram_clients import ask as ask_datagram
 
 
@@ -64,6 +65,60 @@ def test_a_datagram_socket_is_bound_anew(serving, tmp_path, lose):
     lose(path)
     assert service.again()["message"] == "reloaded"
     assert ask_datagram(service.daemon.endpoint, b"new") == b"new"
+
+
+def move_away(path):
+    path.rename(path.with_suffix(".old"))
+
+
+def move_the_directory(path):
+    path.parent.rename(path.parent.with_suffix(".old"))
+    path.parent.mkdir()
+
+
+@pytest.mark.parametrize("lose", [remove, replace, move_away, move_the_directory])
+def test_it_is_noticed_and_bound_anew_with_the_settings_in_force(serving, tmp_path, lose):
+    path = tmp_path / "directory" / "s"
+    path.parent.mkdir()
+    service = serving(f"unix://{path} mode=0600")
+    daemon = service.daemon
+    held = connect(daemon.endpoint)
+    held.sendall(b"before")
+    assert read_exactly(held, 6) == b"before"
+    service.write("nonsense")  # nobody has asked for that to be read
+    lose(path)
+    daemon.wait_log("binding it anew")
+    daemon.wait_log("reloaded")
+    assert exchange(daemon.endpoint, b"new") == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    held.sendall(b"after")
+    held.shutdown(socket.SHUT_WR)
+    assert read_to_end(held) == b"after"
+    daemon.wait_workers(2)
+    assert ask(daemon.control, "ready")["ok"]
+    remove(path)
+    assert proc.eventually(lambda: status(daemon.control)["generation"] == 3), "and the new one is watched too"
+    assert exchange(daemon.endpoint, b"again") == b"again"
+
+
+def test_one_whose_path_another_program_has_taken_is_left_alone_and_is_not_ready(serving, tmp_path):
+    path = tmp_path / "s"
+    service = serving(f"unix://{path}")
+    daemon = service.daemon
+    daemon.expect("is left alone")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "new"))
+        other.listen()
+        (tmp_path / "new").rename(path)
+        daemon.wait_log("is left alone")
+        assert ask(daemon.control, "ready") == {
+            "ok": False, "error": f"not ready: no client finds unix://{path}: its file was removed or replaced"}
+        with connect(daemon.endpoint), other.accept()[0]:
+            now = status(daemon.control)
+            assert now["generation"] == 1 and [listener["lost"] for listener in now["listeners"]] == [True]
+    assert service.again()["message"] == "reloaded", "it is a stale one now"
+    assert exchange(daemon.endpoint, b"new") == b"new"
+    assert ask(daemon.control, "ready")["ok"]
 
 
 def test_one_that_is_in_use_by_another_program_fails_the_reload_and_is_named(serving, tmp_path):
