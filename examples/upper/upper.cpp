@@ -1,7 +1,8 @@
+#include <cctype>
 #include <preforkd/preforkd.hpp>
 struct Upper : preforkd::BlockingHandler {
     void serve(preforkd::BlockingConnection& client) override {
-        for (char c; client.stream().get(c);) client.stream().put(static_cast<char>(std::toupper(c)));
+        for (int c; (c = client.stream().get()) >= 0;) client.stream().put(static_cast<char>(std::toupper(c)));
     }
 };
 int main(int argc, char** argv) { return preforkd::run(argc, argv, preforkd::handler<Upper>("upper")); }
