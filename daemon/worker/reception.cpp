@@ -56,7 +56,7 @@ void Reception::look() {
     if (taking_) return about_to_block();
     for (Gate& gate : gates_)
         for (int left = takes_per_turn; left > 0 && state_ == State::Open; --left)
-            if (take_from(gate) != Attempt::Taken) break;
+            if (const Attempt attempt = take_from(gate); attempt != Attempt::Taken && attempt != Attempt::Lost) break;
     // A sibling that has no room cannot help: pass it on.
     if (state_ == State::Full && somebody_waits()) settings_.ask_sibling();
 }
@@ -84,17 +84,17 @@ Reception::Attempt Reception::on_error(Gate& gate, int error) {
         return Attempt::Stopped;
     }
     AcceptVerdict verdict = classify_accept_error(error);
-    if (verdict == AcceptVerdict::Again && ++failures_in_row_ >= failures_taken_for_pause)
-        verdict = AcceptVerdict::Pause;
+    const bool client_is_lost = verdict == AcceptVerdict::Again;
+    if (client_is_lost && ++failures_in_row_ >= failures_taken_for_pause) verdict = AcceptVerdict::Pause;
     switch (verdict) {
-        case AcceptVerdict::Wait:
-        case AcceptVerdict::Again: return Attempt::Nobody;
+        case AcceptVerdict::Wait: return Attempt::Nobody;
+        case AcceptVerdict::Again: return Attempt::Lost;
         case AcceptVerdict::Pause:
             if (!std::exchange(said_resting_, true))
                 log(LogLevel::Warning, "cannot take clients; trying again every 500 ms until it works",
                     {{"cause", std::strerror(error)}, {"listener", to_string(gate.listener.local)}});
             if (state_ == State::Open) rest();
-            return Attempt::Stopped;
+            return client_is_lost ? Attempt::Stopped : Attempt::Short;
         case AcceptVerdict::Stop:
             gate.queue->leave();
             log(LogLevel::Debug, "listener is gone", {{"cause", std::strerror(error)}});
@@ -185,8 +185,9 @@ void Reception::empty_queue() {
         for (; gate.still_to_take > 0; --gate.still_to_take) {
             if (active() >= settings_.limit) return;  // goes on when a client has gone
             const Attempt attempt = take_from(gate);
-            if (attempt == Attempt::Taken) continue;
-            if (attempt == Attempt::Stopped && active() > 0) return;  // out of descriptors: one comes free first
+            if (attempt == Attempt::Taken || attempt == Attempt::Lost) continue;
+            if (attempt == Attempt::Short) return rest_while_emptying();
+            if (attempt == Attempt::Stopped && active() > 0) return;  // goes on when a client has gone
             break;
         }
     count_drops();  // while it can be asked
@@ -202,6 +203,14 @@ void Reception::empty_queue() {
             empty_queue();
         });
     }
+}
+
+/// Out of descriptors or memory, by the fault of others perhaps: nobody who is queued shall pay for that.
+void Reception::rest_while_emptying() {
+    rest_timer_->set(rest_period, [this] {
+        last_look_ = awaiting_handshakes_;
+        empty_queue();
+    });
 }
 
 void Reception::leave_all() {

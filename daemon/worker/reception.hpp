@@ -84,7 +84,7 @@ public:
 
 private:
     enum class State { Open, Full, Resting, Emptying, Closed };
-    enum class Attempt { Taken, Nobody, Stopped };
+    enum class Attempt { Taken, Lost, Nobody, Short, Stopped };
 
     struct Gate {
         const Listener& listener;
@@ -100,6 +100,7 @@ private:
     void check_limit();
     void tell_full();
     void rest();
+    void rest_while_emptying();
     void empty_queue();
     void leave_all();
     void join_all();

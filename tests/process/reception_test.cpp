@@ -33,7 +33,10 @@ struct Desk {
     /// What a model does: accepts, and says that it has begun.
     int take(int socket) {
         ++takes;
-        if (failure != 0) return failure;
+        if (failure != 0 && losses != 0) {
+            if (losses > 0) --losses;
+            return failure;
+        }
         UniqueFd accepted{::accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
         if (!accepted) return errno;
         reception.begun();
@@ -68,7 +71,8 @@ struct Desk {
     Listener listener{};
     SocketAddress address{};
     int queue = -1;
-    int failure = 0;  ///< what each take fails with
+    int failure = 0;  ///< what takes fail with
+    int losses = -1;  ///< how many do; -1: each
     int takes = 0;
     int siblings_asked = 0;
     int retirements = 0;
@@ -235,6 +239,31 @@ TEST(Reception, a_lost_client_does_not_keep_the_next_from_being_taken) {
     desk.clients_come(1);
     desk.reception.open();
     EXPECT_TRUE(desk.play({{[&] { return desk.takes == 1; }, [&] { desk.failure = 0; }}, {desk.serves(1), nullptr}}));
+}
+
+TEST(Reception, a_client_that_is_lost_while_the_queue_is_emptied_costs_the_others_nothing) {
+    for (const int lost : {ECONNABORTED, EPERM}) {
+        Desk desk;
+        desk.losses = 3;
+        desk.failure = lost;
+        desk.reception.open();
+        desk.clients_come(5);
+        desk.reception.close({.all = true});
+        EXPECT_EQ(desk.served.size(), 5u) << lost;
+    }
+}
+
+TEST(Reception, a_machine_out_of_descriptors_while_the_queue_is_emptied_costs_nobody_his_answer) {
+    open_log({.file = "/dev/null"});
+    Desk desk;
+    desk.losses = 1;
+    desk.failure = ENFILE;
+    desk.reception.open();
+    desk.clients_come(2);
+    desk.reception.close({.all = true});
+    EXPECT_EQ(desk.finished, 0);
+    EXPECT_TRUE(desk.play({{desk.serves(2), nullptr}}));
+    open_log({});
 }
 
 TEST(Reception, retirement_is_asked_for_once_and_serving_goes_on) {
