@@ -1,5 +1,6 @@
 #pragma once
 // The death certificate of a worker, and the last of them: plain values, and their way to JSON and back.
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -38,14 +39,18 @@ struct DeathReport {
     friend bool operator==(const DeathReport&, const DeathReport&) = default;
 };
 
-/// The last 32 deaths, oldest first.
+/// The last 32 deaths, oldest first.  Workers that left in good order crowd nobody else out: once there are 32, more
+/// than the last 8 of those are kept only where nothing worse has happened.
 class DeathRing {
 public:
     static constexpr std::size_t capacity = 32;
+    static constexpr std::ptrdiff_t orderly_kept = 8;
 
     void add(DeathReport death) {
-        if (deaths_.size() == capacity) deaths_.erase(deaths_.begin());
         deaths_.push_back(std::move(death));
+        if (deaths_.size() <= capacity) return;
+        const bool orderly_goes = std::ranges::count(deaths_, true, &DeathReport::expected) > orderly_kept;
+        deaths_.erase(std::ranges::find(deaths_, orderly_goes, &DeathReport::expected));
     }
     [[nodiscard]] const std::vector<DeathReport>& all() const noexcept { return deaths_; }
     friend bool operator==(const DeathRing&, const DeathRing&) = default;

@@ -103,6 +103,21 @@ def test_the_last_thirty_two_are_kept(controlled):
     assert [each["pid"] for each in deaths(daemon.control)] == killed[-32:]
 
 
+def test_crashes_are_kept_when_many_workers_leave_in_good_order(controlled):
+    daemon = controlled(workers=1)
+    daemon.expect("SIGSEGV")
+    exchange(daemon.endpoint)
+    crashed = useful_worker(daemon)["pid"]
+    os.kill(crashed, signal.SIGSEGV)
+    wait_death(daemon, crashed)
+    for size in (21, 1, 21, 1):
+        ask(daemon.control, f"workers {size}")
+        daemon.wait_workers(size)
+    told = deaths(daemon.control)
+    assert len(told) == 32 and told[0]["pid"] == crashed
+    assert all(each["expected"] for each in told[1:])
+
+
 def test_the_table_is_for_people(controlled, preforkctl):
     daemon = controlled(workers=1)
     daemon.expect("killed by SIGKILL")

@@ -75,6 +75,21 @@ TEST(DeathRing, it_keeps_the_last_thirty_two) {
     EXPECT_EQ(ring.all().back().number, 40);
 }
 
+TEST(DeathRing, workers_that_left_in_good_order_crowd_no_crash_out_nor_crashes_the_last_eight_of_them) {
+    DeathRing ring;
+    for (int number = 1; number <= 20; ++number) ring.add({.number = number});
+    for (int number = 21; number <= 99; ++number) ring.add({.number = number, .expected = true});
+    ASSERT_EQ(ring.all().size(), DeathRing::capacity);
+    EXPECT_EQ(ring.all().front().number, 1);
+    EXPECT_EQ(ring.all().at(19).number, 20);
+    EXPECT_EQ(ring.all().at(20).number, 88) << "the last of the others";
+    for (int number = 100; number <= 199; ++number) ring.add({.number = number});
+    EXPECT_EQ(ring.all().at(0).number, 92);
+    EXPECT_EQ(ring.all().at(7).number, 99);
+    EXPECT_EQ(ring.all().at(8).number, 176);
+    EXPECT_EQ(ring.all().back().number, 199);
+}
+
 TEST(DeathRing, it_is_read_back_as_it_was_written) {
     DeathRing ring;
     ring.add({.time = "2026-11-24T14:00:00.001Z",
