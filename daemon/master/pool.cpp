@@ -1,6 +1,7 @@
 #include "daemon/master/pool.hpp"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <optional>
@@ -94,7 +95,13 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
             return cohort.plan.body({.number = number, .record = record, .channel = std::move(channel.worker)});
         });
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
-        events_.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
+        try {
+            events_.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
+        } catch (...) {  // it must not write into a record that is released, and be the next one's by then
+            process.signal(SIGKILL);
+            ::waitpid(process.pid(), nullptr, 0);
+            throw;
+        }
         log(LogLevel::Debug, "worker forked",
             {{"worker_number", std::int64_t{number}}, {"worker_pid", std::int64_t{process.pid()}}});
         table_.add({.number = number,

@@ -1,5 +1,11 @@
 #include "daemon/master/pool.hpp"
 
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstddef>
+
 #include "common/spawn.hpp"
 #include "tests/process/pool_fixture.hpp"
 #include "tests/process/waiting.hpp"
@@ -298,13 +304,13 @@ TEST_F(Pools, the_counts_are_those_of_the_living_and_the_dead) {
     EXPECT_EQ(counts.idle, 1);
     EXPECT_EQ(counts.connections, 3u);
     EXPECT_EQ(counts.served, 5u);
-    EXPECT_EQ(counts.dropped_log_lines, 7u);
+    EXPECT_EQ(counts.dropped_log_lines, 7u + dropped_log_lines()) << "of the workers and of this process";
     master.pool.signal_all(SIGKILL);
     ASSERT_TRUE(master.until([&] { return master.pool.empty(); }));
     counts = master.pool.counts();
     EXPECT_EQ(counts.connections, 0u);
     EXPECT_EQ(counts.served, 5u);
-    EXPECT_EQ(counts.dropped_log_lines, 7u);
+    EXPECT_EQ(counts.dropped_log_lines, 7u + dropped_log_lines());
 }
 
 TEST_F(Pools, a_stranger_is_not_the_pools_to_reap) {
@@ -314,6 +320,24 @@ TEST_F(Pools, a_stranger_is_not_the_pools_to_reap) {
     EXPECT_FALSE(master.pool.reap(stranger.pid(), master.now));
     EXPECT_EQ(stranger.try_reap(), testing::exited(7));
     master.pool.hear(stranger.pid());
+}
+
+TEST_F(Pools, a_worker_that_cannot_be_watched_does_not_live_on_with_a_record_of_somebody_else) {
+    EXPECT_EQ(testing::in_child([]() -> std::string {
+                  Master master{{.workers = 1}, idle};
+                  std::array program{sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                     sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 1),
+                                     sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+                                     sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+                  testing::restrict_system_calls(program);
+                  master.pool.maintain(master.now);
+                  if (!master.pool.empty()) return "a worker that is not watched";
+                  if (::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD) return "a child that nobody knows";
+                  return master.pool.last_failure().find("No space left") == std::string::npos
+                             ? master.pool.last_failure()
+                             : "none";
+              }),
+              "none");
 }
 
 TEST_F(Pools, a_machine_without_descriptors_delays_the_service_and_does_not_end_it) {
