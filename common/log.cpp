@@ -28,7 +28,8 @@ constinit std::atomic<bool> opened{false};
 // getpid() is a system call; 0: to be asked.  Of a thread, because a forked child has one that writes there anyway.
 constinit thread_local int process = 0;
 constinit std::atomic<int> worker{0};
-constinit std::atomic<std::uint64_t> dropped{0};
+constinit std::atomic<std::uint64_t> dropped_here{0};
+constinit std::atomic<std::atomic<std::uint64_t>*> dropped{&dropped_here};
 constinit std::atomic<std::uint64_t> unreported{0};  // of those
 constinit std::atomic<bool> torn{false};
 constinit std::atomic<int> last_error{0};       // why a line was dropped
@@ -45,7 +46,7 @@ int process_id() noexcept {
 /// alone: the first write copies the page.
 void forget_parent() noexcept {
     process = 0;
-    for (auto* losses : {&dropped, &unreported})
+    for (auto* losses : {&dropped_here, &unreported})
         if (losses->load(relaxed) != 0) losses->store(0, relaxed);
 }
 
@@ -146,7 +147,7 @@ void log(LogLevel level, std::string_view sentence, std::initializer_list<LogFie
                                    ? write_line(format_line(level, sentence, {fields.begin(), fields.size()}).view())
                                    : LogOutcome::Dropped;
     if (outcome != LogOutcome::Written) {
-        dropped.fetch_add(1, relaxed);
+        dropped.load(relaxed)->fetch_add(1, relaxed);
         unreported.fetch_add(1, relaxed);
     }
     if (outcome == LogOutcome::Dropped) complain_on_standard_error();
@@ -192,6 +193,8 @@ void set_log_worker(int worker_number) noexcept { worker.store(worker_number, re
 
 void note_errors_in(ErrorNote& note) noexcept { error_note.store(&note, relaxed); }
 
-std::uint64_t dropped_log_lines() noexcept { return dropped.load(relaxed); }
+void count_dropped_lines_in(std::atomic<std::uint64_t>& counter) noexcept { dropped.store(&counter, relaxed); }
+
+std::uint64_t dropped_log_lines() noexcept { return dropped_here.load(relaxed); }
 
 }  // namespace preforkd

@@ -1,5 +1,6 @@
 #pragma once
 // Where the lines of log.hpp go.  Set up once in the master, inherited by every child.
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -46,7 +47,10 @@ void set_log_worker(int worker_number) noexcept;
 /// printed. Borrowed for good.
 void note_errors_in(ErrorNote& note) noexcept;
 
-/// Lines that were dropped because nobody read them, in this process, so far.
+/// Where this process, and the children that it forks, count the lines that are dropped.  Borrowed for good.
+void count_dropped_lines_in(std::atomic<std::uint64_t>& counter) noexcept;
+
+/// Lines that were dropped because nobody read them, in this process, so far; not those that are counted elsewhere.
 [[nodiscard]] std::uint64_t dropped_log_lines() noexcept;
 
 }  // namespace preforkd

@@ -20,7 +20,7 @@ enum class WorkerState : std::uint32_t {
     Draining,          ///< told to leave, no handler code running
 };
 
-/// One living worker's record.  Only its worker writes it (but see `traffic`), between spawn and reaping; anybody may
+/// One living worker's record.  Only its worker writes it (but see `traffic` and `dropped_log_lines`), between spawn and reaping; anybody may
 /// read it at any time.
 /// The layout is append-only: a master that upgrades itself reads the slots of the image before.
 struct alignas(128) WorkerRecord {
@@ -30,7 +30,7 @@ struct alignas(128) WorkerRecord {
     std::atomic<std::uint64_t> accepted{};
     std::atomic<std::uint64_t> served{};  ///< ended connections
     std::atomic<std::uint64_t> active{};  ///< open connections
-    std::atomic<std::uint64_t> dropped_log_lines{};
+    std::atomic<std::uint64_t> dropped_log_lines{};  ///< by children that it forked, too
     NotedBytes<112> last_peer{};       ///< the sockaddr of the client that came last, as the kernel gave it
     ErrorNote last_error{};            ///< the last line of level error
     std::atomic<std::uint64_t> cut{};  ///< connections that were open when a stop would wait for clients no longer

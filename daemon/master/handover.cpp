@@ -102,6 +102,13 @@ HandedControl control_of(const json::value& value) {
     return handed;
 }
 
+/// As a worker of an image that did not say so, or of a later one that gives other orders.
+DeathOrder order_of(const JsonFields& fields) {
+    const int number = fields.number<int>("order");
+    return number >= 0 && number <= static_cast<int>(last_death_order) ? static_cast<DeathOrder>(number)
+                                                                       : DeathOrder::None;
+}
+
 json::array workers_to_json(const std::vector<HandedWorker>& workers) {
     json::array array;
     for (const HandedWorker& each : workers)
@@ -113,7 +120,8 @@ json::array workers_to_json(const std::vector<HandedWorker>& workers) {
                                      {"started", ticks(each.started)},
                                      {"state", static_cast<int>(each.state)},
                                      {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr},
-                                     {"stopped", each.stopped}});
+                                     {"stopped", each.stopped},
+                                     {"order", static_cast<int>(each.order)}});
     return array;
 }
 
@@ -130,9 +138,27 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .started = time_of(fields.number<std::int64_t>("started")),
                            .state = static_cast<WorkerSlot::State>(fields.number<int>("state")),
                            .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
-                           .stopped = fields.is_true("stopped")});
+                           .stopped = fields.is_true("stopped"),
+                           .order = order_of(fields)});
     }
     return workers;
+}
+
+json::array cut_to_json(const std::vector<HandedCut>& cut) {
+    json::array array;
+    for (const HandedCut& each : cut)
+        array.push_back(json::object{{"generation", each.generation}, {"connections", each.connections}});
+    return array;
+}
+
+std::vector<HandedCut> cut_of(const json::array& array) {
+    std::vector<HandedCut> cut;
+    for (const json::value& value : array) {
+        const JsonFields fields{value};
+        cut.push_back({.generation = fields.number<int>("generation"),
+                       .connections = fields.number<std::uint64_t>("connections")});
+    }
+    return cut;
 }
 
 json::array groups_to_json(const std::vector<HandedGroup>& groups) {
@@ -182,6 +208,8 @@ std::string to_text(const Handover& handover) {
         {"workers_alive", workers_to_json(handover.workers_alive)},
         {"groups", groups_to_json(handover.groups)},
         {"replaced", handover.replaced},
+        {"log_lines_dropped", handover.dropped_log_lines},
+        {"cut", cut_to_json(handover.cut)},
         {"deaths", handover.deaths},
         {"control", control_to_json(handover.control)},
     };
@@ -221,6 +249,8 @@ Handover parse_handover(std::string_view text) {
         .workers_alive = workers_of(fields.elements("workers_alive")),
         .groups = groups_of(fields.elements("groups")),
         .replaced = fields.number<std::uint64_t>("replaced"),
+        .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped"),
+        .cut = cut_of(fields.elements("cut")),
         .deaths = fields.text("deaths"),
         .control = control_of(value),
     };

@@ -57,6 +57,7 @@ struct HandedWorker {
     WorkerSlot::State state{};
     Deadline patience{};
     bool stopped = false;
+    DeathOrder order = DeathOrder::None;
     friend bool operator==(const HandedWorker&, const HandedWorker&) = default;
 };
 
@@ -65,6 +66,13 @@ struct HandedGroup {
     pid_t group = 0;
     Clock::time_point kill_at{};
     friend bool operator==(const HandedGroup&, const HandedGroup&) = default;
+};
+
+/// Connections of a generation that were cut, and are not told of yet.
+struct HandedCut {
+    int generation = 0;
+    std::uint64_t connections = 0;
+    friend bool operator==(const HandedCut&, const HandedCut&) = default;
 };
 
 /// Plain data; the descriptors are borrowed from whoever wrote it, and belong to whoever has read it.
@@ -105,6 +113,8 @@ struct Handover {
     std::vector<HandedWorker> workers_alive{};
     std::vector<HandedGroup> groups{};
     std::uint64_t replaced = 0;
+    std::uint64_t dropped_log_lines = 0;  ///< by masters
+    std::vector<HandedCut> cut{};
     std::string deaths{};  ///< as to_json(DeathRing) writes them
 
     HandedControl control{};

@@ -286,12 +286,11 @@ PoolCounts Pool::counts() {
                       .leaving = table_.count(State::Leaving),
                       .served = served_so_far(),
                       .replaced = replaced_,
-                      .dropped_log_lines = slots_.totals().dropped_log_lines};
+                      .dropped_log_lines = dropped_lines()};
     for (const WorkerSlot& slot : table_) {
         const WorkerRecord& record = slots_[slot.record];
         const std::uint64_t active = record.active.load(std::memory_order_relaxed);
         counts.connections += active;
-        counts.dropped_log_lines += record.dropped_log_lines.load(std::memory_order_relaxed);
         if (slot.state != State::Ready && slot.state != State::Retiring) continue;
         ++(slot.stopped ? counts.stopped : active == 0 ? counts.idle : counts.busy);
     }

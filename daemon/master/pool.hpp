@@ -141,6 +141,7 @@ private:
     void nudge_sibling_of(const WorkerSlot* slot);
     void note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death);
     [[nodiscard]] std::uint64_t served_so_far();
+    [[nodiscard]] std::uint64_t dropped_lines();
     void tell_of_cut_connections(int generation);
 
     EventSource& events_;
@@ -154,6 +155,7 @@ private:
     Watching watching_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;
+    std::uint64_t dropped_before_ = 0;  ///< lines of the log, by the images of the master before this one
     std::map<int, std::uint64_t> cut_{};  ///< connections not waited for, by generation, until they are told of
     DeathRing deaths_{};
     OomWatch oom_{};

@@ -5,6 +5,7 @@
 
 #include "common/cut_connections.hpp"
 #include "common/fast_stop.hpp"
+#include "common/log_output.hpp"
 #include "common/options_table.hpp"
 #include "daemon/master/pool.hpp"
 
@@ -43,13 +44,14 @@ std::string Pool::why_next_failed() const {
 }
 
 void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
+    const DeathOrder order = current_.plan.body ? DeathOrder::Reload : DeathOrder::Upgrade;
     current_ = std::move(*next_);
     next_.reset();
     sizing_ = {.told = true};
     watching_.next_look = now;  // with another --worker-timeout, maybe
     for (WorkerSlot& slot : table_) {
         if (slot.generation == current_.plan.number || is_going(slot)) continue;
-        dismiss(slot, now, DeathOrder::Reload, dropped);
+        dismiss(slot, now, order, dropped);
     }
 }
 
@@ -98,9 +100,11 @@ Pool::Pool(Generation current, EventSource& events, const Handover& handover)
     : events_{events},
       slots_{UniqueFd{handover.slots}},
       current_{.plan = std::move(current), .ever_ready = true},
-      replaced_{handover.replaced} {
+      replaced_{handover.replaced},
+      dropped_before_{handover.dropped_log_lines} {
     orphans_.adopt(handover.groups);
     if (!handover.deaths.empty()) deaths_ = parse_deaths(handover.deaths);
+    for (const HandedCut& each : handover.cut) cut_[each.generation] = each.connections;
     for (const HandedWorker& worker : handover.workers_alive) {
         UniqueFd channel{worker.channel};
         if (worker.record >= slots_.capacity()) throw std::runtime_error{"a worker was handed over without its slot"};
@@ -112,6 +116,7 @@ Pool::Pool(Generation current, EventSource& events, const Handover& handover)
                     .channel = std::move(channel),
                     .started = worker.started,
                     .state = worker.state,
+                    .order = worker.order,
                     .patience = worker.patience,
                     .stopped = worker.stopped});
     }
@@ -128,7 +133,10 @@ void Pool::describe(Handover& handover) const {
     handover.worker_timeout = settings.worker_timeout;
     handover.slots = slots_.memory_fd();
     handover.replaced = replaced_;
+    handover.dropped_log_lines = dropped_before_ + dropped_log_lines();
     handover.deaths = to_json(deaths_);
+    for (const auto& [generation, connections] : cut_)
+        if (connections != 0) handover.cut.push_back({.generation = generation, .connections = connections});
     handover.groups = orphans_.asked();
     handover.workers_alive.clear();
     for (const WorkerSlot& slot : table_)
@@ -140,7 +148,8 @@ void Pool::describe(Handover& handover) const {
                                           .started = slot.started,
                                           .state = slot.state,
                                           .patience = slot.patience,
-                                          .stopped = slot.stopped});
+                                          .stopped = slot.stopped,
+                                          .order = slot.order});
 }
 
 }  // namespace preforkd

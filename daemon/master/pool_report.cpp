@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "common/log_output.hpp"
 #include "common/quoted.hpp"
 #include "daemon/master/pool.hpp"
 
@@ -50,13 +51,20 @@ void add(std::optional<std::uint64_t>& total, const std::optional<std::uint64_t>
 
 }  // namespace
 
+/// By this process, by workers that live, and by those that do not.
+std::uint64_t Pool::dropped_lines() {
+    std::uint64_t lines = dropped_before_ + dropped_log_lines() + slots_.totals().dropped_log_lines;
+    for (const WorkerSlot& slot : table_) lines += slots_[slot.record].dropped_log_lines.load(relaxed);
+    return lines;
+}
+
 void Pool::describe(StatusReport& report, Clock::time_point now) {
     const WorkerTotals dead = slots_.totals();
     report.generation = static_cast<std::uint64_t>(current_.plan.number);
     report.workers_wanted = current_.plan.pool.workers;
     report.accepted = dead.accepted;
     report.served = dead.served;
-    report.dropped_log_lines = dead.dropped_log_lines;
+    report.dropped_log_lines = dropped_lines();
     if (dead.received_bytes + dead.sent_bytes != 0) {
         report.received_bytes = dead.received_bytes;
         report.sent_bytes = dead.sent_bytes;
@@ -84,7 +92,6 @@ void Pool::describe(StatusReport& report, Clock::time_point now) {
         report.served += worker.served;
         add(report.received_bytes, worker.received_bytes);
         add(report.sent_bytes, worker.sent_bytes);
-        report.dropped_log_lines += record.dropped_log_lines.load(relaxed);
     }
 }
 

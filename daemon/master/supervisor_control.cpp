@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/counted.hpp"
+#include "common/quoted.hpp"
 #include "common/readiness.hpp"
 #include "common/socket_takeover.hpp"
 #include "common/version.hpp"
@@ -25,6 +26,12 @@ bool is_of_a_reload(Ticket ticket) { return (static_cast<std::uint64_t>(ticket) 
 
 std::string said(bool ok, std::string sentence) {
     return answer_line(Outcome{.ok = ok, .sentence = std::move(sentence)});
+}
+
+/// By name, as the command line has it: a program, or a handler.
+std::string server_of(const Listener& listener, const Settings& settings) {
+    const bool is_program = !settings.program.empty() && listener.settings.handler.empty();
+    return printable(is_program ? settings.program.front() : handler_of(listener.settings, settings));
 }
 
 }  // namespace
@@ -154,7 +161,7 @@ StatusReport Supervisor::status() {
     for (const Listener& listener : *pool_.current().listeners) {
         if (!listener.fd) continue;  // closed: the daemon is stopping
         report.listeners.push_back({.endpoint = to_string(listener.local),
-                                    .handler = handler_of(listener.settings, *pool_.current().settings),
+                                    .handler = server_of(listener, *pool_.current().settings),
                                     .passed = listener.inherited,
                                     .lost = has_lost_its_file(listener),
                                     .queue = queue_depth(listener)});

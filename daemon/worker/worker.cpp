@@ -59,6 +59,7 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         take_worker_signals();
         set_log_worker(seat.number);
         note_errors_in(seat.record.last_error);
+        count_dropped_lines_in(seat.record.dropped_log_lines);
         ::prctl(PR_SET_NAME, ("preforkd-w" + std::to_string(seat.number)).c_str());
         take_place(plan.settings, plan.identity);
         control.emplace(std::move(seat.channel));

@@ -29,6 +29,23 @@ def test_status_tells_what_is_there(controlled, tmp_path):
     assert sorted(each["number"] for each in seen["workers"]) == [1, 2, 3]
 
 
+def test_status_names_what_serves_a_program_or_a_handler(controlled):
+    daemon = controlled("--", "/bin/cat", "-u", listen=("tcp://127.0.0.1:0", "tcp://127.0.0.1:0 handler=echo"))
+    assert [each["handler"] for each in status(daemon.control)["listeners"]] == ["/bin/cat", "echo"]
+
+
+@pytest.mark.parametrize("model", ["async", "fork"])
+def test_log_lines_that_nobody_reads_are_counted(controlled, model):
+    daemon = controlled("--handler", "echo", "--model", model, "--log-file", "/dev/full", workers=1)
+    daemon.expect("the disk is full")
+    assert exchange(daemon.endpoint, b"x") == b"x"
+    by_master = status(daemon.control)["log_lines_dropped"]
+    assert by_master > 0, "that it is ready, and listens"
+    for number in range(1, 4):
+        exchange(daemon.endpoint, b"x")
+        assert status(daemon.control)["log_lines_dropped"] >= by_master + number, "got connection from"
+
+
 def test_status_agrees_with_reality_under_load(controlled):
     daemon = controlled("--handler", "echo", workers=3)
     held = [connect_client(daemon.endpoint) for _ in range(7)]

@@ -6,7 +6,7 @@ import re
 import shutil
 import socket
 import sys
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGUSR2
 
 import pytest
 
@@ -14,6 +14,7 @@ import daemon_process
 import proc
 from test_autoscale import slow_clients
 from clients import Load, connect, exchange, read_exactly, read_to_end
+from control import deaths, endpoint_in
 
 NEXT = daemon_process.BUILD / "tests" / "preforkd_next"
 
@@ -114,6 +115,24 @@ def test_a_connection_of_the_old_image_is_served_to_its_end(installed):
     client.shutdown(socket.SHUT_WR)
     assert read_to_end(client) == b"after"
     service.daemon.wait_workers(2)
+
+
+def test_why_workers_leave_is_known_after_an_upgrade(preforkd, tmp_path):
+    control = endpoint_in(tmp_path)
+    service = Installed(preforkd, tmp_path, "--handler", "echo", "--control", control, "--stop-timeout", "4s", workers=1)
+    service.daemon.expect("connections were cut")
+    client = connect(service.daemon.endpoint)
+    client.sendall(b"x")
+    assert read_exactly(client, 1) == b"x"
+    reloaded, = service.daemon.workers()
+    service.daemon.signal(SIGHUP)
+    service.daemon.wait_log("reloaded")
+    upgraded, = set(service.daemon.workers()) - {reloaded}
+    service.install(NEXT)
+    assert service.upgrade()["message"] == "upgraded"
+    assert service.daemon.wait_log("connections were cut")["connections"] == 1
+    ordered_by = {reloaded: "master: reload", upgraded: "master: upgrade"}
+    assert proc.eventually(lambda: {each["pid"]: each["ordered_by"] for each in deaths(control)} == ordered_by, 10)
 
 
 @pytest.mark.parametrize("script, cause", [

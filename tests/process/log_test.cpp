@@ -1,6 +1,7 @@
 // Which lines are printed, where they go, and whose they are.
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -8,6 +9,7 @@
 #include <map>
 #include <thread>
 
+#include "common/spawn.hpp"
 #include "tests/process/log_fixture.hpp"
 
 namespace preforkd {
@@ -19,6 +21,26 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::StartsWith;
+
+TEST_F(Log, a_process_counts_where_it_is_told_and_so_do_its_children) {
+    void* const shared = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    auto* const counter = new (shared) std::atomic<std::uint64_t>{0};
+    const ChildProcess child = spawn([=] {
+        open_log({.file = "/dev/full"});
+        count_dropped_lines_in(*counter);
+        log(LogLevel::Info, "dropped");
+        const ChildProcess grandchild = spawn([] {
+            log(LogLevel::Info, "dropped by a child");
+            return 0;
+        });
+        ::waitpid(grandchild.pid(), nullptr, 0);
+        return dropped_log_lines() == 0 ? 0 : 1;
+    });
+    int status = -1;
+    ::waitpid(child.pid(), &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(counter->load(), 2u);
+}
 
 TEST_F(Log, goes_to_standard_error_as_json_unless_it_is_a_terminal) {
     const Pair pipe = make_pipe();

@@ -45,10 +45,13 @@ Handover full() {
                                .started = Clock::time_point{1s},
                                .state = WorkerSlot::State::Leaving,
                                .patience = Clock::time_point{60s},
-                               .stopped = true},
+                               .stopped = true,
+                               .order = DeathOrder::Reload},
                               {.pid = 101, .number = 2, .generation = 7, .record = 4, .channel = 21}},
             .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
             .replaced = 17,
+            .dropped_log_lines = 18,
+            .cut = {{.generation = 6, .connections = 19}},
             .deaths = "[]",
             .control = {.fd = 30,
                         .local = "unix:///run/control.sock",
@@ -77,6 +80,8 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.groups, before.groups);
     EXPECT_EQ(after.stop_timeout, 30s);
     EXPECT_EQ(after.replaced, 17U);
+    EXPECT_EQ(after.dropped_log_lines, 18U);
+    EXPECT_EQ(after.cut, before.cut);
     EXPECT_EQ(after.control, before.control);
 }
 
@@ -92,6 +97,15 @@ TEST(Handover, a_worker_of_a_version_that_did_not_say_so_is_not_stopped) {
     const Handover read = parse_handover(R"({"format": 1, "workers_alive": [{"pid": 7, "number": 2}]})");
     ASSERT_EQ(read.workers_alive.size(), 1U);
     EXPECT_FALSE(read.workers_alive[0].stopped);
+}
+
+TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_has_reasons_of_its_own) {
+    for (const char* order : {R"("number": 2)", R"("order": 99)", R"("order": -1)", R"("order": "reload")"}) {
+        const Handover read =
+            parse_handover(std::string{R"({"format": 1, "workers_alive": [{"pid": 7, )"} + order + "}]}");
+        ASSERT_EQ(read.workers_alive.size(), 1U);
+        EXPECT_EQ(read.workers_alive[0].order, DeathOrder::None) << order;
+    }
 }
 
 TEST(Handover, an_image_that_does_not_know_of_peers_is_told_from_one_that_has_none) {
