@@ -20,16 +20,16 @@ enum class WorkerState : std::uint32_t {
     Draining,          ///< told to leave, no handler code running
 };
 
-/// One living worker's record.  Only its worker writes it (but see `traffic` and `dropped_log_lines`), between spawn and reaping; anybody may
-/// read it at any time.
-/// The layout is append-only: a master that upgrades itself reads the slots of the image before.
+/// One living worker's record.  Only its worker writes it (but see `traffic` and `dropped_log_lines`), between spawn
+/// and reaping; anybody may read it at any time. The layout is append-only: a master that upgrades itself reads the
+/// slots of the image before.
 struct alignas(128) WorkerRecord {
     std::atomic<std::uint32_t> pid{};
     std::atomic<WorkerState> state{};
     std::atomic<std::int64_t> since_ns{};  ///< CLOCK_MONOTONIC of the last change of `state`, or sign of life, to 10 ms
     std::atomic<std::uint64_t> accepted{};
-    std::atomic<std::uint64_t> served{};  ///< ended connections
-    std::atomic<std::uint64_t> active{};  ///< open connections
+    std::atomic<std::uint64_t> served{};             ///< ended connections
+    std::atomic<std::uint64_t> active{};             ///< open connections
     std::atomic<std::uint64_t> dropped_log_lines{};  ///< by children that it forked, too
     NotedBytes<112> last_peer{};       ///< the sockaddr of the client that came last, as the kernel gave it
     ErrorNote last_error{};            ///< the last line of level error

@@ -19,8 +19,8 @@ struct QueueDepth {
 struct ListenerStatus {
     std::string endpoint{};
     std::string handler{};  ///< or the program behind `--`
-    bool passed = false;  ///< by systemd
-    bool lost = false;    ///< its file was removed or replaced: no client finds it
+    bool passed = false;    ///< by systemd
+    bool lost = false;      ///< its file was removed or replaced: no client finds it
     QueueDepth queue{};
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "common/fast_stop.hpp"
@@ -97,7 +98,8 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
         try {
             events_.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
-        } catch (...) {  // it must not write into a record that is released, and be the next one's by then
+        } catch (const std::system_error&) {
+            // It must not write into a record that is released, and another one's by then.
             process.signal(SIGKILL);
             ::waitpid(process.pid(), nullptr, 0);
             throw;

@@ -155,7 +155,7 @@ private:
     Watching watching_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;
-    std::uint64_t dropped_before_ = 0;  ///< lines of the log, by the images of the master before this one
+    std::uint64_t dropped_before_ = 0;    ///< lines of the log, by the images of the master before this one
     std::map<int, std::uint64_t> cut_{};  ///< connections not waited for, by generation, until they are told of
     DeathRing deaths_{};
     OomWatch oom_{};
