@@ -46,6 +46,13 @@ std::optional<ControlListener> listen_for_control(const Endpoint& endpoint) noex
     return std::nullopt;
 }
 
+std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept try {
+    return bind_control(endpoint);
+} catch (const std::exception& error) {
+    log(LogLevel::Warning, "the control socket has lost its file and is not bound again: " + std::string{error.what()});
+    return std::nullopt;
+}
+
 void remove_socket_file(const ControlListener& listener) noexcept {
     if (listener.file) remove_if_same(listener.local.path, *listener.file);
 }

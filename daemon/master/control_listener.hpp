@@ -22,6 +22,9 @@ struct ControlListener {
 /// and nullopt the result.
 [[nodiscard]] std::optional<ControlListener> listen_for_control(const Endpoint& endpoint) noexcept;
 
+/// The same where one was that has lost its file.
+[[nodiscard]] std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept;
+
 /// Removes its file, unless something else has taken the path since.
 void remove_socket_file(const ControlListener& listener) noexcept;
 

@@ -60,6 +60,18 @@ ControlServer::ControlServer(ControlListener listener, ControlDesk desk)
         throw_errno("watch the control socket");
 }
 
+bool ControlServer::bind_again(Clock::time_point now) {
+    if (!listener_.file || is_socket_at(listener_.local.path, *listener_.file)) return false;
+    auto again = listen_again_at(listener_.local);
+    if (!again || !watch(epoll_.get(), EPOLL_CTL_ADD, again->fd.get(), listener_id, EPOLLIN)) return false;
+    accept_peers(now);
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.fd.get(), nullptr);
+    listener_ = std::move(*again);
+    log(LogLevel::Notice,
+        "the file of the control socket was gone or another's: bound again at " + to_string(listener_.local));
+    return true;
+}
+
 void ControlServer::serve(Clock::time_point now) {
     std::array<epoll_event, most_peers + 1> events{};
     const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);

@@ -59,6 +59,11 @@ public:
     /// nothing just now.  Removes the socket's file.
     void close(Ticket ticket, const Outcome& outcome);
 
+    /// If its file was removed or replaced, binds it again.  Who is connected stays, who waits in the queue is taken.
+    /// False if nothing has changed.
+    bool bind_again(Clock::time_point now);
+    [[nodiscard]] const ControlListener& listener() const noexcept { return listener_; }
+
     [[nodiscard]] ControlHandover handover() const;
     /// The other side of it: `connection` is a peer of the image before this one.
     void adopt(UniqueFd connection, PeerState state, Clock::time_point now);

@@ -38,21 +38,20 @@ bool is_free(const Listener& listener) {
 
 }  // namespace
 
-void SocketFileWatch::follow(const std::vector<Listener>& listeners, Clock::time_point now) {
+void SocketFileWatch::follow(const std::vector<SocketFile>& files, Clock::time_point now) {
     if (inotify_) events_.forget(inotify_.get());
     inotify_ = {};
-    for (const Listener& listener : listeners) {
-        if (!listener.file) continue;
+    for (const auto& [path, identity] : files) {
         if (!inotify_) {
             inotify_ = UniqueFd{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
             if (inotify_) events_.watch(inotify_.get(), socket_files_key);
         }
         // ENOENT: it is gone already, which the look below finds.
-        if ((!inotify_ || !watch(inotify_.get(), listener.local.path)) && errno != ENOENT)
+        if ((!inotify_ || !watch(inotify_.get(), path)) && errno != ENOENT)
             log(LogLevel::Warning,
-                fmt::format("cannot watch the file of {}: {}; should it be removed, reload to bind it again",
-                            to_string(listener.local), std::strerror(errno)));
-        if (has_lost_its_file(listener)) hear(now);
+                fmt::format("cannot watch the socket file {}: {}; should it be removed, reload to bind it again", path,
+                            std::strerror(errno)));
+        if (!is_socket_at(path, identity)) hear(now);
     }
 }
 
@@ -62,9 +61,13 @@ void SocketFileWatch::hear(Clock::time_point now) {
     if (!look_at_) look_at_ = now + settling;
 }
 
-bool SocketFileWatch::should_bind_again(const std::vector<Listener>& listeners, Clock::time_point now) {
+bool SocketFileWatch::is_time_to_look(Clock::time_point now) noexcept {
     if (!has_passed(look_at_, now)) return false;
     look_at_.reset();
+    return true;
+}
+
+bool should_bind_again(const std::vector<Listener>& listeners) {
     std::vector<const Listener*> lost;
     for (const Listener& listener : listeners)
         if (has_lost_its_file(listener)) lost.push_back(&listener);

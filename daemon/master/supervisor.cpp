@@ -88,14 +88,22 @@ void Supervisor::offer_conditions(Clock::time_point now) {
     upgrader_.offer_conditions(rests(), pool_.current().pool.boot_timeout, now);
 }
 
+void Supervisor::watch_socket_files(Clock::time_point now) {
+    std::vector<SocketFile> files;
+    for (const Listener& listener : *pool_.current().listeners)
+        if (listener.file) files.push_back({.path = listener.local.path, .identity = *listener.file});
+    if (control_ && control_->listener().file)
+        files.push_back({.path = control_->listener().local.path, .identity = *control_->listener().file});
+    socket_files_.follow(files, now);
+    watched_generation_ = pool_.current().number;
+}
+
 /// A generation of its own binds again what has lost its file: the old one serves who waits at the old socket.
 void Supervisor::mind_socket_files(Clock::time_point now) {
-    const std::vector<Listener>& listeners = *pool_.current().listeners;
-    if (watched_generation_ != pool_.current().number) {
-        watched_generation_ = pool_.current().number;
-        socket_files_.follow(listeners, now);
-    }
-    if (socket_files_.should_bind_again(listeners, now) && life_.phase < Phase::Withdrawing) reloader_.bind_again(now);
+    if (watched_generation_ != pool_.current().number) watch_socket_files(now);
+    if (!socket_files_.is_time_to_look(now) || life_.phase >= Phase::Withdrawing) return;
+    if (control_ && control_->bind_again(now)) watch_socket_files(now);
+    if (should_bind_again(*pool_.current().listeners)) reloader_.bind_again(now);
 }
 
 void Supervisor::feed(const Event& event) {

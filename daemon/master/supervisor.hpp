@@ -41,6 +41,7 @@ public:
 
 private:
     void offer_conditions(Clock::time_point now);
+    void watch_socket_files(Clock::time_point now);
     void mind_socket_files(Clock::time_point now);
     void feed(const Event& event);
     void perform(Action action);

@@ -1,9 +1,11 @@
 """The file of a Unix socket that somebody removed or replaced: the daemon notices, and leads clients back to it; so does
 a reload."""
+import json
 import socket
 
 import pytest
 
+import control
 import proc
 from activation import Passing, listening
 from clients import connect, exchange, read_exactly, read_to_end
@@ -119,6 +121,19 @@ def test_one_whose_path_another_program_has_taken_is_left_alone_and_is_not_ready
     assert service.again()["message"] == "reloaded", "it is a stale one now"
     assert exchange(daemon.endpoint, b"new") == b"new"
     assert ask(daemon.control, "ready")["ok"]
+
+
+def test_that_of_the_control_socket_is_noticed_and_who_is_connected_stays(controlled, tmp_path):
+    daemon = controlled()
+    with control.connect(daemon.control) as connected:
+        remove(tmp_path / "control.sock")
+        daemon.wait_log("bound again")
+        assert status(daemon.control)["generation"] == 1
+        connected.sendall(b"ready\n")
+        assert json.loads(connected.makefile().readline())["ok"]
+    assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o600
+    assert daemon.stop() == 0
+    assert not (tmp_path / "control.sock").exists()
 
 
 def test_one_that_is_in_use_by_another_program_fails_the_reload_and_is_named(serving, tmp_path):
