@@ -54,7 +54,7 @@ const Endpoint& BlockingConnection::peer() const { return core_.peer(); }
 const Endpoint& BlockingConnection::local() const { return core_.local(); }
 int BlockingConnection::fd() const noexcept { return core_.fd.get(); }
 
-std::iostream& BlockingConnection::stream() {
+ClientStream& BlockingConnection::stream() {
     if (!core_.stream) {
         if (!core_.buffer) core_.buffer.emplace(core_);
         core_.stream.emplace(&*core_.buffer);

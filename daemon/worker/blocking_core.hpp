@@ -1,6 +1,5 @@
 #pragma once
 // What is behind a BlockingConnection.
-#include <istream>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,7 +14,7 @@
 
 namespace preforkd {
 
-/// The buffers between a BlockingConnection's stream() and its socket; made on first use.
+/// The buffers between a BlockingConnection's input() and output() and its socket; made on first use.
 class StreamBuffer final : public std::streambuf {
 public:
     explicit StreamBuffer(BlockingCore& core) noexcept : core_{core} {}
@@ -69,7 +68,7 @@ struct BlockingCore {
     bool output_ended = false;  ///< SHUT_WR is done
     Buffer read_buffer{};
     std::optional<StreamBuffer> buffer{};
-    std::optional<std::iostream> stream{};
+    std::optional<ClientStream> stream{};
 
 private:
     [[nodiscard]] std::error_code wait(For what);

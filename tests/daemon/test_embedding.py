@@ -110,6 +110,7 @@ def test_one_program_serves_several_kinds(built_by_cmake):
         assert exchange(endpoint, b"hello") == b"HELLO"
     with serving(program, "--listen", "tcp://127.0.0.1:0", "--handler", "count", "--model", "fork") as endpoint:
         assert exchange(endpoint, b"a\nb\n") == b"1\n2\n"
+        assert exchange(endpoint, b"a\nb") == b"1\n2\n", "the end of the input is not the output's"
 
 
 def test_a_server_object_serves_inside_a_program(built_by_cmake):
@@ -117,7 +118,7 @@ def test_a_server_object_serves_inside_a_program(built_by_cmake):
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert select.select([process.stdout], [], [], 20)[0]
         endpoint = process.stdout.readline().strip()
-        assert [exchange(endpoint, b"hello\n") for _ in range(3)] == [b"hello\n"] * 3
+        assert [exchange(endpoint, text) for text in (b"hello\n", b"hello", b"a\nb")] == [b"hello\n"] * 2 + [b"a\nb\n"]
         process.communicate(timeout=20)
     assert process.returncode == 0
 

@@ -155,6 +155,24 @@ TEST_F(BlockingConnectionTest, lines_come_and_go_through_the_stream) {
     EXPECT_TRUE(served.stream().eof() && !served.stream().bad());
 }
 
+TEST_F(BlockingConnectionTest, the_end_of_the_input_does_not_end_the_output) {
+    client.send("a\nb");  // whose last line has no end: reading it sets eofbit
+    client.half_close();
+    auto& stream = served.stream();
+    int lines = 0;
+    for (std::string line; std::getline(stream, line);) stream << ++lines << ' ';
+    EXPECT_TRUE(stream.eof());
+    stream << "in " << std::string{"all"} << std::flush << std::endl;
+    stream.put('!').write("?", 1);
+    stream.write(".", 1).flush();
+    std::ostream& output = stream;
+    output << lines;
+    EXPECT_TRUE(served.output().good());
+    EXPECT_FALSE(served.input());
+    EXPECT_FALSE(served.half_close());
+    EXPECT_EQ(client.read_rest(), "1 2 in all\n!?.2");
+}
+
 TEST_F(BlockingConnectionTest, what_the_stream_holds_goes_out_when_flushed_and_before_what_is_written) {
     served.stream() << "held";
     EXPECT_FALSE(is_readable(client.fd.get()));

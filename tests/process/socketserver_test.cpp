@@ -204,8 +204,11 @@ TEST(Socketserver, an_exit_in_a_child_is_no_error_and_ends_that_child_alone) {
 // --- SocketWriterTest ---
 
 // SocketWriterTest.test_basics
-TEST(Socketserver, a_connection_is_an_iostream_over_its_own_socket) {
-    static_assert(std::is_same_v<decltype(std::declval<BlockingConnection&>().stream()), std::iostream&>);
+TEST(Socketserver, a_connection_is_a_stream_over_its_own_socket) {
+    static_assert(std::is_convertible_v<decltype(std::declval<BlockingConnection&>().stream()), std::istream&>);
+    static_assert(std::is_convertible_v<decltype(std::declval<BlockingConnection&>().stream()), std::ostream&>);
+    static_assert(!std::is_convertible_v<decltype(std::declval<BlockingConnection&>().stream()), std::iostream&>,
+                  "whose output would end with its input");
     std::optional<Endpoint> peer;
     Server server{Does::entry([&](BlockingConnection& client) {
                       EXPECT_EQ(SocketAddress::peer_of(client.fd()).to_endpoint(SOCK_STREAM), client.peer());

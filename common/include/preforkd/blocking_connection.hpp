@@ -1,8 +1,11 @@
 #pragma once
 // What a blocking stream handler sees of its client.
 #include <chrono>
+#include <concepts>
 #include <istream>
+#include <ostream>
 #include <span>
+#include <streambuf>
 #include <string_view>
 #include <system_error>
 
@@ -12,11 +15,41 @@ namespace preforkd {
 
 struct BlockingCore;
 
+/// What rfile and wfile are in Python, in one object: an input, and an output behind `<<`, put(), write() and flush().
+///
+/// Each has a state of its own: the end of the input, which a client causes by its half-close, does not keep the output
+/// from being written.  That is why it is no std::iostream, in which both share one.  Where a std::istream is asked for
+/// it is the input, where a std::ostream is, the output.
+class ClientStream final : public std::istream {
+public:
+    explicit ClientStream(std::streambuf* buffer) : std::istream{buffer}, output_{buffer} {}
+
+    [[nodiscard]] std::ostream& output() noexcept { return output_; }
+    operator std::ostream&() noexcept { return output_; }
+
+    template <class Value>
+        requires requires(std::ostream& output, const Value& value) { output << value; }
+    std::ostream& operator<<(const Value& value) { return output_ << value; }
+    std::ostream& operator<<(std::ostream& (*manipulator)(std::ostream&)) { return output_ << manipulator; }
+    std::ostream& put(char byte) { return output_.put(byte); }
+    std::ostream& write(const char* text, std::streamsize size_bytes) { return output_.write(text, size_bytes); }
+    std::ostream& flush() { return output_.flush(); }
+
+    /// Whether either has failed.
+    [[nodiscard]] bool bad() const { return std::istream::bad() || output_.bad(); }
+
+private:
+    std::ostream output_;
+};
+
 /// One accepted stream connection for code that blocks; see Connection for what the framework does.
 ///
-/// stream() is what rfile and wfile are in Python.  Operations wait at most --idle-timeout, or timeout() if set, and
-/// then fail with std::errc::timed_out; at a fast stop with std::errc::operation_canceled.  While one waits, the worker
-/// counts as waiting for a client, not as hung, and still hears its master.
+/// input() and output() are what rfile and wfile are in Python.  Operations wait at most --idle-timeout, or timeout()
+/// if set, and then fail with std::errc::timed_out; at a fast stop with std::errc::operation_canceled.  While one
+/// waits, the worker counts as waiting for a client, not as hung, and still hears its master.
+///
+/// No signal of the daemon's interrupts a handler: sleep(), poll() and the like last as long as they are told to, and
+/// SIGALRM, SIGIO and the real-time timers are the handler's own.  Its exceptions are preforkd-handler(3)'s to name.
 class BlockingConnection {
 public:
     explicit BlockingConnection(BlockingCore& core) noexcept : core_{core} {}
@@ -31,12 +64,14 @@ public:
 
     /// Input and output with buffers; written to the client when flushed, when the buffer is full, before input is
     /// waited for, and after serve().  A failure sets badbit; last_error() says which.
-    [[nodiscard]] std::iostream& stream();
+    [[nodiscard]] std::istream& input() { return stream(); }
+    [[nodiscard]] std::ostream& output() { return stream(); }
+    [[nodiscard]] ClientStream& stream();  ///< both in one object
 
-    /// The next bytes, at least one, as soon as there are any.  Do not mix with stream()'s input.
+    /// The next bytes, at least one, as soon as there are any.  Do not mix with input().
     [[nodiscard]] Received read_some(std::size_t limit_bytes = std::size_t{16} * 1024);
 
-    /// Writes all of `bytes`, behind what stream() still holds, or reports why not.
+    /// Writes all of `bytes`, behind what output() still holds, or reports why not.
     std::error_code write(std::span<const std::byte> bytes);
     std::error_code write(std::string_view text);
 
