@@ -61,14 +61,22 @@ public:
     explicit AsioTimer(asio::io_context& loop) : timer_{loop} {}
     void set(std::chrono::milliseconds from_now, std::function<void()> then) override {
         timer_.expires_after(from_now);
-        timer_.async_wait([then = std::move(then)](boost::system::error_code error) {
-            if (!error) then();  // otherwise it was set anew or canceled
+        // Asio cannot take back a wait that has expired and is queued: the turn tells it from the one that counts.
+        timer_.async_wait([turn = std::weak_ptr{turn_ = std::make_shared<Turn>()},
+                           then = std::move(then)](boost::system::error_code error) {
+            if (!error && !turn.expired()) then();  // otherwise it was set anew, canceled or destroyed
         });
     }
-    void cancel() override { timer_.cancel(); }
+    void cancel() override {
+        turn_.reset();
+        timer_.cancel();
+    }
 
 private:
+    struct Turn {};
+
     asio::steady_timer timer_;
+    std::shared_ptr<Turn> turn_{};
 };
 
 }  // namespace

@@ -64,6 +64,26 @@ TEST_P(Reactors, a_timer_that_is_set_again_canceled_or_destroyed_does_not_ring) 
     EXPECT_EQ(rung, "replacement ");
 }
 
+TEST_P(Reactors, a_timer_that_has_expired_does_not_ring_once_it_is_canceled_set_again_or_destroyed) {
+    std::string rung;
+    const auto canceled = reactor->make_timer();
+    const auto again = reactor->make_timer();
+    auto destroyed = reactor->make_timer();
+    const auto first = reactor->make_timer();
+    first->set(0ms, [&] {
+        canceled->cancel();
+        again->set(1ms, [&] { rung += "replacement "; });
+        destroyed.reset();
+    });
+    const auto expired = Clock::now() + 5ms;
+    canceled->set(1ms, [&] { rung += "canceled "; });
+    again->set(1ms, [&] { rung += "replaced "; });
+    destroyed->set(1ms, [&] { rung += "destroyed "; });
+    while (Clock::now() < expired) {}  // all are due when the loop first looks
+    EXPECT_TRUE(play(*reactor, {{[&] { return !rung.empty(); }}}));
+    EXPECT_EQ(rung, "replacement ");
+}
+
 TEST_P(Reactors, a_timer_may_set_itself_again_when_it_rings) {
     const auto timer = reactor->make_timer();
     int rings = 0;
