@@ -53,8 +53,11 @@ void boot_one_worker(const std::shared_ptr<ServicePlan>& plan) {
     WorkerRecord record;
     WorkerPlan worker = plan->worker();
     worker.rehearsal = true;
-    const ChildProcess child = spawn(
-        [&] { return run_worker(worker, {.number = 1, .record = record, .channel = std::move(channel.worker)}); });
+    const ChildProcess child = spawn([&] {
+        return run_worker(
+            worker,
+            {.number = 1, .record = record, .channel = std::move(channel.worker), .output = open_output_pipe()});
+    });
     channel.worker = {};
     std::string failure = "its first worker ended before it was ready";
     for (;;) {  // the image that waits for the verdict minds the time

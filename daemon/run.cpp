@@ -29,6 +29,7 @@
 #include "common/shortage.hpp"
 #include "common/signal_fd.hpp"
 #include "common/socket_takeover.hpp"
+#include "common/standard_output.hpp"
 #include "common/stored_listeners.hpp"
 #include "common/sys_error.hpp"
 #include "common/version.hpp"
@@ -234,6 +235,7 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
     };
     try {
         open_standard_descriptors();
+        flush_standard_output();    // what was printed before is not each worker's to print again
         note_passed_descriptors();  // before anything is opened
         // What started us may have ignored it: then the kernel would reap our children, and tell us nothing.
         ::signal(SIGCHLD, SIG_DFL);

@@ -117,6 +117,7 @@ json::array workers_to_json(const std::vector<HandedWorker>& workers) {
                                      {"generation", each.generation},
                                      {"record", each.record},
                                      {"channel", each.channel},
+                                     {"printed", each.printed},
                                      {"started", ticks(each.started)},
                                      {"state", static_cast<int>(each.state)},
                                      {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr},
@@ -135,6 +136,7 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .generation = fields.number<int>("generation"),
                            .record = fields.number<std::size_t>("record"),
                            .channel = fields.number<int>("channel"),
+                           .printed = fields.maybe<int>("printed").value_or(-1),
                            .started = time_of(fields.number<std::int64_t>("started")),
                            .state = static_cast<WorkerSlot::State>(fields.number<int>("state")),
                            .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
@@ -264,7 +266,10 @@ std::vector<int*> descriptors_of(Handover& handover) {
     for (int* fd : {&handover.old_image, &handover.report, &handover.slots, &handover.control.fd})
         if (*fd >= 0) descriptors.push_back(fd);
     for (HandedListener& each : handover.listeners) descriptors.push_back(&each.fd);
-    for (HandedWorker& each : handover.workers_alive) descriptors.push_back(&each.channel);
+    for (HandedWorker& each : handover.workers_alive) {
+        descriptors.push_back(&each.channel);
+        if (each.printed >= 0) descriptors.push_back(&each.printed);
+    }
     for (int& fd : handover.control.waiting) descriptors.push_back(&fd);
     for (HandedPeer& each : handover.control.peers) descriptors.push_back(&each.fd);
     return descriptors;

@@ -53,6 +53,7 @@ struct HandedWorker {
     int generation = 0;
     std::size_t record = 0;
     int channel = -1;
+    int printed = -1;  ///< -1: it prints to what the master prints to
     Clock::time_point started{};
     WorkerSlot::State state{};
     Deadline patience{};

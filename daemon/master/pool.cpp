@@ -91,9 +91,13 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
     try {
         const std::size_t index = taken.emplace(slots_.acquire());
         ChannelPair channel = open_channel();
+        OutputPipe output = open_output_pipe();
         WorkerRecord& record = slots_[index];
         ChildProcess process = spawn([&] {
-            return cohort.plan.body({.number = number, .record = record, .channel = std::move(channel.worker)});
+            return cohort.plan.body({.number = number,
+                                     .record = record,
+                                     .channel = std::move(channel.worker),
+                                     .output = std::move(output)});
         });
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
         try {
@@ -111,6 +115,7 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
                     .record = index,
                     .process = std::move(process),
                     .channel = std::move(channel.master),
+                    .printed = std::move(output.reader),
                     .started = now,
                     .patience = deadline_after(now, cohort.plan.pool.boot_timeout)});
     } catch (const std::exception& error) {
@@ -155,6 +160,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     rusage used{};
     const auto report = slot->process.try_reap(&used);
     if (!report) return true;
+    PrintedLines{std::move(slot->printed), slot->number}.log_rest();
 
     constexpr ExitReport left_in_good_order{ExitReport::Kind::Exited, 0};
     const bool killed_by_others =

@@ -107,6 +107,7 @@ Pool::Pool(Generation current, EventSource& events, const Handover& handover)
     for (const HandedCut& each : handover.cut) cut_[each.generation] = each.connections;
     for (const HandedWorker& worker : handover.workers_alive) {
         UniqueFd channel{worker.channel};
+        UniqueFd printed{worker.printed};
         if (worker.record >= slots_.capacity()) throw std::runtime_error{"a worker was handed over without its slot"};
         events_.watch(channel.get(), static_cast<std::uint64_t>(worker.pid));
         table_.add({.number = worker.number,
@@ -114,6 +115,7 @@ Pool::Pool(Generation current, EventSource& events, const Handover& handover)
                     .record = worker.record,
                     .process = ChildProcess{worker.pid},
                     .channel = std::move(channel),
+                    .printed = std::move(printed),
                     .started = worker.started,
                     .state = worker.state,
                     .order = worker.order,
@@ -145,6 +147,7 @@ void Pool::describe(Handover& handover) const {
                                           .generation = slot.generation,
                                           .record = slot.record,
                                           .channel = slot.channel.get(),
+                                          .printed = slot.printed.get(),
                                           .started = slot.started,
                                           .state = slot.state,
                                           .patience = slot.patience,

@@ -25,6 +25,7 @@ struct WorkerSlot {
     std::size_t record = 0;  ///< its index in the shared slots
     ChildProcess process;
     UniqueFd channel{};
+    UniqueFd printed{};  ///< what it has printed, for when it has died; empty: not ours to log
     Clock::time_point started{};
     State state = State::Starting;
     DeathOrder order = DeathOrder::None;  ///< why it was told to leave or die, for its certificate

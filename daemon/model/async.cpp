@@ -23,7 +23,7 @@ int serve_async(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std:
                           seat,
                           control,
                           loop.reactor,
-                          {.drain = [&] { loop.draining = true; },
+                          {.drain = [&](auto) { loop.draining = true; },
                            .hurry = [&] { loop.waits.cancel_all(); },
                            .awake =
                                [&] {

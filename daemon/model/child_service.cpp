@@ -20,7 +20,7 @@ int serve_with_children(const WorkerPlan& plan, WorkerSeat& seat, Control& contr
                         seat,
                         control,
                         reactor,
-                        {.drain = [&] { crew.drain(); },
+                        {.drain = [&](auto) { crew.drain(); },
                          .hurry = [&] { crew.hurry(); },
                          .awake =
                              [&] {

@@ -6,6 +6,7 @@
 #include "common/exit_report.hpp"
 #include "common/heap_holes.hpp"
 #include "common/spawn.hpp"
+#include "common/standard_output.hpp"
 #include "daemon/model/child_service.hpp"
 #include "daemon/model/forked_child.hpp"
 #include "daemon/model/model.hpp"
@@ -31,11 +32,13 @@ public:
             fill_heap_holes();
             heap_is_full = true;
         }
+        // What the worker has printed must not be in the child's buffer, too.
         return spawn(
-            [this, worker = ::getpid()] {
+            [this, worker = ::getpid(), flushed = flush_standard_output()] {
                 ForkedChild child{worker, kept_fd()};
                 WorkerRecord record;  // but for its traffic, the worker's own slot is the worker's to write
                 serve({.idle_timeout = idle_timeout_, .stop = child, .record = record, .traffic = traffic_});
+                if (flushed) flush_standard_output();
                 return 0;
             },
             ChildProcess::Handle::Later);

@@ -7,8 +7,10 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <ctime>
 
 #include "common/descriptors.hpp"
 #include "common/fast_stop.hpp"
@@ -23,9 +25,21 @@ namespace {
 volatile std::sig_atomic_t terminated_fd = -1;
 volatile std::sig_atomic_t terminated = 0;
 
+/// A timer of its own, since the real-time one and SIGALRM are the handler's.  Source: timer_create(2), SIGEV_SIGNAL.
+void kill_after(std::chrono::seconds time) noexcept {
+    sigevent killing{};
+    killing.sigev_notify = SIGEV_SIGNAL;
+    killing.sigev_signo = SIGKILL;
+    int timer = 0;  // the kernel's number: glibc's timer_create(3) allocates
+    if (::syscall(SYS_timer_create, CLOCK_MONOTONIC, &killing, &timer) == -1) return;
+    itimerspec when{};
+    when.it_value.tv_sec = time.count();
+    ::syscall(SYS_timer_settime, timer, 0, &when, nullptr);
+}
+
 void on_terminate(int) {
     const int saved_errno = errno;
-    ::alarm(static_cast<unsigned>(fast_stop.count()));
+    if (terminated == 0) kill_after(fast_stop);
     terminated = 1;
     (void)::eventfd_write(terminated_fd, 1);
     errno = saved_errno;
@@ -39,7 +53,7 @@ void set_disposition(sighandler_t disposition, Signals... signals) {
 void take_child_signals() {
     // Not in a loop over a list: the list would be a page of its own to map, in every child.
     set_disposition(SIG_IGN, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE);
-    set_disposition(SIG_DFL, SIGCHLD, SIGIO, SIGALRM, SIGABRT);
+    set_disposition(SIG_DFL, SIGCHLD, SIGABRT);
     struct sigaction action {};
     action.sa_handler = on_terminate;
     action.sa_flags = SA_RESTART;

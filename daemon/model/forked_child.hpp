@@ -11,8 +11,9 @@ namespace preforkd {
 ///
 /// Closes every descriptor but 0 to 2, the log and `keep`: no listener, no sibling's connection, no channel.  Signals
 /// mean what they mean in a worker, except that SIGTERM is for this client alone: it ends the waiting, and the process
-/// 2 s later (SIGALRM), whatever the handler does.  The kernel sends it too when the worker dies.
-/// One per process; stays until _exit().  Source: PR_SET_PDEATHSIG, prctl(2); signal-safety(7) for alarm and write.
+/// 2 s later (SIGKILL), whatever the handler does.  The kernel sends it too when the worker dies.
+/// One per process; stays until _exit().
+/// Source: PR_SET_PDEATHSIG, prctl(2); signal-safety(7) for timer_settime and write.
 class ForkedChild final : public StopWatch {
 public:
     ForkedChild(pid_t worker, int keep);

@@ -92,7 +92,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerSeat& seat, Control& control, c
                           seat,
                           control,
                           reactor,
-                          {.drain = [&] { ear.set_deadline(plan.settings.stop_timeout); },
+                          {.drain = [&](auto patience) { ear.set_deadline(patience); },
                            .hurry = [&] { ear.hurry(); },
                            .awake =
                                [&] {

@@ -97,7 +97,7 @@ private:
 };
 
 ModelHooks Workshop::hooks() {
-    return {.drain = [] {},  // what runs is finished
+    return {.drain = [](auto) {},  // what runs is finished
             .hurry = [this] { crew.hurry(); },
             .awake =
                 [this] {

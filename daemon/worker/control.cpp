@@ -18,7 +18,6 @@ Control::Control(UniqueFd channel, pid_t master)
     : channel_{std::move(channel)}, master_{master}, signals_{SIGQUIT, SIGTERM} {}
 
 Control::Control(OperatorHooks hooks) : hooks_{std::move(hooks)}, signals_{SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU} {
-    stop_signals_.emplace(hooks_.stop_timeout);
     if (hooks_.alive_period) start_alive_clock();
 }
 
@@ -36,9 +35,10 @@ void Control::start_alive_clock() {
 
 std::vector<int> Control::signal_fds() const {
     if (embedder_.stop_asked) return {embedder_.fd};
-    if (alive_clock_) return {signals_.get(), stop_signals_->fd(), alive_clock_.get()};
-    if (stop_signals_) return {signals_.get(), stop_signals_->fd()};
-    return {signals_.get()};
+    std::vector<int> fds = lifeline_ != nullptr ? lifeline_->stop_fds() : std::vector<int>{};
+    fds.push_back(signals_.get());
+    if (alive_clock_) fds.push_back(alive_clock_.get());
+    return fds;
 }
 
 void Control::read_signals(Service& service) {
@@ -46,8 +46,8 @@ void Control::read_signals(Service& service) {
         if (embedder_.stop_asked()) service.drain({});
         return;
     }
-    if (stop_signals_)
-        if (const auto stop = stop_signals_->take()) stop_as_operator_asks(service, *stop == StopSignals::Stop::Fast);
+    if (lifeline_ != nullptr)
+        if (const auto stop = lifeline_->take_stop()) stop_as_operator_asks(service, *stop == Lifeline::Stop::Fast);
     if (std::uint64_t times = 0; alive_clock_ && ::read(alive_clock_.get(), &times, sizeof times) > 0) hooks_.alive();
     while (const auto signal = signals_.next_with_sender()) {
         if (channel_)

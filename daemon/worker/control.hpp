@@ -13,7 +13,7 @@
 #include "common/log_output.hpp"
 #include "common/signal_fd.hpp"
 #include "common/unique_fd.hpp"
-#include "daemon/worker/stop_signals.hpp"
+#include "daemon/worker/lifeline.hpp"
 
 namespace preforkd {
 
@@ -45,9 +45,8 @@ public:
 
 /// What a process without a master does beside serving.
 struct OperatorHooks {
-    std::function<void()> before_stop{};  ///< once, before the first drain
-    LogSettings log{};                    ///< reopened on USR1
-    std::chrono::milliseconds stop_timeout{};
+    std::function<void()> before_stop{};                      ///< once, before the first drain
+    LogSettings log{};                                        ///< reopened on USR1
     std::optional<std::chrono::microseconds> alive_period{};  ///< how often `alive` is called while the loop turns
     std::function<void()> alive{};
 };
@@ -66,11 +65,15 @@ public:
     /// shall go, for which the master first has to know; a second one is as good as the master's.
     explicit Control(UniqueFd channel, pid_t master = ::getppid());
 
-    /// The process that is the worker (--workers 0): takes the master's signals.
+    /// The process that is the worker (--workers 0): takes the master's signals, those that stop from its lifeline.
     explicit Control(OperatorHooks hooks);
 
     /// A server inside somebody's program: takes no signals.
     explicit Control(EmbedderHooks hooks);
+
+    /// From now on, as long as it lives.
+    void attach(Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
+    [[nodiscard]] Lifeline* lifeline() const noexcept { return lifeline_; }  ///< nullptr: none is needed
 
     [[nodiscard]] std::vector<int> signal_fds() const;                        ///< where one is readable: read_signals()
     [[nodiscard]] int channel_fd() const noexcept { return channel_.get(); }  ///< -1 without a master
@@ -93,7 +96,7 @@ private:
     EmbedderHooks embedder_{};
     UniqueFd alive_clock_{};
     SignalFd signals_;
-    std::optional<StopSignals> stop_signals_{};
+    Lifeline* lifeline_ = nullptr;
     ClosingListeners closing_{};
     bool stopping_ = false;  ///< somebody but the master has asked for it
     bool orphaned_ = false;

@@ -32,8 +32,10 @@ Reception::Reception(Reactor& reactor, WorkerRecord& record, ReceptionSettings s
       losses_{reactor, [this] { count_drops(); }} {}
 
 void Reception::add(Listener& listener, Take take) {
-    Gate& gate = gates_.emplace_back(Gate{.listener = listener, .take = std::move(take)});
+    Gate& gate = gates_.emplace_back(listener, std::move(take));
     gate.queue = reactor_.share(std::move(listener.fd), [this, &gate] { on_readable(gate); });
+    if (settings_.lifeline != nullptr)
+        gate.on_lifeline.emplace(*settings_.lifeline, gate.queue->fd(), reactor_.epoll_fd());
 }
 
 void Reception::open() {

@@ -18,6 +18,7 @@ struct ReceptionSettings {
     std::size_t limit = 1;                                           ///< clients served at once
     std::uint64_t retire_after = 0;                                  ///< clients; 0: never
     bool has_siblings = true;                                        ///< in whose hands a wake-up of ours may be needed
+    Lifeline* lifeline = nullptr;            ///< what takes this process off the sockets when the master dies
     std::function<void()> ask_sibling{};     ///< clients may be waiting whom this worker will not take
     std::function<void()> ask_retirement{};  ///< retire_after is reached
     std::function<void()> full{};      ///< at the limit; not each time of a quick succession.  Empty: not asked for
@@ -90,6 +91,7 @@ private:
         const Listener& listener;
         Take take;
         std::unique_ptr<SharedQueue> queue{};
+        std::optional<Lifeline::Listener> on_lifeline{};  ///< ends first: the socket's number is then anybody's
         int taken_in_turn = 0;
         int still_to_take = 0;  ///< while Emptying
     };

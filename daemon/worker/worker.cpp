@@ -1,5 +1,6 @@
 #include "daemon/worker/worker.hpp"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,18 +13,19 @@
 #include "common/descriptors.hpp"
 #include "common/log_output.hpp"
 #include "common/operator_error.hpp"
+#include "common/shortage.hpp"
 #include "common/sys_error.hpp"
 #include "daemon/model/model.hpp"
 #include "daemon/worker/control.hpp"
-#include "daemon/worker/last_deadline.hpp"
+#include "daemon/worker/lifeline.hpp"
 #include "daemon/worker/stack_report.hpp"
 
 namespace preforkd {
 
 namespace {
 
-void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerSeat& seat) {
-    std::vector<int> keep{seat.channel.get(), log_fd()};
+void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerSeat& seat, int printed_fd) {
+    std::vector<int> keep{seat.channel.get(), printed_fd, log_fd()};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     close_all_descriptors_except(keep);
 }
@@ -41,6 +43,16 @@ void take_worker_signals() {
     check(::sigprocmask(SIG_SETMASK, &blocked, nullptr), "set the worker's signal mask");
 }
 
+/// From now on what handlers print is the pipe's.
+void redirect_standard_output(OutputPipe& output, bool read_by_loop) {
+    line_buffer_standard_output();
+    // A hook that runs in the loop's thread must not wait for the loop to read.  As much as the kernel lets us have.
+    constexpr int enough_for_a_hook_bytes = 1 << 20;
+    if (read_by_loop) (void)::fcntl(output.writer.get(), F_SETPIPE_SZ, enough_for_a_hook_bytes);
+    if (output.writer) check(::dup2(output.writer.get(), STDOUT_FILENO), "redirect standard output");
+    output.writer = {};
+}
+
 void take_place(const Settings& settings, const Identity& identity) {
     assume(identity);
     if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
@@ -51,11 +63,14 @@ void take_place(const Settings& settings, const Identity& identity) {
 
 int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
     const int channel = seat.channel.get();
+    std::optional<PrintedLines> printed;
     std::optional<Control> control;  // outlives the try: it holds the channel that a failure is reported through
     try {
         // A group of its own: Ctrl-C in the terminal reaches the master alone, and what a worker starts can be found.
         check(::setpgid(0, 0), "make a process group");
-        keep_only_own_descriptors(plan, seat);
+        redirect_standard_output(seat.output, !runs_handlers_itself(plan));
+        if (seat.output.reader) printed.emplace(std::move(seat.output.reader));
+        keep_only_own_descriptors(plan, seat, printed ? printed->fd() : -1);
         take_worker_signals();
         set_log_worker(seat.number);
         note_errors_in(seat.record.last_error);
@@ -64,10 +79,17 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         take_place(plan.settings, plan.identity);
         control.emplace(std::move(seat.channel));
         report_stack_on_abort(channel);
-        prepare_last_deadline(LastDeadline::EndsGroup, seat.record);
-        return serve_model(plan, seat, *control, [channel] { send_report(channel, Report::Kind::Ready); });
+        Lifeline lifeline{{.record = seat.record,
+                           .stop_timeout = plan.settings.stop_timeout,
+                           .channel = control->channel_fd(),
+                           .printed = printed ? &*printed : nullptr}};
+        control->attach(lifeline);
+        if (runs_handlers_itself(plan)) lifeline.start();
+        const int code = serve_model(plan, seat, *control, [channel] { send_report(channel, Report::Kind::Ready); });
+        flush_standard_output();
+        return code;
     } catch (const std::exception& error) {
-        send_report(channel, Report::Kind::Failed, error.what());
+        send_report(channel, Report::Kind::Failed, with_remedy(error));
         return static_cast<int>(ExitCode::Internal);
     } catch (...) {
         send_report(channel, Report::Kind::Failed, "an exception that is no std::exception");
@@ -77,12 +99,17 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
 
 int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()> ready, OperatorHooks hooks) {
     ::signal(SIGPIPE, SIG_IGN);
+    line_buffer_standard_output();
     // Whose orphans come here nobody can tell from a handler's own children, so none is reaped: init does it.
     if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-    prepare_last_deadline(LastDeadline::EndsAlone, seat.record);
-    hooks.stop_timeout = plan.settings.stop_timeout;
-    Control control{std::move(hooks)};
     take_place(plan.settings, plan.identity);
+    Control control{std::move(hooks)};
+    Lifeline lifeline{{.record = seat.record,
+                       .ends = Lifeline::Ends::Alone,
+                       .stop_timeout = plan.settings.stop_timeout,
+                       .takes_stop_signals = true}};
+    control.attach(lifeline);
+    if (runs_handlers_itself(plan)) lifeline.start();
     return serve_model(plan, seat, control, std::move(ready));
 }
 

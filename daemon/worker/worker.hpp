@@ -38,6 +38,11 @@ struct WorkerPlan {
     });
 }
 
+/// Whether handlers run in the worker's own process, whose loop may then be kept from what it should hear.
+[[nodiscard]] inline bool runs_handlers_itself(const WorkerPlan& plan) {
+    return plan.settings.program.empty() && plan.model != Model::Fork;
+}
+
 /// Everything from the first line of the child to its exit code: leaves the master's process group and descriptors,
 /// drops privileges, makes the handlers, reports, and serves until told to leave.
 [[nodiscard]] int run_worker(const WorkerPlan& plan, WorkerSeat seat);

@@ -14,8 +14,6 @@
 #include "common/cut_connections.hpp"
 #include "common/fast_stop.hpp"
 #include "common/recycle_policy.hpp"
-#include "daemon/worker/last_deadline.hpp"
-#include "daemon/worker/lifeline.hpp"
 
 namespace preforkd {
 
@@ -60,7 +58,8 @@ WorkerService::WorkerService(const WorkerPlan& plan, WorkerSeat& seat, Control& 
       reactor_{reactor},
       hooks_{std::move(hooks)},
       reception_{reactor, seat.record, reception_settings()},
-      deadline_{reactor.make_timer()} {
+      deadline_{reactor.make_timer()},
+      printed_timer_{reactor.make_timer()} {
     seat.record.counts_traffic.store(plan.settings.program.empty() ? 1 : 0, std::memory_order_relaxed);
 }
 
@@ -73,6 +72,7 @@ ReceptionSettings WorkerService::reception_settings() {
             .retire_after =
                 has_master ? requests_before_retiring(plan_.settings.max_requests, seat_.number) : plan_.leave_after,
             .has_siblings = has_master,
+            .lifeline = control_.lifeline(),
             .ask_sibling =
                 [=] {
                     if (has_master) send_report(channel, Report::Kind::Paused);
@@ -96,13 +96,7 @@ void WorkerService::retire() {
 }
 
 void WorkerService::add_listeners(const std::function<Reception::Take(const Listener&)>& take_for) {
-    std::vector<int> sockets;
-    for (Listener& listener : plan_.listeners) {
-        sockets.push_back(listener.fd.get());
-        reception_.add(listener, take_for(listener));
-    }
-    if (control_.channel_fd() >= 0)
-        watch_lifeline(control_.channel_fd(), reactor_.epoll_fd(), sockets, plan_.settings.stop_timeout);
+    for (Listener& listener : plan_.listeners) reception_.add(listener, take_for(listener));
 }
 
 void WorkerService::serve(const std::function<void()>& ready) {
@@ -111,6 +105,7 @@ void WorkerService::serve(const std::function<void()>& ready) {
         reactor_.watch(channel, [this, channel] {
             if (!control_.read_orders(*this)) reactor_.forget(channel);
         });
+    if (control_.lifeline() != nullptr && control_.lifeline()->unread() != nullptr) watch_printed();
     if (plan_.rehearsal) return ready();
     if (const auto limit = bytes_before_retiring(plan_.settings.max_memory_bytes, seat_.number);
         limit != 0 && control_.channel_fd() >= 0)
@@ -120,6 +115,24 @@ void WorkerService::serve(const std::function<void()>& ready) {
     ready();
     reactor_.run();
     reception_.losses().say_rest();
+}
+
+void WorkerService::watch_printed() {
+    PrintedLines& printed = *control_.lifeline()->unread();
+    reactor_.watch(printed.fd(), [this, &printed] {
+        // Some for each wake-up: children that print without end must not keep the worker from their siblings.
+        switch (printed.log_lines()) {
+            case PrintedLines::Left::More:
+            case PrintedLines::Left::Nothing: return;
+            case PrintedLines::Left::Unfinished:
+                reactor_.forget(printed.fd());
+                return printed_timer_->set(patience_with_a_line, [this, &printed] {
+                    printed.log_rest();
+                    watch_printed();
+                });
+            case PrintedLines::Left::Ended: reactor_.forget(printed.fd());
+        }
+    });
 }
 
 void WorkerService::look() {
@@ -132,11 +145,15 @@ void WorkerService::look() {
 
 void WorkerService::drain(const ClosingListeners& closing) {
     if (reception_.draining()) return;
-    // Counted from the order, which a handler that blocked may have kept from this loop for a while.
-    const auto patience = left_of_last_deadline(plan_.settings.stop_timeout);
+    auto patience = plan_.settings.stop_timeout;
+    if (Lifeline* lifeline = control_.lifeline()) {
+        if (control_.orphaned()) lifeline->arm(patience);  // unless its thread has been faster than this loop
+        // Counted from the order, which a handler that blocked may have kept from this loop for a while.
+        patience = lifeline->left(patience);
+        lifeline->postpone(patience + last_grace);
+    }
     if (patience != 0ms) deadline_->set(patience, [this] { hurry(); });
-    postpone_last_deadline(patience + last_grace);
-    hooks_.drain();
+    hooks_.drain(patience);
     if (closing.any()) lift_refusal_of_open_connections();
     reception_.close(closing);
 }
@@ -147,7 +164,7 @@ void WorkerService::hurry() {
         if (control_.orphaned()) log_cut_connections(reception_.active());  // else the master does, for all of them
     }
     deadline_->set(fast_stop, [this] { reactor_.stop(); });
-    postpone_last_deadline(fast_stop + last_grace);
+    if (Lifeline* lifeline = control_.lifeline()) lifeline->postpone(fast_stop + last_grace);
     hooks_.hurry();
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <functional>
 #include <optional>
 
@@ -12,7 +13,8 @@ namespace preforkd {
 
 /// What a model does beside taking clients.
 struct ModelHooks {
-    std::function<void()> drain{};  ///< told to leave: nobody new will come
+    /// Told to leave: nobody new will come.  What runs has `patience`, then hurry() is called; zero: for ever.
+    std::function<void(std::chrono::milliseconds patience)> drain{};
     std::function<void()> hurry{};  ///< wait for no client any more
     std::function<void()> awake{};  ///< the worker is awake: time for small chores
     /// Shows in the worker's record what its threads do; empty where this thread runs the handlers.
@@ -41,6 +43,7 @@ public:
 
 private:
     ReceptionSettings reception_settings();
+    void watch_printed();
 
     const WorkerPlan& plan_;
     WorkerSeat& seat_;
@@ -50,6 +53,7 @@ private:
     std::optional<MemoryWatch> memory_{};
     Reception reception_;
     std::unique_ptr<Timer> deadline_;
+    std::unique_ptr<Timer> printed_timer_;
 };
 
 }  // namespace preforkd

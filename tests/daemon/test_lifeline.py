@@ -58,6 +58,63 @@ def test_the_stop_timeout_of_an_orphan_begins_when_the_master_dies_and_not_when_
     assert daemon.cut() == [1]
 
 
+@pytest.mark.parametrize("model", ["serial", "thread"])
+@pytest.mark.parametrize("word, answer", [("rest", b"rested\n"), ("ring", b"rang\n")])
+def test_a_handler_sees_no_signal_of_the_daemons(preforkd, trouble, model, word, answer):
+    """Whatever happens to its master meanwhile: orders, a graceful stop, death."""
+    daemon = preforkd("--handler", trouble("blocking"), "--model", model, workers=1)
+    daemon.expect("the master is gone")
+    with connect(daemon.endpoint) as client:
+        worker = say(client, word)
+        daemon.signal(signal.SIGTERM)
+        assert proc.eventually(lambda: proc.is_pending(worker, signal.SIGQUIT) or refused(daemon.endpoint))
+        daemon.signal(signal.SIGKILL)
+        assert proc.eventually(lambda: refused(daemon.endpoint))
+        assert read_exactly(client, len(answer)) == answer
+    assert daemon.wait_exit() == -signal.SIGKILL
+    assert proc.wait_gone(worker, 5)
+
+
+@pytest.mark.parametrize("model", ["serial", "thread", "fork"])
+def test_without_a_master_a_graceful_stop_does_not_interrupt_a_handler(preforkd, trouble, model):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", model, workers=0)
+    with connect(daemon.endpoint) as client:
+        say(client, "rest")
+        daemon.signal(signal.SIGTERM)
+        assert read_exactly(client, 7) == b"rested\n"
+    assert daemon.wait_exit() == 0
+
+
+def test_a_masters_death_touches_no_file_that_has_taken_the_number_of_a_closed_listener(preforkd, trouble, tmp_path):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "thread", workers=1)
+    daemon.expect("the master is gone")
+    with connect(daemon.endpoint) as client:
+        worker = say(client, "hello")
+        daemon.signal(signal.SIGTERM)
+        assert proc.eventually(lambda: refused(daemon.endpoint)), "the drain has closed the listener"
+        say(client, f"open {tmp_path}/file")
+        daemon.signal(signal.SIGKILL)
+        daemon.wait_log("the master is gone")
+        for _ in range(15):
+            assert say(client, "put") == worker
+            assert read_exactly(client, 3) == b"10\n"
+    assert (tmp_path / "file").read_text() == "0123456789" * 15
+    assert daemon.wait_exit() == -signal.SIGKILL
+    assert proc.wait_gone(worker, 5)
+
+
+def test_a_pool_at_rest_costs_no_wake_up_of_the_thread_that_watches(preforkd):
+    daemon = preforkd("--model", "serial", workers=1)
+    exchange(daemon.endpoint)
+    worker, = daemon.workers()
+    tasks = [int(task) for task in os.listdir(f"/proc/{worker}/task")]
+    watching, = set(tasks) - {worker}
+    before = proc.voluntary_switches(watching)
+    for _ in range(20):
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert proc.voluntary_switches(watching) == before
+
+
 def test_what_a_handler_has_started_ends_with_its_orphaned_worker(preforkd, trouble):
     daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--stop-timeout", "500ms", workers=1)
     daemon.expect("the master is gone")

@@ -51,7 +51,7 @@ def test_forty_threads_are_the_limit_unless_told_otherwise(preforkd):
         client.sendall(b"x")
     for client in clients[:40]:
         assert read_exactly(client, 1) == b"x"
-    assert proc.status(worker)["Threads"] == "41", "one for each client, and the one that accepts"
+    assert proc.status(worker)["Threads"] == "42", "one for each client, the one that accepts, and the one that watches"
     clients[40].settimeout(0.2)
     with pytest.raises(TimeoutError):
         clients[40].recv(1)
@@ -60,7 +60,7 @@ def test_forty_threads_are_the_limit_unless_told_otherwise(preforkd):
     assert read_exactly(clients[40], 1) == b"x"
     for client in clients:
         client.close()
-    assert proc.eventually(lambda: proc.status(worker)["Threads"] == "1")
+    assert proc.eventually(lambda: proc.status(worker)["Threads"] == "2")
 
 
 def test_threads_do_not_wake_a_worker_at_rest(preforkd):
@@ -127,5 +127,5 @@ def test_threads_under_load_leave_nothing_behind(preforkd):
     at_rest = proc.open_descriptors(worker)
     crowd(300)
     assert proc.eventually(lambda: proc.open_descriptors(worker) <= at_rest)
-    assert proc.eventually(lambda: proc.status(worker)["Threads"] == "1")
+    assert proc.eventually(lambda: proc.status(worker)["Threads"] == "2")
     assert daemon.workers() == [worker]

@@ -48,6 +48,9 @@ std::string asked_alone(std::initializer_list<int> signals, const LogSettings& l
     return in_child([&] {
         Diary diary;
         Control control{OperatorHooks{.before_stop = [&] { diary.text += "before "; }, .log = log}};
+        WorkerRecord record;
+        Lifeline lifeline{{.record = record, .ends = Lifeline::Ends::Alone, .takes_stop_signals = true}};
+        control.attach(lifeline);
         if (control.channel_fd() != -1) return std::string{"a channel"};
         const UniqueFd quiet{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
         ::dup2(quiet.get(), STDERR_FILENO);

@@ -3,12 +3,19 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <csignal>
+#include <list>
+#include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "common/channel.hpp"
+#include "common/shortage.hpp"
 #include "common/spawn.hpp"
 #include "tests/process/child_report.hpp"
 #include "tests/process/waiting.hpp"
@@ -26,15 +33,17 @@ using testing::in_child;
 constexpr auto patience = 10s;  // longer than a test takes
 
 /// A worker below a master, which is the test: they share a listener.
-class Lifeline : public ::testing::Test {
+class LifelineTest : public ::testing::Test {
 protected:
-    /// Starts a worker that watches its lifeline and then runs `handler`, which blocks.
+    /// Starts a worker that is on its lifeline and then runs `handler`, which blocks.
     template <class Handler>
     ChildProcess start(Handler handler) {
         ChildProcess child = spawn([&]() -> int {
             channel.master = {};
-            const std::array listeners{listener.get()};
-            watch_lifeline(channel.worker.get(), -1, listeners, patience);
+            WorkerRecord record;
+            Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = channel.worker.get()}};
+            const Lifeline::Listener on{lifeline, listener.get(), -1};
+            lifeline.start();
             send_report(channel.worker.get(), Report::Kind::Ready);
             return handler();
         });
@@ -58,7 +67,7 @@ protected:
     const SocketAddress address = SocketAddress::local_of(listener.get());
 };
 
-TEST_F(Lifeline, a_handler_that_spins_loses_its_listener_when_the_master_dies) {
+TEST_F(LifelineTest, a_handler_that_spins_loses_its_listener_when_the_master_dies) {
     const ChildProcess child = start([] {
         for (volatile int spinning = 1; spinning != 0;) {}
         return 0;
@@ -69,18 +78,18 @@ TEST_F(Lifeline, a_handler_that_spins_loses_its_listener_when_the_master_dies) {
     end_of(child);
 }
 
-TEST_F(Lifeline, a_handler_in_a_blocking_read_loses_its_listener_and_reads_on) {
+TEST_F(LifelineTest, a_handler_that_polls_loses_its_listener_and_polls_on) {
     const testing::Pipe input = testing::make_pipe();
     const ChildProcess child = start([&] {
-        char byte = 0;
-        return ::read(input.reader.get(), &byte, 1) == 1 && byte == 'x' ? 0 : 1;
+        pollfd watched{.fd = input.reader.get(), .events = POLLIN, .revents = 0};
+        return ::poll(&watched, 1, testing::patience_ms) == 1 ? 0 : 1;  // which SA_RESTART restarts never
     });
     die_and_expect_refusal();
     ASSERT_EQ(::write(input.writer.get(), "x", 1), 1);
-    EXPECT_EQ(end_of(child), testing::success) << "the read was interrupted";
+    EXPECT_EQ(end_of(child), testing::success) << "it was interrupted";
 }
 
-TEST_F(Lifeline, an_order_takes_nobody_off_the_listener) {
+TEST_F(LifelineTest, an_order_takes_nobody_off_the_listener) {
     const testing::Pipe input = testing::make_pipe();
     const ChildProcess child = start([&] {
         char byte = 0;
@@ -93,67 +102,150 @@ TEST_F(Lifeline, an_order_takes_nobody_off_the_listener) {
     EXPECT_EQ(end_of(child), testing::success);
 }
 
-// In one process a signal that close() causes has run its handler when close() returns.
-// The channel is made there: the test must hold no copy of its ends.
-
-TEST_F(Lifeline, a_master_that_died_before_is_noticed_too) {
-    EXPECT_EQ(in_child([&] {
-                  ChannelPair own = open_channel();
-                  own.master = {};
-                  const std::array listeners{listener.get()};
-                  watch_lifeline(own.worker.get(), -1, listeners, patience);
-                  return std::to_string(::listen(listener.get(), 1) == -1 ? errno : 0);
-              }),
-              std::to_string(ENOTSOCK));
+/// What is so once the master of a lifeline with these listeners has died.  The channel is made in a child: the test
+/// must hold no copy of its ends.
+template <class Look>
+std::string after_a_death(const std::vector<int>& listeners, int reactor, Look look) {
+    return in_child([&] {
+        ChannelPair own = open_channel();
+        WorkerRecord record;
+        Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = own.worker.get()}};
+        std::list<Lifeline::Listener> on;
+        for (const int fd : listeners) on.emplace_back(lifeline, fd, reactor);
+        lifeline.start();
+        own.master = {};
+        const auto limit = Clock::now() + patience;
+        while (lifeline.left(0ms) == 0ms && Clock::now() < limit) std::this_thread::yield();
+        return look(on);
+    });
 }
 
-TEST_F(Lifeline, every_listener_goes_and_its_number_is_given_to_nobody) {
-    EXPECT_EQ(in_child([&] {
-                  ChannelPair own = open_channel();
-                  const UniqueFd second = testing::listen_on_loopback();
-                  const std::array listeners{listener.get(), second.get()};
-                  watch_lifeline(own.worker.get(), -1, listeners, patience);
-                  own.master = {};
-                  std::string wrong;
-                  for (const int fd : listeners)
-                      if (::listen(fd, 1) != -1 || errno != ENOTSOCK) wrong += " still a listener";
-                  const UniqueFd next{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-                  for (const int fd : listeners)
-                      if (next.get() == fd) wrong += " number taken";
-                  return wrong;
-              }),
+bool listens(int fd) { return ::listen(fd, 1) == 0 || errno != ENOTSOCK; }
+
+TEST_F(LifelineTest, every_listener_goes_and_its_number_is_given_to_nobody) {
+    const UniqueFd second = testing::listen_on_loopback();
+    const std::vector listeners{listener.get(), second.get()};
+    EXPECT_EQ(after_a_death(listeners, -1,
+                            [&](auto&) {
+                                std::string wrong;
+                                for (const int fd : listeners) {
+                                    if (listens(fd)) wrong += " still a listener";
+                                    if (::fcntl(fd, F_GETFD) != FD_CLOEXEC) wrong += " left to programs";
+                                }
+                                const UniqueFd next{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+                                for (const int fd : listeners)
+                                    if (next.get() == fd) wrong += " number taken";
+                                return wrong;
+                            }),
               "");
 }
 
-TEST_F(Lifeline, the_listener_leaves_the_reactor_though_others_hold_it_open) {
+TEST_F(LifelineTest, a_listener_that_was_closed_is_left_alone_whatever_has_its_number) {
     EXPECT_EQ(in_child([&] {
                   ChannelPair own = open_channel();
-                  const UniqueFd reactor{::epoll_create1(EPOLL_CLOEXEC)};
-                  const UniqueFd siblings_copy{::fcntl(listener.get(), F_DUPFD_CLOEXEC, 3)};
-                  epoll_event wanted{};
-                  wanted.events = EPOLLIN;
-                  check(::epoll_ctl(reactor.get(), EPOLL_CTL_ADD, listener.get(), &wanted), "epoll_ctl");
-                  const std::array listeners{listener.get()};
-                  watch_lifeline(own.worker.get(), reactor.get(), listeners, patience);
-                  const UniqueFd client = testing::connect_to(address);
-                  const int before = ::epoll_wait(reactor.get(), &wanted, 1, 0);
+                  WorkerRecord record;
+                  Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = own.worker.get()}};
+                  std::optional<Lifeline::Listener> on{std::in_place, lifeline, listener.get(), -1};
+                  const UniqueFd still = testing::listen_on_loopback();
+                  const Lifeline::Listener still_on{lifeline, still.get(), -1};
+                  lifeline.start();
+                  on.reset();
                   own.master = {};
-                  const int after = ::epoll_wait(reactor.get(), &wanted, 1, 0);
-                  return std::to_string(before) + " then " + std::to_string(after);
+                  while (lifeline.left(0ms) == 0ms) std::this_thread::yield();
+                  return std::string{listens(listener.get()) ? "a file" : "nothing"} + ", " +
+                         (listens(still.get()) ? "a listener" : "nothing");
               }),
-              "1 then 0");
+              "a file, nothing");
 }
 
-TEST_F(Lifeline, errno_of_the_interrupted_code_is_kept) {
-    EXPECT_EQ(in_child([&] {
-                  ChannelPair own = open_channel();
-                  const std::array listeners{listener.get()};
-                  watch_lifeline(own.worker.get(), -1, listeners, patience);
-                  errno = EDOM;
-                  ::close(own.master.release());
-                  return std::to_string(errno);
+TEST_F(LifelineTest, the_listener_leaves_the_reactor_though_others_hold_it_open) {
+    const UniqueFd reactor{::epoll_create1(EPOLL_CLOEXEC)};
+    const UniqueFd siblings_copy{::fcntl(listener.get(), F_DUPFD_CLOEXEC, 3)};
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    check(::epoll_ctl(reactor.get(), EPOLL_CTL_ADD, listener.get(), &wanted), "epoll_ctl");
+    const UniqueFd client = testing::connect_to(address);
+    EXPECT_EQ(::epoll_wait(reactor.get(), &wanted, 1, 0), 1);
+    EXPECT_EQ(after_a_death({listener.get()}, reactor.get(),
+                            [&](auto&) { return std::to_string(::epoll_wait(reactor.get(), &wanted, 1, 0)); }),
+              "0");
+}
+
+TEST_F(LifelineTest, where_no_thread_is_to_be_had_the_worker_says_so) {
+    const std::string said = in_child([] {
+        if (::geteuid() != 0) return std::string{"skip: needs root, to become somebody without processes"};
+        constexpr uid_t nobodys = 61'234;
+        const rlimit none{.rlim_cur = 1, .rlim_max = 1};
+        ::setrlimit(RLIMIT_NPROC, &none);
+        check(::setresuid(nobodys, nobodys, nobodys), "setresuid");
+        WorkerRecord record;
+        Lifeline lifeline{{.record = record}};
+        try {
+            lifeline.start();
+        } catch (const std::system_error& error) { return with_remedy(error); }
+        return std::string{"started"};
+    });
+    if (said.starts_with("skip: ")) GTEST_SKIP() << said.substr(6);
+    EXPECT_TRUE(said.starts_with("start the thread that a worker has beside its handlers: ")) << said;
+    EXPECT_NE(said.find("TasksMax="), std::string::npos) << said;
+}
+
+// --- The last deadline -----------------------------------------------------------------------------------------------
+
+/// How a process ends whose handler never returns, after `begin(lifeline)`.
+template <class Begin>
+ExitReport end_after(Lifeline::Duties duties, Begin begin) {
+    const ChildProcess child = spawn([&]() -> int {
+        const UniqueFd quiet{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+        ::dup2(quiet.get(), STDERR_FILENO);
+        testing::log_to_standard_error();
+        Lifeline lifeline{duties};
+        lifeline.start();
+        begin(lifeline);
+        for (volatile int spinning = 1; spinning != 0;) {}
+        return 1;
+    });
+    return end_of(child);
+}
+
+TEST(LastDeadline, ends_a_process_whose_handler_never_returns) {
+    WorkerRecord record;
+    EXPECT_EQ(end_after({.record = record, .ends = Lifeline::Ends::Alone}, [](Lifeline& line) { line.arm(20ms); }),
+              testing::success);
+}
+
+TEST(LastDeadline, is_the_earliest_that_was_armed_until_the_loop_postpones_it) {
+    WorkerRecord record;
+    Lifeline lifeline{{.record = record}};
+    EXPECT_EQ(lifeline.left(7ms), 7ms);
+    lifeline.postpone(1h);
+    EXPECT_EQ(lifeline.left(7ms), 7ms) << "nothing was armed";
+    lifeline.arm(0ms);
+    EXPECT_EQ(lifeline.left(7ms), 7ms) << "zero is never";
+    lifeline.arm(1h);
+    lifeline.arm(2h);
+    EXPECT_LE(lifeline.left(7ms), 1h);
+    lifeline.postpone(3h);
+    EXPECT_GT(lifeline.left(7ms), 2h);
+}
+
+TEST(LastDeadline, a_stop_signal_begins_it_whatever_the_handler_does) {
+    WorkerRecord record;
+    EXPECT_EQ(
+        end_after({.record = record, .ends = Lifeline::Ends::Alone, .stop_timeout = 20ms, .takes_stop_signals = true},
+                  [](Lifeline&) { ::kill(::getpid(), SIGTERM); }),
+        testing::success);
+}
+
+TEST(LastDeadline, a_stop_that_the_shell_had_ignored_is_heard) {
+    EXPECT_EQ(in_child([] {
+                  ::signal(SIGINT, SIG_IGN);
+                  WorkerRecord record;
+                  Lifeline lifeline{{.record = record, .takes_stop_signals = true}};
+                  ::kill(::getpid(), SIGINT);
+                  return std::string{lifeline.take_stop() == Lifeline::Stop::Fast ? "heard" : "lost"};
               }),
-              std::to_string(EDOM));
+              "heard");
 }
 
 }  // namespace

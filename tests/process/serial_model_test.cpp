@@ -73,5 +73,37 @@ TEST_P(SerialStop, the_stop_timeout_ends_the_wait_for_a_client) {
     EXPECT_EQ(daemon.end(), success);
 }
 
+/// Computes, and then waits for its client for ever; says that it was let finish.
+class Computing final : public BlockingHandler {
+public:
+    explicit Computing(int notes) : notes_{notes} {}
+    void serve(BlockingConnection& client) override {
+        (void)client.write("begun");
+        for (const auto until = Clock::now() + std::chrono::milliseconds{700}; Clock::now() < until;) {}
+        (void)client.read_some();
+    }
+    void finish(BlockingConnection&) override { (void)!::write(notes_, "finished", 8); }
+
+private:
+    int notes_;
+};
+
+TEST(SerialModel, without_a_master_a_handler_that_reads_after_a_stop_has_what_is_left_of_the_stop_timeout) {
+    Pipe notes = make_pipe();
+    const int writer = notes.writer.get();
+    MiniDaemon daemon{
+        Handlers{}.add({.name = "computing",
+                        .model = Model::Serial,
+                        .make_blocking = [=](const HandlerOptions&) { return std::make_unique<Computing>(writer); }}),
+        {"--handler", "computing", "--workers", "0", "--stop-timeout", "1s"}};
+    notes.writer = UniqueFd{};
+    const Caller caller = daemon.call();
+    EXPECT_EQ(caller.hear(), "begun");
+    const auto start = Clock::now();
+    EXPECT_EQ(daemon.stop(SIGTERM), success);
+    EXPECT_EQ(read_to_end(notes.reader.get()), "finished");
+    EXPECT_GT(Clock::now() - start, std::chrono::milliseconds{990});
+}
+
 }  // namespace
 }  // namespace preforkd

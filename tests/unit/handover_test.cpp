@@ -42,6 +42,7 @@ Handover full() {
                                .generation = 6,
                                .record = 3,
                                .channel = 20,
+                               .printed = 22,
                                .started = Clock::time_point{1s},
                                .state = WorkerSlot::State::Leaving,
                                .patience = Clock::time_point{60s},
@@ -126,7 +127,7 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 12, 13, 30, 5, 6, 20, 21, 31, 32, 33, 34, 35}));
+    EXPECT_EQ(listed, (std::vector{11, 12, 13, 30, 5, 6, 20, 22, 21, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace
