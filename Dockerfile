@@ -12,7 +12,9 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake/
 COPY common common/
 COPY daemon daemon/
-RUN cmake --preset release -DPREFORKD_TESTS=OFF \
+# As for ./dev: `true` makes warnings errors.
+ARG CI=false
+RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$CI \
     && cmake --build --preset release --target preforkd preforkctl \
     && install -D --strip build/release/preforkd /image/usr/sbin/preforkd \
     && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl \
@@ -22,6 +24,7 @@ RUN ldd /image/usr/*bin/* | grep -o '/[^ ]*\.so[^ ]*' | sort -u \
     | xargs cp --dereference --parents --target-directory=/image
 
 FROM build AS test
+ARG CI=false
 COPY . .
 # Each command of ./dev installs what it needs.
 RUN ./dev test unit process

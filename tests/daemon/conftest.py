@@ -1,4 +1,5 @@
 """Ring 3: the built binary, real sockets, real signals.  PREFORKD_BUILD names the build directory."""
+import functools
 import os
 import shutil
 import signal
@@ -18,8 +19,8 @@ def pytest_configure(config):
     # A shell ignores SIGINT in what it starts with `&`, and every program below would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "root: needs to be root")
-    config.addinivalue_line("markers", "ipv6: needs ::1")
+    for name, (_, missing) in NEEDS.items():
+        config.addinivalue_line("markers", f"{name}: else skipped, {missing}")
     config.addinivalue_line("markers", "programs(names): needs these programs")
 
 
@@ -32,11 +33,40 @@ def _has_ipv6():
         return False
 
 
+def _has_terminals():
+    try:
+        for end in os.openpty():
+            os.close(end)
+        return True
+    except OSError:
+        return False
+
+
+def _has_localhost():
+    try:
+        return bool(socket.getaddrinfo("localhost", 0))
+    except socket.gaierror:
+        return False
+
+
+def _may_mount():
+    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
+
+
+# What a test may be marked to need: whether it is here, and what is said where it is not.
+NEEDS = {
+    "root": (lambda: os.geteuid() == 0, "needs root"),
+    "ipv6": (_has_ipv6, "this machine has no ::1"),
+    "terminals": (_has_terminals, "there are no pseudo-terminals here: /dev/pts is not mounted"),
+    "localhost": (_has_localhost, "localhost has no address here: /etc/hosts does not name it"),
+    "mounts": (functools.cache(_may_mount), "needs root, and a root directory that is a mount point, which a chroot's is not"),
+}
+
+
 def pytest_runtest_setup(item):
-    if item.get_closest_marker("root") and os.geteuid() != 0:
-        pytest.skip("needs root")
-    if item.get_closest_marker("ipv6") and not _has_ipv6():
-        pytest.skip("this machine has no ::1")
+    for name, (is_here, missing) in NEEDS.items():
+        if item.get_closest_marker(name) and not is_here():
+            pytest.skip(missing)
     for marker in item.iter_markers("programs"):
         for name in marker.args:
             if not shutil.which(name):

@@ -128,8 +128,7 @@ def test_a_host_that_cannot_be_resolved(run_preforkd, tmp_path):
     refused_at_start(run_preforkd, tmp_path, CONFIGURATION, [LONG_LABEL], "-l", f"tcp://{LONG_LABEL}:0")
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_a_resolver_that_is_out_of_reach_may_be_back(run_preforkd, tmp_path):
     told = run_preforkd("-l", "tcp://server.test:0", wrap=[
         "unshare", "--mount", "--net", "sh", "-ec",
@@ -300,6 +299,7 @@ def test_an_error_before_the_log_is_open_has_the_format_of_the_log(run_preforkd,
         assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z error   \S", line)
 
 
+@pytest.mark.terminals
 def test_on_a_terminal_an_early_error_is_text():
     controller, terminal = pty.openpty()
     done = subprocess.run([daemon_process.PREFORKD, *WRONG], stderr=terminal, env=daemon_process.clean_environment(), timeout=10)

@@ -53,6 +53,7 @@ def terminal_lines(controller, until, timeout=10.0):
     return shown.replace(b"\r\n", b"\n")
 
 
+@pytest.mark.terminals
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_nothing_a_client_sends_reaches_a_terminal_raw(preforkd, forgery):
     controller, terminal = pty.openpty()
@@ -69,6 +70,7 @@ def test_nothing_a_client_sends_reaches_a_terminal_raw(preforkd, forgery):
     os.close(controller)
 
 
+@pytest.mark.terminals
 def test_on_a_terminal_the_log_is_text(preforkd):
     controller, terminal = pty.openpty()
     daemon = preforkd(stderr=terminal, log_format=None)
@@ -214,8 +216,7 @@ def journal_in(directory):
         yield journal, ["unshare", "--mount", "sh", "-c", f'mount --bind "{directory}" /run/systemd && exec "$@"', "sh"]
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 @NEEDS_SYSTEMD
 def test_into_the_journal_it_speaks_the_native_protocol(preforkd, tmp_path):
     with journal_in(tmp_path) as (journal, wrap):
@@ -227,8 +228,7 @@ def test_into_the_journal_it_speaks_the_native_protocol(preforkd, tmp_path):
     assert b"MESSAGE=got connection from" in datagram
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 @NEEDS_SYSTEMD
 def test_an_error_before_the_log_is_open_reaches_the_journal(run_preforkd, tmp_path):
     with journal_in(tmp_path) as (journal, wrap):

@@ -137,6 +137,7 @@ def play(scene, preforkd, before, server, others):
                 scene.type(line)
 
 
+@pytest.mark.localhost
 @pytest.mark.programs("nc", "cmake", "g++")
 @pytest.mark.parametrize("before, server, others", [pytest.param(*scene, id=scene[1]) for scene in SCENES
                                                     if not scene[1].startswith(ACTIVATE)])
@@ -148,6 +149,7 @@ def test_commands_answer_as_the_readme_says(preforkd, tmp_path, before, server, 
 EXAMPLES = (ROOT / "examples/README.md").read_text()
 
 
+@pytest.mark.localhost
 @pytest.mark.programs("nc", "cmake", "g++")
 def test_commands_of_the_examples_answer_as_they_say(preforkd, tmp_path):
     scenes = scenes_in(EXAMPLES)

@@ -236,6 +236,7 @@ def test_a_long_queue_is_answered_before_the_end(preforkd):
     assert daemon.wait_exit() == 0
 
 
+@pytest.mark.terminals
 def test_ctrl_c_in_a_terminal_reaches_the_master_alone(preforkd):
     controller, terminal = pty.openpty()
     daemon = preforkd("--handler", "echo", workers=3, stdin=terminal,

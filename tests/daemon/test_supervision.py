@@ -181,8 +181,8 @@ def test_no_zombie_outlives_a_storm_of_deaths(preforkd):
     assert proc.eventually(lambda: not proc.zombies(daemon.pid))
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare", "nsenter")
+@pytest.mark.mounts
+@pytest.mark.programs("nsenter")
 def test_as_pid_1_it_reaps_orphans_that_it_never_made(preforkd):
     daemon = preforkd(workers=2, wrap=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"])
     assert proc.status(daemon.pid)["NSpid"].split()[-1] == "1"

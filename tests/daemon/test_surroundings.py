@@ -37,8 +37,7 @@ def test_with_a_full_disk_it_serves_and_says_once_that_lines_are_lost(preforkd):
     assert len(said) == len({entry["pid"] for entry in said}) <= 2, "once by the master, once by its worker"
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_a_log_goes_on_when_the_full_disk_has_room_again(preforkd, tmp_path):
     (tmp_path / "disk").mkdir()
     daemon = preforkd("--log-file", f"{tmp_path}/disk/log", workers=1, wrap=tmpfs(f"{tmp_path}/disk", "size=64k"))
@@ -58,8 +57,7 @@ def test_a_log_goes_on_when_the_full_disk_has_room_again(preforkd, tmp_path):
         assert proc.eventually(lambda: "log lines dropped: the disk is full" in log.read())
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 @pytest.mark.parametrize("arguments, words", [
     (["-l", "unix://DISK/socket"], ["--listen unix://", "Read-only file system", "/run"]),
     (["-l", "tcp://127.0.0.1:0", "--log-file", "DISK/log"], ["--log-file", "Read-only file system"]),
@@ -69,15 +67,13 @@ def test_a_read_only_disk_is_named(run_preforkd, tmp_path, arguments, words):
     is_one_sentence(told, CONFIGURATION, words)
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_a_disk_without_room_for_a_socket_is_named(run_preforkd, tmp_path):
     told = run_preforkd("-l", f"unix://{tmp_path}/socket", wrap=tmpfs(tmp_path, "nr_inodes=1"))
     is_one_sentence(told, 71, ["--listen unix://", "No space left on device"])
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_on_a_read_only_root_it_serves(preforkd):
     daemon = preforkd(wrap=in_mounts("mount -o bind / /mnt\nmount -o remount,bind,ro /\ntest ! -w /etc"))
     assert exchange(daemon.endpoint) == b"connected\n"
@@ -97,8 +93,7 @@ def test_a_task_whose_answer_finds_no_room_fails(task):
     assert told.stderr.endswith("write standard output: No space left on device\n"), told.stderr
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_a_socket_for_others_where_only_root_may_go_is_warned_of(preforkd):
     """What DynamicUser= makes of RuntimeDirectory=, as the service sees it."""
     wrap = in_mounts("mount -t tmpfs none /run\nmkdir -p /run/private/mine\nln -s private/mine /run/mine")
@@ -182,8 +177,7 @@ NEEDS_FCHMODAT2 = pytest.mark.skipif(tuple(map(int, os.uname().release.split("."
                                      reason="fchmodat2 is in Linux since 6.6")
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 @pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
 def test_without_proc_it_serves_replaces_and_drains(preforkd, model):
     daemon = preforkd("--model", model, "--log-connections", "no", workers=2, wrap=WITHOUT_PROC)
@@ -198,8 +192,7 @@ def test_without_proc_it_serves_replaces_and_drains(preforkd, model):
     assert not load.broken, load.broken
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_without_proc_a_reply_that_is_under_way_at_the_stop_is_whole(preforkd):
     daemon = preforkd("--handler", "echo", wrap=WITHOUT_PROC)
     daemon.expect("/proc is not mounted")
@@ -215,8 +208,7 @@ def test_without_proc_a_reply_that_is_under_way_at_the_stop_is_whole(preforkd):
 
 
 @NEEDS_FCHMODAT2
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_without_proc_a_socket_file_has_its_mode_and_the_daemon_can_be_asked(preforkd, tmp_path):
     control = endpoint_in(tmp_path)
     daemon = preforkd("--control", control, listen=f"unix://{tmp_path}/socket mode=0666", wrap=WITHOUT_PROC)
@@ -227,8 +219,7 @@ def test_without_proc_a_socket_file_has_its_mode_and_the_daemon_can_be_asked(pre
     assert ask(control, "ready")["ok"]
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 def test_without_proc_an_upgrade_says_what_is_missing(preforkd):
     daemon = preforkd("--control", "unix://@preforkd-without-proc", wrap=WITHOUT_PROC)
     daemon.expect("/proc is not mounted", "upgrade failed")
@@ -237,8 +228,8 @@ def test_without_proc_an_upgrade_says_what_is_missing(preforkd):
     assert exchange(daemon.endpoint) == b"connected\n"
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare", "ip")
+@pytest.mark.mounts
+@pytest.mark.programs("ip")
 def test_where_the_limit_of_the_backlog_cannot_be_read_the_socket_tells_it(preforkd):
     most = 16384
     unreadable = ["unshare", "--mount", "--net", "sh", "-ec", f"echo {most} >/proc/sys/net/core/somaxconn\n"
@@ -252,8 +243,7 @@ def test_where_the_limit_of_the_backlog_cannot_be_read_the_socket_tells_it(prefo
     assert not silent.log.find("backlog"), "a Unix socket does not tell, and nothing is guessed"
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare")
+@pytest.mark.mounts
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor is one worker whatever the quota")
 @pytest.mark.parametrize("membership, files", [
     ("0::/", {"cpu.max": "50000 100000"}),  # version 2, as a container with its own namespace sees it

@@ -43,6 +43,10 @@ inline Pair make_sockets() {
     return {UniqueFd{ends[1]}, UniqueFd{ends[0]}};
 }
 
+inline constexpr auto no_terminals = "there are no pseudo-terminals here: /dev/pts is not mounted";
+
+inline bool has_terminals() { return bool{UniqueFd{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)}}; }
+
 inline Pair make_terminal() {
     UniqueFd far{check(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK), "openpt")};
     check(::grantpt(far.get()), "grantpt");

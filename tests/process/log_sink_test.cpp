@@ -93,6 +93,7 @@ std::string log_until_read(int fd) {
 }
 
 TEST_F(LogSink, a_stopped_terminal_stops_nobody) {
+    if (!has_terminals()) GTEST_SKIP() << no_terminals;
     const Pair terminal = make_terminal();
     use_as_stderr(terminal);
     open_log({});
@@ -104,6 +105,7 @@ TEST_F(LogSink, a_stopped_terminal_stops_nobody) {
 }
 
 TEST_F(LogSink, a_terminal_of_another_user_that_nobody_reads_stops_nobody) {
+    if (!has_terminals()) GTEST_SKIP() << no_terminals;
     Pair terminal = make_terminal();
     open_log({.format = LogFormat::Text});
     adopt_log_fd(terminal.near.release());  // blocking, as if it could not be opened again
@@ -112,6 +114,7 @@ TEST_F(LogSink, a_terminal_of_another_user_that_nobody_reads_stops_nobody) {
 }
 
 TEST_F(LogSink, a_terminal_that_took_half_a_line_gets_the_next_one_on_a_line_of_its_own) {
+    if (!has_terminals()) GTEST_SKIP() << no_terminals;
     const Pair terminal = make_terminal();
     use_as_stderr(terminal);
     open_log({});

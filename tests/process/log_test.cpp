@@ -52,6 +52,7 @@ TEST_F(Log, goes_to_standard_error_as_json_unless_it_is_a_terminal) {
                 MatchesRegex("\\{\"time\":\"....-..-..T..:..:......Z\",\"level\":\"notice\",\"pid\":" +
                              std::to_string(::getpid()) + ",\"worker\":4,\"message\":\"hello\",\"n\":1\\}\n"));
 
+    if (!has_terminals()) GTEST_SKIP() << no_terminals;
     const Pair terminal = make_terminal();
     use_as_stderr(terminal);
     open_log({});

@@ -1,20 +1,29 @@
 #!/bin/sh
-# clang-tidy over the C++ files named, by default over all of common and daemon: ./dev lint [FILE...]
+# clang-tidy over the C++ files named: ./dev lint [FILE...].  By default over all of common and daemon, or, where PREFORKD_SINCE
+# names a commit, over what has changed there since.
 set -eu
 cd "$(dirname "$0")/../.."
 
 # GCC's precompiled header means nothing to clang, so the commands come from a build directory without one.
 cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
 
-# shellcheck disable=SC2046  # no path here has a space
-[ $# -gt 0 ] || set -- $(find common daemon -name '*.cpp')
+if [ $# -eq 0 ]; then
+    files=$(find common daemon -name '*.cpp')
+    if [ -n "${PREFORKD_SINCE-}" ]; then
+        files=$(tests/style/changed.sh "$PREFORKD_SINCE")
+        [ -n "$files" ] || { echo "nothing in common or daemon has changed since $PREFORKD_SINCE"; exit 0; }
+    fi
+    # shellcheck disable=SC2086  # no path here has a space
+    set -- $files
+fi
 report=build/lint/report
+: >$report
 status=0
-printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 clang-tidy -p build/lint -quiet \
-    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument >$report 2>&1 || status=$?
+# shellcheck disable=SC2016  # for the inner shell
+printf '%s\n' "$@" | awk -v "files=$#" '{ print "[" NR "/" files "]"; print }' |
+    xargs -P "$(nproc)" -n 2 sh -c 'echo "$1 $2"; exec clang-tidy -p build/lint -quiet "$2" \
+        --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument >>"$0" 2>&1' $report || status=$?
 [ $status -le 123 ] || { cat $report >&2; exit $status; }  # clang-tidy is missing or crashed
 
 # The compiler is GCC.  What clang 14 alone cannot parse, such as ranges of GCC 12's library, is no finding.
-complaints=$(grep -a -E '(warning|error): ' $report | sort -u || true)
-printf '%s\n' "$complaints" | grep 'clang-diagnostic-error' | sed 's/^/not understood by clang: /' >&2 || true
-! printf '%s\n' "$complaints" | grep -a -v 'clang-diagnostic-' | grep .
+! grep -a -E '(warning|error): ' $report | sort -u | grep -a -v 'clang-diagnostic-' | grep .

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import base_system
+
 ROOT = Path(__file__).resolve().parents[3]
 HOME = ROOT / "build/containers"
 RUN = f"/run/preforkd-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"  # short: conmon's sockets lie below it
@@ -36,7 +38,7 @@ DOCKER = """\
 #!/bin/sh
 if [ "$1" = build ]; then
     shift
-    set -- build --pull=never --network=host --format=docker --volume={cache}:/root/.cache/ccache "$@"
+    set -- build --pull=never --network=host --format=docker --volume={cache}:/root/.cache/ccache {arguments} "$@"
 fi
 exec podman --log-level=fatal --root={home}/storage --runroot={run} "$@"
 """
@@ -56,8 +58,10 @@ class Engine:
         (HOME / "containers.conf").write_text(CONFIGURATION)
         cache = os.environ.get("CCACHE_DIR") or Path.home() / ".cache/ccache"
         Path(cache).mkdir(parents=True, exist_ok=True)
+        # Where warnings are errors for the checkout, so for the image, or the cache would know nothing of it.
+        arguments = f"--build-arg=CI={os.environ['CI']}" if os.environ.get("CI") else ""
         shim = HOME / "bin/docker"
-        shim.write_text(DOCKER.format(cache=cache, home=HOME, run=RUN))
+        shim.write_text(DOCKER.format(cache=cache, home=HOME, run=RUN, arguments=arguments))
         shim.chmod(0o755)
         self.environment = os.environ | {"PATH": f"{HOME}/bin:{os.environ['PATH']}",
                                          "CONTAINERS_CONF": str(HOME / "containers.conf")}
@@ -80,16 +84,7 @@ class Engine:
         """debian:bookworm-slim, as `FROM` names it; made from Debian's packages because a registry may be out of reach."""
         if self.attempt("image", "exists", "debian:bookworm-slim").returncode == 0:
             return
-        with contextlib.ExitStack() as stack:
-            directory = stack.enter_context(scratch_directory())
-            made = subprocess.run(["debootstrap", "--variant=minbase", "bookworm", directory], capture_output=True,
-                                  text=True, timeout=900)
-            assert made.returncode == 0, made.stdout[-3000:] + made.stderr
-            tar = stack.enter_context(subprocess.Popen(
-                ["tar", "-C", directory, "--exclude=./var/cache/apt/*", "-c", "."], stdout=subprocess.PIPE))
-            done = subprocess.run(["docker", "import", "-", "localhost/debian:bookworm-slim"], env=self.environment,
-                                  stdin=tar.stdout, capture_output=True, text=True, timeout=300)
-            assert done.returncode == 0, done.stderr
+        self("import", base_system.archive(), "localhost/debian:bookworm-slim", timeout=300)
 
     def build(self):
         self.provide_base()
@@ -104,17 +99,6 @@ class Engine:
         # What a build that was killed has left; podman does not see it.
         subprocess.run(["buildah", f"--root={HOME}/storage", f"--runroot={RUN}", "rm", "--all"], env=self.environment,
                        check=True, capture_output=True, timeout=120)
-
-
-@contextlib.contextmanager
-def scratch_directory():
-    directory = HOME / "base"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,121 @@
+# The parts of `./dev test`, how each is run, and the summary.  Sourced by ./dev.
+# shellcheck shell=bash disable=SC2154  # what ./dev has set
+all_parts='unit process style lint daemon chaos asan tsan packaging bench'
+
+# rings PRESET LABEL_REGEX: the compiled tests.
+rings() {
+    local tested=$root/build/$1
+    ctest --test-dir "$tested" -L "$2" -j "$jobs" --timeout 120 --output-on-failure --no-tests=error || return
+    tell_skips "$tested/Testing/Temporary/LastTest.log"
+}
+
+# tell_skips OUTPUT: what GoogleTest has skipped, and why, as pytest tells it.
+tell_skips() { awk '/: Skipped$/ { getline why; print "SKIPPED " $1 " " why }' "$1"; }
+
+sanitized() (
+    build_tests asan unit_tests process_tests || exit
+    export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+    rings asan '^(unit|process)$'
+)
+
+# Only what has threads; in one process, which takes seconds.
+thread_sanitized() {
+    build_tests tsan thread_tests || return
+    "$root/build/tsan/tests/thread_tests" --gtest_brief=1 2>&1 | tee "$root/build/tsan/output" || return
+    tell_skips "$root/build/tsan/output"
+}
+
+run_pytest() {
+    local suite=$1 files
+    shift
+    # What the tests leave is of use where one has failed; pytest itself would keep it of the last three runs.
+    files=$(mktemp -dt preforkd-tests.XXXXXX) || return
+    if (cd "$root" && PREFORKD_BUILD=$root/build/release "$python" -u -m pytest -v -rfEs --basetemp="$files/all" "$@" "tests/$suite")
+    then
+        rm -rf "$files"
+    else
+        echo "What the tests have left is in $files"
+        return 1
+    fi
+}
+
+packages_tested() {
+    # shellcheck disable=SC2086  # lists of words
+    need $package_packages $packaging_packages $container_packages
+    # These may come from elsewhere, under other package names.
+    command -v kubectl >/dev/null || need kubernetes-client
+    command -v npm >/dev/null || need nodejs npm
+    build_programs && DEB_BUILD_OPTIONS=noautodbgsym build_debs &&
+        PREFORKD_PACKAGES=$root/build/package run_pytest packaging "$@"
+}
+
+run_part() {
+    local part=$1
+    shift
+    case $part in
+        unit | process) build_tests release && rings release "^$part\$" ;;
+        style) run_pytest style -n "$jobs" "$@" ;;
+        lint) "$root/tests/style/lint.sh" ;;
+        daemon) build_tests release && run_pytest daemon -n 4 "$@" ;;
+        asan) sanitized ;;
+        tsan) thread_sanitized ;;
+        packaging) packages_tested "$@" ;;
+        chaos) build_tests release && run_pytest chaos -n 2 && chaos --seed 1 ;;
+        bench) build_tests release && compile release bench_tools && run_pytest bench -n 2 && benchmark --quick ;;
+    esac
+}
+
+# why_not PART: why it cannot be run here, in one sentence; nothing if it can.
+why_not() {
+    case $1 in unit | style | lint) return ;; esac
+    if [ ! -e /proc/self/stat ]; then
+        echo '/proc is not mounted here'
+    elif [ "$1" != packaging ]; then
+        return
+    elif ! command -v dpkg-query >/dev/null; then
+        echo 'this is not Debian'
+    elif [ "$(id -u)" != 0 ]; then
+        echo 'needs root, to boot a system of its own'
+    elif ! grep -q ' cgroup' /proc/self/mounts; then
+        echo 'no control groups are mounted here'
+    else
+        local probe
+        probe=$(mktemp -d)
+        mkdir "$probe/up" "$probe/work" "$probe/root"
+        unshare --mount --net mount -t overlay overlay "$probe/root" \
+            -o "lowerdir=/,upperdir=$probe/up,workdir=$probe/work" 2>/dev/null ||
+            echo 'root may make no namespace, or mount no overlay, here'
+        rm -rf "$probe"
+    fi
+}
+
+run_tests() {
+    local part parts='' status=0 summary='' result begun why
+    while [ $# -gt 0 ]; do
+        case " $all_parts " in
+            *" $1 "*) parts+=" $1" ;;
+            *) [ "$1" = -- ] || misused "no part of the tests is called '$1': $all_parts" ; break ;;
+        esac
+        shift
+    done
+    if [ $# -gt 1 ] && [ -z "$parts" ]; then parts=daemon; fi
+    if [ $# -gt 0 ]; then shift; fi
+
+    # shellcheck disable=SC2086  # lists of words
+    logged packages need $build_packages $test_packages
+    for part in ${parts:-$all_parts}; do
+        say "testing $part"
+        begun=$SECONDS why=$(why_not "$part")
+        if [ -n "$why" ]; then
+            result="skipped: $why"
+            [ "${CI-}" != true ] || status=1
+        elif logged "$part" run_part "$part" "$@"; then
+            result=passed
+        else
+            result="FAILED (build/log/$part.log)" status=1
+        fi
+        summary+=$(printf '%-9s %s, %s s' "$part" "$result" $((SECONDS - begun)))$'\n'
+    done
+    printf '\n%s' "$summary"
+    exit $status
+}
