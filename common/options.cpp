@@ -50,25 +50,25 @@ po::options_description describe_options() {
 
 // --- The command line ---
 
-[[noreturn]] void refuse_unknown(const po::option& option) {
+[[noreturn]] void refuse_unknown(const po::option& option, const Program& program) {
     const std::string& token = option.original_tokens.front();
     const bool is_long = token.starts_with("--");
     const std::string shown = is_long ? token.substr(0, token.find('=')) : option.string_key.substr(0, 2);
     const std::string_view nearest = is_long ? nearest_option(shown.substr(2)) : std::string_view{};
     if (is_long && nearest.empty() && shown.size() == 3 && find_option(shown[2]) != nullptr)
         refuse_usage(fmt::format("unknown option {}; did you mean {}?", in_quotes(shown), shown.substr(1)));
-    if (nearest.empty()) refuse_usage(fmt::format("unknown option {}; see preforkd --help", in_quotes(shown)));
+    if (nearest.empty()) refuse_usage(fmt::format("unknown option {}; see {} --help", in_quotes(shown), program.name));
     refuse_usage(fmt::format("unknown option {}; did you mean --{}?", in_quotes(shown), nearest));
 }
 
-[[noreturn]] void refuse_word(const std::string& word) {
+[[noreturn]] void refuse_word(const std::string& word, const Program& program) {
     if (word.find('=') != std::string::npos && !word.starts_with('-'))
         refuse_usage(
             fmt::format("{} is no option; settings of an endpoint stand in the same argument: "
                         "--listen 'ENDPOINT key=value'",
                         in_quotes(word)));
-    refuse_usage(fmt::format("{} is no option; a program to run stands behind --: preforkd [OPTION...] -- PROGRAM",
-                             in_quotes(word)));
+    refuse_usage(fmt::format("{} is no option; a program to run stands behind --: {} [OPTION...] -- PROGRAM",
+                             in_quotes(word), program.name));
 }
 
 /// Whether `word` is spelled as one of our options.
@@ -88,27 +88,27 @@ void refuse_misread(const po::option& option) {
     if (find_option(name) != nullptr) refuse_usage(fmt::format("-{0} needs two dashes: --{0}", name));
 }
 
-[[noreturn]] void refuse_syntax(const po::invalid_command_line_syntax& error) {
+[[noreturn]] void refuse_syntax(const po::invalid_command_line_syntax& error, const Program& program) {
     const std::string option = error.get_option_name();
     const OptionRow* row = find_option(option.starts_with("--") ? std::string_view{option}.substr(2) : option);
-    if (row == nullptr) refuse_usage(fmt::format("{}; see preforkd --help", printable(error.what())));
+    if (row == nullptr) refuse_usage(fmt::format("{}; see {} --help", printable(error.what()), program.name));
     if (!row->takes_value()) refuse_usage(fmt::format("--{0}: takes no value; write --{0}", row->name));
     refuse_usage(fmt::format("--{0}: has no value; write --{0} {1}", row->name, row->argument));
 }
 
-Source read_command_line(const po::options_description& description, const Texts& words) {
+Source read_command_line(const po::options_description& description, const Texts& words, const Program& program) {
     using namespace po::command_line_style;
     try {
         po::command_line_parser parser{words};
         Source source{parser.options(description).style(unix_style & ~allow_guessing).allow_unregistered().run()};
         for (const po::option& option : source.parsed.options) {
-            if (option.unregistered) refuse_unknown(option);
-            if (option.position_key != -1) refuse_word(option.original_tokens.front());
+            if (option.unregistered) refuse_unknown(option, program);
+            if (option.position_key != -1) refuse_word(option.original_tokens.front(), program);
             refuse_misread(option);
         }
         source.origins.assign(source.parsed.options.size(), Origin{.kind = Origin::Kind::CommandLine});
         return source;
-    } catch (const po::invalid_command_line_syntax& error) { refuse_syntax(error); }
+    } catch (const po::invalid_command_line_syntax& error) { refuse_syntax(error, program); }
 }
 
 // --- The environment ---
@@ -121,16 +121,17 @@ void add_endpoints(Source& source, const OptionRow& row, std::string_view lines,
     }
 }
 
-std::string unknown_variable(std::string_view variable, std::string_view name) {
+std::string unknown_variable(std::string_view variable, std::string_view name, const Program& program) {
     const std::string_view nearest = nearest_option(name);
     const OptionRow* row = nearest.empty() ? nullptr : find_option(nearest);
     if (row == nullptr || !row->takes_value())
-        return fmt::format("{} is no option of preforkd, ignored", printable(variable));
-    return fmt::format("{} is no option of preforkd, ignored; did you mean {}?", printable(variable),
+        return fmt::format("{} is no option of {}, ignored", printable(variable), program.name);
+    return fmt::format("{} is no option of {}, ignored; did you mean {}?", printable(variable), program.name,
                        environment_name(*row));
 }
 
-Source read_environment(const po::options_description& description, const Texts& environment, Texts& warnings) {
+Source read_environment(const po::options_description& description, const Texts& environment, Texts& warnings,
+                        const Program& program) {
     constexpr std::string_view prefix = "PREFORKD_";
     Source source{po::parsed_options{&description}};
     std::set<std::string_view> seen;
@@ -147,7 +148,7 @@ Source read_environment(const po::options_description& description, const Texts&
         const std::string_view value = entry.substr(equals + 1);
         const Origin origin{.kind = Origin::Kind::Environment, .place = std::string{variable}};
         if (row == table.end())
-            warnings.push_back(unknown_variable(variable, variable.substr(prefix.size())));
+            warnings.push_back(unknown_variable(variable, variable.substr(prefix.size()), program));
         else if (row->repeatable)
             add_endpoints(source, *row, value, origin);
         else if (!value.empty())
@@ -175,7 +176,8 @@ std::string read_text(const std::string& file, const Origin& asked_by) {
     return {};
 }
 
-Source read_file(const po::options_description& description, const std::string& text, const std::string& file) {
+Source read_file(const po::options_description& description, const std::string& text, const std::string& file,
+                 const Program& program) {
     Source source{po::parsed_options{&description}};
     for (ConfigLine& line : parse_config(text, file)) {
         const OptionRow* row = find_option(line.name);
@@ -186,7 +188,7 @@ Source read_file(const po::options_description& description, const std::string& 
         const std::string_view nearest = row == nullptr ? nearest_option(line.name) : std::string_view{};
         const std::string reason =
             row != nullptr    ? fmt::format("{} belongs on the command line: --{}", row->name, row->name)
-            : nearest.empty() ? fmt::format("unknown option {}; see preforkd --help", in_quotes(line.name))
+            : nearest.empty() ? fmt::format("unknown option {}; see {} --help", in_quotes(line.name), program.name)
                               : fmt::format("unknown option {}; did you mean {}?", in_quotes(line.name), nearest);
         throw OperatorError{ExitCode::Configuration, fmt::format("{}: {}", line.place, reason)};
     }
@@ -260,13 +262,22 @@ Settings to_settings(const po::variables_map& values, const Origins& origins) {
     return settings;
 }
 
+/// In the environment it is ignored, as any variable that says nothing to this program.
+void refuse_greeting(Invocation& invocation, const Program& program) {
+    const Origin& origin = invocation.origins.at("greeting").front();
+    if (origin.kind != Origin::Kind::Environment)
+        blame(origin, "greeting",
+              fmt::format("is for the handler greet, which {} has not; leave it away", program.name));
+    invocation.warnings.push_back(fmt::format("{} is no option of {}, ignored", origin.place, program.name));
+}
+
 }  // namespace
 
 Invocation read_options(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
-                        const std::string& default_handler, const std::optional<std::string>& config_text) {
+                        const Program& program, const std::optional<std::string>& config_text) {
     const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
     const po::options_description description = describe_options();
-    const Source command_line = read_command_line(description, Texts(arguments.begin(), dashes));
+    const Source command_line = read_command_line(description, Texts(arguments.begin(), dashes), program);
 
     Invocation invocation{.task = task_of(command_line)};
     invocation.settings.listen = {parse_listen(default_endpoint)};
@@ -274,12 +285,12 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
 
     po::variables_map values;
     store(values, command_line, invocation.origins);
-    store(values, read_environment(description, environment, invocation.warnings), invocation.origins);
+    store(values, read_environment(description, environment, invocation.warnings, program), invocation.origins);
     std::string& file = invocation.config_file;
     if (values.count("config") != 0) {
         file = values["config"].as<Texts>().front();
         invocation.config_text = config_text ? *config_text : read_text(file, origin_of(invocation.origins, "config"));
-        store(values, read_file(description, *invocation.config_text, file), invocation.origins);
+        store(values, read_file(description, *invocation.config_text, file, program), invocation.origins);
     }
     invocation.settings = to_settings(values, invocation.origins);
 
@@ -289,9 +300,10 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
             refuse_usage("no program stands behind --; write -- PROGRAM [ARG...], or leave the -- away");
     }
     if (invocation.settings.program.empty() && !invocation.origins.contains("handler"))
-        invocation.settings.handler = default_handler;
+        invocation.settings.handler = program.handler;
+    if (!program.greets && invocation.origins.contains("greeting")) refuse_greeting(invocation, program);
     if (invocation.task == Task::PrintConfig)
-        invocation.printed_config = print_config(invocation.settings, invocation.origins, file);
+        invocation.printed_config = print_config(invocation.settings, invocation.origins, file, program);
     return invocation;
 }
 

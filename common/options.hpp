@@ -22,17 +22,25 @@ struct Invocation {
     std::optional<std::string> config_text{};  ///< what it said
 };
 
+/// Whose options they are: preforkd's, or those of a program of one's own that calls run().
+struct Program {
+    std::string name = "preforkd";             ///< as it was started
+    std::string handler = Settings{}.handler;  ///< what serves when nobody says --handler and there is no PROGRAM
+    bool greets = true;                        ///< it has the handler greet, which --greeting is for
+};
+
 /// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.
 /// Precedence: command line, environment, file, default.  Opens nothing but that file.
-/// `default_handler` serves when nobody says --handler and there is no PROGRAM.  `config_text`: instead of what the
-/// file says now.
+/// `config_text`: instead of what the file says now.
 /// Throws OperatorError: Usage for the command line, Configuration for environment and file (with file and line).
 [[nodiscard]] Invocation read_options(const std::vector<std::string>& arguments,
-                                      const std::vector<std::string>& environment,
-                                      const std::string& default_handler = Settings{}.handler,
+                                      const std::vector<std::string>& environment, const Program& program = {},
                                       const std::optional<std::string>& config_text = {});
 
 /// The text of --help.
-[[nodiscard]] std::string help_text(const std::string& default_handler = Settings{}.handler);
+[[nodiscard]] std::string help_text(const Program& program = {});
+
+/// The line of --version: `preforkd 1.0`, or `upper (preforkd 1.0)`.
+[[nodiscard]] std::string version_text(const Program& program);
 
 }  // namespace preforkd

@@ -74,29 +74,29 @@ struct NumberPair {
 };
 
 /// `N..M` as two numbers from `least` on; a plain `N` as twice the same.
-NumberPair read_range(std::string_view text, std::uint64_t least) {
+NumberPair read_range(std::string_view text, std::uint64_t least, std::string_view expected) {
     const std::size_t dots = text.find("..");
     const auto last = dots == std::string_view::npos ? text : text.substr(dots + 2);
-    const auto min = read_number(text.substr(0, dots), {.min = least, .max = most_workers});
-    const auto max = read_number(last, {.min = min, .max = most_workers});
-    return {.min = static_cast<int>(min), .max = static_cast<int>(max)};
+    NumberPair range{};
+    try {
+        range.min = static_cast<int>(read_number(text.substr(0, dots), {.min = least, .max = most_workers}));
+        range.max = static_cast<int>(read_number(last, {.min = least, .max = most_workers}));
+    } catch (const std::invalid_argument&) { refuse_value(expected, text); }
+    if (range.min > range.max)
+        throw std::invalid_argument{fmt::format("MIN is above MAX in {0}..{1}; write {1}..{0}", range.min, range.max)};
+    return range;
 }
 
 SpareCount read_spare(std::string_view text) {
-    try {
-        const NumberPair range = read_range(text, 1);
-        return {.min = range.min, .max = range.max};
-    } catch (const std::invalid_argument&) { refuse_value("MIN..MAX from 1..1 to 1024..1024, or N for N..N", text); }
+    const NumberPair range = read_range(text, 1, "MIN..MAX from 1..1 to 1024..1024, or N for N..N");
+    return {.min = range.min, .max = range.max};
 }
 
 WorkerCount read_workers(std::string_view text) {
     if (text == "auto") return {};
-    try {
-        const NumberPair range = read_range(text, text.find("..") == std::string_view::npos ? 0 : 1);
-        return {.automatic = false, .min = range.min, .max = range.max};
-    } catch (const std::invalid_argument&) {
-        refuse_value("auto, N from 0 to 1024, or MIN..MAX from 1..1 to 1..1024", text);
-    }
+    const NumberPair range = read_range(text, text.find("..") == std::string_view::npos ? 0 : 1,
+                                        "auto, N from 0 to 1024, or MIN..MAX from 1..1 to 1..1024");
+    return {.automatic = false, .min = range.min, .max = range.max};
 }
 
 std::string read_control(std::string_view text) {
@@ -209,9 +209,12 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](const Settings& s) { return if_set(s.ready_fd); }},
     {"control", 0, "ENDPOINT", process,
      "where preforkctl asks and orders, unix:///PATH or unix://@NAME, for root and this user alone; or off",
-     "control.sock in $RUNTIME_DIRECTORY, else off",
+     "control.sock in $RUNTIME_DIRECTORY, else NAME.sock in /run/preforkd-by-hand (root) or $XDG_RUNTIME_DIR/preforkd",
      [](Settings& s, std::string_view text) { s.control = read_control(text); },
      [](const Settings& s) { return if_set(s.control); }},
+    {"name", 0, "NAME", process, "what preforkctl -i NAME finds it by, where nothing says a path for --control", "",
+     [](Settings& s, std::string_view text) { s.name = read_daemon_name(text); },
+     [](const Settings& s) { return Values{s.name}; }},
 
     {"log-level", 0, "LEVEL", logging, "print events down to this level: error, warning, notice, info or debug", "",
      [](Settings& s, std::string_view text) { s.log.level = read_named(log_levels, text); },
@@ -233,7 +236,7 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"print-config", 0, "", orders, "print every option with its value and where that comes from, then exit", "",
      nullptr, nullptr},
     {"list-handlers", 0, "", orders, "print the names of the handlers, then exit", "", nullptr, nullptr},
-    {"version", 0, "", orders, "print the version, then exit", "", nullptr, nullptr},
+    {"version", 'V', "", orders, "print the version, then exit", "", nullptr, nullptr},
     {"help", 'h', "", orders, "print this help, then exit", "", nullptr, nullptr},
 });
 

@@ -2,22 +2,20 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <cstddef>
-
 #include "common/config_file.hpp"
+#include "common/help_entry.hpp"
 #include "common/listen_settings.hpp"
 #include "common/options.hpp"
 #include "common/options_table.hpp"
+#include "common/version.hpp"
 
 namespace preforkd {
 namespace {
 
-constexpr std::size_t help_columns = 100;
-constexpr std::size_t text_column = 32;
+constexpr HelpColumns columns{.text = 32, .width = 100};
 
 constexpr std::string_view help_head =
-    "Usage: preforkd [OPTION...] [-- PROGRAM [ARG...]]\n"
+    " [OPTION...] [-- PROGRAM [ARG...]]\n"
     "Serves clients from a pool of pre-forked workers; with PROGRAM, runs it for each connection.\n";
 
 constexpr std::string_view help_endpoints =
@@ -43,33 +41,14 @@ constexpr std::string_view help_signals =
     "\nExit codes: 0 stopped, 64 usage, 69 no worker became ready, 70 internal error, 71 system error,\n"
     "77 permission denied, 78 configuration.\n";
 
-/// Appends `left`, and `text` from text_column on, broken between words.
-void append_entry(std::string& help, const std::string& left, std::string_view text) {
-    std::string line = left;
-    if (line.size() + 2 > text_column) {
-        help += line + '\n';
-        line.clear();
-    }
-    line.resize(text_column, ' ');
-    while (!text.empty()) {
-        const std::string_view word = text.substr(0, text.find(' '));
-        text.remove_prefix(std::min(word.size() + 1, text.size()));
-        if (line.size() + 1 + word.size() > help_columns) {
-            help += line + '\n';
-            line.assign(text_column, ' ');
-        }
-        if (line.back() != ' ') line += ' ';
-        line += word;
-    }
-    help += line + '\n';
-}
-
 std::string default_of(const OptionRow& row, const Settings& defaults) {
     if (!row.takes_value()) return {};
     const auto values = row.in_file() ? row.print(defaults) : std::vector<std::string>{};
     if (!values.empty()) return fmt::format(" (default: {})", values.front());
     return row.unset == "none" ? std::string{} : fmt::format(" (default: {})", row.unset);
 }
+
+bool has(const Program& program, const OptionRow& row) { return program.greets || row.name != "greeting"; }
 
 void append_unset(std::string& text, const OptionRow& row) {
     // The endpoint by default is no value of --listen: sockets from systemd would then be foreign to it.
@@ -79,10 +58,11 @@ void append_unset(std::string& text, const OptionRow& row) {
 
 }  // namespace
 
-std::string print_config(const Settings& settings, const Origins& origins, const std::string& config_file) {
+std::string print_config(const Settings& settings, const Origins& origins, const std::string& config_file,
+                         const Program& program) {
     std::string text;
     for (const OptionRow& row : option_table()) {
-        if (!row.in_file()) continue;
+        if (!row.in_file() || !has(program, row)) continue;
         const auto values = row.print(settings);
         if (values.empty()) append_unset(text, row);
         for (std::size_t i = 0; i < values.size(); ++i)
@@ -100,27 +80,33 @@ std::string print_config(const Settings& settings, const Origins& origins, const
     return text;
 }
 
-std::string help_text(const std::string& default_handler) {
-    const Settings defaults{.handler = default_handler};
-    std::string help{help_head};
+std::string help_text(const Program& program) {
+    const Settings defaults{.handler = program.handler};
+    std::string help = fmt::format("Usage: {}{}", program.name, help_head);
     std::string_view group;
     for (const OptionRow& row : option_table()) {
+        if (!has(program, row)) continue;
         if (row.group != group) {
             group = row.group;
             help += fmt::format("\n{}:\n", group);
         }
         const std::string letter = row.letter != 0 ? fmt::format("-{},", row.letter) : "   ";
         const std::string_view blank = row.takes_value() ? " " : "";
-        append_entry(help, fmt::format("  {} --{}{}{}", letter, row.name, blank, row.argument),
-                     std::string{row.meaning} + default_of(row, defaults));
+        append_help_entry(help, fmt::format("  {} --{}{}{}", letter, row.name, blank, row.argument),
+                          std::string{row.meaning} + default_of(row, defaults), columns);
     }
     help += help_endpoints;
     for (const ListenKey& key : listen_keys())
-        append_entry(help, fmt::format("  {}={}", key.name, key.argument),
-                     fmt::format("{}: {}", key.transports, key.meaning));
+        append_help_entry(help, fmt::format("  {}={}", key.name, key.argument),
+                          fmt::format("{}: {}", key.transports, key.meaning), columns);
     help += help_sources;
     help += help_signals;
     return help;
+}
+
+std::string version_text(const Program& program) {
+    return program.name == Program{}.name ? fmt::format("preforkd {}\n", version())
+                                          : fmt::format("{} (preforkd {})\n", program.name, version());
 }
 
 }  // namespace preforkd

@@ -66,7 +66,8 @@ struct Settings {
     std::chrono::milliseconds worker_timeout{60'000};
     std::chrono::milliseconds request_timeout{0};
     std::optional<int> ready_fd{};
-    std::string control{};  ///< an endpoint, or `off`; empty: as $RUNTIME_DIRECTORY says (control_endpoint.hpp)
+    std::string control{};          ///< an endpoint, or `off`; empty: where the surroundings say (control_endpoint.hpp)
+    std::string name = "preforkd";  ///< of the control socket, where nothing says its path
     // 0: a worker never retires.
     std::uint64_t max_requests = 0;
     std::uint64_t max_memory_bytes = 0;

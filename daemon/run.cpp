@@ -16,7 +16,6 @@
 
 #include "common/activation.hpp"
 #include "common/closing.hpp"
-#include "common/control_endpoint.hpp"
 #include "common/descriptors.hpp"
 #include "common/early_errors.hpp"
 #include "common/kernel_needs.hpp"
@@ -32,7 +31,6 @@
 #include "common/standard_output.hpp"
 #include "common/stored_listeners.hpp"
 #include "common/sys_error.hpp"
-#include "common/version.hpp"
 #include "daemon/master/control_listener.hpp"
 #include "daemon/master/handed_listeners.hpp"
 #include "daemon/master/image.hpp"
@@ -98,8 +96,9 @@ int serve_on(const std::shared_ptr<ServicePlan>& plan, std::vector<Listener> lis
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd});
     }
     Supervisor supervisor{parts, to_generation(plan), load_service(start_up)};
-    if (const auto control = control_endpoint(settings, std::getenv("RUNTIME_DIRECTORY")))
-        supervisor.open_control(*control);
+    if (auto control = listen_for_control(settings, {.runtime_directory = std::getenv("RUNTIME_DIRECTORY"),
+                                                     .xdg_runtime_dir = std::getenv("XDG_RUNTIME_DIR")}))
+        supervisor.open_control(std::move(*control));
     return supervisor.run();
 }
 
@@ -121,7 +120,10 @@ int serve(const std::shared_ptr<ServicePlan>& plan, StartUp& start_up, SignalFd&
 /// What the master goes on with, whatever the settings say by now: a reload compares with it.
 std::shared_ptr<const Settings> settings_in_force(const Settings& read, const Handover& handover) {
     Settings settings = read;
-    settings.control = handover.control.fd < 0 ? std::string{control_off} : handover.control.local;
+    // What an older image has left says only where the socket is.
+    settings.control =
+        handover.control.setting.value_or(handover.control.fd < 0 ? read.control : handover.control.local);
+    settings.name = handover.control.name.value_or(read.name);
     if (!handover.workers_setting.empty()) find_option("workers")->read(settings, handover.workers_setting);
     return std::make_shared<const Settings>(std::move(settings));
 }
@@ -182,8 +184,8 @@ void ignore_signals_of_writes() {
 int perform(StartUp& start_up, SignalFd& signals) {
     const Invocation invocation = read_service_options(start_up);
     switch (invocation.task) {
-        case Task::Help: return print(help_text(default_handler(start_up.handlers)));
-        case Task::Version: return print(fmt::format("preforkd {}\n", version()));
+        case Task::Help: return print(help_text(program_of(start_up)));
+        case Task::Version: return print(version_text(program_of(start_up)));
         case Task::ListHandlers: return print(list_of(start_up.handlers));
         case Task::PrintConfig: return print(invocation.printed_config);
         case Task::CheckConfig: break;

@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "common/config_file.hpp"
+#include "common/control_endpoint.hpp"
 #include "common/operator_error.hpp"
 #include "common/quoted.hpp"
 #include "common/socket_takeover.hpp"
-#include "daemon/master/control_listener.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -24,10 +24,12 @@ namespace {
 std::vector<std::string> keep_what_takes_a_restart(Settings& next, const Settings& before) {
     std::vector<std::string> kept;
     const char* const runtime_directory = std::getenv("RUNTIME_DIRECTORY");
-    if (control_endpoint(next, runtime_directory) != control_endpoint(before, runtime_directory))
+    if (control_place(next.control, runtime_directory) != control_place(before.control, runtime_directory))
         kept.emplace_back("control");
+    if (next.name != before.name) kept.emplace_back("name");
     if (next.ready_fd != before.ready_fd) kept.emplace_back("ready-fd");
     next.control = before.control;
+    next.name = before.name;
     next.ready_fd = before.ready_fd;
     return kept;
 }

@@ -9,6 +9,7 @@
 #include "common/cpu_count.hpp"
 #include "common/kernel_needs.hpp"
 #include "common/operator_error.hpp"
+#include "common/quoted.hpp"
 #include "common/settings_check.hpp"
 #include "daemon/model/compatibility.hpp"
 #include "daemon/worker/program_launch.hpp"
@@ -116,16 +117,20 @@ void check_cell(const ServicePlan& plan, const ListenSettings& listen, const End
     if (refusal) throw OperatorError{ExitCode::Configuration, "--listen " + to_string(endpoint) + ": " + *refusal};
 }
 
-std::string default_handler(const Handlers& handlers) {
-    const std::string usual = Settings{}.handler;
-    const bool has_own = handlers.find(usual) == nullptr && !handlers.entries().empty();
-    return has_own ? handlers.entries().front().name : usual;
+Program program_of(const StartUp& start_up) {
+    Program program;
+    const std::string name = std::filesystem::path{start_up.launch.arguments.at(0)}.filename();
+    if (!name.empty()) program.name = printable(name);
+    program.greets = start_up.handlers.find(program.handler) != nullptr;
+    if (!program.greets && !start_up.handlers.entries().empty())
+        program.handler = start_up.handlers.entries().front().name;
+    return program;
 }
 
 Invocation read_service_options(const StartUp& start_up, const std::optional<std::string>& config_text) {
     const std::vector<std::string>& words = start_up.launch.arguments;
-    return read_options({words.begin() + 1, words.end()}, start_up.launch.environment,
-                        default_handler(start_up.handlers), config_text);
+    return read_options({words.begin() + 1, words.end()}, start_up.launch.environment, program_of(start_up),
+                        config_text);
 }
 
 std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up) {

@@ -39,8 +39,8 @@ struct ServicePlan {
     [[nodiscard]] WorkerPlan worker() const;
 };
 
-/// --handler where nobody gives it.
-[[nodiscard]] std::string default_handler(const Handlers& handlers);
+/// Whose options these are.
+[[nodiscard]] Program program_of(const StartUp& start_up);
 
 /// Command line, environment and file; `config_text` instead of what the file says now.  Throws OperatorError.
 [[nodiscard]] Invocation read_service_options(const StartUp& start_up,

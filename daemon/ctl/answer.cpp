@@ -23,6 +23,7 @@ Answer::Answer(int output, const std::optional<std::string>& expected) : output_
 
 void Answer::pass_on(std::string_view piece) {
     if (expectation_) expectation_->see(piece);
+    if (!piece.empty()) mid_line_ = piece.back() != '\n';
     while (!piece.empty()) {
         const ssize_t written = ::write(output_, piece.data(), piece.size());
         if (written >= 0) {

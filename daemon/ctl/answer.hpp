@@ -31,8 +31,12 @@ public:
     /// False when nothing is expected.
     [[nodiscard]] bool is_as_expected() const noexcept { return expectation_ && expectation_->is_met(); }
 
+    /// Whether what follows it, in the same place, would stand in its last line.
+    [[nodiscard]] bool ends_mid_line() const noexcept { return mid_line_; }
+
 private:
     int output_;
+    bool mid_line_ = false;
     std::optional<Expectation> expectation_{};
 };
 

@@ -1,13 +1,11 @@
 #pragma once
-#include <string>
-#include <vector>
-
+#include "daemon/ctl/command_line.hpp"
 #include "daemon/ctl/send.hpp"
 
 namespace preforkd {
 
-/// Reads what follows `preforkctl send`.  Throws std::invalid_argument with one sentence that names what is wrong and
+/// What `preforkctl send` is asked for.  Throws std::invalid_argument with one sentence that names what is wrong and
 /// what to write instead.
-[[nodiscard]] SendRequest read_send_options(const std::vector<std::string>& arguments);
+[[nodiscard]] SendRequest read_send_request(const CommandLine& line);
 
 }  // namespace preforkd

@@ -34,13 +34,16 @@ std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes
     return in_bytes ? size_or_dash(amount) : or_dash(amount);
 }
 
+std::ptrdiff_t ready_workers(const StatusReport& report) {
+    return std::ranges::count_if(report.workers, [](const WorkerStatus& worker) {
+        return std::ranges::find(not_ready, worker.state) == not_ready.end();
+    });
+}
+
 std::string summary(const StatusReport& report) {
-    std::size_t ready = 0;
-    for (const WorkerStatus& worker : report.workers)
-        if (std::ranges::find(not_ready, worker.state) == not_ready.end()) ++ready;
     std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
                                    report.phase, age_text(report.uptime), report.generation);
-    text += fmt::format("{} of {} ready; {} now, {} ever, {} served", ready,
+    text += fmt::format("{} of {} ready; {} now, {} ever, {} served", ready_workers(report),
                         counted(static_cast<std::uint64_t>(report.workers_wanted), "worker"),
                         counted(report.connections, "connection"), report.accepted, report.served);
     if (report.received_bytes && report.sent_bytes)
@@ -95,6 +98,16 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
                      std::to_string(each.accepted), size_or_dash(each.received_bytes), size_or_dash(each.sent_bytes),
                      or_dash(each.last_error)});
     return summary(report) + '\n' + listeners.text(columns) + '\n' + workers.text(columns);
+}
+
+std::string status_text(const std::vector<NamedStatus>& daemons, std::size_t columns) {
+    TextTable table{
+        {{"NAME"}, {"PID", right}, {"STATE"}, {"SINCE", right}, {"READY", right}, {"NOW", right}, {"CONTROL"}}};
+    for (const auto& [name, control, report] : daemons)
+        table.add({name, std::to_string(report.pid), report.phase, age_text(report.uptime),
+                   fmt::format("{} of {}", ready_workers(report), report.workers_wanted),
+                   std::to_string(report.connections), control});
+    return table.text(columns);
 }
 
 std::string deaths_text(const DeathRing& deaths, std::size_t columns) {

@@ -2,6 +2,7 @@
 // What preforkctl prints for people.  Pure.
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "common/death_report.hpp"
 #include "common/status_report.hpp"
@@ -11,6 +12,14 @@ namespace preforkd {
 /// `columns`: the width of the terminal, to which the last column is cut; 0: none, nothing is cut.
 [[nodiscard]] std::string status_text(const StatusReport& report, std::size_t columns);
 [[nodiscard]] std::string deaths_text(const DeathRing& deaths, std::size_t columns);
+
+struct NamedStatus {
+    std::string name{};
+    std::string control{};  ///< an endpoint
+    StatusReport report{};
+};
+/// A line for each of several daemons.
+[[nodiscard]] std::string status_text(const std::vector<NamedStatus>& daemons, std::size_t columns);
 
 /// The two largest units: `3d 4h`, `12m 5s`, `0s`.
 [[nodiscard]] std::string age_text(std::chrono::milliseconds age);

@@ -79,6 +79,8 @@ json::object control_to_json(const HandedControl& control) {
     json::object object{
         {"fd", control.fd}, {"local", control.local}, {"file", to_json(control.file)}, {"waiting", waiting}};
     if (control.knows_peers) object["peers"] = peers;
+    if (control.setting) object["setting"] = *control.setting;
+    if (control.name) object["name"] = *control.name;
     return object;
 }
 
@@ -91,6 +93,8 @@ HandedControl control_of(const json::value& value) {
     for (const json::value& fd : fields.elements("waiting"))
         if (fd.is_int64()) handed.waiting.push_back(static_cast<int>(fd.get_int64()));
     handed.knows_peers = control->as_object().contains("peers");
+    if (control->as_object().contains("setting")) handed.setting = fields.text("setting");
+    if (control->as_object().contains("name")) handed.name = fields.text("name");
     for (const json::value& peer : fields.elements("peers")) {
         const JsonFields of_peer{peer};
         handed.peers.push_back({.fd = of_peer.number<int>("fd"),

@@ -44,6 +44,8 @@ struct HandedControl {
     std::vector<HandedPeer> peers{};  ///< the others
     /// Whether its writer knows of `peers`.  Only then may it be given some: their descriptors would be nobody's.
     bool knows_peers = false;
+    std::optional<std::string> setting{};  ///< --control as it was; nullopt: its writer has not said
+    std::optional<std::string> name{};     ///< --name, likewise
     friend bool operator==(const HandedControl&, const HandedControl&) = default;
 };
 

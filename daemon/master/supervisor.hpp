@@ -34,7 +34,7 @@ public:
     Supervisor(const MasterParts& parts, Generation current, BeginLoading load, const Handover& handover);
 
     /// Lets preforkctl ask and order.  Never fatal: what is in the way is a warning.
-    void open_control(const Endpoint& endpoint);
+    void open_control(ControlListener listener);
 
     /// Supervises until stopped; returns the exit code.
     [[nodiscard]] int run();

@@ -36,11 +36,10 @@ std::string server_of(const Listener& listener, const Settings& settings) {
 
 }  // namespace
 
-void Supervisor::open_control(const Endpoint& endpoint) {
-    auto listener = listen_for_control(endpoint);
-    if (!listener) return;
-    serve_control(std::move(*listener));
-    if (control_) log(LogLevel::Info, "preforkctl can ask", {{"control", to_string(endpoint)}});
+void Supervisor::open_control(ControlListener listener) {
+    const std::string where = to_string(listener.local);
+    serve_control(std::move(listener));
+    if (control_) log(LogLevel::Info, "preforkctl can ask at " + where, {{"control", where}});
 }
 
 void Supervisor::serve_control(ControlListener listener) {
@@ -73,6 +72,8 @@ void Supervisor::adopt_control(const Handover& handover, Clock::time_point now) 
 
 HandedControl Supervisor::describe_control() const {
     HandedControl handed{.knows_peers = true};
+    handed.setting = pool_.current().settings->control;
+    handed.name = pool_.current().settings->name;
     if (!control_) return handed;
     ControlHandover control = control_->handover();
     handed.fd = control.listener;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <optional>
 #include <string>
@@ -59,6 +60,13 @@ void take_place(const Settings& settings, const Identity& identity) {
     if (settings.umask) ::umask(static_cast<mode_t>(*settings.umask));
 }
 
+/// As ps(1) shows it: `preforkd-w3`, of a program of one's own `upper-w3`.
+std::string name_of(int worker) {
+    constexpr std::size_t longest = 15;  // Source: PR_SET_NAME, prctl(2)
+    const std::string number = "-w" + std::to_string(worker);
+    return std::string{program_invocation_short_name}.substr(0, longest - number.size()) + number;
+}
+
 }  // namespace
 
 int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
@@ -75,7 +83,7 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         set_log_worker(seat.number);
         note_errors_in(seat.record.last_error);
         count_dropped_lines_in(seat.record.dropped_log_lines);
-        ::prctl(PR_SET_NAME, ("preforkd-w" + std::to_string(seat.number)).c_str());
+        ::prctl(PR_SET_NAME, name_of(seat.number).c_str());
         take_place(plan.settings, plan.identity);
         control.emplace(std::move(seat.channel));
         report_stack_on_abort(channel);

@@ -107,9 +107,10 @@ def preforkd(request, tmp_path):
 
 
 @pytest.fixture
-def run_preforkd():
+def run_preforkd(tmp_path):
     """Runs it to its end, for what does not serve: --help, --check-config, bad input."""
     def run(*arguments, env=None, timeout=20, wrap=(), **how):
+        env = {"RUNTIME_DIRECTORY": str(tmp_path)} | (env or {})  # for one that serves for a moment
         return subprocess.run([*wrap, daemon_process.PREFORKD, *arguments], env=daemon_process.clean_environment(env),
                               capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **how)
     return run

@@ -2,6 +2,7 @@
 import os
 import select
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
@@ -17,13 +18,25 @@ LOOPBACK = "tcp://127.0.0.1:0"
 
 # Warnings that no test has to expect: they speak about the machine, not about what the test did.
 _ALWAYS_ALLOWED = ("root",) if os.geteuid() == 0 else ()
-_NOT_INHERITED = ("PREFORKD_", "NOTIFY_", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM", "INVOCATION_ID")
+_NOT_INHERITED = ("PREFORKD_", "NOTIFY_", "WATCHDOG_", "LISTEN_", "JOURNAL_STREAM", "INVOCATION_ID",
+                  "RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR")
 
 
 def clean_environment(extra=None):
     """This process's environment without what would configure a daemon, plus `extra`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return kept | (extra or {})
+
+
+def daemon_environment(extra=None):
+    """The same for a daemon that a test starts: no control socket where other tests, and the machine's owner, see it.
+    Who wants one says --control; or leaves PREFORKD_CONTROL empty, and says where it is by default."""
+    return clean_environment({"PREFORKD_CONTROL": "off"} | (extra or {}))
+
+
+def _with_a_control_socket_of_its_own(env, directory):
+    """What a file says of it, or does not say, shall hold."""
+    return {"PREFORKD_CONTROL": "", "RUNTIME_DIRECTORY": tempfile.mkdtemp(prefix="r", dir=directory)} | (env or {})
 
 
 class Daemon:
@@ -48,8 +61,10 @@ class Daemon:
         command += ["--log-format", log_format] if log_format else []
         command += ["--ready-fd", str(ready)] if ready_fd else []
         log_fd = os.open(self.log.path, os.O_WRONLY | os.O_APPEND) if stderr is None else stderr
+        if "--config" in arguments:
+            env = _with_a_control_socket_of_its_own(env, directory)
         self.started_at = time.monotonic()
-        self.process = subprocess.Popen([*command, *arguments], env=clean_environment(env), start_new_session=True,
+        self.process = subprocess.Popen([*command, *arguments], env=daemon_environment(env), start_new_session=True,
                                         stderr=log_fd, stdin=popen.pop("stdin", subprocess.DEVNULL),
                                         pass_fds=(ready, *popen.pop("pass_fds", ())), **popen)
         os.close(ready)

@@ -60,20 +60,15 @@ def test_it_is_in_the_runtime_directory_that_systemd_makes(preforkd, preforkctl,
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
-    daemon = preforkd(env={"RUNTIME_DIRECTORY": f"{first}:{second}"})
+    daemon = preforkd(env={"PREFORKD_CONTROL": "", "RUNTIME_DIRECTORY": f"{first}:{second}"})
     assert status(f"unix://{first}/control.sock")["pid"] == daemon.pid
     assert not list(second.iterdir())
 
 
-def test_without_a_runtime_directory_there_is_none(preforkd, preforkctl, tmp_path):
-    daemon = preforkd()
+def test_off_is_off(preforkd, tmp_path):
+    daemon = preforkd("--control", "off", env={"RUNTIME_DIRECTORY": str(tmp_path)})
     assert not [held for held in proc.sockets_of(daemon.pid) if held.family == socket.AF_UNIX and
                 held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
-
-
-def test_off_is_off(preforkd, tmp_path):
-    preforkd("--control", "off", env={"RUNTIME_DIRECTORY": str(tmp_path)})
-    assert not (tmp_path / "control.sock").exists()
 
 
 def test_the_environment_and_the_file_can_name_it(preforkd, tmp_path):
@@ -87,6 +82,21 @@ def test_the_environment_and_the_file_can_name_it(preforkd, tmp_path):
 def test_what_is_no_unix_socket_is_refused(run_preforkd, wrong):
     told = run_preforkd("--control", wrong, "--check-config")
     assert told.returncode == 64 and "--control: expected unix:///PATH or unix://@NAME" in told.stderr
+
+
+TOO_LONG = "unix:///" + "x" * 107
+
+
+def test_a_path_that_is_too_long_is_called_so(run_preforkd, preforkctl, preforkd, tmp_path):
+    for arguments in (("--control", TOO_LONG), ("--listen", TOO_LONG), ("--listen", TOO_LONG.replace("unix", "unixgram"))):
+        told = run_preforkd(*arguments, "--check-config")
+        assert told.returncode == 64 and "has a path of 108 bytes; the kernel takes at most 107" in told.stderr
+    for arguments in (("status", "--control", TOO_LONG), ("send", TOO_LONG)):
+        told = preforkctl(*arguments)
+        assert told.returncode == 64 and "has a path of 108 bytes; the kernel takes at most 107" in told.stderr
+    daemon = preforkd(env={"PREFORKD_CONTROL": "", "RUNTIME_DIRECTORY": str(tmp_path) + "/" + "x" * 100})
+    daemon.expect("--control")
+    assert "the kernel takes at most 107" in daemon.wait_log("--control")["message"]
 
 
 def test_one_that_cannot_be_made_is_a_warning_and_the_daemon_serves(preforkd, tmp_path):

@@ -45,7 +45,7 @@ def serving(*command):
     """Runs a program that calls run(); gives its first endpoint, and in the end stops it."""
     reading, writing = os.pipe()
     with subprocess.Popen([*command, "--ready-fd", str(writing)], pass_fds=[writing], stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, text=True, env=daemon_process.clean_environment()) as process:
+                          stderr=subprocess.PIPE, text=True, env=daemon_process.daemon_environment()) as process:
         os.close(writing)
         with open(reading) as ready:
             endpoint = ready.readline().strip()
@@ -60,6 +60,16 @@ def serving(*command):
 
 # --- Programs --------------------------------------------------------------------------------------------------------
 
+def names_of_processes(program):
+    """As ps shows them."""
+    names = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has gone
+            if os.readlink(process / "exe") == str(program):
+                names.add((process / "comm").read_text().strip())
+    return names
+
+
 def test_seven_lines_are_a_daemon(built_by_cmake):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     program = built_by_cmake("upper") / "upper"
@@ -69,8 +79,13 @@ def test_seven_lines_are_a_daemon(built_by_cmake):
     assert re.match(r"upper +serial", run(program, "--list-handlers"))
     assert "(default: upper)" in run(program, "--help")
     assert "handler = upper  # default" in run(program, "--print-config")
+    assert run(program, "--help").startswith("Usage: upper [OPTION...]") and "--greeting" not in run(program, "--help")
+    assert re.fullmatch(r"upper \(preforkd \d\S*\)\n", run(program, "--version"))
+    refused = subprocess.run([program, "--check-config", "--greetin"], capture_output=True, text=True, timeout=20)
+    assert refused.returncode == 64 and "see upper --help" in refused.stderr
     with serving(program, "--listen", "tcp://127.0.0.1:0", "--workers", "2") as endpoint:
         assert exchange(endpoint, b"hello\nworld\n") == b"HELLO\nWORLD\n"
+        assert names_of_processes(program) == {"upper", "upper-w1", "upper-w2"}
 
     # CPU, not time: the machine may be busy.  That of CMake's own looking around is in it.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
@@ -86,7 +101,7 @@ def test_a_program_built_with_pkg_config_is_activated_by_systemd(built_by_make):
         port = probe.getsockname()[1]
     with subprocess.Popen(["systemd-socket-activate", "--listen", f"127.0.0.1:{port}", program], text=True,
                           stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                          env=daemon_process.clean_environment()) as process:
+                          env=daemon_process.daemon_environment()) as process:
         try:
             assert "Listening on" in process.stderr.readline()
             assert exchange(f"tcp://127.0.0.1:{port}", b"hello") == b"HELLO"

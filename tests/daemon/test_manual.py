@@ -109,8 +109,8 @@ def test_the_packaged_configuration_shows_the_defaults(run_preforkd, tmp_path):
 BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
 
 
-def complete(program, *words):
-    """What bash offers behind `program WORD... LAST`."""
+def complete(program, *words, **how):
+    """What bash offers behind `program WORD... LAST`; behind a colon only the rest, since it ends a word there."""
     binary = getattr(daemon_process, program.upper())
     script = """
         source "$1"; source "$2"; shift 2
@@ -119,7 +119,7 @@ def complete(program, *words):
         printf '%s\\n' "${COMPREPLY[@]}" """
     done = subprocess.run(["bash", "-c", script, "bash", BASH_COMPLETION, PACKAGING / "completion" / program, binary,
                            *words], env=daemon_process.clean_environment({"PROGRAM": program}), capture_output=True,
-                          text=True, timeout=20)
+                          text=True, timeout=20, **how)
     assert done.stderr == ""
     return set(done.stdout.split())
 
@@ -138,3 +138,33 @@ def test_values_are_completed():
     assert {"greet", "echo"} <= complete("preforkd", "--handler", "")
     assert complete("preforkd", "--model", "s") == {"serial"}
     assert complete("preforkctl", "se") == {"send"}
+
+
+@needs_completion
+@pytest.mark.parametrize("words, wanted", [
+    (["status", "--"], {"--json", "--watch", "--control", "--instance", "--timeout", "--help", "--version"}),
+    (["--json", "status", "--"], {"--watch", "--control", "--instance", "--timeout", "--help", "--version"}),
+    (["send", ":7", "--timeout=3s", "--verbose", "--"], {"--expect", "--no-reply", "--help", "--version"}),
+    (["--timeout", "3s", "r"], {"ready", "reload"}), (["status", "r"], set())])
+def test_a_command_is_offered_its_own_options_each_once(words, wanted):
+    assert complete("preforkctl", *words) == wanted
+
+
+@needs_completion
+def test_the_daemon_is_offered_an_option_once_but_listen():
+    offered = complete("preforkd", "--handler", "echo", "--listen", ":7", "--workers=2", "--")
+    assert "--listen" in offered and "--model" in offered and not {"--handler", "--workers"} & offered
+
+
+@needs_completion
+def test_endpoints_and_objects_are_offered_as_they_are_accepted(tmp_path):
+    for name in ("one.sock", "two.so"):
+        (tmp_path / name).touch()
+    for program, words in (("preforkctl", ["status"]), ("preforkd", [])):
+        assert {"unix:///", "unix://@"} <= complete(program, *words, "--control", "")
+        assert complete(program, *words, "--control", f"unix://{tmp_path}/o") == {f"//{tmp_path}/one.sock"}
+    assert "off" in complete("preforkd", "--control", "") and "off" not in complete("preforkctl", "--control", "")
+    assert complete("preforkd", "--listen", f"unixgram://{tmp_path}/o") == {f"//{tmp_path}/one.sock"}
+    assert {"./two.so", "echo"} <= complete("preforkd", "--handler", "", cwd=tmp_path)
+    assert complete("preforkd", "--handler", "./t", cwd=tmp_path) == {"./two.so"}
+    assert "cat" in complete("preforkd", "--workers", "2", "--", "ca")

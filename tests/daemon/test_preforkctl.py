@@ -213,15 +213,41 @@ def test_a_datagram_that_nobody_takes_is_1(preforkctl, tmp_path):
         assert told.returncode == 1 and len(told.stderr.splitlines()) == 1 and target in told.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("help",), ("send", "--help"), ("send", ":1", "-h")])
-def test_help_is_there_wherever_it_is_asked_for(preforkctl, arguments):
+@pytest.mark.parametrize(("arguments", "usage"), [
+    (("--help",), "COMMAND"), (("-h",), "COMMAND"), (("help",), "COMMAND"), (("send", "--help"), "send"),
+    (("send", ":1", "-h"), "send"), (("help", "status"), "status"), (("--timeout", "3s", "status", "-h"), "status")])
+def test_help_is_there_wherever_it_is_asked_for(preforkctl, arguments, usage):
     told = preforkctl(*arguments)
-    assert told.returncode == 0 and told.stdout.startswith("Usage: preforkctl send") and not told.stderr
+    assert told.returncode == 0 and told.stdout.startswith(f"Usage: preforkctl {usage} ") and not told.stderr
+    assert ("--expect" in told.stdout) == (usage != "status") and ("--json" in told.stdout) == (usage != "send")
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version_is_a_line(preforkctl, run_preforkd, option):
+    assert re.fullmatch(r"preforkctl \d\S*\n", preforkctl(option).stdout)
+    assert re.fullmatch(r"preforkd \d\S*\n", run_preforkd(option).stdout)
+
+
+def test_options_may_stand_before_the_command(preforkd, controlled, preforkctl):
+    daemon = controlled("--handler", "echo")
+    told = preforkctl("--control", daemon.control, "--json", "status")
+    assert told.returncode == 0 and f'"pid":{daemon.pid}' in told.stdout
+    assert preforkctl("--timeout", "3s", "-v", "send", daemon.endpoint, "hello").stdout == "hello"
+
+
+@pytest.mark.parametrize("arguments", [("--expect", "another"), ("--verbose",)])
+def test_what_is_said_behind_an_answer_begins_a_line(preforkd, preforkctl, arguments):
+    arguments = ("send", preforkd("--handler", "echo").endpoint, "no newline", *arguments)
+    together = subprocess.run([PREFORKCTL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20)
+    lines = together.stdout.splitlines()
+    assert "no newline" in lines and lines[-1].startswith(("preforkctl: ", "* ended "))
+    apart = preforkctl(*arguments)
+    assert apart.stdout == "no newline" and apart.stderr.splitlines()[-1] and not apart.stderr.startswith("\n")
 
 
 @pytest.mark.parametrize(("arguments", "remedy"), [
     (("tcp://127.0.0.1:1",), "preforkctl send tcp://127.0.0.1:1"), (("sned", ":1"), "did you mean send?"),
-    (("--verbose", "send", ":1"), "send ENDPOINT [OPTION...]"), (("send", ":1", "--verbos"), "did you mean --verbose?"),
+    (("start",), "there are status, ready, workers, reload, upgrade, stop, deaths, send"), (("send", ":1", "--verbos"), "did you mean --verbose?"),
     (("send", "hello", ":1"), "send ENDPOINT TEXT"), (("send", ":1", "-hello"), "send ENDPOINT -- TEXT"),
     (("send", ":1", "--timeout", "soon"), "500ms"), (("send", ":1", "--no-reply"), "udp and unixgram")])
 def test_a_slip_is_answered_with_what_to_write(preforkctl, arguments, remedy):

@@ -179,7 +179,7 @@ def test_socket_activation_works_as_the_readme_says(tmp_path, start):
         port = probe.getsockname()[1]
     command = Scene(tmp_path).swapped(re.sub(r"(?<=:)\d+", str(port), start))
     with subprocess.Popen(shlex.split(command), stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
-                          env=daemon_process.clean_environment()) as process:
+                          env=daemon_process.daemon_environment()) as process:
         try:
             assert "Listening on" in process.stderr.readline()
             assert exchange(f"tcp://127.0.0.1:{port}") == b"connected\n"

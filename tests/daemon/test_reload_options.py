@@ -132,7 +132,7 @@ HOLDS = {
     "log-connections": ([], ["log-connections = no"], lambda daemon, tmp: says_nothing_of_a_client(daemon)),
 }
 # What takes a restart.
-NAMED = {"control": "control = unix://{tmp}/other", "ready-fd": "ready-fd = 1"}
+NAMED = {"control": "control = unix://{tmp}/other", "name": "name = other", "ready-fd": "ready-fd = 1"}
 # The reload itself is what has to end in that time.
 FAILS = {"boot-timeout": ([BLOCKING, "model = serial", "boot-timeout = 200ms"], "not ready within --boot-timeout")}
 

@@ -25,7 +25,7 @@ class Activated:
         listen = [word for endpoint in endpoints for word in ("-l", endpoint)]
         command = ["systemd-socket-activate", *listen, *options, daemon_process.PREFORKD, "--workers", "2",
                    "--log-format", "json", "--log-file", self.log.path, *arguments]
-        self.process = subprocess.Popen(command, env=daemon_process.clean_environment(), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(command, env=daemon_process.daemon_environment(), stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True, start_new_session=True)
         for _ in endpoints:  # "Listening on ... as ..." once a socket
             assert "Listening" in self.process.stderr.readline()
@@ -63,7 +63,7 @@ def test_socket_activate_passes_a_name(tmp_path):
 def test_socket_activate_passes_a_tcp_port(tmp_path):
     """It takes no port 0, so a fixed one, in a network namespace of its own."""
     script = f"ip link set lo up; exec systemd-socket-activate -l 127.0.0.1:7000 {daemon_process.PREFORKD} --workers 1"
-    process = subprocess.Popen(["unshare", "--net", "sh", "-c", script], env=daemon_process.clean_environment(),
+    process = subprocess.Popen(["unshare", "--net", "sh", "-c", script], env=daemon_process.daemon_environment(),
                                stderr=subprocess.PIPE, text=True)
     assert "Listening" in process.stderr.readline()
     answer = subprocess.run(["nsenter", "-t", str(process.pid), "-n", "nc", "-N", "127.0.0.1", "7000"], text=True,

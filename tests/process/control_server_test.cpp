@@ -13,6 +13,10 @@
 namespace preforkd {
 namespace {
 
+std::optional<ControlListener> listen_at(const Endpoint& endpoint) {
+    return listen_for_control({.control = to_string(endpoint)}, {});
+}
+
 using namespace std::chrono_literals;
 
 /// A socket's directory of its own.
@@ -82,7 +86,7 @@ protected:
     std::string long_answer_{};
     int asked_ = 0;
     Clock::time_point now_ = Clock::now();
-    ControlServer server_{listen_for_control(parse_endpoint("unix://" + directory_.file())).value(),
+    ControlServer server_{listen_at(parse_endpoint("unix://" + directory_.file())).value(),
                           [this](const ControlRequest& request) -> ControlReply {
                               ++asked_;
                               if (request.command == ControlCommand::Reload) return reload;
@@ -345,7 +349,7 @@ TEST_F(ControlServerTest, without_descriptors_it_rests_and_does_not_spin) {
 
 TEST(ControlListener, its_file_is_for_its_owner_alone) {
     const Directory directory;
-    const auto listener = listen_for_control(parse_endpoint("unix://" + directory.file()));
+    const auto listener = listen_at(parse_endpoint("unix://" + directory.file()));
     struct stat info {};
     ASSERT_EQ(::stat(directory.file().c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 07777U, 0600U);
@@ -354,16 +358,16 @@ TEST(ControlListener, its_file_is_for_its_owner_alone) {
 TEST(ControlListener, a_live_socket_is_left_alone_and_a_stale_one_replaced) {
     const Directory directory;
     const Endpoint endpoint = parse_endpoint("unix://" + directory.file());
-    auto live = listen_for_control(endpoint);
+    auto live = listen_at(endpoint);
     ASSERT_TRUE(live);
-    EXPECT_FALSE(listen_for_control(endpoint));
+    EXPECT_FALSE(listen_at(endpoint));
     EXPECT_TRUE(std::filesystem::exists(directory.file()));
     live.reset();  // closed without being removed: as after a crash
-    EXPECT_TRUE(listen_for_control(endpoint));
+    EXPECT_TRUE(listen_at(endpoint));
 }
 
 TEST(ControlListener, a_directory_that_is_not_there_is_no_end_of_the_world) {
-    EXPECT_FALSE(listen_for_control(parse_endpoint("unix:///nonexistent/control.sock")));
+    EXPECT_FALSE(listen_at(parse_endpoint("unix:///nonexistent/control.sock")));
 }
 
 }  // namespace

@@ -61,7 +61,9 @@ Handover full() {
                         .peers = {{.fd = 33, .heard = "{\"comm\xff", .last = false},
                                   {.fd = 34, .unsent = "{}\n", .last = true},
                                   {.fd = 35, .waits_for_reload = true}},
-                        .knows_peers = true}};
+                        .knows_peers = true,
+                        .setting = "off",
+                        .name = "web"}};
 }
 
 TEST(Handover, what_is_written_is_read_back) {
@@ -114,6 +116,8 @@ TEST(Handover, an_image_that_does_not_know_of_peers_is_told_from_one_that_has_no
     EXPECT_TRUE(parse_handover(to_text(handover)).control.knows_peers);
     const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
     EXPECT_FALSE(older.control.knows_peers);
+    EXPECT_EQ(older.control.setting, std::nullopt);
+    EXPECT_EQ(older.control.name, std::nullopt);
     EXPECT_TRUE(older.control.peers.empty());
     EXPECT_EQ(older.control.waiting, std::vector{4});
 }

@@ -13,6 +13,8 @@ using enum ControlCommand;
 using testing::HasSubstr;
 using Texts = std::vector<std::string>;
 
+ControlOrder read_control_options(const Texts& arguments) { return read_control_order(parse_command_line(arguments)); }
+
 std::string refusal_of(const Texts& arguments) {
     try {
         (void)read_control_options(arguments);
@@ -73,10 +75,14 @@ TEST(OptionsControl, words_are_refused_as_the_daemon_would) {
 TEST(OptionsControl, the_daemon_is_where_the_option_or_else_the_environment_says) {
     const ControlOrder plain = read_control_options({"status"});
     const ControlOrder named = read_control_options({"status", "--control", "unix:///a"});
-    EXPECT_EQ(to_string(control_of(named, "unix:///b", "/c")), "unix:///a");
-    EXPECT_EQ(to_string(control_of(plain, "unix:///b", "/c")), "unix:///b");
-    EXPECT_EQ(to_string(control_of(plain, "", "/c")), "unix:///c/control.sock");
-    EXPECT_EQ(to_string(control_of(plain, nullptr, nullptr)), "unix:///run/preforkd/control.sock");
+    const ControlOrder called = read_control_options({"status", "-i", "web"});
+    EXPECT_EQ(to_string(control_of(named, "unix:///b", "/c").value()), "unix:///a");
+    EXPECT_EQ(to_string(control_of(plain, "unix:///b", "/c").value()), "unix:///b");
+    EXPECT_EQ(to_string(control_of(plain, "", "/c").value()), "unix:///c/control.sock");
+    EXPECT_EQ(control_of(plain, nullptr, nullptr), std::nullopt);
+    EXPECT_EQ(control_of(called, "unix:///b", "/c"), std::nullopt);
+    EXPECT_EQ(called.instance, "web");
+    EXPECT_THAT(refusal_of({"status", "-i", "web", "--control", "unix:///a"}), HasSubstr("contradicts --control"));
     EXPECT_THROW((void)control_of(plain, "off", nullptr), std::invalid_argument);
 }
 

@@ -16,6 +16,7 @@
 namespace preforkd {
 namespace {
 
+using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
@@ -152,6 +153,29 @@ TEST(OptionsText, the_file_is_printed_only_when_asked) {
 
 TEST(OptionsText, help_begins_with_the_usage) {
     EXPECT_THAT(help_text(), StartsWith("Usage: preforkd [OPTION...] [-- PROGRAM [ARG...]]\n"));
+}
+
+TEST(OptionsText, a_program_of_ones_own_speaks_as_itself) {
+    const Program upper{.name = "upper", .handler = "upper", .greets = false};
+    const auto refusal = [&](const Texts& arguments) -> std::string {
+        try {
+            static_cast<void>(read_options(arguments, {}, upper));
+            return {};
+        } catch (const OperatorError& error) { return error.what(); }
+    };
+    EXPECT_EQ(refusal({"--frobnicate"}), "unknown option \"--frobnicate\"; see upper --help");
+    EXPECT_EQ(refusal({"-z"}), "unknown option \"-z\"; see upper --help");
+    EXPECT_THAT(refusal({"/bin/cat"}), HasSubstr("upper [OPTION...] -- PROGRAM"));
+    EXPECT_EQ(refusal({"--greeting", "hi"}),
+              "--greeting: is for the handler greet, which upper has not; leave it away");
+    EXPECT_EQ(read_options({}, {"PREFORKD_GREETING=hi"}, upper).warnings,
+              Texts{"PREFORKD_GREETING is no option of upper, ignored"});
+    EXPECT_EQ(read_options({}, {"PREFORKD_X=1"}, upper).warnings, Texts{"PREFORKD_X is no option of upper, ignored"});
+    EXPECT_EQ(read_options({}, {}, upper).settings.handler, "upper");
+    EXPECT_THAT(read_options({"--print-config"}, {}, upper).printed_config, Not(HasSubstr("greeting")));
+    EXPECT_THAT(help_text(upper), AllOf(StartsWith("Usage: upper [OPTION...]"), Not(HasSubstr("--greeting"))));
+    EXPECT_THAT(version_text(upper), StartsWith("upper (preforkd "));
+    EXPECT_THAT(version_text({}), StartsWith("preforkd "));
 }
 
 TEST(OptionsText, help_fits_100_columns) {

@@ -1,0 +1,76 @@
+#include "daemon/ctl/control_line.hpp"
+
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <system_error>
+
+#include "common/sys_error.hpp"
+#include "common/units.hpp"
+#include "daemon/ctl/dial.hpp"
+
+namespace preforkd {
+namespace {
+
+std::string_view remedy_for(int error) {
+    switch (error) {
+        case ENOENT:
+        case ECONNREFUSED: return "; is preforkd running, and with this --control?";
+        case EACCES: return "; only root and the user of the daemon may ask it";
+        case ENAMETOOLONG: return "; a socket path has at most 107 bytes";
+        default: return "";
+    }
+}
+
+bool is_end(int error) noexcept { return error == EPIPE || error == ECONNRESET; }
+
+}  // namespace
+
+ControlLine::ControlLine(const Endpoint& control, std::chrono::milliseconds timeout)
+    : control_{control}, timeout_{timeout} {
+    try {
+        socket_ = connect_within(Patience{timeout}.until(), resolve(control).at(0), SOCK_STREAM);
+    } catch (const std::system_error& error) {
+        throw std::runtime_error{
+            fmt::format("{}: {}{}", to_string(control), error.code().message(), remedy_for(error.code().value()))};
+    }
+}
+
+ControlAnswer ControlLine::ask(const ControlRequest& request) {
+    const std::string line = to_json(request) + '\n';
+    // One that has turned us away already has said why, which is still to be read.
+    if (::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) == -1 && !is_end(errno))
+        throw_errno(to_string(control_));
+    const Patience patience{timeout_};
+    while (heard_.find('\n') == heard_.npos) hear(patience);
+    const std::string answer = heard_.substr(0, heard_.find('\n'));
+    heard_.erase(0, answer.size() + 1);
+    return parse_control_answer(answer);
+}
+
+void ControlLine::pause(std::chrono::milliseconds length) const {
+    pollfd watched{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+    const auto until = Clock::now() + length;
+    char any;
+    // Of an end there is nothing to be heard: who came back at once would only displace the next.
+    if (wait_until(until, {&watched, 1}) && ::recv(socket_.get(), &any, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+        (void)wait_until(until, {});
+}
+
+void ControlLine::hear(const Patience& patience) {
+    pollfd watched{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+    if (!wait_until(patience.until(), {&watched, 1}))
+        throw std::runtime_error{fmt::format("{}: no answer within --timeout {}: the outcome is unknown",
+                                             to_string(control_), to_string(timeout_))};
+    std::array<char, 65536> bytes;
+    const ssize_t got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+    if (got == 0 || (got == -1 && is_end(errno))) throw ConversationEnded{control_};
+    if (got == -1 && errno != EAGAIN && errno != EINTR) throw_errno(to_string(control_));
+    if (got > 0) heard_.append(bytes.data(), static_cast<std::size_t>(got));
+}
+
+}  // namespace preforkd

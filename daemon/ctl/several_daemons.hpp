@@ -1,0 +1,14 @@
+#pragma once
+// One question to several daemons.
+#include <vector>
+
+#include "daemon/ctl/control.hpp"
+#include "daemon/ctl/find_daemons.hpp"
+
+namespace preforkd {
+
+/// `status` and `ready` are answered by each of them, a line each; what changes something, or says more, is for one.
+/// Throws std::runtime_error with one sentence: that one must be named, or that not all have answered as they should.
+void ask_several(const ControlOrder& order, const std::vector<FoundDaemon>& daemons);
+
+}  // namespace preforkd
