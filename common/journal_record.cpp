@@ -1,7 +1,5 @@
 #include "common/journal_record.hpp"
 
-#include "common/log_escape.hpp"
-
 namespace preforkd {
 namespace {
 
@@ -18,11 +16,8 @@ void append_name(LogLine& line, std::string_view name) noexcept {
     append_log_name(line, {letters.data(), size});
 }
 
-/// A value and its newline, for which the reserve has room.
-void append_value(LogLine& line, std::string_view value, LogEscape style) noexcept {
-    append_escaped(line, value, style);
-    line.append_ending(line.cut() ? "...\n" : "\n");
-}
+/// Ends a value: the reserve has room for it.
+void end_value(LogLine& line) noexcept { line.append_ending(line.cut() ? "...\n" : "\n"); }
 
 /// A value with newlines stands behind its size, 8 bytes little-endian; any other behind an equals sign.
 void append_field(LogLine& line, const LogField& field) noexcept {
@@ -37,7 +32,8 @@ void append_field(LogLine& line, const LogField& field) noexcept {
     if (text == nullptr) return line.append_ending("\n");
 
     const std::size_t start = line.size();
-    append_value(line, *text, LogEscape::JournalValue);
+    append_escaped(line, *text, LogEscape::JournalValue);
+    end_value(line);
     if (!sized) return;
     const std::size_t value_bytes = line.size() - start - 1;
     std::array<char, sized_start.size() - 1> size{};
@@ -52,17 +48,18 @@ LogLine format_journal(const LogRecord& record) noexcept {
     line.append("PRIORITY=");
     line.append_number(journal_priority(record.level));
     line.append("\nSYSLOG_IDENTIFIER=preforkd\n");
-    if (!has_field(record, "worker")) {
+    if (find_field(record, "worker") == nullptr) {
         line.append("PREFORKD_WORKER=");
         line.append_number(record.worker);
         line.append("\n");
     }
     line.append("MESSAGE=");
-    append_value(line, record.sentence, LogEscape::Sentence);
+    const bool sentence_cut = append_sentence(line, record, LogEscape::Sentence).cut;
+    end_value(line);
     for (const LogField& field : record.fields) {
         if (!line.cut()) append_field(line, field);
     }
-    if (line.cut()) line.append_ending(cut_mark);
+    if (line.cut() || sentence_cut) line.append_ending(cut_mark);
     return line;
 }
 

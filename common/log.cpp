@@ -20,7 +20,7 @@ namespace {
 constexpr auto relaxed = std::memory_order_relaxed;
 
 constinit std::atomic<LogLevel> threshold{LogLevel::Info};
-constinit std::atomic<LogFormat> format{LogFormat::Text};
+constinit std::atomic<LogLayout> layout{LogLayout::Text};
 constinit std::atomic<LogWay> way{LogWay::Ask};
 constinit std::atomic<int> output_fd{STDERR_FILENO};
 constinit std::atomic<bool> opened{false};
@@ -55,11 +55,12 @@ LogLine format_line(LogLevel level, std::string_view sentence, std::span<const L
     const LogRecord record{
         .level = level, .sentence = sentence, .fields = fields, .pid = process_id(), .worker = worker.load(relaxed)};
     const auto now = [] { return timestamp.text(std::chrono::system_clock::now()); };
-    switch (format.load(relaxed)) {
-        case LogFormat::Auto:  // decided in open_log()
-        case LogFormat::Text: return format_text(record, now());
-        case LogFormat::Json: return format_json(record, now());
-        case LogFormat::Journal: return format_journal(record);
+    switch (layout.load(relaxed)) {
+        case LogLayout::Text: return format_text(record, now());
+        case LogLayout::Terminal: return format_terminal(record, now(), false);
+        case LogLayout::ColouredTerminal: return format_terminal(record, now(), true);
+        case LogLayout::Json: return format_json(record, now());
+        case LogLayout::Journal: return format_journal(record);
     }
     return LogLine{0};
 }
@@ -120,18 +121,12 @@ void install(UniqueFd fd) noexcept {
     opened.store(true, std::memory_order_release);
 }
 
-/// Its sentence and its cause, which is what operators look for first.
+/// The sentence as it is printed.
 void note_error(std::string_view sentence, std::span<const LogField> fields) noexcept {
     ErrorNote* note = error_note.load(relaxed);
     if (note == nullptr) return;
     LogLine line{0};
-    line.append(sentence);
-    for (const LogField& field : fields) {
-        const auto* cause = std::get_if<std::string_view>(&field.value);
-        if (field.name != "cause" || cause == nullptr) continue;
-        line.append(": ");
-        line.append(*cause);
-    }
+    append_sentence(line, {.sentence = sentence, .fields = fields}, LogEscape::Sentence);
     note->write(line.view());
 }
 
@@ -174,12 +169,12 @@ void open_log(const LogSettings& settings, const std::string& journal_socket) {
         }
     }
     if (!fd) fd = open_standard_error_log();
-    if (chosen == LogFormat::Auto) chosen = ::isatty(fd.get()) == 1 ? LogFormat::Text : LogFormat::Json;
+    const LogLayout next = log_layout(chosen, fd.get());
 
     [[maybe_unused]] static const int watched = ::pthread_atfork(nullptr, nullptr, forget_parent);
     install(std::move(fd));
     in_file.store(!settings.file.empty(), relaxed);
-    format.store(chosen, relaxed);
+    layout.store(next, relaxed);
     threshold.store(settings.level, relaxed);
 }
 

@@ -2,12 +2,38 @@
 
 #include <cmath>
 
-#include "common/log_escape.hpp"
-
 namespace preforkd {
 namespace {
 
 constexpr std::size_t level_width = 8;  // "warning" and a space
+constexpr std::size_t line_end_bytes = std::string_view{"\"...\n"}.size();
+constexpr std::string_view dim = "\x1b[2m";
+constexpr std::string_view plain_again = "\x1b[0m";
+
+constexpr std::string_view colour_of(LogLevel level) noexcept {
+    switch (level) {
+        case LogLevel::Error: return "\x1b[1;31m";    // bold red
+        case LogLevel::Warning: return "\x1b[1;33m";  // bold yellow
+        case LogLevel::Notice: return "\x1b[32m";     // green
+        case LogLevel::Info: return "";
+        case LogLevel::Debug: return dim;
+    }
+    return "";
+}
+
+void append_level(LogLine& line, LogLevel level, std::string_view colour = {}) noexcept {
+    line.append(colour);
+    line.append(to_string(level));
+    if (!colour.empty()) line.append(plain_again);
+    line.append(std::string_view{"        "}.substr(0, level_width - to_string(level).size()));
+}
+
+/// As it stands in a sentence.
+void append_value(LogLine& line, const LogField& field, LogEscape style) noexcept {
+    const auto* const text = std::get_if<std::string_view>(&field.value);
+    if (text == nullptr) return append_log_number(line, field, "");
+    append_escaped(line, *text, style);
+}
 
 void append_text_field(LogLine& line, const LogField& field) noexcept {
     line.append(" ");
@@ -21,11 +47,20 @@ void append_text_field(LogLine& line, const LogField& field) noexcept {
     if (!line.cut()) line.append_ending("\"");
 }
 
-/// The content of a string and its closing quote, for which the reserve has room.
-void append_json_string(LogLine& line, std::string_view value) noexcept {
-    append_escaped(line, value, LogEscape::Json);
-    line.append_ending(line.cut() ? "...\"" : "\"");
+/// ` worker=3 name=value`, and the end of the line.
+void append_text_fields(LogLine& line, const LogRecord& record, std::span<const LogField> fields) noexcept {
+    if (record.worker != 0 && find_field(record, "worker") == nullptr) {
+        line.append(" worker=");
+        line.append_number(record.worker);
+    }
+    for (const LogField& field : fields) {
+        if (!line.cut()) append_text_field(line, field);
+    }
+    line.append_ending(line.cut() ? "...\n" : "\n");
 }
+
+/// Closes a string: the reserve has room for it.
+void end_json_string(LogLine& line) noexcept { line.append_ending(line.cut() ? "...\"" : "\""); }
 
 void append_json_field(LogLine& line, const LogField& field) noexcept {
     const std::size_t before = line.size();
@@ -37,7 +72,8 @@ void append_json_field(LogLine& line, const LogField& field) noexcept {
     if (line.cut()) {
         line.shorten_to(before);
     } else if (text != nullptr) {
-        append_json_string(line, *text);
+        append_escaped(line, *text, LogEscape::Json);
+        end_json_string(line);
     }
 }
 
@@ -79,9 +115,33 @@ std::string_view to_string(LogLevel level) noexcept {
     return "";
 }
 
-bool has_field(const LogRecord& record, std::string_view name) noexcept {
-    return std::any_of(record.fields.begin(), record.fields.end(),
-                       [name](const LogField& field) { return field.name == name; });
+const LogField* find_field(const LogRecord& record, std::string_view name) noexcept {
+    const auto found = std::find_if(record.fields.begin(), record.fields.end(),
+                                    [name](const LogField& field) { return field.name == name; });
+    return found == record.fields.end() ? nullptr : &*found;
+}
+
+AppendedSentence append_sentence(LogLine& line, const LogRecord& record, LogEscape style) noexcept {
+    AppendedSentence appended;
+    if (record.fields.empty()) {
+        append_escaped(line, record.sentence, style);
+        return appended;
+    }
+    std::string_view rest = record.sentence;
+    appended.cut = line.append_within(log_line_limit_bytes / 2, [&] {
+        for (std::size_t open = rest.find('{'); open != std::string_view::npos; open = rest.find('{')) {
+            const std::size_t close = rest.find('}', open);
+            const LogField* const field =
+                close == std::string_view::npos ? nullptr : find_field(record, rest.substr(open + 1, close - open - 1));
+            append_escaped(line, rest.substr(0, field == nullptr ? open + 1 : open), style);
+            if (field != nullptr) append_value(line, *field, style);
+            rest.remove_prefix(field == nullptr ? open + 1 : close + 1);
+            appended.names_fields = appended.names_fields || field != nullptr;
+        }
+        append_escaped(line, rest, style);
+    });
+    if (appended.cut) line.append("...");
+    return appended;
 }
 
 void append_log_number(LogLine& line, const LogField& field, std::string_view quote) noexcept {
@@ -95,20 +155,24 @@ void append_log_number(LogLine& line, const LogField& field, std::string_view qu
 }
 
 LogLine format_text(const LogRecord& record, std::string_view timestamp) noexcept {
-    LogLine line{std::string_view{"\"...\n"}.size()};
+    LogLine line{line_end_bytes};
     line.append(timestamp);
     line.append(" ");
-    line.append(to_string(record.level));
-    line.append(std::string_view{"        "}.substr(0, level_width - to_string(record.level).size()));
-    append_escaped(line, record.sentence, LogEscape::Sentence);
-    if (record.worker != 0 && !has_field(record, "worker")) {
-        line.append(" worker=");
-        line.append_number(record.worker);
-    }
-    for (const LogField& field : record.fields) {
-        if (!line.cut()) append_text_field(line, field);
-    }
-    line.append_ending(line.cut() ? "...\n" : "\n");
+    append_level(line, record.level);
+    append_sentence(line, record, LogEscape::Sentence);
+    append_text_fields(line, record, record.fields);
+    return line;
+}
+
+LogLine format_terminal(const LogRecord& record, std::string_view timestamp, bool coloured) noexcept {
+    LogLine line{line_end_bytes};
+    if (coloured) line.append(dim);
+    line.append(timestamp);
+    if (coloured) line.append(plain_again);
+    line.append(" ");
+    append_level(line, record.level, coloured ? colour_of(record.level) : std::string_view{});
+    const bool says_all = append_sentence(line, record, LogEscape::Sentence).names_fields;
+    append_text_fields(line, record, says_all ? std::span<const LogField>{} : record.fields);
     return line;
 }
 
@@ -120,20 +184,21 @@ LogLine format_json(const LogRecord& record, std::string_view timestamp) noexcep
     line.append("\",\"level\":\"");
     line.append(to_string(record.level));
     line.append("\"");
-    if (!has_field(record, "pid")) {
+    if (find_field(record, "pid") == nullptr) {
         line.append(",\"pid\":");
         line.append_number(record.pid);
     }
-    if (!has_field(record, "worker")) {
+    if (find_field(record, "worker") == nullptr) {
         line.append(",\"worker\":");
         line.append_number(record.worker);
     }
     line.append(",\"message\":\"");
-    append_json_string(line, record.sentence);
+    const bool sentence_cut = append_sentence(line, record, LogEscape::Json).cut;
+    end_json_string(line);
     for (const LogField& field : record.fields) {
         if (!line.cut()) append_json_field(line, field);
     }
-    if (line.cut()) line.append_ending(cut_mark);
+    if (line.cut() || sentence_cut) line.append_ending(cut_mark);
     line.append_ending("}\n");
     return line;
 }

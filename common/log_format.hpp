@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "common/log_escape.hpp"
 #include "common/log_line.hpp"
 #include "preforkd/log.hpp"
 
@@ -37,8 +38,18 @@ private:
 
 [[nodiscard]] std::string_view to_string(LogLevel level) noexcept;
 
-/// Whether one of the fields is called `name`.
-[[nodiscard]] bool has_field(const LogRecord& record, std::string_view name) noexcept;
+/// The field that is called `name`; nullptr: none is.
+[[nodiscard]] const LogField* find_field(const LogRecord& record, std::string_view name) noexcept;
+
+struct AppendedSentence {
+    bool names_fields = false;
+    bool cut = false;
+};
+
+/// Appends the sentence with the values of the fields that it names: `listening on {endpoint}`.  A brace that names no
+/// field stays, and braces in a value are only text.  Beside fields a sentence takes half a line at most, so that a
+/// long value that it names does not push the fields out, and what was cut ends with `...`.
+AppendedSentence append_sentence(LogLine& line, const LogRecord& record, LogEscape style) noexcept;
 
 /// Appends the number of a field that holds no text.  `quote` goes around infinity and "not a number", which JSON has
 /// no number for.  Source: RFC 8259, section 6.
@@ -47,6 +58,10 @@ void append_log_number(LogLine& line, const LogField& field, std::string_view qu
 /// `2026-11-22T16:02:11.123Z info    sentence worker=3 name=value name="quoted value"` and a newline; a line that was
 /// cut ends with `...`.
 [[nodiscard]] LogLine format_text(const LogRecord& record, std::string_view timestamp) noexcept;
+
+/// The same for somebody who looks on: a sentence that names fields stands for all of them, only one that names none is
+/// followed by its fields.  `coloured`: by level, with the SGR sequences of ECMA-48.
+[[nodiscard]] LogLine format_terminal(const LogRecord& record, std::string_view timestamp, bool coloured) noexcept;
 
 /// `{"time":"...","level":"info","pid":7,"worker":3,"message":"sentence","name":"value"}` and a newline.  A line that
 /// was cut stays valid: the string that was cut ends with `...`, and the last member is `"cut":true`.

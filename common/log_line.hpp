@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace preforkd {
 
@@ -42,6 +43,16 @@ public:
         std::array<char, 32> digits;
         const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
         append_whole({digits.data(), static_cast<std::size_t>(end - digits.data())});
+    }
+
+    /// Calls `write`, which appends at most `most_bytes`.  Whether it was cut; the line itself goes on.
+    template <class Write>
+    bool append_within(std::size_t most_bytes, Write write) {
+        const std::size_t limit = std::exchange(limit_, std::min(limit_, size_ + most_bytes));
+        const bool cut_before = std::exchange(cut_, false);
+        write();
+        limit_ = limit;
+        return std::exchange(cut_, cut_before);
     }
 
     /// Appends into the reserve too, cut or not.

@@ -10,7 +10,7 @@
 namespace preforkd {
 
 enum class LogFormat {
-    Auto,  ///< journal when stderr is the journal's stream, text on a terminal, otherwise JSON
+    Auto,  ///< journal when stderr is the journal's stream, otherwise as log_layout() says
     Text,
     Json,
     Journal,

@@ -15,7 +15,7 @@ namespace preforkd {
     try {
         open_log(settings);
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "the log file was not reopened", {{"cause", error.what()}});
+        log(LogLevel::Error, "the log file was not reopened: {cause}", {{"cause", error.what()}});
         return false;
     }
     log(LogLevel::Notice, "log file reopened");

@@ -68,6 +68,22 @@ ssize_t write_once(int fd, LogWay way, std::string_view line) noexcept {
     return -1;
 }
 
+bool is_pipe(int fd) noexcept {
+    struct ::stat status {};
+    return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/// Source: tty(4): opening it fails with ENXIO without one.
+bool has_controlling_terminal() noexcept {
+    return static_cast<bool>(UniqueFd{::open("/dev/tty", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)});
+}
+
+bool wants_no_colour() noexcept {
+    const char* const no_colour = std::getenv("NO_COLOR");
+    const char* const kind = std::getenv("TERM");
+    return (no_colour != nullptr && *no_colour != '\0') || (kind != nullptr && std::strcmp(kind, "dumb") == 0);
+}
+
 }  // namespace
 
 UniqueFd open_standard_error_log() {
@@ -131,6 +147,21 @@ bool standard_error_is_journal() noexcept {
     if (device_error != std::errc{} || colon == end || *colon != ':') return false;
     const auto [rest, inode_error] = std::from_chars(colon + 1, end, inode);
     return inode_error == std::errc{} && rest == end && device == status.st_dev && inode == status.st_ino;
+}
+
+LogLayout log_layout(LogFormat format, int fd) noexcept {
+    const bool terminal = ::isatty(fd) == 1;
+    switch (format) {
+        case LogFormat::Journal: return LogLayout::Journal;
+        case LogFormat::Json: return LogLayout::Json;
+        case LogFormat::Auto:
+            if (!terminal) return is_pipe(fd) && has_controlling_terminal() ? LogLayout::Terminal : LogLayout::Json;
+            break;
+        case LogFormat::Text:
+            if (!terminal) return LogLayout::Text;
+            break;
+    }
+    return wants_no_colour() ? LogLayout::Terminal : LogLayout::ColouredTerminal;
 }
 
 LogWay log_way_of(int fd) noexcept {

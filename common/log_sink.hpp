@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/log_output.hpp"
 #include "common/unique_fd.hpp"
 
 namespace preforkd {
@@ -35,6 +36,15 @@ enum class LogOutcome {
 /// Whether standard error is the stream that JOURNAL_STREAM names: device and inode must be the same, because a shell
 /// may have redirected what it passed on together with the variable.  Source: systemd.exec(5), JOURNAL_STREAM.
 [[nodiscard]] bool standard_error_is_journal() noexcept;
+
+/// How lines look.
+enum class LogLayout { Text, Terminal, ColouredTerminal, Json, Journal };
+
+/// What `format` means for the output `fd`.  Auto (no journal was found) is JSON, which programs read, unless a person
+/// looks on: `fd` is a terminal, or a pipe while this process has a controlling terminal (`preforkd 2>&1 | tee log`;
+/// under a supervisor it has none).  Colours only on the terminal itself, where the environment has no NO_COLOR.
+/// Source: no-color.org.
+[[nodiscard]] LogLayout log_layout(LogFormat format, int fd) noexcept;
 
 [[nodiscard]] LogWay log_way_of(int fd) noexcept;
 

@@ -51,6 +51,11 @@ constexpr std::array<Named<LogLevel>, 5> log_levels{{{"error", LogLevel::Error},
 constexpr std::array<Named<LogFormat>, 4> log_formats{
     {{"auto", LogFormat::Auto}, {"text", LogFormat::Text}, {"json", LogFormat::Json}, {"journal", LogFormat::Journal}}};
 
+constexpr std::array<Named<LogConnections>, 4> log_connections{{{"begin", LogConnections::Begin},
+                                                                {"end", LogConnections::End},
+                                                                {"both", LogConnections::Both},
+                                                                {"no", LogConnections::No}}};
+
 template <class Value, std::size_t N>
 Value read_named(const std::array<Named<Value>, N>& known, std::string_view text) {
     std::string names;
@@ -59,6 +64,13 @@ Value read_named(const std::array<Named<Value>, N>& known, std::string_view text
         names += fmt::format("{}{}", names.empty() ? "" : &each == &known.back() ? " or " : ", ", each.name);
     }
     refuse_value(names, text);
+}
+
+/// `yes` in all its spellings is what there was before there was an end to print.
+LogConnections read_log_connections(std::string_view text) {
+    try {
+        return read_yes_no(text) ? LogConnections::Begin : LogConnections::No;
+    } catch (const std::invalid_argument&) { return read_named(log_connections, text); }
 }
 
 template <class Value, std::size_t N>
@@ -220,15 +232,16 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](Settings& s, std::string_view text) { s.log.level = read_named(log_levels, text); },
      [](const Settings& s) { return print_named(log_levels, s.log.level); }},
     {"log-format", 0, "FORMAT", logging,
-     "auto, text, json or journal; auto: the journal's own there, text on a terminal, else json", "",
+     "auto, text, json or journal; auto: the journal's own there, text where a terminal shows it, else json", "",
      [](Settings& s, std::string_view text) { s.log.format = read_named(log_formats, text); },
      [](const Settings& s) { return print_named(log_formats, s.log.format); }},
     {"log-file", 0, "FILE", logging, "append to this file; opened again on USR1", "standard error",
      [](Settings& s, std::string_view text) { s.log.file = read_path(text, "a file"); },
      [](const Settings& s) { return if_set(s.log.file); }},
-    {"log-connections", 0, "yes|no", logging, "print a line for each connection", "",
-     [](Settings& s, std::string_view text) { s.log_connections = read_yes_no(text); },
-     [](const Settings& s) { return Values{print_yes_no(s.log_connections)}; }},
+    {"log-connections", 0, "begin|end|both|no", logging,
+     "print a line when a connection begins, or when it ends: its duration, bytes and outcome", "",
+     [](Settings& s, std::string_view text) { s.log_connections = read_log_connections(text); },
+     [](const Settings& s) { return print_named(log_connections, s.log_connections); }},
 
     {"config", 'C', "FILE", orders, "read options from this file, too: lines `name = value`", "none",
      [](Settings&, std::string_view text) { static_cast<void>(read_path(text, "a file")); }, nullptr},

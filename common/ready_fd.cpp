@@ -43,8 +43,9 @@ void announce_ready(UniqueFd fd, const std::vector<Listener>& listeners) noexcep
         if (write_log_line(fd.get(), way, piece) != LogOutcome::Written) {
             if (errno == EPIPE) return;  // nobody wants to know any more
             if (errno == EAGAIN)
-                return log(LogLevel::Warning, "--ready-fd is full and nobody reads it: the endpoints are not told");
-            return log(LogLevel::Error, "--ready-fd could not be written", {{"cause", std::strerror(errno)}});
+                return log(LogLevel::Warning,
+                           "--ready-fd is full and nobody reads it: the endpoints are not written to it");
+            return log(LogLevel::Error, "--ready-fd could not be written: {cause}", {{"cause", std::strerror(errno)}});
         }
         rest.remove_prefix(piece.size());
     }

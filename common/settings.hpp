@@ -49,6 +49,16 @@ struct SpareCount {
     friend bool operator==(const SpareCount&, const SpareCount&) = default;
 };
 
+/// Of which events in the life of a connection there is a line.  A datagram has its beginning only.
+enum class LogConnections { No, Begin, End, Both };
+
+[[nodiscard]] constexpr bool logs_begin(LogConnections wanted) noexcept {
+    return wanted == LogConnections::Begin || wanted == LogConnections::Both;
+}
+[[nodiscard]] constexpr bool logs_end(LogConnections wanted) noexcept {
+    return wanted == LogConnections::End || wanted == LogConnections::Both;
+}
+
 struct Settings {
     std::vector<ListenSettings> listen{};  ///< never empty once read: the default is tcp://:10000
     bool listen_is_default = true;         ///< nobody said --listen; sockets from systemd then replace the default
@@ -77,7 +87,7 @@ struct Settings {
     std::optional<unsigned> umask{};
     std::string greeting = "connected";
     LogSettings log{};
-    bool log_connections = true;         ///< one line for each connection
+    LogConnections log_connections = LogConnections::Begin;
     std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
 };
 

@@ -37,10 +37,11 @@ void store_listeners(ServiceNotify& systemd, std::vector<Listener>& listeners) {
     const auto ours = static_cast<std::size_t>(
         std::ranges::count_if(listeners, [](const Listener& listener) { return !listener.inherited; }));
     if (ours > systemd.store_limit())
-        return log(LogLevel::Warning,
-                   "systemd's store has no room for all listeners, and a restart will lose who is queued: raise "
-                   "FileDescriptorStoreMax=",
-                   {{"listeners", std::uint64_t{ours}}, {"room", std::uint64_t{systemd.store_limit()}}});
+        return log(
+            LogLevel::Warning,
+            "systemd's store has room for {room} of {listeners} listeners, and a restart will reset clients in the "
+            "queues of the others: raise FileDescriptorStoreMax=",
+            {{"listeners", std::uint64_t{ours}}, {"room", std::uint64_t{systemd.store_limit()}}});
     for (Listener& listener : listeners) {
         if (listener.outlives_us()) continue;
         listener.passed_name = stored_name(listener.local, listener.file);
@@ -78,7 +79,7 @@ void drop_stored_sockets(ServiceNotify& systemd, std::vector<PassedSocket> unwan
             if (const auto file = file_in_stored_name(socket.name)) remove_if_same(local.path, *file);
         } catch (const std::exception&) {  // it is no socket any more
         }
-        log(LogLevel::Notice, "closed a listener from systemd's store that is no longer asked for",
+        log(LogLevel::Notice, "closed {endpoint}, a listener from systemd's store that is no longer asked for",
             {{"endpoint", where}});
     }
 }

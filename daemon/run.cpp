@@ -77,7 +77,10 @@ void say_what_is_served(const Settings& settings, const std::vector<Listener>& l
         log(LogLevel::Notice, "workers run as root; --user USER makes them somebody else");
     warn_without_proc();
     for (const Listener& listener : listeners)
-        log(LogLevel::Notice, "listening",
+        log(LogLevel::Notice,
+            listener.inherited       ? "listening on {endpoint}, passed to us"
+            : listener.outlives_us() ? "listening on {endpoint}, from systemd's store"
+                                     : "listening on {endpoint}",
             {{"endpoint", to_string(listener.local)},
              {"passed", listener.inherited       ? "yes"
                         : listener.outlives_us() ? "stored"

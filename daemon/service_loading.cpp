@@ -37,17 +37,17 @@ std::vector<std::string> keep_what_takes_a_restart(Settings& next, const Setting
 std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& kept, const Takeover& taken) {
     std::vector<std::string> remarks;
     for (const std::string& setting : kept)
-        log(LogLevel::Warning, "not changed by a reload; restart for it", {{"setting", setting}});
+        log(LogLevel::Warning, "{setting} is not changed by a reload; restart for it", {{"setting", setting}});
     if (!kept.empty())
         remarks.push_back(fmt::format("not changed by a reload, restart for it: {}", fmt::join(kept, ", ")));
     for (const std::string& endpoint : taken.out_of_reach) {
-        log(LogLevel::Warning, "no client finds this socket: its file is gone; restart the .socket unit it is from",
+        log(LogLevel::Warning, "no client finds {endpoint}: its file is gone; restart the .socket unit it is from",
             {{"endpoint", endpoint}});
         remarks.push_back(
             fmt::format("no client finds {}, whose file is gone: restart the .socket unit it is from", endpoint));
     }
     for (const std::string& endpoint : taken.lost)
-        log(LogLevel::Notice, "no client finds this socket: its file is gone or another's; binding it anew",
+        log(LogLevel::Notice, "no client finds {endpoint}: its file is gone or another's; binding it anew",
             {{"endpoint", endpoint}});
     return remarks;
 }
@@ -72,7 +72,8 @@ public:
         std::ranges::copy(taken.kept, std::back_inserter(kept_));
         std::ranges::move(say_what_does_not_hold(kept_, taken), std::back_inserter(remarks_));
         for (const Listener& listener : *bound)
-            log(LogLevel::Notice, "listening", {{"endpoint", to_string(listener.local)}, {"passed", "no"}});
+            log(LogLevel::Notice, "listening on {endpoint}",
+                {{"endpoint", to_string(listener.local)}, {"passed", "no"}});
         std::ranges::move(*bound, std::back_inserter(taken.listeners));
         take_listeners(*plan_, std::move(taken.listeners));
         Generation next = to_generation(plan_);
@@ -119,10 +120,9 @@ private:
             if (tries_ == bind_retries) throw;
             // Workers of a generation before, or a daemon that is just ending, may need a moment to let go of it.
             if (++tries_ == 1)
-                log(LogLevel::Notice,
-                    fmt::format("an address is in use: trying again for {} ms",
-                                (bind_retries * between_bind_retries).count()),
-                    {{"cause", error.what()}});
+                log(LogLevel::Notice, "trying again for {retry_ms} ms: {cause}",
+                    {{"retry_ms", std::int64_t{(bind_retries * between_bind_retries).count()}},
+                     {"cause", error.what()}});
             next_try_ = now + between_bind_retries;
             return std::nullopt;
         }

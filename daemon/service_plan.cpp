@@ -68,7 +68,9 @@ Capacity decide_capacity(const ServicePlan& plan) {
     const Capacity capacity = fit_capacity(wanted, plan.descriptors.usable, plan.listeners->size(),
                                            descriptors_each(plan.model, served_by(plan)));
     if (capacity.connections < wanted)
-        log(LogLevel::Warning, "--connections is more than the limit on open files allows; raise RLIMIT_NOFILE",
+        log(LogLevel::Warning,
+            "--connections {wanted} is more than {open_files} open files allow: {connections} for each worker; raise "
+            "RLIMIT_NOFILE",
             {{"connections", std::uint64_t{capacity.connections}},
              {"wanted", std::uint64_t{wanted}},
              {"open_files", std::uint64_t{plan.descriptors.usable}}});

@@ -16,7 +16,7 @@ int serve_alone(const WorkerPlan& plan, Announcements announcements) {
     const auto ready = [&] {
         announce_ready(std::move(announcements.ready_fd), plan.listeners);
         announcements.systemd.ready("one process, no master");
-        log(LogLevel::Notice, "ready", {{"workers", std::int64_t{0}}});
+        log(LogLevel::Notice, "ready in one process, without workers");
     };
     const auto before_stop = [&] {
         log(LogLevel::Notice, "stopping");
@@ -29,7 +29,7 @@ int serve_alone(const WorkerPlan& plan, Announcements announcements) {
                                      .alive_period = announcements.systemd.watchdog_period(),
                                      .alive = [&] { announcements.systemd.watchdog(); }});
     log_cut_connections(record.cut.load(std::memory_order_relaxed));
-    log(LogLevel::Notice, "stopped", {{"exit_code", std::int64_t{code}}});
+    log(LogLevel::Notice, "stopped with exit code {exit_code}", {{"exit_code", std::int64_t{code}}});
     return code;
 }
 

@@ -43,9 +43,9 @@ std::ptrdiff_t ready_workers(const StatusReport& report) {
 std::string summary(const StatusReport& report) {
     std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
                                    report.phase, age_text(report.uptime), report.generation);
-    text += fmt::format("{} of {} ready; {} now, {} ever, {} served", ready_workers(report),
-                        counted(static_cast<std::uint64_t>(report.workers_wanted), "worker"),
-                        counted(report.connections, "connection"), report.accepted, report.served);
+    text += fmt::format("{} of {} ready; requests: {} now, {} ever, {} served", ready_workers(report),
+                        counted(static_cast<std::uint64_t>(report.workers_wanted), "worker"), report.connections,
+                        report.accepted, report.served);
     if (report.received_bytes && report.sent_bytes)
         text +=
             fmt::format("; {} received, {} sent", bytes_text(*report.received_bytes), bytes_text(*report.sent_bytes));

@@ -54,7 +54,7 @@ public:
                     .idle_timeout = wanted.idle_timeout,
                     .stop_timeout = wanted.stop_timeout,
                     .greeting = wanted.handler.greeting,
-                    .log_connections = wanted.log_connections},
+                    .log_connections = wanted.log_connections ? LogConnections::Begin : LogConnections::No},
           model_{wanted.model.value_or(entry.model)},
           is_coroutine_{entry.make_stream || entry.make_async_datagram},
           connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},

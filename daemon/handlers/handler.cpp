@@ -12,7 +12,7 @@ void Handler::handle_error(const Endpoint& peer, std::exception_ptr error) {
         std::rethrow_exception(std::move(error));
     } catch (const std::exception& exception) { cause = exception.what(); } catch (...) {
     }
-    log(LogLevel::Error, "handler failed; its request is ended", {{"peer", address_of(peer)}, {"cause", cause}});
+    log(LogLevel::Error, "handler failed for {peer}: {cause}", {{"peer", address_of(peer)}, {"cause", cause}});
 }
 
 void Handler::handle_timeout(const Endpoint&) {}

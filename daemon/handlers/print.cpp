@@ -17,7 +17,7 @@ public:
     awaitable<void> serve(Connection& client) override {
         const std::string peer = address_of(client.peer());
         while (auto chunk = co_await client.read_some(piece_bytes))
-            log(LogLevel::Notice, "received", {{"peer", peer}, {"text", chunk.text()}});
+            log(LogLevel::Notice, "received from {peer}: {text}", {{"peer", peer}, {"text", chunk.text()}});
     }
 };
 
@@ -28,7 +28,8 @@ public:
         const std::string peer = address_of(request.peer());
         std::string_view rest = request.text();
         do {  // an empty datagram is one too
-            log(LogLevel::Notice, "received", {{"peer", peer}, {"text", rest.substr(0, piece_bytes)}});
+            log(LogLevel::Notice, "received from {peer}: {text}",
+                {{"peer", peer}, {"text", rest.substr(0, piece_bytes)}});
             rest.remove_prefix(std::min(rest.size(), piece_bytes));
         } while (!rest.empty());
     }

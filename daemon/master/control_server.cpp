@@ -91,7 +91,7 @@ void ControlServer::accept_peers(Clock::time_point now) {
         if (!connection) {
             if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
             // Out of descriptors or memory: the socket would stay readable, and the loop never rest.
-            log(LogLevel::Warning, "control: cannot take a connection", {{"cause", std::strerror(errno)}});
+            log(LogLevel::Warning, "control: cannot accept a connection: {cause}", {{"cause", std::strerror(errno)}});
             (void)watch(epoll_.get(), EPOLL_CTL_MOD, listener_.fd.get(), listener_id, 0);
             listen_again_ = now + rest_period;
             return;
@@ -111,7 +111,7 @@ bool ControlServer::may_ask(int connection) {
     if (known && (peer.uid == 0 || peer.uid == ::geteuid())) return true;
     turn_away(connection, "only root and the user of this daemon may ask");
     if (!std::exchange(said_refused_, true))
-        log(LogLevel::Warning, "control: refused another user",
+        log(LogLevel::Warning, "control: refused another user: uid {uid}, pid {peer_pid}",
             {{"uid", std::uint64_t{peer.uid}}, {"peer_pid", std::int64_t{peer.pid}}});
     return false;
 }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "common/counted.hpp"
 #include "common/quoted.hpp"
 #include "common/socket_address.hpp"
 #include "preforkd/log.hpp"
@@ -117,11 +116,11 @@ DeathReport certify(const Death& death, const WorkerRecord& record) {
 
 void log_death(const DeathReport& death) {
     const double age_seconds = static_cast<double>(death.age.count()) / 1000;
-    std::string sentence = fmt::format("worker {} (pid {}) {} after {:.1f}s, {} served", death.number, death.pid,
-                                       death.cause, age_seconds, counted(death.served, "connection"));
-    if (!death.expected && !death.last_peer.empty()) sentence += ", the last for " + death.last_peer;
-    if (!death.expected) sentence += "; ordered: " + death.ordered_by;
-    log(death.expected ? LogLevel::Info : LogLevel::Warning, sentence,
+    log(death.expected ? LogLevel::Info : LogLevel::Warning,
+        death.last_peer.empty() ? "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
+                                  "served: {served}; ordered: {ordered_by}"
+                                : "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
+                                  "served: {served}, the last for {last_peer}; ordered: {ordered_by}",
         {{"worker_number", std::int64_t{death.number}},
          {"worker_pid", std::int64_t{death.pid}},
          {"cause", death.cause},

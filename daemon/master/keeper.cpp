@@ -48,8 +48,8 @@ int keep_rehearsal(pid_t master, int report, const std::function<int()>& become_
                                             : std::string{"the rehearsal of the new image cannot be ended"});
         if (!tree.ended.empty())
             log(tree.all_gone ? LogLevel::Notice : LogLevel::Error,
-                tree.all_gone ? "ended what the rehearsal of the new image had left running"
-                              : "what the rehearsal of the new image has left running cannot be ended",
+                tree.all_gone ? "ended what the rehearsal of the new image had left running: {processes}"
+                              : "what the rehearsal of the new image has left running cannot be ended: {processes}",
                 {{"processes", tree.ended}});
         return 0;
     } catch (const std::exception& error) { write_verdict(report, error.what()); }
@@ -67,7 +67,8 @@ void Keeper::maintain(Clock::time_point now) {
     const std::vector<ProcessEntry> kept = list_descendants(pid());
     if (!give_up_at_) {
         give_up_at_ = now + patience_after_kill;
-        log(LogLevel::Warning, "the keeper of the rehearsal was stopped, or is stuck: killing it and what it keeps",
+        log(LogLevel::Warning,
+            "the keeper of the rehearsal was stopped, or is stuck: killing it (pid {keeper_pid}) and {processes}",
             {{"keeper_pid", std::int64_t{pid()}}, {"processes", names_of(kept)}});
     }
     if (kept.empty() || now >= *give_up_at_) return kill();

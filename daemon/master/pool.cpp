@@ -108,7 +108,7 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
             ::waitpid(process.pid(), nullptr, 0);
             throw;
         }
-        log(LogLevel::Debug, "worker forked",
+        log(LogLevel::Debug, "worker forked: {worker_number} (pid {worker_pid})",
             {{"worker_number", std::int64_t{number}}, {"worker_pid", std::int64_t{process.pid()}}});
         table_.add({.number = number,
                     .generation = cohort.plan.number,
@@ -124,7 +124,7 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
         cohort.last_failure = with_remedy(error);
         cohort.respawn = after_failed_fork(cohort.respawn, now);
         if (cohort.respawn.early_deaths == 1)
-            log(LogLevel::Error, "cannot fork a worker; trying again", {{"cause", cohort.last_failure}});
+            log(LogLevel::Error, "cannot fork a worker; trying again: {cause}", {{"cause", cohort.last_failure}});
     }
 }
 
@@ -143,9 +143,10 @@ void Pool::kill_impatiently(WorkerSlot& slot) {
     if (Cohort* cohort = cohort_of(slot); cohort != nullptr && starting)
         cohort->last_failure = fmt::format("worker {} was not ready within --boot-timeout", slot.number);
     log(LogLevel::Error,
-        starting                      ? "worker was not ready within --boot-timeout: killing it"
-        : slot.state == State::Doomed ? "worker has not died of SIGABRT: killing it"
-                                      : "worker has not left within --stop-timeout: killing it",
+        starting ? "worker {worker_number} (pid {worker_pid}) was not ready within --boot-timeout: killing it"
+        : slot.state == State::Doomed
+            ? "worker {worker_number} (pid {worker_pid}) has not died of SIGABRT: killing it"
+            : "worker {worker_number} (pid {worker_pid}) has not left within --stop-timeout: killing it",
         {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
     if (slot.state != State::Doomed) slot.order = starting ? DeathOrder::BootTimeout : DeathOrder::StopTimeout;
     slot.patience.reset();
@@ -222,7 +223,7 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             slot.patience.reset();
             if (Cohort* cohort = cohort_of(slot)) cohort->ever_ready = true;
             sizing_.told = true;
-            log(LogLevel::Debug, "worker ready",
+            log(LogLevel::Debug, "worker ready: {worker_number} (pid {worker_pid})",
                 {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
             return;
         case Report::Kind::Paused: sizing_.told = sizing_.told_full = true; return nudge_sibling_of(&slot);
@@ -232,12 +233,13 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             return;
         case Report::Kind::Failed:
             if (Cohort* cohort = cohort_of(slot)) cohort->last_failure = report.text;
-            log(LogLevel::Error, "worker cannot start",
+            log(LogLevel::Error, "worker {worker_number} cannot start: {cause}",
                 {{"worker_number", std::int64_t{slot.number}}, {"cause", report.text}});
             return;
         case Report::Kind::Stack: {
             const StackFrame frame = read_stack_frame(report.text);
-            log(LogLevel::Warning, "worker stack",
+            log(LogLevel::Warning,
+                "worker stack of {worker_number} (pid {worker_pid}), frame {frame}: {function} at {where}",
                 {{"worker_number", std::int64_t{slot.number}},
                  {"worker_pid", std::int64_t{slot.process.pid()}},
                  {"frame", frame.number},

@@ -53,7 +53,8 @@ void Pool::watch(Clock::time_point now) {
 }
 
 void Pool::abort_hung(WorkerSlot& slot, Clock::time_point now) {
-    log(LogLevel::Error, "worker hangs in its handler: aborting it",
+    log(LogLevel::Error,
+        "worker {worker_number} (pid {worker_pid}) hangs in its handler for {busy_seconds} s: aborting it",
         {{"worker_number", std::int64_t{slot.number}},
          {"worker_pid", std::int64_t{slot.process.pid()}},
          {"busy_seconds", static_cast<double>(slot.vigil.busy.count()) / 1000}});
@@ -64,7 +65,7 @@ void Pool::abort_hung(WorkerSlot& slot, Clock::time_point now) {
 }
 
 void Pool::kill_lifeless(WorkerSlot& slot) {
-    log(LogLevel::Error, "worker has been stopped for too long: killing it",
+    log(LogLevel::Error, "worker {worker_number} (pid {worker_pid}) has been stopped for too long: killing it",
         {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
     slot.state = State::Doomed;
     slot.order = DeathOrder::Lifeless;
@@ -78,12 +79,13 @@ void Pool::note_stop(pid_t pid, int signo, Clock::time_point now) {
     slot->stopped = signo != 0;
     watching_.next_look = now;
     if (slot->stopped)
-        log(LogLevel::Warning, "worker was stopped: replacing it until it goes on",
+        log(LogLevel::Warning,
+            "worker {worker_number} (pid {worker_pid}) was stopped by SIG{signal}: replacing it until it goes on",
             {{"worker_number", std::int64_t{slot->number}},
              {"worker_pid", std::int64_t{pid}},
              {"signal", sigabbrev_np(signo)}});
     else
-        log(LogLevel::Notice, "worker goes on",
+        log(LogLevel::Notice, "worker {worker_number} (pid {worker_pid}) goes on",
             {{"worker_number", std::int64_t{slot->number}}, {"worker_pid", std::int64_t{pid}}});
 }
 

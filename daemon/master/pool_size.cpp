@@ -58,13 +58,14 @@ void Pool::follow_demand(Clock::time_point now) {
     if (const int by = plan.grow - plan.shrink; by != 0) {
         workers += by;
         log(LogLevel::Info,
-            by > 0 ? "pool grows: there is demand" : "pool shrinks: more workers are idle than are needed",
-            {{"workers", std::int64_t{workers}}, {"by", std::int64_t{by}}});
+            by > 0 ? "pool grows by {by} to {workers} workers: there is demand"
+                   : "pool shrinks by {by} to {workers} workers: more are idle than are needed",
+            {{"workers", std::int64_t{workers}}, {"by", std::int64_t{std::abs(by)}}});
     }
     if (plan.grow > 0) sizing_.grown_at = now;
     sizing_.burst = plan.next_burst;
     if (plan.saturated && !std::exchange(sizing_.said_saturated, true))
-        log(LogLevel::Warning, "all workers are at their limit and clients wait; --workers allows no more",
+        log(LogLevel::Warning, "all {workers} workers are at their limit and clients wait; --workers allows no more",
             {{"workers", std::int64_t{workers}}});
     if (workers < range.most) sizing_.said_saturated = false;
 
@@ -96,12 +97,16 @@ void Pool::resize_to(int size) {
     order_size(pool, size);
     if (next_) order_size(next_->plan.pool, size);  // it has read its settings already
     sizing_.told = true;
-    const char* const sentence = *pool.ordered == before ? "pool size is at its limit" : "pool size changed";
+    const bool at_limit = *pool.ordered == before;
     if (pool.range)
-        log(LogLevel::Notice, sentence,
+        log(LogLevel::Notice,
+            at_limit ? "pool size is at its limit: {min_workers} to {max_workers} workers"
+                     : "pool size changed to {min_workers} to {max_workers} workers",
             {{"min_workers", std::int64_t{pool.range->fewest}}, {"max_workers", std::int64_t{pool.range->most}}});
     else
-        log(LogLevel::Notice, sentence, {{"workers", std::int64_t{pool.workers}}});
+        log(LogLevel::Notice,
+            at_limit ? "pool size is at its limit: {workers} workers" : "pool size changed to {workers} workers",
+            {{"workers", std::int64_t{pool.workers}}});
 }
 
 }  // namespace preforkd

@@ -40,7 +40,7 @@ void reopen_old_log(const LogSettings& settings) {
     try {
         open_log(settings);
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "the old log was not opened again", {{"cause", error.what()}});
+        log(LogLevel::Error, "the old log was not opened again: {cause}", {{"cause", error.what()}});
     }
 }
 
@@ -114,7 +114,10 @@ void Reloader::load(Clock::time_point now) {
 
 void Reloader::go_on(Clock::time_point now) {
     try {
-        if (!loading_) loading_ = load_(std::exchange(read_settings_, false) ? nullptr : &pool_.current());
+        if (!loading_) {
+            reads_settings_ = std::exchange(read_settings_, false);
+            loading_ = load_(reads_settings_ ? nullptr : &pool_.current());
+        }
         std::optional<Generation> next = loading_->go_on(pool_.current(), now);
         if (!next) return;
         loading_.reset();
@@ -148,12 +151,13 @@ void Reloader::commit(Clock::time_point now) {
     const std::vector<std::uint32_t> dropped = only_in(*before.listeners, *next.listeners);
     for (const std::uint32_t index : dropped) {
         forget_listener(systemd_, (*before.listeners)[index]);
-        log(LogLevel::Notice, "no longer listening", {{"endpoint", to_string((*before.listeners)[index].local)}});
+        log(LogLevel::Notice, "no longer listening on {endpoint}",
+            {{"endpoint", to_string((*before.listeners)[index].local)}});
     }
     try {
         change_sockets(*next.listeners, next.settings->backlog);
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "a listener keeps its options", {{"cause", error.what()}});
+        log(LogLevel::Error, "a listener keeps its options: {cause}", {{"cause", error.what()}});
     }
     close_generation(*before.listeners, dropped);
     pool_.commit(dropped, now);
@@ -171,17 +175,20 @@ void Reloader::abandon(Clock::time_point now) {
     finish(outcome);
 }
 
+std::string Reloader::status() const {
+    const std::string line = status_line(pool_.counts());
+    return refusal_.empty() ? line : "reload failed: " + refusal_ + "; " + line;
+}
+
 void Reloader::finish(const ReloadOutcome& outcome) {
     if (stopping_)
         log(LogLevel::Notice, "reload given up: the service stops");
     else if (outcome.done)
-        log(LogLevel::Notice, "reloaded", {{"outcome", outcome.sentence}});
+        log(LogLevel::Notice, "reloaded: {outcome}", {{"outcome", outcome.sentence}});
     else
-        log(LogLevel::Error, "reload failed: everything stays as it was", {{"cause", outcome.sentence}});
-    if (!stopping_) {
-        const std::string line = status_line(pool_.counts());
-        systemd_.ready(outcome.done ? line : "reload failed: " + outcome.sentence + "; " + line);
-    }
+        log(LogLevel::Error, "reload failed, everything stays as it was: {cause}", {{"cause", outcome.sentence}});
+    if (reads_settings_) refusal_ = outcome.done ? std::string{} : outcome.sentence;
+    if (!stopping_) systemd_.ready(status());
     if (stopping_) std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
     for (const Answer& answer : std::exchange(waiting_, {})) answer(outcome);
 }

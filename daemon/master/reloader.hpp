@@ -49,6 +49,9 @@ public:
     /// Numbers that the image before has given are not given again.
     void count_from(int last_number) noexcept { last_number_ = last_number; }
 
+    /// What STATUS= says: the pool, and before it why the settings that were asked for last are not in force.
+    [[nodiscard]] std::string status() const;
+
     [[nodiscard]] bool busy() const noexcept { return life_.phase != ReloadPhase::Idle; }
 
 private:
@@ -69,6 +72,8 @@ private:
     Reload life_{};
     int last_number_;
     bool stopping_ = false;
+    std::string refusal_{};          ///< why the last HUP changed nothing; empty: it worked
+    bool reads_settings_ = false;    ///< the reload that goes on does, unlike bind_again()
     bool read_settings_ = false;     ///< what is asked for; without, those of the current generation are kept
     std::vector<Answer> asked_{};    ///< since the last settings were read
     std::vector<Answer> waiting_{};  ///< for the outcome of the generation that loads or boots

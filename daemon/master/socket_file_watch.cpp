@@ -74,9 +74,8 @@ bool should_bind_again(const std::vector<Listener>& listeners) {
     const auto taken = std::ranges::find_if_not(lost, [](const Listener* each) { return is_free(*each); });
     if (taken == lost.end()) return !lost.empty();
     log(LogLevel::Warning,
-        fmt::format("no client finds {} any more: its file was replaced, and what is there now is left alone; remove "
-                    "that and reload, or take the listener out of the settings",
-                    to_string((*taken)->local)),
+        "no client finds {endpoint} any more: its file was replaced, and what is there now is left alone; remove that "
+        "and reload, or take the listener out of the settings",
         {{"endpoint", to_string((*taken)->local)}});
     return false;
 }

@@ -12,7 +12,7 @@ std::string status_line(const PoolCounts& pool) {
     if (pool.starting != 0) line += fmt::format(", {} starting", pool.starting);
     if (pool.leaving != 0) line += fmt::format(", {} leaving", pool.leaving);
     if (pool.stopped != 0) line += fmt::format(", {} stopped", pool.stopped);
-    line += fmt::format("; {}, {} served", counted(pool.connections, "connection"), pool.served);
+    line += fmt::format("; requests: {} open, {} served", pool.connections, pool.served);
     if (pool.replaced != 0) line += fmt::format("; {} replaced", counted(pool.replaced, "worker"));
     if (pool.dropped_log_lines != 0) line += fmt::format("; {} dropped", counted(pool.dropped_log_lines, "log line"));
     return line;

@@ -12,13 +12,13 @@ struct PoolCounts {
     int busy = 0;  ///< have at least one connection
     int leaving = 0;
     int stopped = 0;                ///< by SIGSTOP, whatever they did then
-    std::uint64_t connections = 0;  ///< open now
+    std::uint64_t connections = 0;  ///< open now, and datagrams being served
     std::uint64_t served = 0;       ///< ended since the start
     std::uint64_t replaced = 0;     ///< workers that died and were replaced
     std::uint64_t dropped_log_lines = 0;
 };
 
-/// One line: `8 workers: 6 idle, 2 busy; 2 connections, 1234 served`, with what else is not zero.
+/// One line: `8 workers: 6 idle, 2 busy; requests: 2 open, 1234 served`, with what else is not zero.
 [[nodiscard]] std::string status_line(const PoolCounts& pool);
 
 }  // namespace preforkd

@@ -61,7 +61,7 @@ int Supervisor::run() {
         }
     }
     close_control();
-    log(LogLevel::Notice, "stopped", {{"exit_code", std::int64_t{life_.exit_code}}});
+    log(LogLevel::Notice, "stopped with exit code {exit_code}", {{"exit_code", std::int64_t{life_.exit_code}}});
     return life_.exit_code;
 }
 
@@ -109,11 +109,12 @@ void Supervisor::mind_socket_files(Clock::time_point now) {
 void Supervisor::feed(const Event& event) {
     auto [next, actions] = step(life_, event, limits());
     if (next.phase != life_.phase) {
-        log(LogLevel::Debug, "phase", {{"from", name_of(life_.phase)}, {"to", name_of(next.phase)}});
+        log(LogLevel::Debug, "phase {from} ends, {to} begins",
+            {{"from", name_of(life_.phase)}, {"to", name_of(next.phase)}});
         if (parts_.systemd.active()) next_status_ = Clock::now();
     }
     if (next.exit_code != 0 && life_.exit_code == 0)
-        log(LogLevel::Error, "no worker became ready: giving up", {{"cause", pool_.last_failure()}});
+        log(LogLevel::Error, "no worker became ready, giving up: {cause}", {{"cause", pool_.last_failure()}});
     life_ = next;  // the only assignment
     for (const Action action : actions) perform(action);
 }
@@ -123,11 +124,11 @@ void Supervisor::perform(Action action) {
         case Action::AnnounceReady:
             announce_ready(std::move(parts_.ready_fd), *pool_.current().listeners);
             parts_.systemd.ready(status_line(pool_.counts()));
-            log(LogLevel::Notice, "ready", {{"workers", std::int64_t{pool_.counts().target}}});
+            log(LogLevel::Notice, "ready with {workers} workers", {{"workers", std::int64_t{pool_.counts().target}}});
             return;
         case Action::AnnounceStopping:
             if (life_.phase == Phase::Withdrawing)
-                log(LogLevel::Notice, "stopping; serving on for --drain-delay",
+                log(LogLevel::Notice, "stopping; serving on for --drain-delay {drain_delay}",
                     {{"drain_delay", to_string(limits().withdraw)}});
             else
                 log(LogLevel::Notice, "stopping");
@@ -149,7 +150,7 @@ void Supervisor::on_signals() {
 
 void Supervisor::on_signal(int signo) {
     const auto now = Clock::now();
-    if (signo != SIGCHLD) log(LogLevel::Debug, "signal", {{"signal", sigabbrev_np(signo)}});
+    if (signo != SIGCHLD) log(LogLevel::Debug, "signal {signal}", {{"signal", sigabbrev_np(signo)}});
     switch (signo) {
         case SIGCHLD: return reap();
         case SIGTERM:
@@ -160,7 +161,7 @@ void Supervisor::on_signal(int signo) {
         case SIGTTOU: return pool_.resize(-1);
         case SIGUSR1: return reopen_log_files();
         case SIGUSR2: return upgrader_.ask();
-        default: log(LogLevel::Debug, "signal ignored", {{"signal", sigabbrev_np(signo)}});
+        default: log(LogLevel::Debug, "signal {signal} ignored", {{"signal", sigabbrev_np(signo)}});
     }
 }
 
@@ -181,7 +182,7 @@ void Supervisor::reap() {
         if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid) || reloader_.reap(child.si_pid))
             continue;
         ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, WEXITED | WNOHANG);
-        log(LogLevel::Debug, "reaped an orphan", {{"orphan_pid", std::int64_t{child.si_pid}}});
+        log(LogLevel::Debug, "reaped an orphan, pid {orphan_pid}", {{"orphan_pid", std::int64_t{child.si_pid}}});
     }
 }
 
@@ -203,7 +204,7 @@ void Supervisor::tell_systemd(Clock::time_point now) {
 }
 
 std::string Supervisor::state() {
-    const std::string line = status_line(pool_.counts());
+    const std::string line = reloader_.status();
     return life_.phase > Phase::Running ? std::string{name_of(life_.phase)} + ": " + line : line;
 }
 

@@ -39,7 +39,7 @@ std::string server_of(const Listener& listener, const Settings& settings) {
 void Supervisor::open_control(ControlListener listener) {
     const std::string where = to_string(listener.local);
     serve_control(std::move(listener));
-    if (control_) log(LogLevel::Info, "preforkctl can ask at " + where, {{"control", where}});
+    if (control_) log(LogLevel::Info, "preforkctl can ask at {control}", {{"control", where}});
 }
 
 void Supervisor::serve_control(ControlListener listener) {
@@ -48,7 +48,7 @@ void Supervisor::serve_control(ControlListener listener) {
         events_.watch(control_->fd(), control_key);
     } catch (const std::exception& error) {
         control_.reset();
-        log(LogLevel::Warning, "no control socket", {{"cause", error.what()}});
+        log(LogLevel::Warning, "no control socket: {cause}", {{"cause", error.what()}});
     }
 }
 

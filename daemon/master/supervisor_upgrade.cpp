@@ -27,7 +27,7 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoadin
 }
 
 void Supervisor::resume(const Handover& handover) {
-    log(LogLevel::Error, "upgrade failed: the version before carries on",
+    log(LogLevel::Error, "upgrade failed, version {version} carries on: {cause}",
         {{"cause", handover.reason}, {"version", version()}});
     conclude_upgrade({.ok = false, .sentence = handover.reason});
     before_.reset();
@@ -35,12 +35,15 @@ void Supervisor::resume(const Handover& handover) {
 
 /// A generation of this image has to become ready; if it does not, the image before carries on with its workers.
 void Supervisor::prove(const Handover& handover, Clock::time_point now) {
-    log(LogLevel::Notice, "this image took over", {{"version", version()}, {"before", handover.version}});
+    log(LogLevel::Notice, "this image took over: version {version} after {before}",
+        {{"version", version()}, {"before", handover.version}});
     reloader_.ask(false, now, [this](const ReloadOutcome& outcome) {
         if (!outcome.done && life_.phase == Phase::Running) return revert(outcome.sentence);
         before_.reset();
         old_image_ = {};
-        if (outcome.done) log(LogLevel::Notice, "upgraded", {{"version", version()}, {"outcome", outcome.sentence}});
+        if (outcome.done)
+            log(LogLevel::Notice, "upgraded to version {version}: {outcome}",
+                {{"version", version()}, {"outcome", outcome.sentence}});
         conclude_upgrade(
             {.ok = outcome.done, .sentence = std::string{"version "} + version() + ", " + outcome.sentence});
     });
@@ -53,7 +56,8 @@ void Supervisor::revert(const std::string& cause) {
     handover.config_text = before_->config_text;
     if (!before_->control.knows_peers) handover.control.peers.clear();
     const int error = become(old_image_.get(), launch_of(*before_), handover);
-    log(LogLevel::Error, "upgrade failed, and the version before cannot be executed: its workers serve on",
+    log(LogLevel::Error,
+        "upgrade failed: {cause}; the version before cannot be executed: {error}; its workers serve on",
         {{"cause", cause}, {"error", std::strerror(error)}});
 }
 

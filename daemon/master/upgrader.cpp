@@ -46,9 +46,9 @@ void Upgrader::ask(Answer answer) {
         return;
     }
     if (answer) asked_.push_back(std::move(answer));
-    if (!busy()) log(LogLevel::Notice, "upgrading", {{"executable", launch_.executable}});
+    if (!busy()) log(LogLevel::Notice, "upgrading to {executable}", {{"executable", launch_.executable}});
     if (!busy() && rehearses())
-        log(LogLevel::Notice, "the upgrade waits until the rehearsal before it is ended",
+        log(LogLevel::Notice, "the upgrade waits until the rehearsal before it has ended (pid {keeper_pid})",
             {{"keeper_pid", std::int64_t{keeper_->pid()}}});
     feed(UpgradeAsked{});
 }
@@ -148,7 +148,7 @@ void Upgrader::execute() {
 }
 
 void Upgrader::refuse() {
-    log(stopping_ ? LogLevel::Notice : LogLevel::Error, "upgrade failed: everything stays as it was",
+    log(stopping_ ? LogLevel::Notice : LogLevel::Error, "upgrade failed, everything stays as it was: {cause}",
         {{"cause", cause_}});
     for (const Answer& answer : std::exchange(asked_, {})) answer({.done = false, .sentence = cause_});
 }

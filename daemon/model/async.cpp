@@ -38,7 +38,7 @@ int serve_async(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std:
     service.add_listeners([&](const Listener& listener) {
         if (is_datagram(listener.local.transport))
             return datagrams.receive({.listener = listener,
-                                      .log_connections = plan.settings.log_connections,
+                                      .log_connections = logs_begin(plan.settings.log_connections),
                                       .reception = service.reception(),
                                       .limit = plan.connections},
                                      handlers.datagram_handler(listener), loop);

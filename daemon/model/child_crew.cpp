@@ -53,8 +53,12 @@ void log_child_end(LogLevel level, std::string_view what, const Errand& errand, 
     if (!log_enabled(level)) return;
     const double seconds = static_cast<double>(end.age.count()) / 1000;
     const std::string cause = describe(end.report);
-    log(level, fmt::format("{} {} {} after {:.1f}s", what, end.pid, cause, seconds),
-        {{"peer", errand.peer()}, {"child_pid", std::int64_t{end.pid}}, {"cause", cause}, {"age_seconds", seconds}});
+    log(level, "{process} {child_pid} {cause} after {age_seconds} s, for {peer}",
+        {{"peer", errand.peer()},
+         {"process", what},
+         {"child_pid", std::int64_t{end.pid}},
+         {"cause", cause},
+         {"age_seconds", seconds}});
 }
 
 ChildCrew::ChildCrew(Reactor& reactor, WorkerRecord& record, const Rules& rules)
@@ -77,7 +81,10 @@ ChildCrew::~ChildCrew() {
 }
 
 void ChildCrew::start(std::unique_ptr<Errand> errand) {
-    if (stage_ == Stage::Hurried) return let_go(*errand, false);
+    if (stage_ == Stage::Hurried) {
+        errand->account.failed(ConnectionOutcome::Cut);
+        return let_go(*errand, false);
+    }
     if (waiting_.empty() && launch(errand)) {
         said_short_ = false;  // unlike one that has waited, which gets the process of one that ended
         return;
@@ -107,12 +114,13 @@ bool ChildCrew::launch(std::unique_ptr<Errand>& errand) {
         if (patience && !overdue_at_) set_overdue_timer(now);
     } catch (const std::system_error& error) {
         if (!is_shortage(error.code())) {
-            log(LogLevel::Error, "cannot serve a client", {{"cause", error.what()}, {"peer", errand->peer()}});
+            log(LogLevel::Error, "cannot serve {peer}: {cause}", {{"cause", error.what()}, {"peer", errand->peer()}});
+            errand->account.failed(ConnectionOutcome::Error);
             let_go(*errand, false);
             return true;
         }
         if (!std::exchange(said_short_, true))
-            log(LogLevel::Warning, "cannot make a process for a client; trying again every 500 ms until it works",
+            log(LogLevel::Warning, "cannot make a process for {peer}; retrying every 500 ms: {cause}",
                 {{"cause", with_remedy(error)}, {"peer", errand->peer()}});
         // Kept in line whether it is new or an old one.
     }
@@ -224,6 +232,7 @@ void ChildCrew::let_go(Errand& errand, bool in_use) {
     // SHUT_WR is for the connection, not for our copy of it: it would cut off whoever still answers.
     if (errand.client && !in_use && stage_ != Stage::Hurried) linger_.finish(std::move(errand.client), errand.linger);
     errand.client = {};
+    errand.account.close_without_bytes();
     errand.ended();
 }
 
@@ -236,10 +245,14 @@ void ChildCrew::hurry() {
     if (std::exchange(stage_, Stage::Hurried) == Stage::Hurried) return;
     overdue_timer_->cancel();  // all are asked now, and killed together
     watch_young();
-    for (const auto& [pid, child] : children_) child.errand->signal(child.process, SIGTERM);
+    for (const auto& [pid, child] : children_) {
+        child.errand->account.failed(ConnectionOutcome::Cut);
+        child.errand->signal(child.process, SIGTERM);
+    }
     kill_timer_->set(patience_after_term, [this] { kill_all(); });
     for (auto& errand : std::exchange(waiting_, {})) {
-        log(LogLevel::Warning, "a client was not served: there was no process for it", {{"peer", errand->peer()}});
+        log(LogLevel::Warning, "{peer} was not served: there was no process for it", {{"peer", errand->peer()}});
+        errand->account.failed(ConnectionOutcome::Cut);
         let_go(*errand, false);
     }
 }
@@ -249,7 +262,7 @@ void ChildCrew::kill_all() {
 }
 
 void ChildCrew::kill(const Child& child) {
-    log(LogLevel::Warning, "a client's process has not ended when asked to: killing it",
+    log(LogLevel::Warning, "the process {child_pid} of {peer} has not ended when asked to: killing it",
         {{"peer", child.errand->peer()}, {"child_pid", std::int64_t{child.process.pid()}}});
     child.errand->signal(child.process, SIGKILL);
 }
@@ -263,8 +276,9 @@ void ChildCrew::end_overdue() {
             child.patience.reset();
             continue;
         }
-        log(LogLevel::Notice, "a client took longer than --request-timeout: ending its process",
+        log(LogLevel::Notice, "{peer} took longer than --request-timeout: ending its process {child_pid}",
             {{"peer", child.errand->peer()}, {"child_pid", std::int64_t{pid}}});
+        child.errand->account.failed(ConnectionOutcome::RequestTimeout);
         child.errand->signal(child.process, SIGTERM);
         child.asked_to_end = true;
         child.patience = now + patience_after_term;

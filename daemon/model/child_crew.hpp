@@ -14,6 +14,7 @@
 #include "common/shared_slots.hpp"
 #include "common/signal_fd.hpp"
 #include "common/socket_address.hpp"
+#include "daemon/worker/connection_account.hpp"
 #include "daemon/worker/linger_ring.hpp"
 #include "daemon/worker/reception.hpp"
 #include "preforkd/log.hpp"
@@ -56,6 +57,7 @@ public:
     UniqueFd client{};  ///< our copy, for the lingering close; empty for a datagram, and once launched with linger=off
     SocketAddress address{};
     std::chrono::milliseconds linger{};
+    ConnectionAccount account{};    ///< closed when nothing of it is left
     std::function<void()> ended{};  ///< called when nothing of it is left
 };
 

@@ -50,6 +50,10 @@ public:
     void report(const ChildEnd& end) final {
         const bool orderly = end.report == ExitReport{ExitReport::Kind::Exited, 0};
         const bool unknown = end.report.kind == ExitReport::Kind::Unknown;  // which the crew has said
+        if (orderly || unknown)
+            account.leave();  // it has printed it
+        else
+            account.failed(ConnectionOutcome::Error);
         log_child_end(orderly || unknown ? LogLevel::Debug : LogLevel::Warning, "child", *this, end);
     }
 
@@ -68,13 +72,19 @@ public:
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
+        account = std::move(stream.account);
+        account.set_limit(service.plan.settings.request_timeout);
     }
 
 private:
     [[nodiscard]] int kept_fd() const noexcept override { return client.get(); }
 
     void serve(const ServeHere& how) noexcept override {
-        AcceptedStream stream{.fd = std::move(client), .address = address, .listener = listener_, .linger = linger};
+        AcceptedStream stream{.fd = std::move(client),
+                              .address = address,
+                              .listener = listener_,
+                              .linger = linger,
+                              .account = std::move(account)};
         // The worker has its copy, and does what comes after our end; the client shall not wait for that.
         ServedStream served = serve_here(handler_, std::move(stream), how);
         if (!served.output_ended) ::shutdown(served.fd.get(), SHUT_WR);
@@ -105,10 +115,10 @@ private:
 }  // namespace
 
 Reception::Take take_by_forking(const Listener& listener, ChildService& service) {
-    const bool log_connections = service.plan.settings.log_connections;
+    const LogConnections log_connections = service.plan.settings.log_connections;
     if (is_datagram(listener.local.transport))
         return receive_one_by_one(
-            listener, log_connections, service.reception,
+            listener, logs_begin(log_connections), service.reception,
             [&service, handler = service.handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                 service.crew.start(std::make_unique<DatagramErrand>(std::move(datagram), handler, service));
             });

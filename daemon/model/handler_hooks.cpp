@@ -13,8 +13,8 @@ void log_failure(const char* hook) noexcept {
     try {
         throw;
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "handler failed", {{"hook", hook}, {"cause", error.what()}});
-    } catch (...) { log(LogLevel::Error, "handler failed", {{"hook", hook}}); }
+        log(LogLevel::Error, "handler failed in {hook}: {cause}", {{"hook", hook}, {"cause", error.what()}});
+    } catch (...) { log(LogLevel::Error, "handler failed in {hook}", {{"hook", hook}}); }
 }
 
 void act(Handler& handler) noexcept {

@@ -86,6 +86,7 @@ public:
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
+        account = std::move(stream.account);
         ended = [&reception = service.reception] { reception.ended(); };
     }
 
@@ -103,6 +104,8 @@ public:
 
     void report(const ChildEnd& end) override {
         if (errors_) errors_->finish();
+        if (end.report != ExitReport{ExitReport::Kind::Exited, 0} && end.report.kind != ExitReport::Kind::Unknown)
+            account.failed(ConnectionOutcome::Error);
         log_child_end(level_of(end), "program", *this, end);
     }
 
@@ -119,7 +122,8 @@ private:
 
     void log_line(std::string_view line) const {
         if (log_enabled(LogLevel::Info))
-            log(LogLevel::Info, line, {{"peer", peer()}, {"child_pid", std::int64_t{pid_}}});
+            log(LogLevel::Info, "program of {peer}: {text}",
+                {{"peer", peer()}, {"text", line}, {"child_pid", std::int64_t{pid_}}});
     }
 
     ProgramShop& shop_;

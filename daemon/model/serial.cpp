@@ -111,9 +111,9 @@ int serve_blocking(const WorkerPlan& plan, WorkerSeat& seat, Control& control, c
                          .stop = ear,
                          .record = seat.record};
     service.add_listeners([&](const Listener& listener) -> Reception::Take {
-        const bool log_connections = plan.settings.log_connections;
+        const LogConnections log_connections = plan.settings.log_connections;
         if (is_datagram(listener.local.transport))
-            return receive_one_by_one(listener, log_connections, reception,
+            return receive_one_by_one(listener, logs_begin(log_connections), reception,
                                       [&, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                                           serve_datagram_here(handler, std::move(datagram), here);
                                           reception.ended();

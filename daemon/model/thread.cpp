@@ -62,6 +62,8 @@ public:
     void run(const ServeHere& how) noexcept override { served_ = serve_here(handler_, std::move(stream_), how); }
 
     void over() override {
+        stream_.account.failed(ConnectionOutcome::Cut);  // it never ran: else that has closed the account
+        stream_.account.close();
         if (served_.fd) home_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
         home_.service.reception().ended();
         if (home_.stuck) home_.show_threads();
@@ -115,7 +117,7 @@ ModelHooks Workshop::hooks() {
 
 Reception::Take Workshop::take_from(const Listener& listener, const Settings& settings) {
     if (is_datagram(listener.local.transport))
-        return receive_one_by_one(listener, settings.log_connections, service.reception(),
+        return receive_one_by_one(listener, logs_begin(settings.log_connections), service.reception(),
                                   [this, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                                       start(std::make_unique<DatagramTask>(*this, handler, std::move(datagram)));
                                   });
@@ -173,7 +175,8 @@ int serve_thread(const WorkerPlan& plan, WorkerSeat& seat, Control& control, std
     start_handlers(workshop->handlers);
     workshop->service.serve(ready);
     if (const std::size_t stuck = workshop->crew.running(); stuck != 0) {
-        log(LogLevel::Warning, "leaving although handlers have not returned", {{"threads", std::uint64_t{stuck}}});
+        log(LogLevel::Warning, "leaving although handlers have not returned, in {threads} threads",
+            {{"threads", std::uint64_t{stuck}}});
         workshop->crew.abandon();
         (void)workshop.release();  // they use it
     }

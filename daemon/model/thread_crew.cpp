@@ -81,7 +81,8 @@ void ThreadCrew::start(std::unique_ptr<ThreadTask> task) {
         return;
     }
     if (!std::exchange(said_short_, true))
-        log(LogLevel::Warning, "cannot start a thread; its client waits until one can be started",
+        log(LogLevel::Warning,
+            "cannot start a thread beside {threads} others; its client waits until one can be started: {cause}",
             {{"cause", std::strerror(error) + std::string{shortage_remedy(error)}},
              {"threads", std::uint64_t{running()}}});
     kept_ = std::move(task);

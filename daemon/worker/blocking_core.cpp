@@ -32,6 +32,7 @@ Received BlockingCore::receive(std::span<std::byte> room) {
         const ssize_t got = ::recv(fd.get(), room.data(), room.size(), MSG_DONTWAIT);
         if (got > 0) {
             how_.traffic.received(static_cast<std::size_t>(got));
+            account.received(static_cast<std::size_t>(got));
             return {.bytes = room.first(static_cast<std::size_t>(got))};
         }
         if (got == 0) return {};
@@ -48,6 +49,7 @@ std::error_code BlockingCore::send(std::span<const std::byte> bytes, int flags) 
         const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
             how_.traffic.sent(static_cast<std::size_t>(sent));
+            account.sent(static_cast<std::size_t>(sent));
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;
         }
@@ -67,14 +69,23 @@ std::error_code BlockingCore::end_output() {
     return {};
 }
 
+std::error_code BlockingCore::canceled() noexcept {
+    account.failed(ConnectionOutcome::Cut);
+    return std::make_error_code(std::errc::operation_canceled);
+}
+
 std::error_code BlockingCore::wait(For what) {
-    if (how_.stop.hurried()) return std::make_error_code(std::errc::operation_canceled);
+    if (how_.stop.hurried()) return canceled();
     if (!std::exchange(has_waited_, true)) how_.stop.before_first_wait();
     enter(how_.record, WorkerState::WaitingForClient);
     const std::error_code error = poll_until(earlier(deadline_after(Clock::now(), patience), served_until_), what);
     enter(how_.record, WorkerState::InHandler);
     if (const auto late = cut_when_late()) return late;
-    timed_out = timed_out || error == std::errc::timed_out;
+    if (error == std::errc::operation_canceled) return canceled();
+    if (error == std::errc::timed_out) {
+        timed_out = true;
+        account.failed(ConnectionOutcome::IdleTimeout);
+    }
     return error;
 }
 
@@ -82,7 +93,8 @@ std::error_code BlockingCore::wait(For what) {
 std::error_code BlockingCore::cut_when_late() {
     if (!served_until_ || (!cut_ && !has_passed(served_until_, Clock::now()))) return {};
     if (!std::exchange(cut_, true)) {
-        log(LogLevel::Notice, "a client took longer than --request-timeout: cutting it off",
+        account.failed(ConnectionOutcome::RequestTimeout);
+        log(LogLevel::Notice, "{peer} took longer than --request-timeout: cutting it off",
             {{"peer", address_of(peer())}});
         ::shutdown(fd.get(), SHUT_RDWR);
     }

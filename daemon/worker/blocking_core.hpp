@@ -62,6 +62,7 @@ struct BlockingCore {
     [[nodiscard]] const Endpoint& local();
 
     UniqueFd fd;
+    ConnectionAccount account{};
     std::chrono::milliseconds patience;
     std::error_code last_error{};
     bool timed_out = false;
@@ -73,8 +74,12 @@ struct BlockingCore {
 private:
     [[nodiscard]] std::error_code wait(For what);
     [[nodiscard]] std::error_code cut_when_late();
+    [[nodiscard]] std::error_code canceled() noexcept;
     [[nodiscard]] std::error_code poll_until(Deadline limit, For what);
-    [[nodiscard]] std::error_code failed(std::error_code error) noexcept { return last_error = error; }
+    [[nodiscard]] std::error_code failed(std::error_code error) noexcept {
+        account.failed(ConnectionOutcome::Error);
+        return last_error = error;
+    }
 
     SocketAddress address_;
     const ServeHere& how_;

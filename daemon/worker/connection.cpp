@@ -48,7 +48,7 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, room, MSG_DONTWAIT);
     while (got == -1 && errno == EINTR);
     if (got > 0) {
-        core.loop.traffic.received(static_cast<std::size_t>(got));
+        core.received(static_cast<std::size_t>(got));
         core.unread_end += static_cast<std::size_t>(got);
         core.drained = static_cast<std::size_t>(got) < room;
         return Filled{.more = true};
@@ -56,7 +56,7 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     const std::error_code error = got == 0 ? std::error_code{} : last_error();
     if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
     if (error == std::errc::resource_unavailable_try_again) return std::nullopt;
-    return Filled{.error = error};
+    return Filled{.error = error ? core.broken(error) : error};
 }
 
 awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until) {
@@ -115,7 +115,7 @@ awaitable<Received> Connection::read_until(std::string_view delimiter, std::size
         if (found != std::string_view::npos && found + delimiter.size() <= most)
             co_return take_unread(core_, found + delimiter.size());
         if (unread.size() >= most) {
-            log(LogLevel::Notice, "client sent a line longer than the limit",
+            log(LogLevel::Notice, "{peer} sent a line longer than the limit of {limit_bytes} bytes",
                 {{"peer", address_of(peer())}, {"limit_bytes", std::uint64_t{most}}});
             co_return Received{.error = std::make_error_code(std::errc::message_size)};
         }
@@ -143,13 +143,13 @@ awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::b
         if (const auto error = core.why_cut()) co_return error;
         const ssize_t sent = ::send(core.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
-            core.loop.traffic.sent(static_cast<std::size_t>(sent));
+            core.sent(static_cast<std::size_t>(sent));
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;
         }
         const std::error_code error = last_error();
         if (error == std::errc::interrupted) continue;
-        if (error != std::errc::resource_unavailable_try_again) co_return error;
+        if (error != std::errc::resource_unavailable_try_again) co_return core.broken(error);
         if (const auto failed = co_await core.wait(ConnectionCore::For::Output, until)) co_return failed;
     }
     co_return no_error;

@@ -16,9 +16,14 @@ std::chrono::milliseconds ConnectionCore::patience(Deadline& until) const {
     return std::max(1ms, std::chrono::ceil<std::chrono::milliseconds>(*until - now));
 }
 
+std::error_code ConnectionCore::canceled() noexcept {
+    account.failed(ConnectionOutcome::Cut);
+    return std::make_error_code(std::errc::operation_canceled);
+}
+
 std::error_code ConnectionCore::begin_wait(Deadline& until) {
     loop.before_wait();
-    if (loop.waits.canceled()) return std::make_error_code(std::errc::operation_canceled);
+    if (loop.waits.canceled()) return canceled();
     (void)socket();
     loop.waits.add(*this, patience(until));
     loop.out_of_handler();
@@ -30,8 +35,11 @@ std::error_code ConnectionCore::end_wait(boost::system::error_code error) {
     loop.waits.remove(*this);
     if (cut_) return why_cut();
     switch (outcome()) {
-        case Outcome::TimedOut: timed_out_ = true; return std::make_error_code(std::errc::timed_out);
-        case Outcome::Canceled: return std::make_error_code(std::errc::operation_canceled);
+        case Outcome::TimedOut:
+            timed_out_ = true;
+            account.failed(ConnectionOutcome::IdleTimeout);
+            return std::make_error_code(std::errc::timed_out);
+        case Outcome::Canceled: return canceled();
         case Outcome::Pending: break;
     }
     return error;
@@ -50,8 +58,8 @@ void ConnectionCore::give_up() {
 }
 
 void ConnectionCore::cut() {
-    log(LogLevel::Notice, "a client took longer than --request-timeout: cutting it off",
-        {{"peer", address_of(peer())}});
+    log(LogLevel::Notice, "{peer} took longer than --request-timeout: cutting it off", {{"peer", address_of(peer())}});
+    account.failed(ConnectionOutcome::RequestTimeout);
     cut_ = true;
     ::shutdown(fd(), SHUT_RDWR);  // also for a handler that waits on the socket by itself; ends a wait of ours, too
 }

@@ -10,6 +10,7 @@
 
 #include "common/socket_address.hpp"
 #include "common/unique_fd.hpp"
+#include "daemon/worker/connection_account.hpp"
 #include "daemon/worker/kept_address.hpp"
 #include "daemon/worker/loop.hpp"
 #include "preforkd/connection.hpp"
@@ -78,10 +79,25 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] const Endpoint& peer();
     [[nodiscard]] const Endpoint& local();
 
+    void received(std::size_t bytes) noexcept {
+        loop.traffic.received(bytes);
+        account.received(bytes);
+    }
+    void sent(std::size_t bytes) noexcept {
+        loop.traffic.sent(bytes);
+        account.sent(bytes);
+    }
+    /// The connection broke.
+    [[nodiscard]] std::error_code broken(std::error_code error) noexcept {
+        account.failed(ConnectionOutcome::Error);
+        return error;
+    }
+
     // In an order without gaps: a hundred thousand idle connections hold one each.
     bool output_ended = false;  ///< SHUT_WR is done
     bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
     Loop& loop;
+    ConnectionAccount account{};
     std::optional<std::chrono::milliseconds> operation_timeout{};  ///< unset: --idle-timeout for each wait
 
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left
@@ -90,6 +106,7 @@ struct ConnectionCore final : private Waiting {
 
 private:
     void give_up() override;
+    [[nodiscard]] std::error_code canceled() noexcept;
     [[nodiscard]] std::chrono::milliseconds patience(Deadline& until) const;
 
     UniqueFd fd_;  ///< until it joins the reactor

@@ -61,7 +61,8 @@ void Control::obey_master(const signalfd_siginfo& signal, Service& service) {
     (void)read_orders(service);  // whether to empty the queue was said before the signal was sent
     const bool from_master = signal.ssi_pid == static_cast<std::uint32_t>(master_);
     if (!from_master && !orphaned_ && !std::exchange(stopping_, true)) {
-        log(LogLevel::Notice, "asked to end, but not by the master: asking it for a successor first",
+        log(LogLevel::Notice,
+            "asked to end by process {sender_pid}, not by the master: asking the master for a successor first",
             {{"sender_pid", std::int64_t{signal.ssi_pid}}});
         return service.retire();
     }
@@ -74,7 +75,7 @@ void Control::obey_operator(int signo) {
         case SIGUSR1: (void)reopen_log(hooks_.log); return;
         default:
             log(LogLevel::Notice,
-                "signal ignored: reload, upgrade and pool size need a master, and --workers 0 has none",
+                "signal {signal} ignored: reload, upgrade and pool size need a master, and --workers 0 has none",
                 {{"signal", sigabbrev_np(signo)}});
     }
 }

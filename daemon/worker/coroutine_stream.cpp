@@ -22,9 +22,11 @@ using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
 /// One coroutine and not three, with co_spawn() for the lowest: most connections are idle most of the time, and what
 /// they cost then is frames.
 template <class Over>
-Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, Over over) {
+Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, ConnectionAccount account,
+             Over over) {
     try {
         ConnectionCore core{loop, std::move(stream.fd), address};
+        core.account = std::move(account);
         const auto limit = RequestLimit::of(core);
         Connection client{core};
         std::exception_ptr failure;
@@ -35,18 +37,27 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
                 co_await handler.setup(client);
                 is_set_up = true;
                 co_await handler.serve(client);
+            } else {
+                core.account.failed(ConnectionOutcome::Refused);
             }
         } catch (...) {
             failure = std::current_exception();  // a catch block cannot wait
         }
         if (core.timed_out()) report_timeout(handler, client.peer());
-        if (failure) report_failure(handler, client.peer(), failure);
+        if (failure) {
+            core.account.failed(ConnectionOutcome::Error);
+            report_failure(handler, client.peer(), failure);
+        }
         if (is_set_up) try {
                 co_await handler.finish(client);
-            } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
+            } catch (...) {
+                core.account.failed(ConnectionOutcome::Error);
+                report_failure(handler, client.peer(), std::current_exception());
+            }
+        core.account.close();
         stream = {.fd = core.release(), .output_ended = core.output_ended};
     } catch (const std::exception& error) {  // no memory, no descriptor
-        log(LogLevel::Error, "cannot serve a client", {{"cause", error.what()}});
+        log(LogLevel::Error, "cannot serve a client: {cause}", {{"cause", error.what()}});
     }
     over(stream);
 }
@@ -63,7 +74,7 @@ void launch(Loop& loop, Bottom bottom) {
 
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Reception& reception) {
     launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
-                       [&loop, &reception, linger = stream.linger](ServedStream& served) {
+                       std::move(stream.account), [&loop, &reception, linger = stream.linger](ServedStream& served) {
                            loop.linger.finish(std::move(served.fd), linger, served.output_ended);
                            reception.ended();
                        }));
@@ -71,11 +82,11 @@ void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, 
 
 ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
     std::optional<ServedStream> result;
-    launch(loop,
-           serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, [&](ServedStream& served) {
-               result = std::move(served);
-               loop.reactor.stop();  // a StopWatch that is watched would keep it running
-           }));
+    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
+                       std::move(stream.account), [&](ServedStream& served) {
+                           result = std::move(served);
+                           loop.reactor.stop();  // a StopWatch that is watched would keep it running
+                       }));
     if (!result) loop.reactor.run();  // it waits
     return result ? std::move(*result) : ServedStream{};
 }

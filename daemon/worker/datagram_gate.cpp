@@ -69,7 +69,7 @@ void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere
         limit.expires_after(how.request_timeout);
         limit.async_wait([&](boost::system::error_code error) {
             if (error) return;
-            log(LogLevel::Notice, "a datagram took longer than --request-timeout: dropping it",
+            log(LogLevel::Notice, "a datagram from {peer} took longer than --request-timeout: dropping it",
                 {{"peer", address_of(core.route.peer.to_endpoint(SOCK_DGRAM))}});
             loop.stop();
         });
@@ -102,7 +102,7 @@ void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram dat
                               [&](AsyncDatagramHandler* coroutine) { run_here(*coroutine, core, how); }},
                    handler);
     } catch (const std::exception& error) {  // no reactor could be made
-        log(LogLevel::Error, "cannot serve a datagram",
+        log(LogLevel::Error, "cannot serve a datagram from {peer}: {cause}",
             {{"peer", address_of(datagram.peer.to_endpoint(SOCK_DGRAM))}, {"cause", error.what()}});
     }
 }

@@ -54,8 +54,8 @@ std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {
 
 void DatagramSource::log_arrival(const SocketAddress& peer) const {
     if (!log_connections_ || !log_enabled(LogLevel::Info)) return;
-    log(LogLevel::Info, "got datagram from " + address_of(peer.to_endpoint(SOCK_DGRAM)),
-        {{"listener", to_string(listener_.local)}});
+    log(LogLevel::Info, "got datagram from {peer}",
+        {{"peer", address_of(peer.to_endpoint(SOCK_DGRAM))}, {"listener", to_string(listener_.local)}});
 }
 
 DatagramIntake::DatagramIntake(std::size_t most) : headers_(most), messages_(most) {

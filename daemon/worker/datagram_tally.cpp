@@ -84,16 +84,19 @@ bool DatagramLosses::say(Entry& entry) {
     if (lost == entry.lost_replies && too_long == entry.too_long && dropped == entry.dropped) return false;
 
     const std::string where = to_string(entry.listener.local);
-    const auto say_one = [&](LogLevel level, std::uint64_t& said, std::uint64_t total, const char* sentence) {
-        if (std::exchange(said, total) != total) log(level, sentence, {{"total", total}, {"listener", where}});
-    };
-    say_one(LogLevel::Warning, entry.dropped, dropped,
-            "the kernel dropped datagrams: the receive buffer was full, see rcvbuf=");
-    say_one(LogLevel::Warning, entry.too_long, too_long,
-            "datagrams longer than 65535 bytes came truncated and were not served");
+    const auto has_grown = [](std::uint64_t& said, std::uint64_t total) { return std::exchange(said, total) != total; };
+    if (has_grown(entry.dropped, dropped))
+        log(LogLevel::Warning,
+            "the kernel has dropped {total} datagrams to {listener} so far: the receive buffer was full, see rcvbuf=",
+            {{"total", dropped}, {"listener", where}});
+    if (has_grown(entry.too_long, too_long))
+        log(LogLevel::Warning,
+            "{total} datagrams to {listener} so far were longer than 65535 bytes, came truncated and were not served",
+            {{"total", too_long}, {"listener", where}});
     // A client can make this happen, so it is no warning.
-    say_one(LogLevel::Notice, entry.lost_replies, lost,
-            "replies to datagrams were lost: no room for them, or nobody there");
+    if (has_grown(entry.lost_replies, lost))
+        log(LogLevel::Notice, "{total} replies from {listener} so far were lost: no room for them, or nobody there",
+            {{"total", lost}, {"listener", where}});
     return true;
 }
 

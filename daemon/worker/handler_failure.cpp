@@ -8,7 +8,7 @@ void report_failure(Handler& handler, const Endpoint& peer, std::exception_ptr f
     try {
         handler.handle_error(peer, std::move(failure));
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "handle_error() itself failed", {{"cause", error.what()}});
+        log(LogLevel::Error, "handle_error() itself failed: {cause}", {{"cause", error.what()}});
     } catch (...) { log(LogLevel::Error, "handle_error() itself failed"); }
 }
 

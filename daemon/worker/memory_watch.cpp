@@ -63,7 +63,9 @@ MemoryWatch::MemoryWatch(Reactor& reactor, std::uint64_t limit_bytes, std::funct
     const std::uint64_t own = private_memory_bytes();
     if (own < limit_bytes_) return;
     over_ = true;
-    log(LogLevel::Warning, "--max-memory is less than a worker needs before its first client: ignored",
+    log(LogLevel::Warning,
+        "--max-memory {max_memory} is less than a worker needs before its first client ({private_bytes} bytes): "
+        "ignored",
         {{"max_memory", print_size_bytes(limit_bytes_)}, {"private_bytes", own}});
 }
 
@@ -77,7 +79,8 @@ void MemoryWatch::measure() {
     if (anonymous_bytes(statm_.get()) > limit_bytes_) {
         if (const std::uint64_t bytes = private_memory_bytes(); bytes > limit_bytes_) {
             over_ = true;
-            log(LogLevel::Notice, "worker has grown beyond --max-memory: retiring it", {{"private_bytes", bytes}});
+            log(LogLevel::Notice, "worker has grown to {private_bytes} bytes, beyond --max-memory: retiring it",
+                {{"private_bytes", bytes}});
             return too_large_();
         }
     }

@@ -93,13 +93,14 @@ Reception::Attempt Reception::on_error(Gate& gate, int error) {
         case AcceptVerdict::Again: return Attempt::Lost;
         case AcceptVerdict::Pause:
             if (!std::exchange(said_resting_, true))
-                log(LogLevel::Warning, "cannot take clients; trying again every 500 ms until it works",
+                log(LogLevel::Warning, "cannot accept connections on {listener}; retrying every 500 ms: {cause}",
                     {{"cause", std::strerror(error)}, {"listener", to_string(gate.listener.local)}});
             if (state_ == State::Open) rest();
             return client_is_lost ? Attempt::Stopped : Attempt::Short;
         case AcceptVerdict::Stop:
             gate.queue->leave();
-            log(LogLevel::Debug, "listener is gone", {{"cause", std::strerror(error)}});
+            log(LogLevel::Debug, "{listener} is gone: {cause}",
+                {{"cause", std::strerror(error)}, {"listener", to_string(gate.listener.local)}});
             return Attempt::Stopped;
     }
     return Attempt::Stopped;

@@ -13,22 +13,31 @@ namespace {
 
 ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, const ServeHere& how) {
     BlockingCore core{std::move(stream.fd), stream.address, how};
+    core.account = std::move(stream.account);
     BlockingConnection client{core};
     std::exception_ptr failure;
     bool is_set_up = false;
     try {
-        if (!handler.verify(client.peer())) return {.fd = std::move(core.fd)};
-        handler.setup(client);
-        is_set_up = true;
-        handler.serve(client);
+        if (handler.verify(client.peer())) {
+            handler.setup(client);
+            is_set_up = true;
+            handler.serve(client);
+        } else {
+            core.account.failed(ConnectionOutcome::Refused);
+        }
     } catch (...) { failure = std::current_exception(); }
     (void)core.flush();
     if (core.timed_out) report_timeout(handler, client.peer());
-    if (failure) report_failure(handler, client.peer(), failure);
+    const auto report = [&](const std::exception_ptr& cause) {
+        core.account.failed(ConnectionOutcome::Error);
+        report_failure(handler, client.peer(), cause);
+    };
+    if (failure) report(failure);
     if (is_set_up) try {
             handler.finish(client);
-        } catch (...) { report_failure(handler, client.peer(), std::current_exception()); }
+        } catch (...) { report(std::current_exception()); }
     (void)core.flush();
+    core.account.close();
     return {.fd = std::move(core.fd), .output_ended = core.output_ended};
 }
 
@@ -64,7 +73,7 @@ ServedStream serve_here(const AnyStreamHandler& handler, AcceptedStream stream, 
             return serve_blocking(**blocking, std::move(stream), how);
         return serve_coroutine(*std::get<StreamHandler*>(handler), std::move(stream), how);
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "cannot serve a client", {{"cause", error.what()}});
+        log(LogLevel::Error, "cannot serve a client: {cause}", {{"cause", error.what()}});
     } catch (...) { log(LogLevel::Error, "cannot serve a client"); }
     return {};
 }

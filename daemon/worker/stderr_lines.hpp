@@ -14,7 +14,7 @@ namespace preforkd {
 class StderrLines {
 public:
     using Sink = std::function<void(std::string_view line)>;
-    static constexpr std::size_t limit_bytes = 2048;  // half of what one line of the log holds
+    static constexpr std::size_t limit_bytes = 1536;  // a line of the log has it twice: in its sentence and as a field
 
     /// `pipe`: its reading end, non-blocking.
     StderrLines(Reactor& reactor, UniqueFd pipe, Sink sink);

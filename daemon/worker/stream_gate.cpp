@@ -28,9 +28,10 @@ void set_option(int fd, int level, int option) noexcept {
 
 class AcceptStreams {
 public:
-    AcceptStreams(const Listener& listener, bool log_connections, Reception& reception, StartStream start)
+    AcceptStreams(const Listener& listener, LogConnections log_connections, Reception& reception, StartStream start)
         : listener_{listener},
-          log_connections_{log_connections},
+          logs_begin_{logs_begin(log_connections)},
+          logs_end_{logs_end(log_connections)},
           reception_{reception},
           start_{std::move(start)},
           // The accepted socket inherits these from a listener of ours; an inherited listener's own are not ours to
@@ -51,13 +52,15 @@ public:
         if (reception_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
         reception_.begun();
         reception_.met(address);
-        if (log_connections_ && log_enabled(LogLevel::Info))
-            log(LogLevel::Info, "got connection from " + address_of(address.to_endpoint(SOCK_STREAM)),
-                {{"listener", to_string(listener_.local)}});
+        if (logs_begin_ && log_enabled(LogLevel::Info))
+            log(LogLevel::Info, "got connection from {peer}",
+                {{"peer", address_of(address.to_endpoint(SOCK_STREAM))}, {"listener", to_string(listener_.local)}});
         start_({.fd = std::move(accepted),
                 .address = address,
                 .listener = listener_,
-                .linger = listener_.settings.linger.value_or(2s)});
+                .linger = listener_.settings.linger.value_or(2s),
+                .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
+                                                                    : ConnectionAccount{}});
         return 0;
     }
 
@@ -65,7 +68,8 @@ private:
     static bool is_tcp(const Listener& listener) noexcept { return listener.local.transport == Transport::Tcp; }
 
     const Listener& listener_;
-    bool log_connections_;
+    bool logs_begin_;
+    bool logs_end_;
     Reception& reception_;
     StartStream start_;
     bool set_nodelay_;
@@ -74,7 +78,7 @@ private:
 
 }  // namespace
 
-Reception::Take accept_streams(const Listener& listener, bool log_connections, Reception& reception,
+Reception::Take accept_streams(const Listener& listener, LogConnections log_connections, Reception& reception,
                                StartStream start) {
     return AcceptStreams{listener, log_connections, reception, std::move(start)};
 }

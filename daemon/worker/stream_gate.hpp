@@ -3,7 +3,9 @@
 #include <chrono>
 #include <functional>
 
+#include "common/settings.hpp"
 #include "common/socket_address.hpp"
+#include "daemon/worker/connection_account.hpp"
 #include "daemon/worker/reception.hpp"
 
 namespace preforkd {
@@ -14,6 +16,7 @@ struct AcceptedStream {
     SocketAddress address{};  ///< as accept(2) gave it
     const Listener& listener;
     std::chrono::milliseconds linger{};  ///< zero: off
+    ConnectionAccount account{};         ///< of --log-connections end
 };
 
 /// One that has been served, for the close.
@@ -26,7 +29,7 @@ struct ServedStream {
 using StartStream = std::function<void(AcceptedStream)>;
 
 /// Accepts from `listener`, sets what the socket does not inherit from it, logs the client, counts it, and starts it.
-[[nodiscard]] Reception::Take accept_streams(const Listener& listener, bool log_connections, Reception& reception,
-                                             StartStream start);
+[[nodiscard]] Reception::Take accept_streams(const Listener& listener, LogConnections log_connections,
+                                             Reception& reception, StartStream start);
 
 }  // namespace preforkd

@@ -14,7 +14,7 @@ public:
         std::string answer = word_;
         while (const auto chunk = co_await client.read_some()) {
             answer += '!';
-            preforkd::log(preforkd::LogLevel::Debug, "shouting", {{"heard", chunk.text()}});
+            preforkd::log(preforkd::LogLevel::Debug, "shouting {heard}", {{"heard", chunk.text()}});
             const std::error_code error = co_await client.write(answer + '\n');
             if (error) co_return;
         }

@@ -23,7 +23,7 @@ class Configured:
         self.write(*lines)
         after = self.daemon.log.mark()
         self.daemon.signal(SIGHUP)
-        return self.daemon.wait_log(lambda entry: entry["message"] == "reloaded" or "reload failed" in entry["message"],
+        return self.daemon.wait_log(lambda entry: entry["message"].startswith("reloaded") or "reload failed" in entry["message"],
                                     after=after)
 
 

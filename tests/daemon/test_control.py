@@ -45,7 +45,7 @@ def test_one_worker_is_singular(controlled, ctl):
     exchange(daemon.endpoint)
     counted(daemon)
     assert ctl("reload").stdout == "generation 2 serves with 1 worker\n"
-    daemon.wait_log("1 connection served")
+    daemon.wait_log("requests served: 1,")
 
 
 def test_a_reload_that_fails_says_why_and_changes_nothing(controlled, ctl, tmp_path):

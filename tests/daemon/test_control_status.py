@@ -131,7 +131,7 @@ def test_the_table_is_for_people(controlled, ctl):
     told = ctl("status")
     assert told.returncode == 0
     assert re.match(rf"preforkd \d+\.\d+\.\d+, pid {daemon.pid}, running for \d+s, generation 1\n"
-                    r"2 of 2 workers ready; 0 connections now, 1 ever, 1 served; "
+                    r"2 of 2 workers ready; requests: 0 now, 1 ever, 1 served; "
                     r"0 bytes received, 10 bytes sent\n\nLISTENER", told.stdout)
     for text in (daemon.endpoint, "greet", *map(str, daemon.workers())):
         assert re.search(rf"\b{re.escape(text)}\b", told.stdout)

@@ -34,7 +34,7 @@ def test_no_process_outlives_a_killed_master(preforkd, model):
 def test_no_process_outlives_a_killed_master_although_a_handler_blocks(preforkd, trouble, model, word):
     """It has --stop-timeout; what hears of the end and cannot leave has the 2 s of a fast stop, too."""
     first = preforkd("--handler", trouble("blocking"), "--model", model, "--stop-timeout", "1s", workers=1)
-    first.expect("the master is gone", "leaving although handlers", "a client's process has not ended",
+    first.expect("the master is gone", "leaving although handlers", "has not ended when asked to",
                  "killed by SIGKILL")
     with connect(first.endpoint) as client:
         say(client, word)

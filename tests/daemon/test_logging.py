@@ -8,10 +8,11 @@ import re
 import select
 import signal
 import socket
+import termios
 
 import pytest
 
-from clients import Load, exchange
+from clients import Load, connect, exchange
 from log_file import LogFile
 from proc import eventually
 
@@ -62,7 +63,8 @@ def test_nothing_a_client_sends_reaches_a_terminal_raw(preforkd, forgery):
     exchange(daemon.endpoint, FORGERIES[forgery])
     exchange(daemon.endpoint, b"the end")
     shown = terminal_lines(controller, b"the end")
-    text = re.sub(rb"\x1b\[[\d;]*m", b"", shown) if b"\x1b[31m" not in FORGERIES[forgery] else shown
+    text = re.sub(rb"^\x1b\[2m(\S+)\x1b\[0m (?:\x1b\[[\d;]+m(\w+)\x1b\[0m)?", rb"\1 \2", shown, flags=re.MULTILINE)
+    assert text != shown, "colours of our own"
     assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", text), text
     for character in ("\u2028", "\u2029", "\u0085", "\u202e", "\u009b"):
         assert character.encode() not in shown
@@ -83,6 +85,38 @@ def test_on_a_terminal_the_log_is_text(preforkd):
     os.close(controller)
 
 
+def in_a_session_with_a_terminal(controller_name):
+    """Makes the terminal of that name the controlling one of a session of the child's own."""
+    def take():
+        terminal = os.open(controller_name, os.O_RDWR)
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        os.close(terminal)
+    return take
+
+
+def test_behind_tee_the_log_is_text_for_the_one_who_looks_on(preforkd):
+    controller, terminal = pty.openpty()
+    reading, writing = os.pipe()
+    daemon = preforkd(stderr=writing, log_format=None, workers=1,
+                      preexec_fn=in_a_session_with_a_terminal(os.ttyname(terminal)))
+    os.close(writing)
+    exchange(daemon.endpoint)
+    shown = terminal_lines(reading, b"got connection from").decode()
+    assert "\x1b" not in shown
+    assert all(re.match(r"\d{4}-\S+Z (info|notice|warning) ", line) for line in shown.splitlines()), shown
+    for descriptor in (reading, controller, terminal):
+        os.close(descriptor)
+
+
+def test_no_color_is_respected(preforkd):
+    controller, terminal = pty.openpty()
+    daemon = preforkd(stderr=terminal, log_format=None, env={"NO_COLOR": "1"})
+    os.close(terminal)
+    exchange(daemon.endpoint)
+    assert b"\x1b" not in terminal_lines(controller, b"got connection from")
+    os.close(controller)
+
+
 def test_elsewhere_the_log_is_json(preforkd):
     daemon = preforkd(log_format=None)
     exchange(daemon.endpoint)
@@ -98,6 +132,17 @@ def test_a_line_carries_its_fields(preforkd):
     assert line["pid"] in daemon.workers() and line["worker"] in (1, 2)
     assert line["listener"] == daemon.endpoint
     assert {entry["worker"] for entry in daemon.log.entries if entry["pid"] == daemon.pid} == {0}
+
+
+def test_a_line_is_understood_without_its_fields(preforkd):
+    daemon = preforkd("--handler", "print", workers=1)
+    with connect(daemon.endpoint) as client:
+        peer = "%s:%d" % client.getsockname()
+        client.sendall(b"hello {peer}\n")
+    said = daemon.wait_log("hello")
+    assert said["message"] == f"received from {peer}: hello {{peer}}\n"
+    assert (said["peer"], said["text"]) == (peer, "hello {peer}\n")
+    assert daemon.log.find(lambda entry: entry["message"] == f"listening on {daemon.endpoint}")
 
 
 def test_the_level_is_a_threshold(preforkd):

@@ -15,7 +15,7 @@ def test_new_workers_serve_with_the_new_settings_and_the_old_ones_leave(configur
     service = configured(LISTEN, "greeting = one")
     daemon, before = service.daemon, service.daemon.workers()
     assert exchange(daemon.endpoint) == b"one\n"
-    assert service.reload(LISTEN, "greeting = two")["message"] == "reloaded"
+    assert service.reload(LISTEN, "greeting = two")["message"].startswith("reloaded")
     assert proc.eventually(lambda: len(daemon.workers()) == 2 and not set(before) & set(daemon.workers()))
     assert exchange(daemon.endpoint) == b"two\n"
 
@@ -27,7 +27,7 @@ def test_no_client_is_refused_or_cut_while_the_service_reloads_under_load(config
         for generation in range(10):
             load.wait_for_answers(20)
             lines = [LISTEN, "handler = echo", "log-connections = no", f"idle-timeout = {20 + generation}s"]
-            assert service.reload(*lines)["message"] == "reloaded"
+            assert service.reload(*lines)["message"].startswith("reloaded")
         load.wait_for_answers(20)
     assert set(load.outcomes) == {"whole"}, load.broken
 
@@ -38,7 +38,7 @@ def test_a_connection_of_an_old_generation_is_served_to_its_end(configured):
     for word in (b"before", b"after", b"long after"):
         client.sendall(word)
         assert read_exactly(client, len(word)) == word
-        assert service.reload(LISTEN, "handler = echo")["message"] == "reloaded"
+        assert service.reload(LISTEN, "handler = echo")["message"].startswith("reloaded")
         if word == b"after":
             break
     client.sendall(b"end")
@@ -54,7 +54,7 @@ def test_a_third_reload_waits_for_the_oldest_of_two_generations_that_are_leaving
         clients.append(connect(service.daemon.endpoint))
         clients[-1].sendall(b"x")
         read_exactly(clients[-1], 1)
-        assert service.reload(LISTEN, "handler = echo")["message"] == "reloaded"
+        assert service.reload(LISTEN, "handler = echo")["message"].startswith("reloaded")
         service.daemon.wait_workers(2 + len(clients))  # the idle ones of the old generation have gone
     after = service.daemon.log.mark()
     service.daemon.signal(SIGHUP)
@@ -75,7 +75,7 @@ def test_the_connections_of_an_old_generation_that_are_cut_are_told(configured, 
     for client in held:
         client.sendall(b"x")
         read_exactly(client, 1)
-    assert service.reload(*lines)["message"] == "reloaded"
+    assert service.reload(*lines)["message"].startswith("reloaded")
     if force:  # of two old generations the oldest is ended
         def held_by_the_second():
             held.append(connect(daemon.endpoint))
@@ -83,7 +83,7 @@ def test_the_connections_of_an_old_generation_that_are_cut_are_told(configured, 
             read_exactly(held[-1], 1)
             return [each for each in status(control)["workers"] if each["generation"] == 2 and each["connections"]]
         assert proc.eventually(held_by_the_second)  # the first may take one more while it hears that it should leave
-        assert service.reload(*lines)["message"] == "reloaded"
+        assert service.reload(*lines)["message"].startswith("reloaded")
         due = sum(each["connections"] for each in status(control)["workers"] if each["generation"] == 1)
         assert ask(control, '{"command":"reload","force":true}')["ok"]
     line = daemon.wait_log(CUT)
@@ -111,7 +111,7 @@ def test_bad_settings_change_nothing_and_are_named(configured, lines, cause):
     assert "reload failed" in failure["message"] and cause in failure["cause"]
     assert service.daemon.workers() == before
     assert exchange(service.daemon.endpoint) == b"one\n"
-    assert service.reload(LISTEN, "greeting = three", "workers = 2")["message"] == "reloaded"
+    assert service.reload(LISTEN, "greeting = three", "workers = 2")["message"].startswith("reloaded")
     assert proc.eventually(lambda: exchange(service.daemon.endpoint) == b"three\n")
 
 
@@ -122,7 +122,7 @@ def test_workers_that_cannot_start_are_given_up_and_the_old_ones_serve_on(config
     added = tmp_path / "added.sock"
     service = configured(LISTEN, "greeting = one")
     daemon, before = service.daemon, service.daemon.workers()
-    daemon.expect("reload failed", "worker cannot start", "exited with code", "die early", "SIGKILL")
+    daemon.expect("reload failed", "cannot start", "exited with code", "die early", "SIGKILL")
     failure = service.reload(LISTEN, f"listen = unix://{added}", "user = nobody", f"chdir = {closed}")
     assert "chdir" in failure["cause"]
     daemon.wait_workers(2)
@@ -137,7 +137,7 @@ def test_what_was_bound_before_a_bad_log_file_is_found_is_closed_again(configure
     failure = service.reload(LISTEN, f"listen = unix://{added}", "log-file = /no/such/directory/log")
     assert "/no/such/directory" in failure["cause"]
     assert not added.exists()
-    assert service.reload(LISTEN, f"listen = unix://{added}")["message"] == "reloaded"
+    assert service.reload(LISTEN, f"listen = unix://{added}")["message"].startswith("reloaded")
     assert exchange(f"unix://{added}") == b"connected\n"
 
 
@@ -148,14 +148,14 @@ def test_listeners_come_and_go_and_the_others_keep_their_queue(configured, tmp_p
     second = tmp_path / "y.sock"
     with Load(tcp, clients=2) as load:
         load.wait_for_answers(10)
-        assert service.reload(LISTEN, f"listen = unix://{second}")["message"] == "reloaded"
+        assert service.reload(LISTEN, f"listen = unix://{second}")["message"].startswith("reloaded")
         assert proc.eventually(lambda: refused(unix)) and not path.exists()
         assert exchange(f"unix://{second}") == b"connected\n"
-        assert service.reload(f"listen = unix://{path}", LISTEN)["message"] == "reloaded"
+        assert service.reload(f"listen = unix://{path}", LISTEN)["message"].startswith("reloaded")
         assert exchange(unix) == b"connected\n"
         load.wait_for_answers(10)
     assert set(load.outcomes) == {"whole"}, load.broken
-    assert service.reload(f"listen = unix://{path}")["message"] == "reloaded"
+    assert service.reload(f"listen = unix://{path}")["message"].startswith("reloaded")
     assert proc.eventually(lambda: refused(tcp))
 
 
@@ -170,7 +170,7 @@ def test_clients_queued_on_a_listener_that_goes_are_served_first(configured):
     for client in queued:
         client.sendall(b"queued")
         client.shutdown(socket.SHUT_WR)
-    assert service.reload(LISTEN, "model = serial")["message"] == "reloaded"
+    assert service.reload(LISTEN, "model = serial")["message"].startswith("reloaded")
     busy.close()
     assert [read_to_end(client) for client in queued] == [b"queued"] * 3
 
@@ -178,7 +178,7 @@ def test_clients_queued_on_a_listener_that_goes_are_served_first(configured):
 def test_two_listeners_on_ports_of_the_kernels_are_two_after_a_reload(configured):
     service = configured(LISTEN, LISTEN + " handler=echo")
     greets, echoes = service.daemon.endpoints
-    assert service.reload(LISTEN + " handler=echo", LISTEN)["message"] == "reloaded"
+    assert service.reload(LISTEN + " handler=echo", LISTEN)["message"].startswith("reloaded")
     assert proc.eventually(lambda: exchange(greets, b"x") == b"x")
     assert proc.eventually(lambda: exchange(echoes, b"x") == b"connected\n")
 
@@ -199,7 +199,7 @@ def test_what_a_reload_cannot_change_is_named(configured, tmp_path):
 def test_the_size_of_the_pool_follows_the_settings(configured):
     service = configured(LISTEN, "workers = 1", workers=None)
     for workers in (4, 2):
-        assert service.reload(LISTEN, f"workers = {workers}")["message"] == "reloaded"
+        assert service.reload(LISTEN, f"workers = {workers}")["message"].startswith("reloaded")
         service.daemon.wait_workers(workers)
 
 
@@ -208,7 +208,7 @@ def test_new_lines_go_to_a_new_log_file(configured, tmp_path):
     file = tmp_path / "new.log"
     service.write(LISTEN, f"log-file = {file}")
     service.daemon.signal(SIGHUP)
-    assert proc.eventually(lambda: file.exists() and '"reloaded"' in file.read_text())
+    assert proc.eventually(lambda: file.exists() and '"reloaded: ' in file.read_text())
     service.daemon.wait_workers(2)  # the old ones write to the old log
     assert exchange(service.daemon.endpoint) == b"connected\n"
     assert proc.eventually(lambda: "got connection" in file.read_text())

@@ -11,6 +11,7 @@ import proc
 import tracer
 from activation import Passing, endpoint_of, listening
 from clients import connect, exchange, read_exactly, read_to_end
+from configured import LISTEN
 from log_file import LogFile
 from tracer import Tracer
 
@@ -170,6 +171,19 @@ def test_the_status_carries_live_numbers(preforkd, notify):
     assert "2" in first
     daemon.signal(signal.SIGTTIN)
     assert "3" in notify.wait("STATUS", timeout=15)
+
+
+def test_the_status_keeps_why_a_reload_was_refused_until_one_works(configured, notify):
+    service = configured(LISTEN, env=notify.environment)
+    service.daemon.expect("reload failed")
+    notify.wait("STATUS")
+    service.reload(LISTEN, "greetings = one")
+    assert "did you mean greeting?" in notify.wait("STATUS")
+    service.daemon.signal(signal.SIGTTIN)  # what the pool does is news, too
+    later = notify.wait("STATUS", timeout=15)
+    assert "3 workers" in later and later.startswith("reload failed: ") and "did you mean greeting?" in later
+    service.reload(LISTEN, "greeting = one")
+    assert "failed" not in notify.wait("STATUS")
 
 
 def test_stopping_is_announced_and_the_drain_asks_for_more_time(preforkd, notify):

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -115,14 +116,15 @@ struct Journal {
 class Log : public testing::Test {
 protected:
     void SetUp() override {
-        ::unsetenv("JOURNAL_STREAM");
+        for (const char* each : environment) ::unsetenv(each);
+        leave_terminal();
         saved_stderr_ = UniqueFd{check(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3), "dup stderr")};
         std::string pattern = testing::TempDir() + "log-XXXXXX";
         directory_ = check_directory(::mkdtemp(pattern.data()));
     }
     void TearDown() override {
         ::dup2(saved_stderr_.get(), STDERR_FILENO);
-        ::unsetenv("JOURNAL_STREAM");
+        for (const char* each : environment) ::unsetenv(each);
         set_log_worker(0);
         open_log({.file = "/dev/null"});
         log(LogLevel::Error, "the losses of this test are reported here");
@@ -137,6 +139,13 @@ protected:
     [[nodiscard]] std::string path(const char* name) const { return directory_ + "/" + name; }
 
 private:
+    static constexpr std::array environment{"JOURNAL_STREAM", "NO_COLOR", "TERM"};
+    /// A test that is run by hand has a controlling terminal.
+    static void leave_terminal() {
+        const UniqueFd terminal{::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)};
+        if (terminal) ::ioctl(terminal.get(), TIOCNOTTY);
+    }
+
     UniqueFd saved_stderr_;
     std::string directory_;
 };

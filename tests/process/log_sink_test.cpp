@@ -115,6 +115,7 @@ TEST_F(LogSink, a_terminal_of_another_user_that_nobody_reads_stops_nobody) {
 
 TEST_F(LogSink, a_terminal_that_took_half_a_line_gets_the_next_one_on_a_line_of_its_own) {
     if (!has_terminals()) GTEST_SKIP() << no_terminals;
+    ::setenv("NO_COLOR", "1", 1);
     const Pair terminal = make_terminal();
     use_as_stderr(terminal);
     open_log({});

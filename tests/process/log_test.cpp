@@ -1,6 +1,7 @@
 // Which lines are printed, where they go, and whose they are.
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -9,6 +10,7 @@
 #include <map>
 #include <thread>
 
+#include "common/log_sink.hpp"
 #include "common/spawn.hpp"
 #include "tests/process/log_fixture.hpp"
 
@@ -59,7 +61,41 @@ TEST_F(Log, goes_to_standard_error_as_json_unless_it_is_a_terminal) {
     log(LogLevel::Info, "hello");
     ::pollfd ready{.fd = terminal.far.get(), .events = POLLIN, .revents = 0};
     ::poll(&ready, 1, -1);
-    EXPECT_THAT(drain(terminal.far.get()), MatchesRegex("....-..-..T..:..:......Z info    hello worker=4\n"));
+    EXPECT_THAT(drain(terminal.far.get()),
+                MatchesRegex("\x1b.2m....-..-..T..:..:......Z\x1b.0m info    hello worker=4\n"));
+}
+
+TEST_F(Log, has_no_colours_where_nobody_wants_them) {
+    const Pair terminal = make_terminal();
+    use_as_stderr(terminal);
+    ::setenv("NO_COLOR", "", 1);  // means nothing: no-color.org
+    EXPECT_EQ(log_layout(LogFormat::Auto, STDERR_FILENO), LogLayout::ColouredTerminal);
+    ::setenv("NO_COLOR", "1", 1);
+    EXPECT_EQ(log_layout(LogFormat::Auto, STDERR_FILENO), LogLayout::Terminal);
+    EXPECT_EQ(log_layout(LogFormat::Text, STDERR_FILENO), LogLayout::Terminal);
+    EXPECT_EQ(log_layout(LogFormat::Json, STDERR_FILENO), LogLayout::Json);
+    ::unsetenv("NO_COLOR");
+    ::setenv("TERM", "dumb", 1);
+    EXPECT_EQ(log_layout(LogFormat::Auto, STDERR_FILENO), LogLayout::Terminal);
+}
+
+TEST_F(Log, is_text_behind_a_pipe_only_where_somebody_looks_on) {
+    const Pair pipe = make_pipe();
+    const Pair terminal = make_terminal();
+    const UniqueFd file{check(::open(path("log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600), "open")};
+    EXPECT_EQ(log_layout(LogFormat::Auto, pipe.near.get()), LogLayout::Json);
+    const pid_t child = check(::fork(), "fork");
+    if (child == 0) {
+        const bool taken = ::setsid() != -1 && ::ioctl(terminal.near.get(), TIOCSCTTY, 0) == 0;
+        const bool right = log_layout(LogFormat::Auto, pipe.near.get()) == LogLayout::Terminal &&
+                           log_layout(LogFormat::Text, pipe.near.get()) == LogLayout::Text &&
+                           log_layout(LogFormat::Json, pipe.near.get()) == LogLayout::Json &&
+                           log_layout(LogFormat::Auto, file.get()) == LogLayout::Json;
+        ::_exit(taken && right ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
 }
 
 TEST_F(Log, prints_its_level_and_what_is_worse) {
@@ -75,13 +111,13 @@ TEST_F(Log, prints_its_level_and_what_is_worse) {
     EXPECT_THAT(drain(pipe.far.get()), MatchesRegex("[^\n]* error   loud\n"));
 }
 
-TEST_F(Log, notes_the_last_error_with_its_cause) {
+TEST_F(Log, notes_the_last_error_as_it_is_printed) {
     const Pair pipe = make_pipe();
     use_as_stderr(pipe);
     open_log({});
     static ErrorNote note;  // borrowed for good
     note_errors_in(note);
-    log(LogLevel::Error, "handler failed", {{"peer", "127.0.0.1:1"}, {"cause", "out of luck"}});
+    log(LogLevel::Error, "handler failed: {cause}", {{"peer", "127.0.0.1:1"}, {"cause", "out of luck"}});
     log(LogLevel::Warning, "no error");
     EXPECT_EQ(note.read(), "handler failed: out of luck");
     log(LogLevel::Error, std::string(5000, 'x'));

@@ -195,7 +195,7 @@ TEST(Reception, out_of_descriptors_it_rests_says_so_once_and_takes_them_when_it_
     std::ifstream file{log};
     int lines = 0;
     for (std::string line; std::getline(file, line);)
-        if (line.find("cannot take clients") != std::string::npos) ++lines;
+        if (line.find("cannot accept connections") != std::string::npos) ++lines;
     EXPECT_EQ(lines, 1);
 }
 

@@ -103,6 +103,67 @@ TEST(LogText, is_time_level_sentence_and_fields) {
     EXPECT_EQ(format_text(warning, stamp).view(), "2026-11-22T16:02:11.123Z warning so\n");
 }
 
+TEST(LogSentence, has_the_values_of_the_fields_that_it_names_in_every_format) {
+    const std::vector<LogField> fields{
+        {"peer", "127.0.0.1:80"sv}, {"bytes", std::uint64_t{7}}, {"delta", std::int64_t{-3}}, {"load", 0.5}};
+    constexpr std::string_view sentence = "{peer} sent {bytes} bytes ({delta}, {load})";
+    constexpr std::string_view expanded = "127.0.0.1:80 sent 7 bytes (-3, 0.5)";
+    EXPECT_EQ(text(sentence, fields), "2026-11-22T16:02:11.123Z info    " + std::string{expanded} +
+                                          " peer=127.0.0.1:80 bytes=7 delta=-3 load=0.5\n");
+    EXPECT_EQ(read(json(sentence, fields)).get<std::string>("message"), expanded);
+    EXPECT_EQ(read(json(sentence, fields)).get<std::string>("peer"), "127.0.0.1:80");
+    const auto record = read_journal(journal(sentence, fields));
+    EXPECT_EQ(record.find("MESSAGE")->second, expanded);
+    EXPECT_EQ(record.find("PREFORKD_BYTES")->second, "7");
+}
+
+TEST(LogSentence, keeps_a_brace_that_names_no_field) {
+    EXPECT_THAT(text("{} {a {b} {c} a}", {{"b", "x"sv}}), HasSubstr("info    {} {a x {c} a} b=x\n"));
+    EXPECT_THAT(text("{a}{a}{", {{"a", "x"sv}}), HasSubstr("info    xx{ a=x\n"));
+    EXPECT_THAT(text("{a}"), HasSubstr("info    {a}\n"));
+}
+
+TEST(LogSentence, takes_the_braces_of_a_value_as_text_and_escapes_it) {
+    const std::vector<LogField> fields{{"said", "{peer}\n\x1b\""sv}, {"peer", "p"sv}};
+    EXPECT_THAT(text("{peer}: {said}", fields), HasSubstr(R"(info    p: {peer}\n\x1b" said=)"));
+    EXPECT_EQ(read(json("{peer}: {said}", fields)).get<std::string>("message"), "p: {peer}\n\x1b\"");
+    EXPECT_EQ(read_journal(journal("{peer}: {said}", fields)).find("MESSAGE")->second, R"(p: {peer}\n\x1b")");
+}
+
+TEST(LogSentence, leaves_room_for_the_fields) {
+    const std::string long_text(1900, 'x');
+    const std::vector<LogField> fields{{"said", long_text}, {"after", "here"sv}};
+    EXPECT_THAT(text("said {said}", fields), AllOf(EndsWith("xxx after=here\n"), Not(HasSubstr("..."))));
+    EXPECT_THAT(json("said {said}", fields), AllOf(HasSubstr("here"), Not(HasSubstr("cut"))));
+    for (const std::size_t size : {2048, 2500}) {
+        const std::string longer(size, 'x');
+        const ptree line = read(json("said {said}", {{"after", "here"sv}, {"said", longer}}));
+        EXPECT_EQ(line.get<std::string>("after"), "here");
+        EXPECT_THAT(line.get<std::string>("message"), EndsWith("xxx..."));
+        EXPECT_TRUE(line.get<bool>("cut"));
+        EXPECT_THAT(journal("said {said}", {{"after", "here"sv}, {"said", longer}}),
+                    AllOf(HasSubstr("PREFORKD_AFTER=here\n"), EndsWith("PREFORKD_CUT=1\n")));
+    }
+}
+
+std::string terminal(std::string_view sentence, std::vector<LogField> fields, int worker = 0, bool coloured = false,
+                     LogLevel level = LogLevel::Info) {
+    const LogRecord record{.level = level, .sentence = sentence, .fields = fields, .pid = 7, .worker = worker};
+    return std::string{format_terminal(record, stamp, coloured).view()};
+}
+
+TEST(LogTerminal, a_sentence_that_names_fields_stands_alone) {
+    EXPECT_EQ(terminal("got {a}", {{"a", "x"sv}, {"b", "y"sv}}, 3),
+              "2026-11-22T16:02:11.123Z info    got x worker=3\n");
+    EXPECT_EQ(terminal("got", {{"a", "x"sv}, {"b", "y"sv}}), "2026-11-22T16:02:11.123Z info    got a=x b=y\n");
+}
+
+TEST(LogTerminal, colours_the_level_and_nothing_that_is_told) {
+    EXPECT_EQ(terminal("bad {a}", {{"a", "\x1b[31m"sv}}, 0, true, LogLevel::Error),
+              "\x1b[2m2026-11-22T16:02:11.123Z\x1b[0m \x1b[1;31merror\x1b[0m   bad \\x1b[31m\n");
+    EXPECT_EQ(terminal("good", {}, 0, true), "\x1b[2m2026-11-22T16:02:11.123Z\x1b[0m info    good\n");
+}
+
 TEST(LogText, quotes_a_value_that_is_no_word) {
     EXPECT_THAT(text("s", {{"a", "two words"sv}}), EndsWith(" a=\"two words\"\n"));
     EXPECT_THAT(text("s", {{"a", ""sv}}), EndsWith(" a=\"\"\n"));
@@ -199,7 +260,7 @@ TEST(LogCut, a_cut_is_marked) {
     const ptree message_cut = read(json(long_text, {{"a", "b"sv}}));
     EXPECT_THAT(message_cut.get<std::string>("message"), EndsWith("xxx..."));
     EXPECT_TRUE(message_cut.get<bool>("cut"));
-    EXPECT_EQ(message_cut.count("a"), 0);
+    EXPECT_EQ(message_cut.get<std::string>("a"), "b");
     const ptree field_cut = read(json("s", {{"a", "b"sv}, {"long", long_text}, {"c", "d"sv}}));
     EXPECT_EQ(field_cut.get<std::string>("a"), "b");
     EXPECT_THAT(field_cut.get<std::string>("long"), EndsWith("xxx..."));

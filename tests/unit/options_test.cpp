@@ -162,7 +162,7 @@ TEST(Options, every_option_is_read) {
     EXPECT_EQ(s.log.level, LogLevel::Debug);
     EXPECT_EQ(s.log.format, LogFormat::Json);
     EXPECT_EQ(s.log.file, "/var/log/x");
-    EXPECT_FALSE(s.log_connections);
+    EXPECT_EQ(s.log_connections, LogConnections::No);
 }
 
 TEST(Options, short_forms_mean_the_same) {

@@ -7,14 +7,14 @@ namespace {
 
 TEST(StatusLine, a_pool_at_work_says_who_is_busy) {
     EXPECT_EQ(status_line({.target = 8, .idle = 6, .busy = 2, .connections = 2, .served = 1234}),
-              "8 workers: 6 idle, 2 busy; 2 connections, 1234 served");
+              "8 workers: 6 idle, 2 busy; requests: 2 open, 1234 served");
 }
 
 TEST(StatusLine, one_is_singular) {
     EXPECT_EQ(status_line({.target = 1, .idle = 0, .busy = 1, .connections = 1, .served = 1}),
-              "1 worker: 0 idle, 1 busy; 1 connection, 1 served");
+              "1 worker: 0 idle, 1 busy; requests: 1 open, 1 served");
     EXPECT_EQ(status_line({.target = 1, .idle = 1, .replaced = 1, .dropped_log_lines = 1}),
-              "1 worker: 1 idle, 0 busy; 0 connections, 0 served; 1 worker replaced; 1 log line dropped");
+              "1 worker: 1 idle, 0 busy; requests: 0 open, 0 served; 1 worker replaced; 1 log line dropped");
 }
 
 TEST(StatusLine, what_else_is_not_zero_is_said) {
@@ -29,7 +29,7 @@ TEST(StatusLine, what_else_is_not_zero_is_said) {
                      .served = 0,
                      .replaced = 5,
                      .dropped_log_lines = 6}),
-        "4 workers: 2 idle, 0 busy, 1 starting, 3 leaving, 1 stopped; 0 connections, 0 served; 5 workers replaced; "
+        "4 workers: 2 idle, 0 busy, 1 starting, 3 leaving, 1 stopped; requests: 0 open, 0 served; 5 workers replaced; "
         "6 log lines dropped");
 }
 

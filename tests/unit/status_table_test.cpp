@@ -64,7 +64,7 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
                     {.number = 2, .pid = 4713, .generation = 2, .state = "starting", .age = 100ms}}};
     EXPECT_EQ(status_text(report, 0),
               "preforkd 0.1.0, pid 4711, running for 3d 4h, generation 2\n"
-              "1 of 2 workers ready; 1 connection now, 1234 ever, 1233 served; 1 byte received, 1.5M sent; "
+              "1 of 2 workers ready; requests: 1 now, 1234 ever, 1233 served; 1 byte received, 1.5M sent; "
               "1 worker replaced\n"
               "\n"
               "LISTENER                HANDLER  QUEUED  LIMIT\n"

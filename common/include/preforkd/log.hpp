@@ -20,7 +20,15 @@ struct LogField {
 /// Whether lines of `level` are printed.  Ask before preparing anything costly.
 [[nodiscard]] bool log_enabled(LogLevel level) noexcept;
 
-/// Prints one event.  Control characters in any text are escaped, so nothing a client sends can forge a line or reach
+/// Prints one event.  The sentence may name fields in braces, which become their values in every format, while the
+/// fields themselves stay for programs to read:
+///
+///     log(LogLevel::Notice, "order {id} took {ms} ms", {{"id", id}, {"ms", took.count()}, {"customer", name}});
+///
+/// prints `order 7 took 12 ms`.  Name what the line cannot be understood without: journalctl, systemctl status and a
+/// terminal show the sentence alone (a terminal also the fields of a sentence that names none).  A brace that names no
+/// field stays as it is.  Text of a client comes last in a sentence, so that it cannot pass for the rest of it.
+///  Control characters in any text are escaped, so nothing a client sends can forge a line or reach
 /// a terminal; the line is cut at PIPE_BUF.  When the reader has stopped reading, the line is dropped and counted, and
 /// the count is reported with the next line that gets through.  Safe from several threads; not from a signal handler.
 void log(LogLevel level, std::string_view sentence, std::initializer_list<LogField> fields = {}) noexcept;

@@ -65,4 +65,4 @@ def test_on_term_readiness_fails_first_while_it_serves_on(pod, deployment):
     assert pod.exec(*container["livenessProbe"]["exec"]["command"]).returncode == 0
     assert exchange("tcp://127.0.0.1:10000") == b"connected\n"
     pod.signal("TERM")
-    assert pod.wait_log('"stopped"')["exit_code"] == 0  # and is started again, as pods are
+    assert pod.wait_log('"stopped with exit code')["exit_code"] == 0  # and is started again, as pods are
