@@ -20,7 +20,8 @@ struct Packet {
     UniqueFd fd{};
 };
 
-void send_packet(int fd, iovec* parts, std::size_t count, int passed_fd) noexcept {
+/// False: not now.
+bool send_packet(int fd, iovec* parts, std::size_t count, int passed_fd) noexcept {
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = count;
@@ -34,7 +35,10 @@ void send_packet(int fd, iovec* parts, std::size_t count, int passed_fd) noexcep
         header->cmsg_len = CMSG_LEN(sizeof(int));
         std::memcpy(CMSG_DATA(header), &passed_fd, sizeof passed_fd);
     }
-    while (::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 && errno == EINTR) {}
+    ssize_t sent;
+    do sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent == -1 && errno == EINTR);
+    return sent != -1 || errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN;
 }
 
 /// One packet, with the descriptor it may carry.  size 0: the peer is gone; -1: nothing yet.
@@ -72,16 +76,16 @@ ChannelPair open_channel() {
     return {.master = UniqueFd{ends[0]}, .worker = UniqueFd{ends[1]}};
 }
 
-void send_order(int master_end, Order order, const OrderDetail& detail) noexcept {
+bool send_order(int master_end, Order order, const OrderDetail& detail) noexcept {
     std::uint32_t listener = detail.listener;
     std::array<iovec, 2> parts{{{&order, sizeof order}, {&listener, sizeof listener}}};
-    send_packet(master_end, parts.data(), parts.size(), detail.passed_fd);
+    return send_packet(master_end, parts.data(), parts.size(), detail.passed_fd);
 }
 
 void send_report(int worker_end, Report::Kind kind, std::string_view text) noexcept {
     text = text.substr(0, longest_report_bytes);
     std::array<iovec, 2> parts{{{&kind, sizeof kind}, {const_cast<char*>(text.data()), text.size()}}};
-    send_packet(worker_end, parts.data(), parts.size(), -1);
+    (void)send_packet(worker_end, parts.data(), parts.size(), -1);
 }
 
 std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end) {

@@ -1,5 +1,6 @@
 #pragma once
 // What master and worker say to each other, and how each learns of the other's death.
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,7 +13,8 @@ namespace preforkd {
 
 /// What the master asks of a worker.  Draining and stopping travel as signals, which an operator can send too.
 enum class Order : std::uint8_t {
-    LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the slot
+    LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the slot.  May be
+                     ///< lost: the ones before it in a full channel ask for the same
     EmptyQueue,      ///< a listener will close for good: with the next drain, serve what is queued there first
     TakeLog,         ///< the log file was reopened; its descriptor comes along
 };
@@ -24,14 +26,18 @@ struct Report {
         Paused,    ///< left the accept queue while clients may be waiting: a sibling should look
         Retiring,  ///< has served --max-requests; asks for a replacement and goes on until told to leave
         Failed,    ///< cannot start; `text` says why
-        Stack,     ///< was aborted; `text` is one frame, see worker/stack_report
-        Full,      ///< has no room for another client; sent at times, and only by workers of a pool that resizes itself
+        Stack,     ///< no longer sent: workers of version 0.1 sent a frame of their stack each
+        Full,      ///< is at its limit; sent at times, in a pool of a fixed size every 5 s at most
     } kind{};
     std::string text{};
 };
 
 /// For EmptyQueue: not one listener, but all of them.
 inline constexpr std::uint32_t every_listener = ~std::uint32_t{0};
+
+/// How rarely a worker of a pool whose size is fixed says that it is at its limit, so that this costs its clients
+/// nothing: the master looks by itself for as long.
+inline constexpr std::chrono::seconds between_full_reports{5};
 
 struct OrderDetail {
     std::uint32_t listener = every_listener;  ///< for EmptyQueue: its index among those of the worker's generation
@@ -58,9 +64,10 @@ struct ChannelPair {
 };
 [[nodiscard]] ChannelPair open_channel();
 
-/// Sends without waiting.  A peer that is gone is no error; when its queue is full the order is dropped, which is
-/// harmless: every order asks for something that the ones before it in the queue ask for already.
-void send_order(int master_end, Order order, const OrderDetail& detail = {}) noexcept;
+/// Sends without waiting.  A peer that is gone is no error.  False: there is no place or memory for it just now, and it
+/// has to be sent again unless it may be lost.
+bool send_order(int master_end, Order order, const OrderDetail& detail = {}) noexcept;
+/// The same for a report, which is lost where there is no place for it.
 void send_report(int worker_end, Report::Kind kind, std::string_view text = {}) noexcept;
 
 [[nodiscard]] std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end);

@@ -88,6 +88,7 @@ PoolSettings pool_of(const ServicePlan& plan) {
     return {.workers = std::clamp(workers, 1, most_workers),
             .range = range,
             .connections = plan.capacity.connections,
+            .model = plan.model,
             .boot_timeout = settings.boot_timeout,
             .stop_timeout = settings.stop_timeout,
             .worker_timeout = settings.worker_timeout};

@@ -113,6 +113,22 @@ DeathOrder order_of(const JsonFields& fields) {
                                                                        : DeathOrder::None;
 }
 
+json::object unsent_to_json(const UnsentOrders& unsent) {
+    json::array closing;
+    for (const std::uint32_t index : unsent.closing) closing.emplace_back(index);
+    return {{"take_log", unsent.take_log}, {"closing", closing}, {"leave", unsent.leave}};
+}
+
+UnsentOrders unsent_of(const json::value& worker) {
+    const json::value* unsent = worker.is_object() ? worker.get_object().if_contains("unsent") : nullptr;
+    if (unsent == nullptr) return {};
+    const JsonFields fields{*unsent};
+    UnsentOrders orders{.take_log = fields.is_true("take_log"), .leave = fields.is_true("leave")};
+    for (const json::value& index : fields.elements("closing"))
+        if (index.is_int64()) orders.closing.insert(static_cast<std::uint32_t>(index.get_int64()));
+    return orders;
+}
+
 json::array workers_to_json(const std::vector<HandedWorker>& workers) {
     json::array array;
     for (const HandedWorker& each : workers)
@@ -126,7 +142,8 @@ json::array workers_to_json(const std::vector<HandedWorker>& workers) {
                                      {"state", static_cast<int>(each.state)},
                                      {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr},
                                      {"stopped", each.stopped},
-                                     {"order", static_cast<int>(each.order)}});
+                                     {"order", static_cast<int>(each.order)},
+                                     {"unsent", unsent_to_json(each.unsent)}});
     return array;
 }
 
@@ -145,7 +162,8 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .state = static_cast<WorkerSlot::State>(fields.number<int>("state")),
                            .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
                            .stopped = fields.is_true("stopped"),
-                           .order = order_of(fields)});
+                           .order = order_of(fields),
+                           .unsent = unsent_of(value)});
     }
     return workers;
 }

@@ -61,6 +61,7 @@ struct HandedWorker {
     Deadline patience{};
     bool stopped = false;
     DeathOrder order = DeathOrder::None;
+    UnsentOrders unsent{};
     friend bool operator==(const HandedWorker&, const HandedWorker&) = default;
 };
 

@@ -14,7 +14,6 @@
 #include "common/spawn.hpp"
 #include "daemon/master/death.hpp"
 #include "daemon/master/respawn_policy.hpp"
-#include "daemon/master/stack_frame.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -27,6 +26,10 @@ namespace {
 /// killed.
 constexpr auto grace_beyond_stop_timeout = fast_stop + 2s;
 
+/// To a worker whose channel had no place.  Not when it becomes writable: want of memory, or too many descriptors under
+/// way, end without an event.
+constexpr auto before_sending_again = 100ms;
+
 }  // namespace
 
 Pool::Pool(Generation first, EventSource& events)
@@ -37,8 +40,11 @@ void Pool::maintain(Clock::time_point now) {
     for (WorkerSlot& slot : table_)
         if (has_passed(slot.patience, now)) kill_impatiently(slot);
     watch(now);
+    for (WorkerSlot& slot : table_)
+        if (slot.unsent.any()) send_unsent(slot);
     if (closing_) return;
     follow_demand(now);
+    watch_queue(now);
     keep_at_size(current_, now);
     if (next_) keep_at_size(*next_, now);
 }
@@ -69,8 +75,11 @@ void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
 
 Deadline Pool::next_deadline(Clock::time_point now) const {
     Deadline next = earlier(orphans_.deadline(), watching_.next_look);
-    if (!closing_) next = earlier(next, sizing_.next_look);
-    for (const WorkerSlot& slot : table_) next = earlier(next, slot.patience);
+    if (!closing_) next = earlier(next, earlier(sizing_.next_look, queue_.next_look));
+    for (const WorkerSlot& slot : table_) {
+        next = earlier(next, slot.patience);
+        if (slot.unsent.any()) next = earlier(next, now + before_sending_again);
+    }
     const auto consider = [&](const Cohort& cohort) {
         if (!closing_ && is_incomplete(cohort) && cohort.respawn.not_before > now)
             next = earlier(next, cohort.respawn.not_before);
@@ -130,12 +139,12 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
 
 void Pool::dismiss(WorkerSlot& slot, Clock::time_point now, DeathOrder order,
                    const std::vector<std::uint32_t>& closing) {
-    for (const std::uint32_t index : closing) send_order(slot.channel.get(), Order::EmptyQueue, {.listener = index});
+    for (const std::uint32_t index : closing) tell(slot, Order::EmptyQueue, index);
     const auto stop_timeout = current_.plan.pool.stop_timeout;
     slot.state = State::Leaving;
     slot.order = order;
     slot.patience = stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
-    slot.process.signal(SIGQUIT);
+    ask_to_leave(slot);
 }
 
 void Pool::kill_impatiently(WorkerSlot& slot) {
@@ -226,8 +235,8 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             log(LogLevel::Debug, "worker ready: {worker_number} (pid {worker_pid})",
                 {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
             return;
-        case Report::Kind::Paused: sizing_.told = sizing_.told_full = true; return nudge_sibling_of(&slot);
-        case Report::Kind::Full: sizing_.told = sizing_.told_full = true; return;
+        case Report::Kind::Paused: note_full(); return nudge_sibling_of(&slot);
+        case Report::Kind::Full: return note_full();
         case Report::Kind::Retiring:
             if (slot.state == State::Ready) slot.state = State::Retiring;
             return;
@@ -236,44 +245,8 @@ void Pool::on_report(WorkerSlot& slot, const Report& report) {
             log(LogLevel::Error, "worker {worker_number} cannot start: {cause}",
                 {{"worker_number", std::int64_t{slot.number}}, {"cause", report.text}});
             return;
-        case Report::Kind::Stack: {
-            const StackFrame frame = read_stack_frame(report.text);
-            log(LogLevel::Warning,
-                "worker stack of {worker_number} (pid {worker_pid}), frame {frame}: {function} at {where}",
-                {{"worker_number", std::int64_t{slot.number}},
-                 {"worker_pid", std::int64_t{slot.process.pid()}},
-                 {"frame", frame.number},
-                 {"function", frame.function},
-                 {"where", frame.where}});
-            return;
-        }
+        case Report::Kind::Stack: return;
     }
-}
-
-void Pool::nudge_sibling_of(const WorkerSlot* slot) {
-    // Only one with room: those without it look by themselves when they have room again.
-    WorkerSlot* best = nullptr;
-    std::uint64_t least = current_.plan.pool.connections;
-    for (WorkerSlot& sibling : table_) {
-        if (&sibling == slot || sibling.stopped || (sibling.state != State::Ready && sibling.state != State::Retiring))
-            continue;
-        if (active(sibling) >= least) continue;
-        best = &sibling;
-        least = active(sibling);
-    }
-    if (best != nullptr) send_order(best->channel.get(), Order::LookForClients);
-}
-
-void Pool::signal_all(int signo) {
-    closing_ = true;
-    for (WorkerSlot& slot : table_) {
-        if (slot.order == DeathOrder::None) slot.order = DeathOrder::Stop;
-        slot.process.signal(signo);
-    }
-}
-
-void Pool::order_all(Order order, const OrderDetail& detail) {
-    for (const WorkerSlot& slot : table_) send_order(slot.channel.get(), order, detail);
 }
 
 bool Pool::all_ready() const noexcept {

@@ -15,6 +15,7 @@
 #include "daemon/master/handover.hpp"
 #include "daemon/master/oom_watch.hpp"
 #include "daemon/master/orphans.hpp"
+#include "daemon/master/queue_policy.hpp"
 #include "daemon/master/respawn_policy.hpp"
 #include "daemon/master/status_line.hpp"
 #include "daemon/master/worker_table.hpp"
@@ -76,7 +77,7 @@ public:
 
     /// Tells all workers.  After SIGQUIT or SIGTERM nobody is replaced.
     void signal_all(int signo);
-    void order_all(Order order, const OrderDetail& detail = {});
+    void order_all(Order order);
 
     [[nodiscard]] bool all_ready() const noexcept;
     [[nodiscard]] bool hopeless() const noexcept;  ///< none ever became ready, and trying on makes no sense
@@ -109,7 +110,6 @@ private:
         Deadline next_look{};
         bool told = false;  ///< by a worker, that something has changed
         bool told_full = false;
-        bool said_saturated = false;
         int burst = 1;
         Clock::time_point grown_at{};
         Deadline surplus_since{};
@@ -138,7 +138,12 @@ private:
         return slots_[slot.record].active.load(std::memory_order_relaxed);
     }
     void on_report(WorkerSlot& slot, const Report& report);
+    void tell(WorkerSlot& slot, Order order, std::uint32_t listener = every_listener);
+    void ask_to_leave(WorkerSlot& slot);
+    void send_unsent(WorkerSlot& slot);
     void nudge_sibling_of(const WorkerSlot* slot);
+    void note_full();
+    void watch_queue(Clock::time_point now);
     void note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death);
     [[nodiscard]] std::uint64_t served_so_far();
     [[nodiscard]] std::uint64_t dropped_lines();
@@ -152,6 +157,7 @@ private:
     Cohort current_;
     std::optional<Cohort> next_{};
     Sizing sizing_{};
+    QueueVigil queue_{};
     Watching watching_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;

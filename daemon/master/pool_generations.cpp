@@ -120,7 +120,8 @@ Pool::Pool(Generation current, EventSource& events, const Handover& handover)
                     .state = worker.state,
                     .order = worker.order,
                     .patience = worker.patience,
-                    .stopped = worker.stopped});
+                    .stopped = worker.stopped,
+                    .unsent = worker.unsent});
     }
 }
 
@@ -152,7 +153,8 @@ void Pool::describe(Handover& handover) const {
                                           .state = slot.state,
                                           .patience = slot.patience,
                                           .stopped = slot.stopped,
-                                          .order = slot.order});
+                                          .order = slot.order,
+                                          .unsent = slot.unsent});
 }
 
 }  // namespace preforkd

@@ -37,7 +37,7 @@ void Pool::watch(Clock::time_point now) {
             case Verdict::Well: break;
             case Verdict::Ask:
                 slot.vigil.asked = true;
-                send_order(slot.channel.get(), Order::LookForClients);
+                tell(slot, Order::LookForClients);
                 break;
             case Verdict::Hung: abort_hung(slot, now); continue;
             case Verdict::Lifeless: kill_lifeless(slot); continue;

@@ -64,10 +64,6 @@ void Pool::follow_demand(Clock::time_point now) {
     }
     if (plan.grow > 0) sizing_.grown_at = now;
     sizing_.burst = plan.next_burst;
-    if (plan.saturated && !std::exchange(sizing_.said_saturated, true))
-        log(LogLevel::Warning, "all {workers} workers are at their limit and clients wait; --workers allows no more",
-            {{"workers", std::int64_t{workers}}});
-    if (workers < range.most) sizing_.said_saturated = false;
 
     if (!plan.surplus)
         sizing_.surplus_since.reset();
@@ -82,7 +78,7 @@ void Pool::follow_demand(Clock::time_point now) {
     if (workers > range.fewest) sizing_.next_look = earlier(sizing_.next_look, now + while_grown);
     if (sizing_.surplus_since)
         sizing_.next_look = earlier(sizing_.next_look, *sizing_.surplus_since + surplus_patience);
-    if (view.starting + view.spare == 0 && !sizing_.said_saturated)
+    if (view.starting + view.spare == 0 && workers < range.most)
         sizing_.next_look = earlier(sizing_.next_look, now + while_full);
 }
 

@@ -31,8 +31,7 @@ struct SizePlan {
     int grow = 0;
     int shrink = 0;
     int next_burst = 1;
-    bool surplus = false;    ///< more are spare than should be
-    bool saturated = false;  ///< clients wait, and no more workers are allowed: worth one warning
+    bool surplus = false;  ///< more are spare than should be
 
     friend constexpr bool operator==(const SizePlan&, const SizePlan&) = default;
 };
@@ -59,11 +58,11 @@ struct SizePlan {
                 .next_burst = pool.since_growth >= quiet ? 1 : pool.burst,
                 .surplus = surplus};
     }
-    if (room == 0) return {.saturated = unmet};
+    if (room == 0) return {};
     return {.grow = std::min({missing, room, pool.burst}), .next_burst = std::min(pool.burst * 2, largest_burst)};
 }
 
 static_assert(plan_size({.full = 1, .clients_wait = true}, {.most = 8}).grow == 1);
-static_assert(plan_size({.full = 8, .clients_wait = true}, {.most = 8}).saturated);
+static_assert(plan_size({.full = 8, .clients_wait = true}, {.most = 8}).grow == 0);
 
 }  // namespace preforkd

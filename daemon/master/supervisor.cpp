@@ -214,7 +214,7 @@ void Supervisor::close_listeners() {
 }
 
 void Supervisor::reopen_log_files() {
-    if (reopen_log(pool_.current().settings->log)) pool_.order_all(Order::TakeLog, {.passed_fd = log_fd()});
+    if (reopen_log(pool_.current().settings->log)) pool_.order_all(Order::TakeLog);
 }
 
 }  // namespace preforkd

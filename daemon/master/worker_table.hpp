@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <list>
+#include <set>
 
 #include "common/child_process.hpp"
 #include "common/clock.hpp"
@@ -9,6 +11,16 @@
 #include "daemon/master/health_policy.hpp"
 
 namespace preforkd {
+
+/// What a worker has still to be told, because its channel had no place for it.
+struct UnsentOrders {
+    bool take_log = false;
+    std::set<std::uint32_t> closing{};  ///< for EmptyQueue
+    bool leave = false;                 ///< SIGQUIT, which counts on the orders to empty queues being there before it
+
+    [[nodiscard]] bool any() const noexcept { return take_log || leave || !closing.empty(); }
+    friend bool operator==(const UnsentOrders&, const UnsentOrders&) = default;
+};
 
 /// The master's book on one living worker.
 struct WorkerSlot {
@@ -32,6 +44,7 @@ struct WorkerSlot {
     Deadline patience{};                  ///< Starting: ready by then; Leaving, Doomed: gone by then; else it is killed
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
     Vigil vigil{};
+    UnsentOrders unsent{};
 };
 
 /// The living workers, oldest first.  A list: slots stay where they are while others come and go.

@@ -53,7 +53,7 @@ void set_disposition(sighandler_t disposition, Signals... signals) {
 void take_child_signals() {
     // Not in a loop over a list: the list would be a page of its own to map, in every child.
     set_disposition(SIG_IGN, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE);
-    set_disposition(SIG_DFL, SIGCHLD, SIGABRT);
+    set_disposition(SIG_DFL, SIGCHLD);
     struct sigaction action {};
     action.sa_handler = on_terminate;
     action.sa_flags = SA_RESTART;

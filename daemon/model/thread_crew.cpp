@@ -14,6 +14,7 @@
 
 #include "common/shortage.hpp"
 #include "common/sys_error.hpp"
+#include "daemon/worker/stack_report.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -110,6 +111,7 @@ void ThreadCrew::start_kept() {
 }
 
 void* ThreadCrew::run(void* self) noexcept {
+    const SignalStack for_an_overflow;
     Member& member = *static_cast<Member*>(self);
     ThreadCrew& crew = member.crew;
     member.id.store(::gettid(), std::memory_order_relaxed);

@@ -114,16 +114,18 @@ void Reception::begun() {
         settings_.ask_retirement();
     // Whoever looks at it a little later sees what becomes of clients that come in quick succession.
     told_full_ = false;
-    const std::int64_t now_ns = record_.since_ns.load(std::memory_order_relaxed);
-    if (settings_.full && active() >= settings_.limit && now_ns - told_full_at_ns_ >= quick_succession.count()) {
-        told_full_at_ns_ = now_ns;
-        tell_full();
-    }
+    if (active() >= settings_.limit && since_told_full() >= quick_succession) tell_full();
 }
 
 void Reception::tell_full() {
     told_full_ = true;
-    if (settings_.full) settings_.full();
+    if (!settings_.full || since_told_full() < settings_.between_full) return;
+    told_full_at_ns_ = record_.since_ns.load(std::memory_order_relaxed);
+    settings_.full();
+}
+
+std::chrono::nanoseconds Reception::since_told_full() const noexcept {
+    return std::chrono::nanoseconds{record_.since_ns.load(std::memory_order_relaxed) - told_full_at_ns_};
 }
 
 void Reception::ended() {

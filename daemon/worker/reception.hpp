@@ -21,9 +21,10 @@ struct ReceptionSettings {
     Lifeline* lifeline = nullptr;            ///< what takes this process off the sockets when the master dies
     std::function<void()> ask_sibling{};     ///< clients may be waiting whom this worker will not take
     std::function<void()> ask_retirement{};  ///< retire_after is reached
-    std::function<void()> full{};      ///< at the limit; not each time of a quick succession.  Empty: not asked for
-    std::function<void()> finished{};  ///< closed, and the last client has gone
-    std::function<void()> awake{};     ///< the worker is awake: time for small chores
+    std::function<void()> full{};  ///< at the limit; not each time of a quick succession.  Empty: not asked for
+    std::chrono::nanoseconds between_full{};  ///< at least, whatever happens
+    std::function<void()> finished{};         ///< closed, and the last client has gone
+    std::function<void()> awake{};            ///< the worker is awake: time for small chores
 };
 
 /// One worker's share of the shared sockets.
@@ -101,6 +102,7 @@ private:
     Attempt on_error(Gate& gate, int error);
     void check_limit();
     void tell_full();
+    [[nodiscard]] std::chrono::nanoseconds since_told_full() const noexcept;  ///< by a clock that state changes set
     void rest();
     void rest_while_emptying();
     void empty_queue();

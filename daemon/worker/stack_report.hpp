@@ -1,18 +1,38 @@
 #pragma once
-// What a worker does with SIGABRT, by which the master ends a worker that hangs: it tells where.
+// What a worker does when it crashes, and at SIGABRT, by which the master ends one that hangs: it tells where.
 #include <sys/types.h>
+
+#include <array>
+#include <cstddef>
 
 namespace preforkd {
 
-/// From now on SIGABRT has this process send its native stack through `channel`, a frame each report, and then die of
-/// the signal, so that a core still comes.  An abort() of a handler's own is told in the same way.
+/// From now on this process, and each that is forked from it, tells in the log when it crashes: of which signal, where,
+/// and its native stack, a line for each frame with the command that names its place in the source.  Then it dies of
+/// the signal as it would have, so that the exit status and the core stay.  At SIGABRT from its parent, which has said
+/// why, the stack alone is told.  `worker`: its number, 0 for a process that has no master.
 ///
-/// The handler allocates nothing, takes no lock of ours and waits for nobody, so it also works for a thread that spins,
-/// or blocks in a system call.  Only dladdr() takes the loader's lock, which a thread may re-enter; where another
-/// thread keeps it for ever, nothing is told, and the master's SIGKILL ends the worker as it always does.
-void report_stack_on_abort(int channel);
+/// A signal that has a handler already, of a handler author or a sanitizer, keeps it; so does one that gets its own
+/// later.  The calling thread tells of a stack that has overflowed, too; others need a SignalStack for that.
+///
+/// Allocates nothing, takes no lock of ours and waits for nobody, so it also works for a thread that spins, or blocks
+/// in a system call, or has spoilt the heap.  Only dladdr() takes the loader's lock, which a thread may re-enter; where
+/// another thread keeps it for ever, SIGALRM ends the process after some seconds.
+void report_crashes(int worker);
 
-/// The master's next SIGABRT is for the thread `hung`, which is told to show its stack; 0: for whoever gets the signal.
+/// SIGABRT is for the thread `hung`, which is told to show its stack; 0: for whoever gets the signal.
 void blame_thread(pid_t hung) noexcept;
+
+/// Where signal handlers run when the calling thread has used up its own stack.  A local object of the function that
+/// the thread is: then its memory costs nothing until it is used, and lasts as long as the thread does.
+class SignalStack {
+public:
+    SignalStack() noexcept;
+    SignalStack(const SignalStack&) = delete;
+    SignalStack& operator=(const SignalStack&) = delete;
+
+private:
+    alignas(16) std::array<std::byte, 65536> memory_;  // not initialised: pages come when they are touched
+};
 
 }  // namespace preforkd

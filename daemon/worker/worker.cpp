@@ -81,12 +81,12 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         keep_only_own_descriptors(plan, seat, printed ? printed->fd() : -1);
         take_worker_signals();
         set_log_worker(seat.number);
+        report_crashes(seat.number);
         note_errors_in(seat.record.last_error);
         count_dropped_lines_in(seat.record.dropped_log_lines);
         ::prctl(PR_SET_NAME, name_of(seat.number).c_str());
         take_place(plan.settings, plan.identity);
         control.emplace(std::move(seat.channel));
-        report_stack_on_abort(channel);
         Lifeline lifeline{{.record = seat.record,
                            .stop_timeout = plan.settings.stop_timeout,
                            .channel = control->channel_fd(),
@@ -110,6 +110,7 @@ int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()
     line_buffer_standard_output();
     // Whose orphans come here nobody can tell from a handler's own children, so none is reaped: init does it.
     if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    report_crashes(0);
     take_place(plan.settings, plan.identity);
     Control control{std::move(hooks)};
     Lifeline lifeline{{.record = seat.record,

@@ -78,9 +78,8 @@ ReceptionSettings WorkerService::reception_settings() {
                     if (has_master) send_report(channel, Report::Kind::Paused);
                 },
             .ask_retirement = [this] { retire(); },
-            .full = has_master && is_range(plan_.settings.workers)
-                        ? [=] { send_report(channel, Report::Kind::Full); }
-                        : std::function<void()>{},
+            .full = has_master ? [=] { send_report(channel, Report::Kind::Full); } : std::function<void()>{},
+            .between_full = is_range(plan_.settings.workers) ? 0s : between_full_reports,
             .finished = [this] { hooks_.finish([this] { reactor_.stop(); }); },
             .awake = plan_.settings.max_memory_bytes == 0 || !has_master ? hooks_.awake : [this] {
                 hooks_.awake();

@@ -79,7 +79,7 @@ def stops_at_once(daemon):
 
 
 def is_killed_for_its_hang(daemon):
-    daemon.expect("hangs in its handler", "worker stack", "killed by SIGABRT", "workers die early")
+    daemon.expect("hangs in its handler", "stack of", "killed by SIGABRT", "workers die early")
     one(daemon)
     with connect(daemon.endpoint) as client:
         return proc.wait_gone(say(client, "block"), 10)

@@ -50,7 +50,7 @@ def test_a_death_is_logged_with_cause_age_and_connections_served(preforkd):
 @pytest.mark.parametrize("signo", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
 def test_a_crash_is_named_by_its_signal(preforkd, signo):
     daemon = preforkd(workers=1)
-    daemon.expect("killed by SIG", "worker stack")
+    daemon.expect("killed by SIG", "crashed", "stack of")
     exchange(daemon.endpoint)
     pid = daemon.workers()[0]
     os.kill(pid, signo)

@@ -238,7 +238,7 @@ def test_the_watchdog_of_another_process_is_not_fed(preforkd, notify):
 @pytest.mark.skipif(not tracer.SUPPORTED, reason="the system call numbers of this machine are not known here")
 def test_the_watchdog_starves_while_all_workers_hang(preforkd, notify):
     daemon = preforkd("--worker-timeout", "300ms", workers=1, env=notify.environment | {"WATCHDOG_USEC": "100000"})
-    daemon.expect("hang", "worker stack", "killed by SIG", "has not died")
+    daemon.expect("hang", "stack of", "killed by SIG", "has not died")
     notify.wait("WATCHDOG", "1")
     with Tracer(daemon.workers(), where="sending") as held, connect(daemon.endpoint):
         held.wait_held()

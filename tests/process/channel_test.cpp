@@ -106,7 +106,7 @@ TEST_F(Channel, a_killed_process_ends_its_channel) {
 
 TEST_F(Channel, sending_to_a_peer_that_is_gone_does_nothing) {
     pair.worker = {};
-    send_order(pair.master.get(), Order::LookForClients);
+    EXPECT_TRUE(send_order(pair.master.get(), Order::EmptyQueue)) << "there is nobody to send it to again";
     ChannelPair other = open_channel();
     other.master = {};
     send_report(other.worker.get(), Report::Kind::Paused);
@@ -119,13 +119,14 @@ TEST_F(Channel, a_full_queue_neither_blocks_nor_loses_its_beginning) {
         send_order(pair.master.get(), Order::LookForClients);
         send_report(pair.worker.get(), Report::Kind::Paused);
     }
+    EXPECT_FALSE(send_order(pair.master.get(), Order::EmptyQueue)) << "it has to be sent again";
     EXPECT_EQ(order().order, Order::EmptyQueue);
     EXPECT_EQ(report().kind, Report::Kind::Ready);
     int orders = 0;
     while (is<ReceivedOrder>(receive_order(pair.worker.get()))) ++orders;
     EXPECT_GT(orders, 0);
     EXPECT_LT(orders, 20'000) << "the queue was not full";
-    send_order(pair.master.get(), Order::EmptyQueue);
+    EXPECT_TRUE(send_order(pair.master.get(), Order::EmptyQueue));
     EXPECT_EQ(order().order, Order::EmptyQueue) << "a queue that was emptied takes orders again";
 }
 

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 /// What a worker tells the test beside its master.
 struct Note {
-    enum class What { Born, Looked, EmptiedQueue, AskedToLeave } what{};
+    enum class What { Born, Looked, EmptiedQueue, TookLog, AskedToLeave } what{};
     int number = 0;
     pid_t pid = 0;
 };
@@ -51,15 +51,21 @@ inline int serve(const Wires& wires, WorkerSeat& seat, const Cue& cue = {}) {
         std::array<pollfd, 2> watched{{{.fd = signals.get(), .events = POLLIN, .revents = 0},
                                        {.fd = seat.channel.get(), .events = POLLIN, .revents = 0}}};
         ::poll(watched.data(), watched.size(), -1);
-        if (signals.next()) {
-            wires.note(seat, Note::What::AskedToLeave);
-            return 0;
-        }
-        const auto received = receive_order(seat.channel.get());
-        if (const auto* order = std::get_if<ReceivedOrder>(&received)) {
+        const bool leaves = signals.next().has_value();
+        for (;;) {  // as a worker does, which reads its orders before it obeys a signal
+            const auto received = receive_order(seat.channel.get());
+            const auto* order = std::get_if<ReceivedOrder>(&received);
+            if (order == nullptr) break;
             if (order->order == Order::EmptyQueue && cue) cue(seat);
-            wires.note(seat, order->order == Order::LookForClients ? Note::What::Looked : Note::What::EmptiedQueue);
+            switch (order->order) {
+                case Order::LookForClients: wires.note(seat, Note::What::Looked); break;
+                case Order::EmptyQueue: wires.note(seat, Note::What::EmptiedQueue); break;
+                case Order::TakeLog: wires.note(seat, Note::What::TookLog); break;
+            }
         }
+        if (!leaves) continue;
+        wires.note(seat, Note::What::AskedToLeave);
+        return 0;
     }
 }
 

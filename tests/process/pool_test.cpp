@@ -313,6 +313,26 @@ TEST_F(Pools, the_counts_are_those_of_the_living_and_the_dead) {
     EXPECT_EQ(counts.dropped_log_lines, 7u + dropped_log_lines());
 }
 
+TEST_F(Pools, what_a_full_channel_has_no_place_for_is_said_later_and_before_the_worker_is_asked_to_leave) {
+    Master master{{.workers = 1}, [](const Wires& wires, WorkerSeat& seat) {
+                      send_report(seat.channel.get(), Report::Kind::Ready);
+                      wires.pass_gate();
+                      return serve(wires, seat);
+                  }};
+    ASSERT_TRUE(master.until_ready());
+    for (int times = 0; times < 10'000; ++times) master.pool.order_all(Order::LookForClients);
+    for (int times = 0; times < 2; ++times) master.pool.order_all(Order::TakeLog);
+    master.pool.order_all(Order::EmptyQueue);
+    master.pool.signal_all(SIGQUIT);
+    EXPECT_EQ(master.wakes_in(), 100ms);
+    master.wires.open_gate();
+    ASSERT_TRUE(master.until_noted(What::AskedToLeave, 1));
+    EXPECT_LT(master.noted(What::Looked), 10'000) << "the channel was not full";
+    EXPECT_EQ(master.noted(What::TookLog), 1) << "the last counts";
+    EXPECT_EQ(master.noted(What::EmptiedQueue), 1);
+    ASSERT_TRUE(master.until([&] { return master.pool.empty(); }));
+}
+
 TEST_F(Pools, a_stranger_is_not_the_pools_to_reap) {
     Master master{{.workers = 1}, idle};
     const ChildProcess stranger = spawn([] { return 7; });

@@ -140,6 +140,18 @@ TEST(Reception, with_room_again_it_joins_again_and_finds_who_waited) {
     EXPECT_FALSE(desk.in_queue());
 }
 
+TEST(Reception, that_it_is_at_its_limit_is_not_said_of_each_client) {
+    int said = 0;
+    Desk desk{{.limit = 1, .full = [&] { ++said; }, .between_full = 5s}};
+    desk.clients_come(4);
+    desk.reception.open();
+    std::vector<Act> acts;
+    for (std::uint64_t client = 1; client <= 4; ++client)
+        acts.push_back({[&desk, client] { return desk.record.accepted == client; }, [&] { desk.let_go(); }});
+    EXPECT_TRUE(desk.play(acts));
+    EXPECT_EQ(said, 1);
+}
+
 TEST(Reception, a_nudge_takes_everybody_who_is_queued_within_the_limit) {
     Desk desk{{.limit = 4}};
     desk.reception.open();

@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "common/channel.hpp"
+
 namespace preforkd {
 namespace {
 
@@ -47,7 +49,8 @@ Handover full() {
                                .state = WorkerSlot::State::Leaving,
                                .patience = Clock::time_point{60s},
                                .stopped = true,
-                               .order = DeathOrder::Reload},
+                               .order = DeathOrder::Reload,
+                               .unsent = {.take_log = true, .closing = {0, every_listener}, .leave = true}},
                               {.pid = 101, .number = 2, .generation = 7, .record = 4, .channel = 21}},
             .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
             .replaced = 17,

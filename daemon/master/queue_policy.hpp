@@ -1,0 +1,88 @@
+#pragma once
+// When to say that clients queue because all workers are busy, and what helps.  Pure.
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "common/channel.hpp"
+#include "common/clock.hpp"
+#include "preforkd/handlers.hpp"
+
+namespace preforkd {
+
+/// What is seen in one look.
+struct QueueLook {
+    Clock::time_point at{};
+    bool all_busy = false;       ///< every worker is at its limit, and there will be no more of them
+    bool clients_wait = false;   ///< in the kernel's queues
+    std::uint64_t queued = 0;    ///< how many, as far as the kernel tells
+    std::uint64_t accepted = 0;  ///< by all workers, ever
+
+    friend constexpr bool operator==(const QueueLook&, const QueueLook&) = default;
+};
+
+/// What several looks have come to.
+struct QueueVigil {
+    std::optional<QueueLook> first{};  ///< the one that found clients of whom some still wait
+    Deadline warned_at{};
+    Clock::time_point told_at{};  ///< when a worker last told that it is at its limit
+    Deadline next_look{};         ///< unset: until a worker tells
+    std::chrono::milliseconds pause{};
+
+    friend constexpr bool operator==(const QueueVigil&, const QueueVigil&) = default;
+};
+
+struct QueuePlan {
+    QueueVigil vigil{};
+    bool warn = false;
+};
+
+inline constexpr std::chrono::seconds shortest_queue_pause{1};
+
+/// A worker tells that it is at its limit.
+[[nodiscard]] constexpr QueueVigil told_full(QueueVigil vigil, Clock::time_point now) noexcept {
+    vigil.told_at = now;
+    vigil.next_look = earlier(vigil.next_look, now + shortest_queue_pause);
+    return vigil;
+}
+
+/// Adds a look.
+///
+/// A queue that is never empty is no fault yet: what counts is that a client of more than a second ago still waits.
+/// Queues are served in turn, so that is so while fewer have been accepted since than were queued then.  While all are
+/// busy and nobody waits the looks become rarer, up to every 15 s; when a worker has room they go on for as long as
+/// workers may keep it to themselves that they are at their limit again.
+[[nodiscard]] constexpr QueuePlan look_again(const QueueVigil& before, const QueueLook& look) noexcept {
+    constexpr std::chrono::milliseconds long_wait{1000};
+    constexpr std::chrono::minutes between_warnings{1};
+    constexpr std::chrono::milliseconds longest_pause{15'000};
+
+    QueuePlan plan{.vigil = {.warned_at = before.warned_at, .told_at = before.told_at, .pause = shortest_queue_pause}};
+    QueueVigil& vigil = plan.vigil;
+    if (look.all_busy && look.clients_wait) {
+        const bool same_clients =
+            before.first && look.accepted - before.first->accepted < std::max<std::uint64_t>(before.first->queued, 1);
+        vigil.first = same_clients ? before.first : look;
+        plan.warn = look.at - vigil.first->at >= long_wait &&
+                    (!before.warned_at || look.at - *before.warned_at >= between_warnings);
+        if (plan.warn) vigil.warned_at = look.at;
+        vigil.next_look = look.at + vigil.pause;
+    } else if (look.all_busy) {
+        vigil.pause = std::clamp<std::chrono::milliseconds>(2 * before.pause, shortest_queue_pause, longest_pause);
+        vigil.next_look = look.at + vigil.pause;
+    } else if (look.at - before.told_at <= between_full_reports) {
+        vigil.next_look = look.at + vigil.pause;
+    }
+    return plan;
+}
+
+/// What an operator can change, for workers that serve in that way.
+[[nodiscard]] constexpr std::string_view what_helps(Model model, bool serves_program) noexcept {
+    if (model != Model::Serial) return "raise --connections or --workers";
+    return serves_program ? "raise --workers, or serve several at once with --model fork"
+                          : "raise --workers, or serve several at once with --model thread";
+}
+
+}  // namespace preforkd
