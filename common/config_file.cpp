@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -128,7 +129,16 @@ std::string config_value(std::string_view value) {
     return bare ? std::string{value} : in_quotes_uncut(value);
 }
 
+/// What opening or reading may wait for.  Throws std::invalid_argument.
+void refuse_special_file(const std::string& file) {
+    struct stat info {};
+    if (::stat(file.c_str(), &info) == -1) return;  // open(2) says why
+    if (S_ISFIFO(info.st_mode)) throw std::invalid_argument{"it is a FIFO or a pipe"};
+    if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) throw std::invalid_argument{"it is a device"};
+}
+
 std::string read_config_file(const std::string& file) {
+    refuse_special_file(file);
     const UniqueFd fd{check(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY), "open")};
     std::string text;
     std::array<char, 16384> buffer;

@@ -37,7 +37,8 @@ enum class Emptied {
 [[nodiscard]] std::string config_value(std::string_view value);
 
 /// The text of `file`, at most 1 MiB.
-/// Throws std::system_error when it cannot be read, std::length_error when it is larger.
+/// Throws std::system_error when it cannot be read, std::length_error when it is larger, std::invalid_argument when it
+/// is no file but a FIFO or a device.
 [[nodiscard]] std::string read_config_file(const std::string& file);
 
 }  // namespace preforkd

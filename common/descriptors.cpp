@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "common/sys_error.hpp"
+#include "common/unique_fd.hpp"
 
 namespace preforkd {
 
@@ -40,6 +43,16 @@ DescriptorLimit raise_descriptor_limit() {
     const bool done = ::setrlimit(RLIMIT_NOFILE, &raised) == 0;
     limit.usable = done ? raised.rlim_cur : limit.original.rlim_cur;
     return limit;
+}
+
+std::size_t spare_descriptors(std::size_t wanted) {
+    std::vector<UniqueFd> opened;
+    while (opened.size() < wanted) {
+        UniqueFd each{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
+        if (!each) break;
+        opened.push_back(std::move(each));
+    }
+    return opened.size();
 }
 
 }  // namespace preforkd

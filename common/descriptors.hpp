@@ -25,4 +25,8 @@ struct DescriptorLimit {
 /// beyond 1024.  Source: setrlimit(2); systemd's file-descriptor limits.
 [[nodiscard]] DescriptorLimit raise_descriptor_limit();
 
+/// How many of `wanted` more descriptors this process could open now.  Tried, not counted: also the system's own limit
+/// (fs.file-max) is found, and without /proc.
+[[nodiscard]] std::size_t spare_descriptors(std::size_t wanted);
+
 }  // namespace preforkd

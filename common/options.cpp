@@ -159,23 +159,6 @@ Source read_environment(const po::options_description& description, const Texts&
 
 // --- The file ---
 
-std::string read_text(const std::string& file, const Origin& asked_by) {
-    const auto refuse = [&](std::string_view reason, ExitCode code = ExitCode::Configuration,
-                            std::string_view remedy = "expected a text file") {
-        throw OperatorError{code, fmt::format("{}: cannot read {}: {}; {}", name_at(asked_by, "config"),
-                                              in_quotes(file), reason, remedy)};
-    };
-    try {
-        return read_config_file(file);
-    } catch (const std::system_error& error) {
-        const std::string reason = error.code().message();
-        if (error.code() == std::errc::permission_denied)
-            refuse(reason, ExitCode::Permission, "let the user who starts preforkd read it and enter its directories");
-        refuse(reason);
-    } catch (const std::length_error& error) { refuse(error.what()); }
-    return {};
-}
-
 Source read_file(const po::options_description& description, const std::string& text, const std::string& file,
                  const Program& program) {
     Source source{po::parsed_options{&description}};
@@ -271,7 +254,42 @@ void refuse_greeting(Invocation& invocation, const Program& program) {
     invocation.warnings.push_back(fmt::format("{} is no option of {}, ignored", origin.place, program.name));
 }
 
+Texts options_in(const Texts& arguments) {
+    return {arguments.begin(), std::find(arguments.begin(), arguments.end(), "--")};
+}
+
 }  // namespace
+
+std::optional<ConfigFile> config_file_of(const Texts& arguments, const Texts& environment, const Program& program) {
+    const po::options_description description = describe_options();
+    const Source command_line = read_command_line(description, options_in(arguments), program);
+    if (!needs_settings(task_of(command_line))) return std::nullopt;
+    Texts warnings;
+    po::variables_map values;
+    Origins origins;
+    store(values, command_line, origins);
+    store(values, read_environment(description, environment, warnings, program), origins);
+    if (values.count("config") == 0) return std::nullopt;
+    return ConfigFile{values["config"].as<Texts>().front(), origin_of(origins, "config")};
+}
+
+std::string read_config(const ConfigFile& config) {
+    const auto& [file, asked_by] = config;
+    const auto refuse = [&](std::string_view reason, ExitCode code = ExitCode::Configuration,
+                            std::string_view remedy = "expected a text file") {
+        throw OperatorError{code, fmt::format("{}: cannot read {}: {}; {}", name_at(asked_by, "config"),
+                                              in_quotes(file), reason, remedy)};
+    };
+    try {
+        return read_config_file(file);
+    } catch (const std::system_error& error) {
+        const std::string reason = error.code().message();
+        if (error.code() == std::errc::permission_denied)
+            refuse(reason, ExitCode::Permission, "let the user who starts preforkd read it and enter its directories");
+        refuse(reason);
+    } catch (const std::logic_error& error) { refuse(error.what()); }
+    return {};
+}
 
 Invocation read_options(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
                         const Program& program, const std::optional<std::string>& config_text) {
@@ -289,7 +307,8 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
     std::string& file = invocation.config_file;
     if (values.count("config") != 0) {
         file = values["config"].as<Texts>().front();
-        invocation.config_text = config_text ? *config_text : read_text(file, origin_of(invocation.origins, "config"));
+        invocation.config_text =
+            config_text ? *config_text : read_config({file, origin_of(invocation.origins, "config")});
         store(values, read_file(description, *invocation.config_text, file, program), invocation.origins);
     }
     invocation.settings = to_settings(values, invocation.origins);

@@ -29,6 +29,20 @@ struct Program {
     bool greets = true;                        ///< it has the handler greet, which --greeting is for
 };
 
+/// The file that -C names, and who names it.
+struct ConfigFile {
+    std::string path{};
+    Origin asked_by{};
+};
+
+/// nullopt: none, or what the command line asks for needs none.  Opens nothing.  Throws as read_options().
+[[nodiscard]] std::optional<ConfigFile> config_file_of(const std::vector<std::string>& arguments,
+                                                       const std::vector<std::string>& environment,
+                                                       const Program& program = {});
+
+/// What it says.  May take for ever, where its file server is gone.  Throws OperatorError.
+[[nodiscard]] std::string read_config(const ConfigFile& file);
+
 /// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.
 /// Precedence: command line, environment, file, default.  Opens nothing but that file.
 /// `config_text`: instead of what the file says now.

@@ -43,6 +43,8 @@ struct Named {
 };
 constexpr std::array<Named<Model>, 4> models{
     {{"async", Model::Async}, {"serial", Model::Serial}, {"thread", Model::Thread}, {"fork", Model::Fork}}};
+constexpr std::array<Named<ReloadMode>, 2> reload_modes{
+    {{"generation", ReloadMode::Generation}, {"rolling", ReloadMode::Rolling}}};
 constexpr std::array<Named<LogLevel>, 5> log_levels{{{"error", LogLevel::Error},
                                                      {"warning", LogLevel::Warning},
                                                      {"notice", LogLevel::Notice},
@@ -176,6 +178,11 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"connections", 'c', "N", pool, "connections at once in each worker", "async 1024, serial 1, thread and fork 40",
      [](Settings& s, std::string_view text) { s.connections = static_cast<int>(read_number(text, connections_range)); },
      [](const Settings& s) { return if_set(s.connections); }},
+    {"reload", 0, "MODE", pool,
+     "how a reload and an upgrade replace workers: generation, all at once; or rolling, one by one, where both "
+     "generations have no room",
+     "", [](Settings& s, std::string_view text) { s.reload = read_named(reload_modes, text); },
+     [](const Settings& s) { return print_named(reload_modes, s.reload); }},
     {"max-requests", 0, "N", pool, "replace a worker after so many requests, give or take 10 %; 0: never", "",
      [](Settings& s, std::string_view text) { s.max_requests = read_number(text, max_requests_range); },
      [](const Settings& s) { return Values{std::to_string(s.max_requests)}; }},

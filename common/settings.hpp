@@ -59,6 +59,12 @@ enum class LogConnections { No, Begin, End, Both };
     return wanted == LogConnections::End || wanted == LogConnections::Both;
 }
 
+/// How a reload exchanges the workers.
+enum class ReloadMode {
+    Generation,  ///< all new ones beside the old ones, which leave when those are ready
+    Rolling,     ///< one after the other
+};
+
 struct Settings {
     std::vector<ListenSettings> listen{};  ///< never empty once read: the default is tcp://:10000
     bool listen_is_default = true;         ///< nobody said --listen; sockets from systemd then replace the default
@@ -66,8 +72,9 @@ struct Settings {
     WorkerCount workers{};
     std::optional<SpareCount> spare{};  ///< unset: from 1 to the smaller of --workers MIN..MAX
     std::optional<Model> model{};       ///< unset: the handler's own
-    std::optional<int> connections{};   ///< at once per worker; unset: the model's
-    std::optional<int> backlog{};       ///< unset: min(4096, somaxconn)
+    ReloadMode reload = ReloadMode::Generation;
+    std::optional<int> connections{};  ///< at once per worker; unset: the model's
+    std::optional<int> backlog{};      ///< unset: min(4096, somaxconn)
     // Zero means never.
     std::chrono::milliseconds idle_timeout{60'000};
     std::chrono::milliseconds drain_delay{0};  ///< zero: none

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "common/activation.hpp"
@@ -46,6 +50,15 @@ bool is_out_of_reach(const Listener& listener) {
            errno == ENOENT;
 }
 
+/// What all descriptors of one socket have in common: device and inode.
+using SocketNumber = std::pair<dev_t, ino_t>;
+
+std::optional<SocketNumber> socket_number(const Listener& listener) noexcept {
+    struct stat socket {};
+    if (::fstat(listener.fd.get(), &socket) == -1) return std::nullopt;
+    return SocketNumber{socket.st_dev, socket.st_ino};
+}
+
 }  // namespace
 
 bool has_lost_its_file(const Listener& listener) noexcept {
@@ -62,23 +75,23 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const Settings&
     Takeover taken{.listeners = std::move(assignment.listeners)};
     for (const Listener& listener : taken.listeners)
         if (is_out_of_reach(listener)) taken.out_of_reach.push_back(to_string(listener.local));
-    std::vector<const Listener*> free;  // what we bound and nobody has taken yet
+    std::map<std::string, std::vector<const Listener*>> free;  // what we bound and nobody has taken yet, by endpoint
     for (const Listener& listener : current)
-        if (!listener.inherited) free.push_back(&listener);
+        if (!listener.inherited) free[to_string(listener.settings.endpoint)].push_back(&listener);
     for (const ListenSettings& wanted : assignment.unbound) {
-        const auto fits = [&](const Listener* each) { return each->settings.endpoint == wanted.endpoint; };
-        const auto first = std::ranges::find_if(free, fits);
-        const bool lost = first != free.end() && has_lost_its_file(**first);
-        if (lost) taken.lost.push_back(to_string(wanted.endpoint));
-        if (first == free.end() || lost) {
+        const std::string endpoint = to_string(wanted.endpoint);
+        std::vector<const Listener*>& there = free[endpoint];
+        const bool lost = !there.empty() && has_lost_its_file(*there.front());
+        if (lost) taken.lost.push_back(endpoint);
+        if (there.empty() || lost) {
             taken.unbound.push_back(wanted);
             continue;
         }
         // One endpoint may have several addresses, all on one port; of port 0, several endpoints may have the same
         // text.
-        const std::uint16_t port = (*first)->local.port;
-        std::erase_if(free, [&](const Listener* each) {
-            if (!fits(each) || each->local.port != port) return false;
+        const std::uint16_t port = there.front()->local.port;
+        std::erase_if(there, [&](const Listener* each) {
+            if (each->local.port != port) return false;
             std::ranges::move(unchangeable(each->settings, wanted), std::back_inserter(taken.kept));
             taken.listeners.emplace_back(duplicate(*each)).settings = with_unchangeable(wanted, each->settings);
             return true;
@@ -95,19 +108,15 @@ void change_sockets(const std::vector<Listener>& listeners, std::optional<int> d
     }
 }
 
-bool is_same_socket(const Listener& one, const Listener& other) noexcept {
-    struct stat first {};
-    struct stat second {};
-    return ::fstat(one.fd.get(), &first) == 0 && ::fstat(other.fd.get(), &second) == 0 &&
-           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
 std::vector<std::uint32_t> only_in(const std::vector<Listener>& listeners, const std::vector<Listener>& others) {
+    std::set<SocketNumber> known;
+    for (const Listener& other : others)
+        if (const auto socket = socket_number(other)) known.insert(*socket);
     std::vector<std::uint32_t> indices;
-    for (std::uint32_t index = 0; index < listeners.size(); ++index)
-        if (std::ranges::none_of(others,
-                                 [&](const Listener& other) { return is_same_socket(listeners[index], other); }))
-            indices.push_back(index);
+    for (std::uint32_t index = 0; index < listeners.size(); ++index) {
+        const auto socket = socket_number(listeners[index]);
+        if (!socket || !known.contains(*socket)) indices.push_back(index);
+    }
     return indices;
 }
 

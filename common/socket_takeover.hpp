@@ -28,9 +28,6 @@ struct Takeover {
 /// Throws std::system_error.
 void change_sockets(const std::vector<Listener>& listeners, std::optional<int> default_backlog);
 
-/// Whether both are descriptors of one socket.
-[[nodiscard]] bool is_same_socket(const Listener& one, const Listener& other) noexcept;
-
 /// Which of `listeners` are in none of `others`, by their index.
 [[nodiscard]] std::vector<std::uint32_t> only_in(const std::vector<Listener>& listeners,
                                                  const std::vector<Listener>& others);

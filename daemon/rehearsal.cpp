@@ -1,14 +1,19 @@
 #include "daemon/rehearsal.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <stdexcept>
 #include <utility>
 
 #include "common/channel.hpp"
 #include "common/log_output.hpp"
+#include "common/operator_error.hpp"
 #include "common/rehearsal_verdict.hpp"
+#include "common/shortage.hpp"
 #include "common/socket_takeover.hpp"
 #include "common/spawn.hpp"
 #include "common/sys_error.hpp"
@@ -29,6 +34,22 @@ std::shared_ptr<ServicePlan> restore_plan(const StartUp& start_up, const Handove
     Takeover taken = take_over_sockets(from_handed(handover.listeners), *plan->settings);
     take_listeners(*plan, std::move(taken.listeners));
     return plan;
+}
+
+/// After the exec the channels of the workers that are handed over are open twice, until the new image supervises; then
+/// once, and beside them those of the next generation.  Throws OperatorError when the limit does not allow that.
+void require_descriptors(const std::shared_ptr<ServicePlan>& plan, const Handover& handover) {
+    constexpr std::size_t passing = 8;  // one or two at a time, such as the worker's end of a channel
+    const auto size = static_cast<std::size_t>(handover.workers);
+    const std::size_t handed = handover.workers_to_come != 0 ? handover.workers_to_come : size;
+    const auto next = static_cast<std::size_t>(to_generation(plan).pool.workers);
+    const std::size_t needed = handed + std::max(handed, next) + passing;
+    const std::size_t spare = spare_descriptors(needed);
+    if (spare < needed)
+        throw OperatorError{
+            ExitCode::System,
+            fmt::format("an upgrade with {} workers needs {} more open files than the limit of {} allows{}", handed,
+                        needed - spare, plan->descriptors.usable, shortage_remedy(EMFILE))};
 }
 
 /// Who waits for the verdict asks with SIGTERM for an early end.
@@ -77,10 +98,12 @@ void boot_one_worker(const std::shared_ptr<ServicePlan>& plan) {
 int rehearse(const StartUp& start_up, const Handover& handover) noexcept {
     try {
         heed_sigterm();
-        boot_one_worker(restore_plan(start_up, handover));
+        const std::shared_ptr<ServicePlan> plan = restore_plan(start_up, handover);
+        require_descriptors(plan, handover);
+        boot_one_worker(plan);
         write_verdict(handover.report, handover.control.knows_peers ? verdict_passed_with_peers : verdict_passed);
         return 0;
-    } catch (const std::exception& error) { write_verdict(handover.report, error.what()); } catch (...) {
+    } catch (const std::exception& error) { write_verdict(handover.report, with_remedy(error)); } catch (...) {
         write_verdict(handover.report, "an exception that is no std::exception");
     }
     return static_cast<int>(ExitCode::Unavailable);

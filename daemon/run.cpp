@@ -37,9 +37,12 @@
 #include "daemon/master/supervisor.hpp"
 #include "daemon/rehearsal.hpp"
 #include "daemon/service_loading.hpp"
+#include "daemon/settings_reading.hpp"
 #include "daemon/standalone.hpp"
 
 namespace preforkd {
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -131,18 +134,20 @@ std::shared_ptr<const Settings> settings_in_force(const Settings& read, const Ha
     return std::make_shared<const Settings>(std::move(settings));
 }
 
-/// In the place of another image.  `handover` keeps its descriptors until this one supervises: what fails before can
-/// still be undone with them.
+/// In the place of another image.  Of an upgrade, `handover` keeps its descriptors until this one supervises: what
+/// fails before can still be undone with them.  After a failed one there is nobody to give them back to, and there may
+/// be no room for a second set.
 int carry_on(Planned planned, Handover& handover, const StartUp& start_up, SignalFd& signals) {
     const std::shared_ptr<ServicePlan> plan = planned.plan;
     UniqueFd no_ready_fd;  // it has been told
     ServiceNotify systemd;
-    const Handover own = duplicate(handover);
+    const bool resumes = handover.purpose == Handover::Purpose::Resume;
+    const Handover own = resumes ? handover : duplicate(handover);
     std::vector<Listener> listeners = from_handed(own.listeners);
     const std::shared_ptr<const Settings> in_force = settings_in_force(*plan->settings, own);
     Generation current;
     std::optional<Planned> first_load;
-    if (handover.purpose == Handover::Purpose::Resume) {
+    if (resumes) {
         plan->settings = in_force;
         take_listeners(*plan, std::move(listeners));
         current = to_generation(plan);
@@ -164,7 +169,7 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
                           std::move(current),
                           load_service(start_up, std::move(first_load)),
                           own};
-    close_descriptors(handover);
+    if (!resumes) close_descriptors(handover);
     return supervisor.run();
 }
 
@@ -184,16 +189,53 @@ void ignore_signals_of_writes() {
     ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
 }
 
+/// As if nothing had been begun: there is nothing yet to be stopped in good order.
+void die_of(int signo) {
+    sigset_t only;
+    ::sigemptyset(&only);
+    ::sigaddset(&only, signo);
+    ::raise(signo);
+    ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+    ::_exit(0);  // process 1 outlives that
+}
+
+/// Waits as long as it takes, and for a signal to stop.
+Invocation read_settings(const StartUp& start_up, SignalFd& signals) {
+    std::optional<ChildCall> reading = begin_reading_settings(start_up, 0ms);
+    if (!reading) return read_service_options(start_up);
+    std::vector<int> later;
+    while (!reading->wait(signals.get()))
+        while (const auto signo = signals.next()) {
+            if (*signo == SIGTERM || *signo == SIGQUIT || *signo == SIGINT) {
+                reading->give_up();
+                die_of(*signo == SIGQUIT ? SIGTERM : *signo);  // no core of it
+            }
+            later.push_back(*signo);
+        }
+    for (const int signo : later) ::raise(signo);
+    return read_service_options(start_up, reading->result());
+}
+
+/// In the place of another image: that one cannot wait.
+Invocation read_settings_in_time(const StartUp& start_up) {
+    std::optional<ChildCall> reading = begin_reading_settings(start_up, Settings{}.boot_timeout);
+    if (!reading) return read_service_options(start_up);
+    (void)reading->wait();
+    return read_service_options(start_up, reading->result());
+}
+
 int perform(StartUp& start_up, SignalFd& signals) {
-    const Invocation invocation = read_service_options(start_up);
-    switch (invocation.task) {
+    switch (read_service_options(start_up, "").task) {
         case Task::Help: return print(help_text(program_of(start_up)));
         case Task::Version: return print(version_text(program_of(start_up)));
         case Task::ListHandlers: return print(list_of(start_up.handlers));
-        case Task::PrintConfig: return print(invocation.printed_config);
-        case Task::CheckConfig: break;
-        case Task::Serve: start_up.early_errors = invocation.settings.log.format; break;
+        case Task::PrintConfig:
+        case Task::CheckConfig:
+        case Task::Serve: break;
     }
+    const Invocation invocation = read_settings(start_up, signals);
+    if (invocation.task == Task::PrintConfig) return print(invocation.printed_config);
+    if (invocation.task == Task::Serve) start_up.early_errors = invocation.settings.log.format;
     const std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
     if (invocation.task == Task::CheckConfig) {
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
@@ -214,7 +256,8 @@ int perform_upgrade(Handover& handover, StartUp& start_up, SignalFd& signals) {
     if (handover.purpose == Handover::Purpose::Rehearsal) return rehearse(start_up, handover);
     const bool resumes = handover.purpose == Handover::Purpose::Resume;
     if (resumes) ::prctl(PR_SET_NAME, program_invocation_short_name);  // a file executed by descriptor has no name
-    Invocation invocation = read_service_options(start_up, resumes ? handover.config_text : std::nullopt);
+    Invocation invocation =
+        resumes ? read_service_options(start_up, handover.config_text) : read_settings_in_time(start_up);
     std::shared_ptr<ServicePlan> plan = plan_service(invocation, start_up);
     open_log(plan->settings->log);
     return carry_on({.invocation = std::move(invocation), .plan = std::move(plan)}, handover, start_up, signals);

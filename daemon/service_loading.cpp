@@ -13,6 +13,7 @@
 #include "common/operator_error.hpp"
 #include "common/quoted.hpp"
 #include "common/socket_takeover.hpp"
+#include "daemon/settings_reading.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -54,16 +55,18 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
 
 class ServiceLoading final : public Loading {
 public:
-    ServiceLoading(const StartUp& start_up, Invocation invocation)
-        : start_up_{start_up},
-          invocation_{std::move(invocation)},
-          trials_{begin_trials(start_up.handlers, invocation_.settings, invocation_.origins)} {}
+    explicit ServiceLoading(const StartUp& start_up) : start_up_{start_up} {}
+    ServiceLoading(const StartUp& start_up, Invocation invocation) : start_up_{start_up} {
+        use(std::move(invocation));
+    }
     ServiceLoading(const StartUp& start_up, Planned planned)
         : start_up_{start_up}, invocation_{std::move(planned.invocation)}, plan_{std::move(planned.plan)} {}
 
     std::optional<Generation> go_on(const Generation& current, Clock::time_point now) override {
-        for (HandlerTrial& trial : trials_) trial.mind_the_time(now);
-        if (!std::ranges::all_of(trials_, &HandlerTrial::over)) return std::nullopt;
+        if (!invocation_ && !read_settings(*current.settings, now)) return std::nullopt;
+        for (HandlerTrial& trial : trials_) trial.call().mind_the_time(now);
+        if (!std::ranges::all_of(trials_, [](const HandlerTrial& trial) { return trial.call().over(); }))
+            return std::nullopt;
         if (!std::exchange(checked_, true)) check(current);
         if (next_try_ && !has_passed(next_try_, now)) return std::nullopt;
         Takeover taken = take_over_sockets(*current.listeners, *plan_->settings);
@@ -83,19 +86,40 @@ public:
 
     [[nodiscard]] Deadline deadline() const override {
         Deadline next = next_try_;
-        for (const HandlerTrial& trial : trials_) next = earlier(next, trial.deadline());
+        if (reading_) next = earlier(next, reading_->deadline());
+        for (const HandlerTrial& trial : trials_) next = earlier(next, trial.call().deadline());
         return next;
     }
 
     bool reap(pid_t pid) override {
-        return std::ranges::any_of(trials_, [&](HandlerTrial& trial) { return trial.reap(pid); });
+        return (reading_ && reading_->reap(pid)) ||
+               std::ranges::any_of(trials_, [&](HandlerTrial& trial) { return trial.call().reap(pid); });
     }
 
-    void give_up() override { std::ranges::for_each(trials_, &HandlerTrial::kill); }
+    void give_up() override {
+        if (reading_) reading_->give_up();
+        for (HandlerTrial& trial : trials_) trial.call().give_up();
+    }
 
 private:
+    /// Whether they have been read, in a child that is begun first.
+    bool read_settings(const Settings& in_force, Clock::time_point now) {
+        if (!reading_) reading_ = begin_reading_settings(start_up_, in_force.boot_timeout);
+        if (reading_) {
+            reading_->mind_the_time(now);
+            if (!reading_->over()) return false;
+        }
+        use(reading_ ? read_service_options(start_up_, reading_->result()) : read_service_options(start_up_));
+        return true;
+    }
+
+    void use(Invocation invocation) {
+        trials_ = begin_trials(start_up_.handlers, invocation.settings, invocation.origins);
+        invocation_ = std::move(invocation);
+    }
+
     void check(const Generation& current) {
-        if (!plan_) plan_ = plan_service(invocation_, start_up_, trials_);
+        if (!plan_) plan_ = plan_service(*invocation_, start_up_, trials_);
         Settings in_force = *plan_->settings;
         kept_ = keep_what_takes_a_restart(in_force, *current.settings);
         plan_->settings = std::make_shared<const Settings>(std::move(in_force));
@@ -103,8 +127,8 @@ private:
         if (!workers.automatic && workers.max == 0)
             throw OperatorError{ExitCode::Configuration,
                                 "--workers 0 needs a restart: a running master cannot become the one worker"};
-        for (const std::string& warning : invocation_.warnings) log(LogLevel::Warning, warning);
-        if (std::string remark = check_emptied_config(current.config_text, invocation_); !remark.empty()) {
+        for (const std::string& warning : invocation_->warnings) log(LogLevel::Warning, warning);
+        if (std::string remark = check_emptied_config(current.config_text, *invocation_); !remark.empty()) {
             log(LogLevel::Warning, remark);
             remarks_.push_back(std::move(remark));
         }
@@ -129,7 +153,8 @@ private:
     }
 
     const StartUp& start_up_;
-    Invocation invocation_;
+    std::optional<ChildCall> reading_{};
+    std::optional<Invocation> invocation_{};  ///< once it has been read
     std::vector<HandlerTrial> trials_{};
     std::shared_ptr<ServicePlan> plan_{};  ///< once the trials are over
     bool checked_ = false;
@@ -145,9 +170,9 @@ BeginLoading load_service(const StartUp& start_up, std::optional<Planned> first)
     return [&start_up, first = std::move(first)](const Generation* keep) mutable -> std::unique_ptr<Loading> {
         if (auto planned = std::exchange(first, std::nullopt))
             return std::make_unique<ServiceLoading>(start_up, std::move(*planned));
+        if (keep == nullptr) return std::make_unique<ServiceLoading>(start_up);
         return std::make_unique<ServiceLoading>(
-            start_up, keep == nullptr ? read_service_options(start_up)
-                                      : Invocation{.settings = *keep->settings, .config_text = keep->config_text});
+            start_up, Invocation{.settings = *keep->settings, .config_text = keep->config_text});
     };
 }
 

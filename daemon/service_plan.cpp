@@ -138,7 +138,7 @@ Invocation read_service_options(const StartUp& start_up, const std::optional<std
 
 std::shared_ptr<ServicePlan> plan_service(const Invocation& invocation, const StartUp& start_up) {
     std::vector<HandlerTrial> trials = begin_trials(start_up.handlers, invocation.settings, invocation.origins);
-    std::ranges::for_each(trials, &HandlerTrial::wait);
+    for (HandlerTrial& trial : trials) (void)trial.call().wait();
     return plan_service(invocation, start_up, trials);
 }
 

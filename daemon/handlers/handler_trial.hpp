@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "common/child_process.hpp"
-#include "common/clock.hpp"
+#include "common/child_call.hpp"
 #include "common/identity.hpp"
 #include "common/option_origin.hpp"
 #include "common/settings.hpp"
@@ -27,16 +26,8 @@ public:
     /// Begins.  Throws when there can be no child.
     HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity);
 
-    /// Collects the child if it has ended; false if `pid` is not it.
-    bool reap(pid_t pid);
-    /// Kills the child if its time is up; its end is heard later.
-    void mind_the_time(Clock::time_point now);
-    void kill();
-    [[nodiscard]] bool over() const noexcept { return end_.has_value(); }
-    [[nodiscard]] Deadline deadline() const noexcept { return over() || killed_ ? Deadline{} : deadline_; }
-
-    /// Waits until it is over: at start-up.
-    void wait();
+    [[nodiscard]] ChildCall& call() noexcept { return call_; }
+    [[nodiscard]] const ChildCall& call() const noexcept { return call_; }
 
     /// Once it is over: an entry whose functions load the object, in the process that calls them: a worker.  Throws
     /// OperatorError: 78 and one sentence that names the option when the object cannot be loaded, is for another
@@ -49,11 +40,7 @@ private:
     NamedObject object_;
     std::string path_;
     std::chrono::milliseconds patience_;
-    Deadline deadline_;
-    UniqueFd reading_{};
-    std::optional<ChildProcess> child_{};
-    bool killed_ = false;
-    std::optional<ExitReport> end_{};
+    ChildCall call_;
 };
 
 /// Begins a trial of each shared object that `settings` name as a handler and `known` does not have.

@@ -115,6 +115,7 @@ struct Handover {
     // The pool
     int slots = -1;  ///< memfd
     std::vector<HandedWorker> workers_alive{};
+    std::size_t workers_to_come = 0;  ///< Rehearsal: how many of these the upgrade itself will hand over
     std::vector<HandedGroup> groups{};
     std::uint64_t replaced = 0;
     std::uint64_t dropped_log_lines = 0;  ///< by masters

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -46,13 +47,57 @@ std::vector<char*> pointers_to(std::vector<std::string>& lines) {
     return pointers;
 }
 
+/// The working directory as the shell names it: its path may lead over a symbolic link, which may lead elsewhere
+/// tomorrow.  Source: pwd(1), -L.
+std::filesystem::path named_directory() {
+    const char* const said = std::getenv("PWD");
+    std::error_code ignored;
+    if (said != nullptr && *said == '/' && std::filesystem::equivalent(said, ".", ignored)) return said;
+    return std::filesystem::current_path(ignored);
+}
+
+/// What `argv0` may name, absolute and with its symbolic links: one path, or as a shell looks for a command.
+std::vector<std::filesystem::path> candidates_for(const std::string& argv0) {
+    std::vector<std::filesystem::path> candidates;
+    const auto add = [&, directory = named_directory()](std::string_view entry) {
+        const std::filesystem::path path = directory / entry / argv0;
+        candidates.push_back(path.lexically_normal());
+        candidates.push_back(path);  // `..` behind a symbolic link is not what stands before it
+    };
+    const char* const path = std::getenv("PATH");
+    std::string_view left = path != nullptr ? path : "";
+    if (argv0.find('/') != argv0.npos) left = ".";
+    while (!left.empty()) {
+        const std::string_view entry = left.substr(0, left.find(':'));  // an empty one is the working directory
+        left.remove_prefix(std::min(entry.size() + 1, left.size()));
+        add(entry);
+    }
+    return candidates;
+}
+
 }  // namespace
 
 std::string find_executable(const std::string& argv0) {
     std::error_code ignored;
-    if (argv0.find('/') != argv0.npos && std::filesystem::equivalent(argv0, own_image, ignored))
-        return std::filesystem::absolute(argv0);
+    for (const std::filesystem::path& candidate : candidates_for(argv0))
+        if (std::filesystem::equivalent(candidate, own_image, ignored)) return candidate;
+    std::string file = std::filesystem::read_symlink(own_image, ignored);
+    // Replaced since it was executed: the new one stands where it was.
+    constexpr std::string_view deleted = " (deleted)";
+    if (file.ends_with(deleted) && !std::filesystem::exists(file, ignored)) file.resize(file.size() - deleted.size());
+    return file;
+}
+
+std::string own_file() {
+    std::error_code ignored;
     return std::filesystem::read_symlink(own_image, ignored);
+}
+
+bool is_own_file(int image) noexcept {
+    struct stat other {};
+    struct stat own {};
+    return ::fstat(image, &other) == 0 && ::stat(own_image, &own) == 0 && other.st_dev == own.st_dev &&
+           other.st_ino == own.st_ino;
 }
 
 UniqueFd open_own_image() {

@@ -17,9 +17,15 @@ struct Launch {
     rlimit descriptor_limit{};               ///< RLIMIT_NOFILE as it was given
 };
 
-/// Where this process's executable stands: what argv[0] names, if that is it (a symbolic link may lead elsewhere
-/// tomorrow), otherwise its path.  Call it at start, before the file can be replaced.
+/// Where this process's executable stands: what argv[0] names, on PATH where it has no slash, if that is it (a symbolic
+/// link may lead elsewhere tomorrow), otherwise its path.  Call it at start, before the file can be replaced.
 [[nodiscard]] std::string find_executable(const std::string& argv0);
+
+/// The file that this process executes, without symbolic links; empty without /proc.
+[[nodiscard]] std::string own_file();
+
+/// Whether the file `image` is the one that this process executes.
+[[nodiscard]] bool is_own_file(int image) noexcept;
 
 /// The file of this very image, whatever stands at its path by now.
 [[nodiscard]] UniqueFd open_own_image();

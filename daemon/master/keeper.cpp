@@ -8,6 +8,7 @@
 #include "common/exit_report.hpp"
 #include "common/log_output.hpp"
 #include "common/rehearsal_verdict.hpp"
+#include "common/shortage.hpp"
 #include "daemon/master/process_list.hpp"
 #include "daemon/master/process_tree.hpp"
 #include "preforkd/log.hpp"
@@ -52,7 +53,7 @@ int keep_rehearsal(pid_t master, int report, const std::function<int()>& become_
                               : "what the rehearsal of the new image has left running cannot be ended: {processes}",
                 {{"processes", tree.ended}});
         return 0;
-    } catch (const std::exception& error) { write_verdict(report, error.what()); }
+    } catch (const std::exception& error) { write_verdict(report, with_remedy(error)); }
     return 1;
 }
 

@@ -11,7 +11,7 @@
 
 namespace preforkd {
 
-/// The next generation on its way: settings that were read, handlers on trial, an address that may become free.  Never
+/// The next generation on its way: settings that are read, handlers on trial, an address that may become free.  Never
 /// waits: the master goes on between its steps.
 class Loading {
 public:
@@ -29,7 +29,7 @@ public:
     virtual void give_up() = 0;
 };
 
-/// Reads the settings, or takes those of `keep`.  Throws the reason why they cannot be used.
+/// Reads the settings, or takes those of `keep`.  May throw the reason why they cannot be used.
 using BeginLoading = std::function<std::unique_ptr<Loading>(const Generation* keep)>;
 
 }  // namespace preforkd

@@ -43,6 +43,7 @@ void Pool::maintain(Clock::time_point now) {
     for (WorkerSlot& slot : table_)
         if (slot.unsent.any()) send_unsent(slot);
     if (closing_) return;
+    if (exchange_) return follow_exchange(now);
     follow_demand(now);
     watch_queue(now);
     keep_at_size(current_, now);
@@ -84,8 +85,8 @@ Deadline Pool::next_deadline(Clock::time_point now) const {
         if (!closing_ && is_incomplete(cohort) && cohort.respawn.not_before > now)
             next = earlier(next, cohort.respawn.not_before);
     };
-    consider(current_);
-    if (next_) consider(*next_);
+    if (!exchange_ || exchange_->back) consider(current_);
+    if (next_ && !(exchange_ && exchange_->back)) consider(*next_);
     return next;
 }
 
@@ -102,12 +103,16 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
         ChannelPair channel = open_channel();
         OutputPipe output = open_output_pipe();
         WorkerRecord& record = slots_[index];
-        ChildProcess process = spawn([&] {
-            return cohort.plan.body({.number = number,
-                                     .record = record,
-                                     .channel = std::move(channel.worker),
-                                     .output = std::move(output)});
-        });
+        // Without a pidfd: nobody waits on it, reap() alone collects children, and it would double what a pool of many
+        // workers takes of RLIMIT_NOFILE.
+        ChildProcess process = spawn(
+            [&] {
+                return cohort.plan.body({.number = number,
+                                         .record = record,
+                                         .channel = std::move(channel.worker),
+                                         .output = std::move(output)});
+            },
+            ChildProcess::Handle::Later);
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
         try {
             events_.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
@@ -130,9 +135,10 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
     } catch (const std::exception& error) {
         // The machine is out of processes, descriptors or memory, or we of slots: never a reason to end the service.
         if (taken) slots_.release(*taken);
+        cohort.fork_failed = true;
         cohort.last_failure = with_remedy(error);
         cohort.respawn = after_failed_fork(cohort.respawn, now);
-        if (cohort.respawn.early_deaths == 1)
+        if (cohort.respawn.early_deaths == 1 && &cohort == &current_)
             log(LogLevel::Error, "cannot fork a worker; trying again: {cause}", {{"cause", cohort.last_failure}});
     }
 }
@@ -187,9 +193,12 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     const DeathReport certificate = certify(death, slots_[slot->record]);
     log_death(certificate);
     deaths_.add(certificate);
-    if (Cohort* cohort = cohort_of(*slot); cohort != nullptr && !death.expected)
+    if (Cohort* cohort = cohort_of(*slot); cohort != nullptr && !death.expected) {
         note_unexpected_death(
             *cohort, {.age = death.age, .served = certificate.served, .pool_served = served_so_far(), .at = now});
+        if (slot->state == State::Starting) note_failed_start(*cohort, certificate);
+    }
+    if (exchange_) exchange_->no_room = false;
     cut_[death.generation] += connections_cut(death, slots_[slot->record]);
     slots_.release(slot->record);
     events_.forget(slot->channel.get());

@@ -11,6 +11,7 @@
 #include "common/worker_seat.hpp"
 #include "daemon/master/death.hpp"
 #include "daemon/master/event_source.hpp"
+#include "daemon/master/exchange_policy.hpp"
 #include "daemon/master/generation.hpp"
 #include "daemon/master/handover.hpp"
 #include "daemon/master/oom_watch.hpp"
@@ -28,6 +29,12 @@ namespace preforkd {
 /// ones have been asked to leave.
 class Pool {
 public:
+    /// What workers serve to the end before they leave: listeners that only their generation has, by their index.
+    struct RollingReload {
+        std::vector<std::uint32_t> dropped{};  ///< of the current generation
+        std::vector<std::uint32_t> added{};    ///< of the next
+    };
+
     /// `events` must outlive the pool; a worker's key in it is its pid.
     Pool(Generation first, EventSource& events);
     /// Carries on with the workers, slots and totals of the image before.  Throws when they cannot be read.
@@ -54,8 +61,9 @@ public:
     void resize(int by);
     void resize_to(int size);
 
-    // The next generation.  It boots beside the current one, which serves on and is kept at its size.
-    void boot(Generation next);
+    // The next generation.  It boots beside the current one, which serves on and is kept at its size; or, with
+    // `rolling`, a worker of the one comes and one of the other goes, and the other way round when one cannot start.
+    void boot(Generation next, std::optional<RollingReload> rolling = {});
     [[nodiscard]] bool next_ready() const noexcept;
     [[nodiscard]] bool next_hopeless() const noexcept;
     /// Why none of it became ready, as far as is known.
@@ -102,6 +110,7 @@ private:
         Generation plan;
         Respawn respawn{};
         bool ever_ready = false;
+        bool fork_failed = false;  ///< once at least
         std::string last_failure{};
     };
 
@@ -122,6 +131,19 @@ private:
         std::chrono::milliseconds planned{};
     };
 
+    /// Of the workers of one generation for those of another, while both serve.
+    struct Exchange : RollingReload {
+        bool back = false;     ///< the next generation has failed, and those of the current one come again
+        bool no_room = false;  ///< see ExchangeView
+        bool over = false;     ///< as far back as it goes
+    };
+
+    [[nodiscard]] ExchangeView exchange_view(const Cohort& coming) const;
+    void follow_exchange(Clock::time_point now);
+    bool advance_exchange(Clock::time_point now);
+    void dismiss_outgoing(int coming, int count, Clock::time_point now);
+    void turn_back();
+    void note_failed_start(Cohort& cohort, const DeathReport& death);
     void keep_at_size(Cohort& cohort, Clock::time_point now);
     [[nodiscard]] bool is_incomplete(const Cohort& cohort) const noexcept;
     [[nodiscard]] Cohort* cohort_of(const WorkerSlot& slot) noexcept;
@@ -156,6 +178,7 @@ private:
     Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr; };
     Cohort current_;
     std::optional<Cohort> next_{};
+    std::optional<Exchange> exchange_{};
     Sizing sizing_{};
     QueueVigil queue_{};
     Watching watching_{};

@@ -23,30 +23,38 @@ bool is_going(const WorkerSlot& slot) noexcept {
 
 }  // namespace
 
-void Pool::boot(Generation next) {
+void Pool::boot(Generation next, std::optional<RollingReload> rolling) {
     // The demand is what it was.
     if (next.pool.range)
         next.pool.workers = std::clamp(current_.plan.pool.workers, next.pool.range->fewest, next.pool.range->most);
     next_.emplace(Cohort{.plan = std::move(next)});
+    if (rolling) exchange_.emplace(Exchange{std::move(*rolling)});
 }
 
 bool Pool::next_ready() const noexcept {
-    return next_ && table_.count(State::Ready, next_->plan.number) >= next_->plan.pool.workers;
+    if (!next_ || (exchange_ && exchange_->back)) return false;
+    return table_.count(State::Ready, next_->plan.number) >= next_->plan.pool.workers;
 }
 
 bool Pool::next_hopeless() const noexcept {
-    return next_ && !next_->ever_ready && is_hopeless(next_->respawn.early_deaths, next_->plan.pool.workers);
+    if (!next_) return false;
+    if (exchange_) return exchange_->over;
+    // A machine without room for both generations will not have it in a moment, while both are there.
+    if (next_->fork_failed) return true;
+    return !next_->ever_ready && is_hopeless(next_->respawn.early_deaths, next_->plan.pool.workers);
 }
 
 std::string Pool::why_next_failed() const {
     if (!next_ || next_->last_failure.empty()) return "the new workers were not ready within --boot-timeout";
-    return next_->last_failure;
+    if (exchange_ || !next_->fork_failed) return next_->last_failure;
+    return next_->last_failure + "; where only one generation has room: --reload rolling";
 }
 
 void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
     const DeathOrder order = current_.plan.body ? DeathOrder::Reload : DeathOrder::Upgrade;
     current_ = std::move(*next_);
     next_.reset();
+    exchange_.reset();
     sizing_ = {.told = true};
     watching_.next_look = now;  // with another --worker-timeout, maybe
     for (WorkerSlot& slot : table_) {
@@ -63,6 +71,7 @@ void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point no
         if (has_taken_nobody) slot.patience = now + patience_after_term;
     }
     next_.reset();
+    exchange_.reset();
 }
 
 std::set<int> Pool::old_generations() const {
@@ -113,7 +122,7 @@ Pool::Pool(Generation current, EventSource& events, const Handover& handover)
         table_.add({.number = worker.number,
                     .generation = worker.generation,
                     .record = worker.record,
-                    .process = ChildProcess{worker.pid},
+                    .process = ChildProcess{worker.pid, ChildProcess::Handle::Later},
                     .channel = std::move(channel),
                     .printed = std::move(printed),
                     .started = worker.started,

@@ -13,7 +13,7 @@ namespace preforkd {
 enum class ReloadPhase {
     Idle,
     Waiting,  ///< asked for, but the pool is not ready yet, or two old generations still have workers
-    Loading,  ///< the settings have been read; handlers are being tried, or an address is waited for
+    Loading,  ///< the settings are being read, handlers are being tried, or an address is waited for
     Booting,  ///< the next generation has been forked
 };
 

@@ -133,9 +133,15 @@ void Reloader::boot(Generation next, Clock::time_point now) {
     carry_ordered_size(next, pool_.current());
     next.number = ++last_number_;
     if (next.settings->log != pool_.current().settings->log) open_new_log(next, pool_.current());
-    const Deadline deadline = deadline_after(now, next.pool.boot_timeout);
     store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
-    pool_.boot(std::move(next));
+    Deadline deadline = deadline_after(now, next.pool.boot_timeout);
+    std::optional<Pool::RollingReload> rolling;
+    if (next.settings->reload == ReloadMode::Rolling) {
+        deadline.reset();  // each worker has its own, and those that leave are waited for
+        rolling = {.dropped = only_in(*pool_.current().listeners, *next.listeners),
+                   .added = only_in(*next.listeners, *pool_.current().listeners)};
+    }
+    pool_.boot(std::move(next), std::move(rolling));
     pool_.maintain(now);  // forks them: the loop goes to sleep next
     feed(GenerationBooting{deadline}, now);
 }

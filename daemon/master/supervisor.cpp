@@ -7,7 +7,6 @@
 
 #include "common/closing.hpp"
 #include "common/fast_stop.hpp"
-#include "common/log_reopen.hpp"
 #include "common/ready_fd.hpp"
 #include "common/units.hpp"
 
@@ -45,6 +44,7 @@ int Supervisor::run() {
         const auto now = Clock::now();
         pool_.maintain(now);
         if (control_) control_->maintain(now);
+        follow_log_reopening(now);
         tell_systemd(now);
         mind_socket_files(now);
         offer_conditions(now);
@@ -66,7 +66,7 @@ int Supervisor::run() {
 }
 
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
-    const Deadline work = earlier(reloader_.deadline(), upgrader_.deadline());
+    const Deadline work = earlier(log_reopening_.deadline(), earlier(reloader_.deadline(), upgrader_.deadline()));
     const Deadline next = earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), work)),
                                   earlier(socket_files_.deadline(), earlier(next_status_, next_watchdog_)));
     return control_ ? earlier(next, control_->next_deadline()) : next;
@@ -159,7 +159,7 @@ void Supervisor::on_signal(int signo) {
         case SIGHUP: return reloader_.ask(false, now);
         case SIGTTIN: return pool_.resize(+1);
         case SIGTTOU: return pool_.resize(-1);
-        case SIGUSR1: return reopen_log_files();
+        case SIGUSR1: return log_reopening_.ask(pool_.current().settings->log, pool_.current().pool.boot_timeout);
         case SIGUSR2: return upgrader_.ask();
         default: log(LogLevel::Debug, "signal {signal} ignored", {{"signal", sigabbrev_np(signo)}});
     }
@@ -179,7 +179,8 @@ void Supervisor::reap() {
                 pool_.note_stop(pid, child.si_code == CLD_STOPPED ? child.si_status : 0, Clock::now());
             continue;
         }
-        if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid) || reloader_.reap(child.si_pid))
+        if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid) || reloader_.reap(child.si_pid) ||
+            log_reopening_.reap(child.si_pid))
             continue;
         ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, WEXITED | WNOHANG);
         log(LogLevel::Debug, "reaped an orphan, pid {orphan_pid}", {{"orphan_pid", std::int64_t{child.si_pid}}});
@@ -213,8 +214,8 @@ void Supervisor::close_listeners() {
     pool_.order_all(Order::EmptyQueue);
 }
 
-void Supervisor::reopen_log_files() {
-    if (reopen_log(pool_.current().settings->log)) pool_.order_all(Order::TakeLog);
+void Supervisor::follow_log_reopening(Clock::time_point now) {
+    if (log_reopening_.maintain(now)) pool_.order_all(Order::TakeLog);
 }
 
 }  // namespace preforkd

@@ -7,6 +7,7 @@
 #include "daemon/master/control_server.hpp"
 #include "daemon/master/event_source.hpp"
 #include "daemon/master/lifecycle.hpp"
+#include "daemon/master/log_reopening.hpp"
 #include "daemon/master/pool.hpp"
 #include "daemon/master/reloader.hpp"
 #include "daemon/master/socket_file_watch.hpp"
@@ -50,7 +51,7 @@ private:
     void reap();
     void tell_systemd(Clock::time_point now);
     void close_listeners();
-    void reopen_log_files();
+    void follow_log_reopening(Clock::time_point now);
     void start(Clock::time_point now);
     [[nodiscard]] Handover describe();  ///< for the next image
     void prove(const Handover& handover, Clock::time_point now);
@@ -78,8 +79,10 @@ private:
     Pool pool_;
     Reloader reloader_;
     Upgrader upgrader_;
+    LogReopening log_reopening_{};
     std::optional<Handover> before_{};  ///< while this image has to prove itself
     UniqueFd old_image_{};              ///< the file of the one before
+    UniqueFd spare_{};                  ///< for the way back: the new generation may have taken all descriptors
     SocketFileWatch socket_files_{events_};
     int watched_generation_ = 0;
     Lifecycle life_{};

@@ -1,4 +1,7 @@
 // The supervisor's part in an upgrade: what it leaves to the next image, and what it takes over from the one before.
+#include <fcntl.h>
+#include <fmt/format.h>
+
 #include <cstring>
 #include <utility>
 
@@ -35,17 +38,24 @@ void Supervisor::resume(const Handover& handover) {
 
 /// A generation of this image has to become ready; if it does not, the image before carries on with its workers.
 void Supervisor::prove(const Handover& handover, Clock::time_point now) {
+    spare_ = UniqueFd{::fcntl(old_image_.get(), F_DUPFD_CLOEXEC, 3)};
     log(LogLevel::Notice, "this image took over: version {version} after {before}",
         {{"version", version()}, {"before", handover.version}});
     reloader_.ask(false, now, [this](const ReloadOutcome& outcome) {
         if (!outcome.done && life_.phase == Phase::Running) return revert(outcome.sentence);
+        const bool same = is_own_file(old_image_.get());
         before_.reset();
         old_image_ = {};
+        spare_ = {};
+        const std::string file = own_file();
+        const std::string hint = same ? ", which ran before: install the new release there" : "";
         if (outcome.done)
-            log(LogLevel::Notice, "upgraded to version {version}: {outcome}",
-                {{"version", version()}, {"outcome", outcome.sentence}});
+            log(same ? LogLevel::Warning : LogLevel::Notice,
+                "upgraded: version {version} runs, from {executable}" + hint + "; {outcome}",
+                {{"version", version()}, {"executable", file}, {"outcome", outcome.sentence}});
         conclude_upgrade(
-            {.ok = outcome.done, .sentence = std::string{"version "} + version() + ", " + outcome.sentence});
+            {.ok = outcome.done,
+             .sentence = fmt::format("version {} runs, from {}{}; {}", version(), file, hint, outcome.sentence)});
     });
 }
 
@@ -55,6 +65,7 @@ void Supervisor::revert(const std::string& cause) {
     handover.reason = cause;
     handover.config_text = before_->config_text;
     if (!before_->control.knows_peers) handover.control.peers.clear();
+    spare_ = {};
     const int error = become(old_image_.get(), launch_of(*before_), handover);
     log(LogLevel::Error,
         "upgrade failed: {cause}; the version before cannot be executed: {error}; its workers serve on",

@@ -98,6 +98,7 @@ void Upgrader::rehearse() {
                 Handover copy = describe_();
                 copy.purpose = Handover::Purpose::Rehearsal;
                 copy.report = report.get();
+                copy.workers_to_come = copy.workers_alive.size();
                 copy.workers_alive.clear();  // the copy is nobody's master
                 copy.control.waiting.clear();
                 copy.control.peers.clear();
@@ -107,7 +108,7 @@ void Upgrader::rehearse() {
             });
         }));
     } catch (const std::exception& error) {
-        cause_ = error.what();
+        cause_ = with_remedy(error);
         feed(RehearsalFailed{});
     }
 }
@@ -143,7 +144,7 @@ void Upgrader::execute() {
         const UniqueFd self = open_own_image();
         handover.old_image = self.get();
         cause_ = why_not_executed(launch_.executable, become(-1, launch_, handover));
-    } catch (const std::exception& error) { cause_ = error.what(); }
+    } catch (const std::exception& error) { cause_ = with_remedy(error); }
     feed(ExecFailed{});
 }
 

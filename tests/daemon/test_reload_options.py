@@ -14,6 +14,7 @@ from daemon_process import CUT
 from test_hang import say
 
 ECHO = ["handler = echo"]
+ONE_EACH = [*ECHO, "connections = 1", "workers = 2"]
 BLOCKING = "handler = {trouble}"
 
 
@@ -37,6 +38,16 @@ def ended_by_the_daemon(daemon):
     one(daemon)
     with hold(daemon) as client:
         return read_to_end(client) == b""
+
+
+def exchanges_one_by_one(daemon):
+    """One has been asked to leave, and the generation is still the one before."""
+    daemon.wait_workers(2)
+    with hold(daemon), hold(daemon):
+        before = status(daemon.control)["generation"]
+        daemon.signal(signal.SIGHUP)
+        leaving = lambda: [worker for worker in status(daemon.control)["workers"] if worker["state"] == "leaving"]
+        return proc.eventually(leaving) and status(daemon.control)["generation"] == before
 
 
 def retires_after_one(daemon):
@@ -111,6 +122,7 @@ HOLDS = {
     "spare": (["workers = 1..4"], ["workers = 1..4", "spare = 3..4"], lambda daemon, tmp: daemon.wait_workers(3)),
     "model": (ECHO, [*ECHO, "model = fork"], lambda daemon, tmp: has_a_child_for_a_client(daemon)),
     "connections": (ECHO, [*ECHO, "connections = 1"], lambda daemon, tmp: lets_one_wait(daemon)),
+    "reload": (ONE_EACH, [*ONE_EACH, "reload = rolling"], lambda daemon, tmp: exchanges_one_by_one(daemon)),
     "max-requests": ([], ["max-requests = 1"], lambda daemon, tmp: retires_after_one(daemon)),
     "max-memory": ([BLOCKING, "model = serial"], [BLOCKING, "model = serial", "max-memory = 60M"],
                    lambda daemon, tmp: leaks_and_leaves(daemon)),
@@ -149,7 +161,7 @@ def start(configured, tmp_path, name, lines):
     """Its workers and its control socket are given where that is not what changes; its log where the test reads it."""
     given = [line for line in ([LISTEN] if name != "listen" else []) if line not in lines]
     arguments = ["--control", f"unix://{tmp_path}/control.sock"] if name != "control" else []
-    has_workers = name in ("workers", "spare")
+    has_workers = name in ("workers", "spare", "reload")
     service = configured(*given, *lines, arguments=arguments, workers=None if has_workers else 1,
                          ready_fd=name != "ready-fd", wait=name != "ready-fd",
                          log_format=None if name == "log-format" else "json")

@@ -75,5 +75,22 @@ TEST(Descriptors, the_soft_limit_is_raised_to_the_hard_one_and_the_original_is_r
               "");
 }
 
+TEST(Descriptors, as_many_are_spare_as_can_be_opened_and_trying_takes_none) {
+    EXPECT_EQ(testing::in_child([] {
+                  const rlimit few{.rlim_cur = 64, .rlim_max = 64};
+                  ::setrlimit(RLIMIT_NOFILE, &few);
+                  const std::size_t spare = spare_descriptors(1000);
+                  std::string wrong;
+                  if (spare < 1 || spare >= 64) wrong += " spare";
+                  if (spare_descriptors(1000) != spare) wrong += " taken";
+                  if (spare_descriptors(spare - 1) != spare - 1) wrong += " more than wanted";
+                  for (std::size_t each = 0; each < spare; ++each)
+                      if (::dup(STDERR_FILENO) == -1) wrong += " not there";
+                  if (::dup(STDERR_FILENO) != -1) wrong += " one more";
+                  return wrong;
+              }),
+              "");
+}
+
 }  // namespace
 }  // namespace preforkd

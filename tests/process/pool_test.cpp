@@ -364,7 +364,7 @@ TEST_F(Pools, a_machine_without_descriptors_delays_the_service_and_does_not_end_
     EXPECT_EQ(testing::in_child([]() -> std::string {
                   Master master{{.workers = 2}, idle};
                   {
-                      const testing::FewDescriptors two{2};  // a worker takes three
+                      const testing::FewDescriptors one{1};  // a worker takes three
                       master.pool.maintain(master.now);
                   }
                   if (!master.pool.empty()) return "forked without a descriptor";

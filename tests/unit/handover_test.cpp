@@ -52,6 +52,7 @@ Handover full() {
                                .order = DeathOrder::Reload,
                                .unsent = {.take_log = true, .closing = {0, every_listener}, .leave = true}},
                               {.pid = 101, .number = 2, .generation = 7, .record = 4, .channel = 21}},
+            .workers_to_come = 2,
             .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
             .replaced = 17,
             .dropped_log_lines = 18,
@@ -81,6 +82,7 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.config_text, before.config_text);
     EXPECT_EQ(after.listeners, before.listeners);
     EXPECT_EQ(after.workers_alive, before.workers_alive);
+    EXPECT_EQ(after.workers_to_come, before.workers_to_come);
     EXPECT_EQ(after.workers_ordered, before.workers_ordered);
     EXPECT_EQ(after.workers_setting, before.workers_setting);
     EXPECT_EQ(after.groups, before.groups);

@@ -121,6 +121,8 @@ TEST(Options, every_option_is_read) {
                                     "10m",
                                     "--ready-fd",
                                     "3",
+                                    "--reload",
+                                    "rolling",
                                     "--max-requests",
                                     "1000",
                                     "--user=www-data",
@@ -152,6 +154,7 @@ TEST(Options, every_option_is_read) {
     EXPECT_EQ(s.worker_timeout, 2h);
     EXPECT_EQ(s.request_timeout, 10min);
     EXPECT_EQ(s.ready_fd, 3);
+    EXPECT_EQ(s.reload, ReloadMode::Rolling);
     EXPECT_EQ(s.max_requests, 1000u);
     EXPECT_EQ(s.user, "www-data");
     EXPECT_EQ(s.group, "33");
@@ -251,6 +254,7 @@ TEST(Options, a_bad_value_is_answered_with_what_is_expected) {
              {"--worker-timeout", {"x"}},
              {"--request-timeout", {"x"}},
              {"--ready-fd", {"", "-1", "0", "2", "x", "4294967299"}},
+             {"--reload", {"", "Rolling", "yes"}},
              {"--max-requests", {"", "-1", "1000000000001", "x"}},
              {"--max-memory", {"", "-1", "200 M", "x"}},
              {"--spare", {"", "0", "0..1", "1..1025", "1.2", "auto"}},

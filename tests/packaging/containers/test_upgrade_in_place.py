@@ -38,7 +38,7 @@ def test_pid_1_becomes_the_binary_that_was_renewed_under_load(container, binarie
         load.wait_for_answers(100)
         renew()
         running.signal("USR2")
-        line = running.wait_log('"upgraded to version')
+        line = running.wait_log('"upgraded: ')
         load.wait_for_answers(100)
     assert line["version"] == NEW.rstrip(b"\0").decode() and line["pid"] == 1
     assert running.pid == before
@@ -55,7 +55,7 @@ def test_who_is_connected_across_the_upgrade_is_served_to_the_end(container, bin
         read_exactly(client, 6)
         renew()
         running.signal("USR2")
-        running.wait_log('"upgraded to version')
+        running.wait_log('"upgraded: ')
         assert exchange(running.endpoint, b"new") == b"new"
         client.sendall(b"after")
         client.shutdown(1)

@@ -1,0 +1,107 @@
+"""An upgrade where descriptors, processes or memory are scarce: refused before it, or undone, and nobody notices."""
+import resource
+from signal import SIGTERM, SIGTTIN
+
+import pytest
+
+import proc
+from clients import exchange
+from test_upgrade import NEXT, installed  # noqa: F401
+
+WORKERS = 20
+
+
+def test_an_upgrade_that_has_no_descriptors_is_refused_in_time(installed):
+    """Down to some limit it works, and below it is refused; whatever the limit is, the service goes on."""
+    service = installed(workers=WORKERS)
+    daemon = service.daemon
+    daemon.expect("upgrade failed", "open files allows")
+    at_rest = proc.open_descriptors(daemon.pid)
+    outcomes = []
+    for limit in range(4 * WORKERS, at_rest, -5):
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        before = daemon.workers()
+        service.install(NEXT)
+        line = service.upgrade()
+        outcomes.append(line["message"].split(":")[0])
+        daemon.wait_workers(WORKERS)
+        if outcomes[-1] == "upgrade failed":
+            assert line["message"] == "upgrade failed: everything stays as it was"
+            assert "raise RLIMIT_NOFILE" in line["cause"], line
+            assert daemon.workers() == before
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert outcomes[0] == "upgraded" and outcomes[-1] == "upgrade failed" and outcomes == sorted(outcomes, reverse=True)
+    assert daemon.stop(SIGTERM) == 0
+
+
+@pytest.mark.parametrize("spare", [8, 24, 32])
+def test_an_image_that_finds_no_descriptors_after_the_exec_gives_way_to_the_one_before(installed, tmp_path, spare):
+    """Too few to hold its channels twice; or enough, and too few for a second generation that has become larger."""
+    file = tmp_path / "preforkd.conf"
+    file.write_text(f"workers = {WORKERS}\n")
+    service = installed("--config", str(file), workers=None)
+    daemon = service.daemon
+    daemon.expect("upgrade failed", "reload failed", "cannot fork a worker", "open files allows")
+    before = daemon.workers()
+    limit = proc.open_descriptors(daemon.pid) + spare
+    file.write_text(f"workers = {3 * WORKERS}\n")
+    service.install_script(f'[ $$ = {daemon.pid} ] && ulimit -n {limit}\nexec {NEXT} "$@"\n')
+    line = service.upgrade()
+    assert line["message"] == "upgrade failed: the version before carries on", line
+    assert "Too many open files" in line["cause"], line
+    daemon.wait_workers(WORKERS)
+    assert daemon.workers() == before
+    assert exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop(SIGTERM) == 0
+
+
+def test_a_worker_takes_one_descriptor_of_its_master(installed):
+    service = installed(workers=2)
+    few = proc.open_descriptors(service.daemon.pid)
+    service.daemon.signal(SIGTTIN)
+    service.daemon.wait_workers(3)
+    assert proc.open_descriptors(service.daemon.pid) == few + 1
+
+
+NOBODY_ELSE = 64999  # a user of its own: RLIMIT_NPROC counts all processes of one
+
+
+def open_to_others(directory):
+    for each in (directory, *directory.parents[:2]):
+        each.chmod(0o711)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("spare, outcome", [
+    (1, "upgrade failed: everything stays as it was"),       # not enough for a rehearsal
+    (3, "upgrade failed: the version before carries on"),    # nor for a second generation
+])
+def test_an_upgrade_without_processes_to_spare_changes_nothing(installed, tmp_path, spare, outcome):
+    workers = 5
+    open_to_others(tmp_path)
+    service = installed(workers=workers, user=NOBODY_ELSE, group=NOBODY_ELSE, extra_groups=[],
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (workers + 1 + spare,) * 2))
+    daemon = service.daemon
+    daemon.expect("upgrade failed", "reload failed")
+    before = daemon.workers()
+    service.install(NEXT)
+    line = service.upgrade()
+    assert line["message"] == outcome, line
+    assert "raise RLIMIT_NPROC" in line["cause"], line
+    daemon.wait_workers(workers)
+    assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop(SIGTERM) == 0
+
+
+def test_an_upgrade_without_memory_to_spare_changes_nothing(installed):
+    service = installed()
+    daemon = service.daemon
+    daemon.expect("upgrade failed")
+    daemon.log.accept_foreign(str(service.file))  # what the dynamic linker says
+    before = daemon.workers()
+    service.install(NEXT)
+    limit = int(proc.status(daemon.pid)["VmSize"].split()[0]) * 1024 // 4
+    resource.prlimit(daemon.pid, resource.RLIMIT_AS, (limit, limit))
+    assert service.upgrade()["message"] == "upgrade failed: everything stays as it was"
+    assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop(SIGTERM) == 0
