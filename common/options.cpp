@@ -48,13 +48,18 @@ po::options_description describe_options() {
 
 [[noreturn]] void refuse_usage(const std::string& sentence) { throw OperatorError{ExitCode::Usage, sentence}; }
 
+std::string_view nearest_of(const Program& program, std::string_view wrong) {
+    const std::string_view nearest = nearest_option(wrong);
+    return nearest == "greeting" && !program.greets ? std::string_view{} : nearest;
+}
+
 // --- The command line ---
 
 [[noreturn]] void refuse_unknown(const po::option& option, const Program& program) {
     const std::string& token = option.original_tokens.front();
     const bool is_long = token.starts_with("--");
     const std::string shown = is_long ? token.substr(0, token.find('=')) : option.string_key.substr(0, 2);
-    const std::string_view nearest = is_long ? nearest_option(shown.substr(2)) : std::string_view{};
+    const std::string_view nearest = is_long ? nearest_of(program, shown.substr(2)) : std::string_view{};
     if (is_long && nearest.empty() && shown.size() == 3 && find_option(shown[2]) != nullptr)
         refuse_usage(fmt::format("unknown option {}; did you mean {}?", in_quotes(shown), shown.substr(1)));
     if (nearest.empty()) refuse_usage(fmt::format("unknown option {}; see {} --help", in_quotes(shown), program.name));
@@ -122,7 +127,7 @@ void add_endpoints(Source& source, const OptionRow& row, std::string_view lines,
 }
 
 std::string unknown_variable(std::string_view variable, std::string_view name, const Program& program) {
-    const std::string_view nearest = nearest_option(name);
+    const std::string_view nearest = nearest_of(program, name);
     const OptionRow* row = nearest.empty() ? nullptr : find_option(nearest);
     if (row == nullptr || !row->takes_value())
         return fmt::format("{} is no option of {}, ignored", printable(variable), program.name);
@@ -168,7 +173,7 @@ Source read_file(const po::options_description& description, const std::string& 
             source.add(*row, std::move(line.value), {.kind = Origin::Kind::File, .place = std::move(line.place)});
             continue;
         }
-        const std::string_view nearest = row == nullptr ? nearest_option(line.name) : std::string_view{};
+        const std::string_view nearest = row == nullptr ? nearest_of(program, line.name) : std::string_view{};
         const std::string reason =
             row != nullptr    ? fmt::format("{} belongs on the command line: --{}", row->name, row->name)
             : nearest.empty() ? fmt::format("unknown option {}; see {} --help", in_quotes(line.name), program.name)

@@ -90,7 +90,8 @@ def test_it_has_the_name_that_it_is_given(place):
     assert place.names() == {"web"}
     assert json.loads(place.ctl("-i", "web", "status", "--json").stdout)["pid"] == daemon.pid
     told = place.ctl("status", "-i", "wbe")
-    assert (told.returncode, told.stderr) == (1, 'preforkctl: no running daemon has the name "wbe"; there are web\n')
+    assert told.returncode == 1 and told.stderr.startswith('preforkctl: no running daemon has the name "wbe"')
+    assert told.stderr.endswith("; there are web\n")
 
 
 def test_of_several_each_has_a_name_and_orders_want_one(place):

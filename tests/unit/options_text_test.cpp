@@ -166,6 +166,7 @@ TEST(OptionsText, a_program_of_ones_own_speaks_as_itself) {
         } catch (const OperatorError& error) { return error.what(); }
     };
     EXPECT_EQ(refusal({"--frobnicate"}), "unknown option \"--frobnicate\"; see upper --help");
+    EXPECT_EQ(refusal({"--greetin"}), "unknown option \"--greetin\"; see upper --help");
     EXPECT_EQ(refusal({"-z"}), "unknown option \"-z\"; see upper --help");
     EXPECT_THAT(refusal({"/bin/cat"}), HasSubstr("upper [OPTION...] -- PROGRAM"));
     EXPECT_EQ(refusal({"--greeting", "hi"}),
