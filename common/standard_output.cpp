@@ -13,7 +13,6 @@
 #include <iostream>
 #include <streambuf>
 
-#include "common/log_line.hpp"
 #include "common/sys_error.hpp"
 #include "preforkd/log.hpp"
 
@@ -109,11 +108,8 @@ std::size_t PrintedLines::log_whole_lines(std::string_view text) const noexcept 
 void PrintedLines::log_line(std::string_view line) const noexcept {
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.empty() || !log_enabled(LogLevel::Info)) return;
-    LogLine sentence{0};
-    sentence.append("stdout: ");
-    sentence.append(line);
-    if (worker_ == 0) return log(LogLevel::Info, sentence.view());
-    log(LogLevel::Info, sentence.view(), {{"worker", std::int64_t{worker_}}});
+    if (worker_ == 0) return log(LogLevel::Info, "stdout: {text}", {{"text", line}});
+    log(LogLevel::Info, "stdout: {text}", {{"text", line}, {"worker", std::int64_t{worker_}}});
 }
 
 }  // namespace preforkd

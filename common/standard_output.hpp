@@ -33,7 +33,7 @@ inline constexpr std::chrono::milliseconds patience_with_a_line{20};
 /// other text of somebody else's.  Empty lines are left out; a longer one than `limit_bytes` comes in pieces.
 class PrintedLines {
 public:
-    static constexpr std::size_t limit_bytes = 2048;  // half of what one line of the log holds
+    static constexpr std::size_t limit_bytes = 1536;  // a line of the log has it twice: in its sentence and as a field
 
     /// `worker`: whose lines they are, if not this process's.
     explicit PrintedLines(UniqueFd reader, int worker = 0) noexcept : pipe_{std::move(reader)}, worker_{worker} {}

@@ -33,7 +33,7 @@ bool LogReopening::maintain(Clock::time_point now) {
     try {
         if (trial_) (void)trial_->result();
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "the log file was not reopened", {{"cause", error.what()}});
+        log(LogLevel::Error, "the log file was not reopened: {cause}", {{"cause", error.what()}});
         return false;
     }
     return reopen_log(settings);

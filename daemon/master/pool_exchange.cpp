@@ -64,7 +64,8 @@ void Pool::turn_back() {
         exchange_->over = true;
         return;
     }
-    log(LogLevel::Notice, "a new worker failed: exchanging those that are ready for workers of the generation before",
+    log(LogLevel::Notice,
+        "a new worker failed: exchanging the {ready} that are ready for workers of the generation before: {cause}",
         {{"cause", why_next_failed()}, {"ready", std::int64_t{table_.count(State::Ready, next_->plan.number)}}});
     exchange_->back = true;
     exchange_->no_room = false;

@@ -51,7 +51,9 @@ void Supervisor::prove(const Handover& handover, Clock::time_point now) {
         const std::string hint = same ? ", which ran before: install the new release there" : "";
         if (outcome.done)
             log(same ? LogLevel::Warning : LogLevel::Notice,
-                "upgraded: version {version} runs, from {executable}" + hint + "; {outcome}",
+                same ? "upgraded: version {version} runs, from {executable}, which ran before: install the new release "
+                       "there; {outcome}"
+                     : "upgraded: version {version} runs, from {executable}; {outcome}",
                 {{"version", version()}, {"executable", file}, {"outcome", outcome.sentence}});
         conclude_upgrade(
             {.ok = outcome.done,

@@ -20,7 +20,7 @@ from log_file import text_of
 PROVOKED = ("killed by SIG", "workers die early", "Too many open files", "open files", "cannot fork a worker",
             "cannot make a process", "cannot accept connections", "workers run as root", "reload failed", "cannot start",
             "exited with code 70", "upgrade failed", "eventfd_select_interrupter", "epoll: ",
-            "worker was stopped", "crashed: SIGSEGV", "stack of ", "all workers are busy")
+            "was stopped", "crashed: SIGSEGV", "stack of ", "all workers are busy")
 
 HANDLERS = ("greet", "echo")
 

@@ -57,7 +57,7 @@ def test_a_reload_waits_for_it_in_a_child_and_fails_in_time(configured, file):
         assert f"--config {file}" in cause and "--boot-timeout 700ms" in cause
     assert proc.eventually(lambda: not children(daemon))
     assert exchange(daemon.endpoint) == b"connected\n"
-    assert service.reload(LISTEN, "greeting = two")["message"] == "reloaded"
+    assert service.reload(LISTEN, "greeting = two")["message"].startswith("reloaded")
     assert exchange(daemon.endpoint) == b"two\n"
 
 
@@ -115,7 +115,7 @@ def test_an_upgrade_fails_in_its_rehearsal(preforkd, tmp_path, file):
     service.daemon.expect("upgrade failed")
     with Hanging(file):
         service.install(NEXT)
-        assert service.upgrade()["message"] == "upgrade failed: everything stays as it was"
+        assert service.upgrade()["message"].startswith("upgrade failed, everything stays as it was")
     assert exchange(service.daemon.endpoint) == b"connected\n"
 
 

