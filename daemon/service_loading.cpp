@@ -56,9 +56,7 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
 class ServiceLoading final : public Loading {
 public:
     explicit ServiceLoading(const StartUp& start_up) : start_up_{start_up} {}
-    ServiceLoading(const StartUp& start_up, Invocation invocation) : start_up_{start_up} {
-        use(std::move(invocation));
-    }
+    ServiceLoading(const StartUp& start_up, Invocation invocation) : start_up_{start_up} { use(std::move(invocation)); }
     ServiceLoading(const StartUp& start_up, Planned planned)
         : start_up_{start_up}, invocation_{std::move(planned.invocation)}, plan_{std::move(planned.plan)} {}
 

@@ -26,8 +26,9 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 ELSEWHERE = ("docker ", "sudo ")  # blocks that begin so are run by tests/packaging
 RUN, ACTIVATE = "./dev run", "systemd-socket-activate "
-# What the tour provokes: the warning of a worker that was killed, the error of settings that are wrong.
-PROVOKED = ("killed by SIGKILL", "reload failed")
+# What the tour provokes: warnings of a worker that was killed and of an upgrade to the same program, the error of
+# settings that are wrong.
+PROVOKED = ("killed by SIGKILL", "which ran before", "reload failed")
 
 
 def scenes_in(text):

@@ -53,7 +53,10 @@ TEST(ChildCall, what_it_throws_comes_back_with_its_exit_code) {
     ChildCall other{[](const ChildCall::Attempt&) -> std::string { throw std::runtime_error{"a sentence"}; }, 30s};
     ASSERT_TRUE(other.wait());
     EXPECT_THAT([&] { (void)other.result(); }, ThrowsMessage<std::runtime_error>("a sentence"));
-    ChildCall system{[](const ChildCall::Attempt&) -> std::string { throw std::system_error{EMFILE, std::generic_category(), "open it"}; }, 30s};
+    ChildCall system{[](const ChildCall::Attempt&) -> std::string {
+                         throw std::system_error{EMFILE, std::generic_category(), "open it"};
+                     },
+                     30s};
     ASSERT_TRUE(system.wait());
     EXPECT_THAT([&] { (void)system.result(); },
                 ThrowsMessage<OperatorError>(AllOf(HasSubstr("open it"), HasSubstr("RLIMIT_NOFILE"))));
