@@ -68,7 +68,7 @@ NOBODY_ELSE = 64999  # a user of its own: RLIMIT_NPROC counts all processes of o
 
 
 def open_to_others(directory):
-    for each in (directory, *directory.parents[:2]):
+    for each in (directory, *directory.parents[:-2]):
         each.chmod(0o711)
 
 

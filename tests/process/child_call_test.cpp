@@ -4,12 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <stdexcept>
+#include <system_error>
 
 #include "common/operator_error.hpp"
-#include "common/sys_error.hpp"
 #include "tests/process/child_report.hpp"
-#include "tests/process/waiting.hpp"
 
 namespace preforkd {
 namespace {

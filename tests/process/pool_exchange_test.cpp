@@ -88,7 +88,7 @@ TEST_F(PoolExchange, a_worker_comes_and_then_one_goes) {
 TEST_F(PoolExchange, where_one_more_has_no_room_one_goes_first) {
     Master master{settings, idle};
     ASSERT_TRUE(master.until_ready());
-    leave_descriptors(1);  // a channel takes two for a moment
+    leave_descriptors(3);  // a channel and a pipe take four for a moment
     master.pool.boot(next_of(master), Pool::RollingReload{});
     Census census;
     ASSERT_TRUE(until(master, census, [&] { return master.pool.next_ready(); }));
