@@ -35,6 +35,10 @@ def daemon_environment(extra=None):
     return clean_environment({"PREFORKD_CONTROL": "off"} | (extra or {}))
 
 
+# It passes nothing of the environment on that it is not told to.
+SOCKET_ACTIVATE = ["systemd-socket-activate", "--setenv=PREFORKD_CONTROL"]
+
+
 def _with_a_control_socket_of_its_own(env, directory):
     """What a file says of it, or does not say, shall hold."""
     return {"PREFORKD_CONTROL": "", "RUNTIME_DIRECTORY": tempfile.mkdtemp(prefix="r", dir=directory)} | (env or {})

@@ -302,7 +302,7 @@ def test_an_error_before_the_log_is_open_has_the_format_of_the_log(run_preforkd,
 @pytest.mark.terminals
 def test_on_a_terminal_an_early_error_is_text():
     controller, terminal = pty.openpty()
-    done = subprocess.run([daemon_process.PREFORKD, *WRONG], stderr=terminal, env=daemon_process.clean_environment(), timeout=10)
+    done = subprocess.run([daemon_process.PREFORKD, *WRONG], stderr=terminal, env=daemon_process.clean_environment() | {"NO_COLOR": "1"}, timeout=10)
     os.close(terminal)
     line = os.read(controller, 4096).decode()
     os.close(controller)

@@ -68,7 +68,7 @@ def user(preforkd):
     shutil.rmtree(runtime)
 
 
-@pytest.fixture(params=[pytest.param("root", marks=[pytest.mark.root, pytest.mark.programs("unshare", "nsenter")]),
+@pytest.fixture(params=[pytest.param("root", marks=[pytest.mark.mounts, pytest.mark.programs("nsenter")]),
                         pytest.param("user", marks=pytest.mark.programs("setpriv"))])
 def place(request):
     return request.getfixturevalue(request.param)
@@ -164,7 +164,7 @@ def test_reload_and_upgrade_keep_it(place, tmp_path):
         told = place.ctl(order, "-i", name)
         assert told.returncode == 0 and "restart" not in told.stdout, told
     file.write_text("handler = echo\nname = other\ncontrol = off\n")
-    daemon.expect("not changed by a reload")
+    daemon.expect("is not changed by a reload", "which ran before: install the new release there")
     told = place.ctl("reload", "-i", name)
     assert told.returncode == 0 and "restart for it: control, name" in told.stdout
     after = (place.outside / f"{name}.sock").stat()
@@ -217,15 +217,15 @@ def test_a_user_without_a_directory_is_served_without_one(user, value, reason):
     without_one(user.start(), reason)
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare", "nsenter")
+@pytest.mark.mounts
+@pytest.mark.programs("nsenter")
 def test_where_run_cannot_be_written_it_serves_without_one(root):
     subprocess.run([*root.wrap, "mount", "-o", "remount,ro", "/run"], check=True)
     without_one(root.start(), "Read-only file system")
 
 
-@pytest.mark.root
-@pytest.mark.programs("unshare", "nsenter")
+@pytest.mark.mounts
+@pytest.mark.programs("nsenter")
 def test_a_service_and_one_by_hand_are_found_alike(root):
     run = root.outside.parent
     services = {}

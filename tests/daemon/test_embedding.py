@@ -99,7 +99,7 @@ def test_a_program_built_with_pkg_config_is_activated_by_systemd(built_by_make):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with subprocess.Popen(["systemd-socket-activate", "--listen", f"127.0.0.1:{port}", program], text=True,
+    with subprocess.Popen([*daemon_process.SOCKET_ACTIVATE, "--listen", f"127.0.0.1:{port}", program], text=True,
                           stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                           env=daemon_process.daemon_environment()) as process:
         try:

@@ -94,6 +94,7 @@ def in_a_session_with_a_terminal(controller_name):
     return take
 
 
+@pytest.mark.terminals
 def test_behind_tee_the_log_is_text_for_the_one_who_looks_on(preforkd):
     controller, terminal = pty.openpty()
     reading, writing = os.pipe()
@@ -108,6 +109,7 @@ def test_behind_tee_the_log_is_text_for_the_one_who_looks_on(preforkd):
         os.close(descriptor)
 
 
+@pytest.mark.terminals
 def test_no_color_is_respected(preforkd):
     controller, terminal = pty.openpty()
     daemon = preforkd(stderr=terminal, log_format=None, env={"NO_COLOR": "1"})

@@ -179,6 +179,7 @@ def test_socket_activation_works_as_the_readme_says(tmp_path, start):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = Scene(tmp_path).swapped(re.sub(r"(?<=:)\d+", str(port), start))
+    command = command.replace(ACTIVATE, shlex.join(daemon_process.SOCKET_ACTIVATE) + " ", 1)
     with subprocess.Popen(shlex.split(command), stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
                           env=daemon_process.daemon_environment()) as process:
         try:

@@ -24,7 +24,7 @@ class Activated:
     def __init__(self, directory, endpoints, *arguments, options=()):
         self.log = LogFile(str(directory / "activated-log"))
         listen = [word for endpoint in endpoints for word in ("-l", endpoint)]
-        command = ["systemd-socket-activate", *listen, *options, daemon_process.PREFORKD, "--workers", "2",
+        command = [*daemon_process.SOCKET_ACTIVATE, *listen, *options, daemon_process.PREFORKD, "--workers", "2",
                    "--log-format", "json", "--log-file", self.log.path, *arguments]
         self.process = subprocess.Popen(command, env=daemon_process.daemon_environment(), stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -63,7 +63,8 @@ def test_socket_activate_passes_a_name(tmp_path):
 @pytest.mark.programs("systemd-socket-activate", "unshare", "nsenter", "nc", "ip")
 def test_socket_activate_passes_a_tcp_port(tmp_path):
     """It takes no port 0, so a fixed one, in a network namespace of its own."""
-    script = f"ip link set lo up; exec systemd-socket-activate -l 127.0.0.1:7000 {daemon_process.PREFORKD} --workers 1"
+    activate = " ".join(daemon_process.SOCKET_ACTIVATE)
+    script = f"ip link set lo up; exec {activate} -l 127.0.0.1:7000 {daemon_process.PREFORKD} --workers 1"
     process = subprocess.Popen(["unshare", "--net", "sh", "-c", script], env=daemon_process.daemon_environment(),
                                stderr=subprocess.PIPE, text=True)
     assert "Listening" in process.stderr.readline()

@@ -15,12 +15,12 @@ from places import ROOT
 # checkout where this machine has it, so that the cache knows what it compiles.
 _ENTER = """
 set -e
-root=$1 cache=$2
-shift 2
+root=$1 cache=$2 checkout=$3
+shift 3
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --bind "$cache" "$root/root/.cache/ccache"
-exec chroot "$root" env --ignore-environment HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+exec chroot "$root" env --ignore-environment --chdir="$checkout" HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 """
 
 
@@ -40,7 +40,7 @@ class FreshMachine:
     def __call__(self, *command):
         """What a command in the checkout comes to."""
         return subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh", self.root,
-                               self._cache, *self._proxies, "--chdir", ROOT, *command],
+                               self._cache, ROOT, *self._proxies, *command],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800)
 
 

@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 constexpr int size = 4;
 const PoolSettings settings{.workers = size, .boot_timeout = 30s, .stop_timeout = 30s};
 
-/// How many workers of each generation accept, and how few and how many there ever were.
+/// How many workers accept and how many of the first generation stay, and how few and how many there ever were.
 struct Census {
     int accepting = 0;
     int old = 0;
@@ -24,13 +24,12 @@ struct Census {
     void take(Master& master) {
         StatusReport report;
         master.pool.describe(report, master.now);
-        accepting = old = 0;
         processes = static_cast<int>(report.workers.size());
-        for (const WorkerStatus& worker : report.workers) {
-            if (worker.state == "starting" || worker.state == "leaving") continue;
-            ++accepting;
-            if (worker.generation == 1) ++old;
-        }
+        old = static_cast<int>(std::ranges::count_if(report.workers, [](const WorkerStatus& worker) {
+            return worker.generation == 1 && worker.state != "leaving";
+        }));
+        const PoolCounts counts = master.pool.counts();
+        accepting = counts.idle + counts.busy;
         fewest_accepting = std::min(fewest_accepting, accepting);
         most_processes = std::max(most_processes, processes);
     }
