@@ -25,6 +25,12 @@ static_assert(!shortage_remedy(EMFILE).empty());
 static_assert(!shortage_remedy(EAGAIN).empty());
 static_assert(shortage_remedy(EACCES).empty());
 
+/// Whether `error` says that something has run out.
+[[nodiscard]] inline bool is_shortage(const std::exception& error) noexcept {
+    const auto* const system = dynamic_cast<const std::system_error*>(&error);
+    return system != nullptr && !shortage_remedy(system->code().value()).empty();
+}
+
 /// What an exception says, and the remedy if it was a shortage.
 [[nodiscard]] inline std::string with_remedy(const std::exception& error) {
     const auto* const system = dynamic_cast<const std::system_error*>(&error);

@@ -36,14 +36,15 @@ std::shared_ptr<ServicePlan> restore_plan(const StartUp& start_up, const Handove
     return plan;
 }
 
-/// After the exec the channels of the workers that are handed over are open twice, until the new image supervises; then
-/// once, and beside them those of the next generation.  Throws OperatorError when the limit does not allow that.
+/// After the exec the descriptors of the workers that are handed over are open twice, until the new image supervises;
+/// then once, and beside them those of the next generation.  Throws OperatorError when the limit does not allow that.
 void require_descriptors(const std::shared_ptr<ServicePlan>& plan, const Handover& handover) {
-    constexpr std::size_t passing = 8;  // one or two at a time, such as the worker's end of a channel
+    constexpr std::size_t each = 2;     // its channel, and what it prints
+    constexpr std::size_t passing = 8;  // some at a time, such as the worker's end of a channel
     const auto size = static_cast<std::size_t>(handover.workers);
     const std::size_t handed = handover.workers_to_come != 0 ? handover.workers_to_come : size;
     const auto next = static_cast<std::size_t>(to_generation(plan).pool.workers);
-    const std::size_t needed = handed + std::max(handed, next) + passing;
+    const std::size_t needed = each * (handed + std::max(handed, next)) + passing;
     const std::size_t spare = spare_descriptors(needed);
     if (spare < needed)
         throw OperatorError{

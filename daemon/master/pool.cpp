@@ -193,12 +193,12 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     const DeathReport certificate = certify(death, slots_[slot->record]);
     log_death(certificate);
     deaths_.add(certificate);
+    if (exchange_) exchange_->no_room = false;
     if (Cohort* cohort = cohort_of(*slot); cohort != nullptr && !death.expected) {
         note_unexpected_death(
             *cohort, {.age = death.age, .served = certificate.served, .pool_served = served_so_far(), .at = now});
-        if (slot->state == State::Starting) note_failed_start(*cohort, certificate);
+        if (slot->state == State::Starting) note_failed_start(*cohort, death);
     }
-    if (exchange_) exchange_->no_room = false;
     cut_[death.generation] += connections_cut(death, slots_[slot->record]);
     slots_.release(slot->record);
     events_.forget(slot->channel.get());

@@ -143,7 +143,7 @@ private:
     bool advance_exchange(Clock::time_point now);
     void dismiss_outgoing(int coming, int count, Clock::time_point now);
     void turn_back();
-    void note_failed_start(Cohort& cohort, const DeathReport& death);
+    void note_failed_start(Cohort& cohort, const Death& death);
     void keep_at_size(Cohort& cohort, Clock::time_point now);
     [[nodiscard]] bool is_incomplete(const Cohort& cohort) const noexcept;
     [[nodiscard]] Cohort* cohort_of(const WorkerSlot& slot) noexcept;

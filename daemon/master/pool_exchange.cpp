@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "common/exit_report.hpp"
+#include "common/operator_error.hpp"
 #include "daemon/master/pool.hpp"
 #include "preforkd/log.hpp"
 
@@ -73,10 +75,19 @@ void Pool::turn_back() {
 }
 
 /// A worker has died before it was ready.
-void Pool::note_failed_start(Cohort& cohort, const DeathReport& death) {
+void Pool::note_failed_start(Cohort& cohort, const Death& death) {
+    // The process had room, and its thread had none, for instance.
+    const bool no_room = death.report == ExitReport{ExitReport::Kind::Exited, static_cast<int>(ExitCode::System)};
     if (cohort.last_failure.empty())
-        cohort.last_failure = fmt::format("worker {} {} before it was ready", death.number, death.cause);
+        cohort.last_failure =
+            fmt::format("worker {} {} before it was ready", death.number, preforkd::describe(death.report));
+    if (!exchange_) cohort.fork_failed |= no_room;
     if (!exchange_ || exchange_->over) return;
+    if (no_room) {
+        exchange_->no_room = true;
+        cohort.respawn = {};
+        return;
+    }
     if (!exchange_->back && next_ && &cohort == &*next_) turn_back();
     if (exchange_->back && &cohort == &current_ && is_hopeless(cohort.respawn.early_deaths, cohort.plan.pool.workers))
         exchange_->over = true;

@@ -98,7 +98,7 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
         return code;
     } catch (const std::exception& error) {
         send_report(channel, Report::Kind::Failed, with_remedy(error));
-        return static_cast<int>(ExitCode::Internal);
+        return static_cast<int>(is_shortage(error) ? ExitCode::System : ExitCode::Internal);
     } catch (...) {
         send_report(channel, Report::Kind::Failed, "an exception that is no std::exception");
         return static_cast<int>(ExitCode::Internal);

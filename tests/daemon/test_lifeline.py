@@ -109,6 +109,7 @@ def test_a_pool_at_rest_costs_no_wake_up_of_the_thread_that_watches(preforkd):
     worker, = daemon.workers()
     tasks = [int(task) for task in os.listdir(f"/proc/{worker}/task")]
     watching, = set(tasks) - {worker}
+    assert proc.eventually(lambda: proc.stat(watching).state == "S"), "it waits"
     before = proc.voluntary_switches(watching)
     for _ in range(20):
         assert exchange(daemon.endpoint) == b"connected\n"

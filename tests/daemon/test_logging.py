@@ -234,10 +234,10 @@ def test_usr1_reopens_the_log_file_in_every_process(preforkd, tmp_path, workers)
     old = LogFile(f"{tmp_path}/out")
     old.wait("got connection from")
     os.rename(f"{tmp_path}/out", f"{tmp_path}/out.1")
+    opened = [f"/proc/{pid}/fd" for pid in (daemon.pid, *daemon.workers())]
     daemon.signal(signal.SIGUSR1)
     new = LogFile(f"{tmp_path}/out")
     old.wait(lambda entry: True)
-    opened = [f"/proc/{pid}/fd" for pid in (daemon.pid, *daemon.workers())]
 
     def moved():
         links = [os.readlink(f"{fds}/{number}") for fds in opened for number in os.listdir(fds)]

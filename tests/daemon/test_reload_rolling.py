@@ -13,8 +13,8 @@ ROLLING = (f"workers = {WORKERS}", "reload = rolling", "handler = echo", "log-co
 
 
 def confine(spare):
-    """To a user who may have so many processes beside the master and its workers."""
-    limit = WORKERS + 1 + spare
+    """To a user who may have so many tasks beside the master and its workers, which have a thread each."""
+    limit = 1 + 2 * WORKERS + spare
     return {"workers": None, "user": NOBODY_ELSE, "group": NOBODY_ELSE, "extra_groups": [],
             "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))}
 
@@ -30,6 +30,7 @@ def confined(preforkd, tmp_path):
 def test_a_host_with_room_for_one_generation_is_enough(confined, spare):
     service = confined(spare, *ROLLING)
     daemon = service.daemon
+    daemon.expect("cannot start", "exited with code 71")  # where the process has room, and its thread has none
     before = set(daemon.workers())
     with Load(daemon.endpoint, clients=3, request=b"whole", expected=b"whole") as load:
         load.wait_for_answers(20)
@@ -45,7 +46,7 @@ def test_without_it_a_reload_fails_at_once_and_names_it(confined):
     generation = (f"workers = {WORKERS}", "boot-timeout = 10m")
     service = confined(2, *generation)
     daemon = service.daemon
-    daemon.expect("reload failed")
+    daemon.expect("reload failed", "cannot start", "exited with code 71", "die early")
     before = daemon.workers()
     cause = service.reload(*generation)["cause"]
     assert "--reload rolling" in cause and "RLIMIT_NPROC" in cause
@@ -56,9 +57,9 @@ def test_without_it_a_reload_fails_at_once_and_names_it(confined):
 
 @pytest.mark.root
 def test_an_upgrade_is_rolling_too(preforkd, tmp_path):
-    """What rehearses the new image takes three processes; so many have room, and no second generation."""
+    """What rehearses the new image takes four tasks; so many have room, and no second generation."""
     open_to_others(tmp_path)
-    service = Installed(preforkd, tmp_path, "--reload", "rolling", "--workers", str(WORKERS), **confine(3))
+    service = Installed(preforkd, tmp_path, "--reload", "rolling", "--workers", str(WORKERS), **confine(4))
     before = set(service.daemon.workers())
     service.install(NEXT)
     assert service.upgrade()["version"] == "99.0.0"

@@ -41,7 +41,8 @@ std::string logged(const std::function<void(PrintedLines&, UniqueFd&)>& act, int
         std::string text = testing::read_to_end(log.reader.get());
         std::string sentences;
         for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-            const std::string line = text.substr(begin, end - begin);
+            const std::string whole = text.substr(begin, end - begin);
+            const std::string line = whole.substr(0, whole.find(" text="));
             sentences += line.substr(std::min(line.find("stdout: "), line.size())) + "|";
         }
         return sentences;
