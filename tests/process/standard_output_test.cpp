@@ -42,7 +42,8 @@ std::string logged(const std::function<void(PrintedLines&, UniqueFd&)>& act, int
         std::string sentences;
         for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
             const std::string whole = text.substr(begin, end - begin);
-            const std::string line = whole.substr(0, whole.find(" text="));
+            const std::size_t number_at = std::min(whole.rfind(" worker="), whole.size());
+            const std::string line = whole.substr(0, whole.find(" text=")) + whole.substr(number_at);
             sentences += line.substr(std::min(line.find("stdout: "), line.size())) + "|";
         }
         return sentences;
