@@ -8,22 +8,22 @@ namespace {
 constexpr std::array<char, 16> hex_digits{'0', '1', '2', '3', '4', '5', '6', '7',
                                           '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
 
-enum : std::uint8_t { is_plain = 1, is_name = 2 };
+enum : std::uint8_t { Plain = 1, Name = 2 };
 
 /// A look-up a byte: every line passes through here, each byte of it.
 constexpr std::array<std::uint8_t, 256> classes = [] {
     std::array<std::uint8_t, 256> all{};
     for (std::size_t c = 0x20; c <= 0x7e; ++c)
-        if (c != '\\' && c != '"') all[c] |= is_plain;
+        if (c != '\\' && c != '"') all[c] |= Plain;
     for (std::size_t c = '0'; c <= 'z'; ++c)
-        if (c <= '9' || (c >= 'A' && c <= 'Z') || c == '_' || c >= 'a') all[c] |= is_name;
+        if (c <= '9' || (c >= 'A' && c <= 'Z') || c == '_' || c >= 'a') all[c] |= Name;
     return all;
 }();
 
 constexpr bool is(std::uint8_t kind, char c) noexcept { return (classes[static_cast<unsigned char>(c)] & kind) != 0; }
 
 /// What every style takes as it is.
-constexpr bool plain(char c) noexcept { return is(is_plain, c); }
+constexpr bool plain(char c) noexcept { return is(Plain, c); }
 
 struct Character {
     char32_t code_point = 0;
@@ -121,7 +121,7 @@ void append_escaped(LogLine& line, std::string_view text, LogEscape style) noexc
 
 void append_log_name(LogLine& line, std::string_view name) noexcept {
     while (!name.empty()) {
-        const auto* const end = std::find_if_not(name.begin(), name.end(), [](char c) { return is(is_name, c); });
+        const auto* const end = std::find_if_not(name.begin(), name.end(), [](char c) { return is(Name, c); });
         const auto allowed_bytes = static_cast<std::size_t>(end - name.begin());
         line.append(name.substr(0, allowed_bytes));
         if (end == name.end()) return;

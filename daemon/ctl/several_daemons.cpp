@@ -52,14 +52,12 @@ std::string text_of(const ControlOrder& order, const std::vector<FoundDaemon>& d
     for (std::size_t i = 0; i < daemons.size(); ++i) {
         const auto& [name, control] = daemons[i];
         const Outcome& outcome = answers[i].outcome;
-        if (order.request.command == ControlCommand::Ready)
+        if (order.request.command == ControlCommand::Ready || (!order.json && !outcome.ok))
             lines += fmt::format("{}: {}\n", name, outcome.sentence);
         else if (order.json)
             lines += json_line(daemons[i], answers[i]);
-        else if (outcome.ok)
-            rows.push_back({.name = name, .control = to_string(control), .report = parse_status(answers[i].status)});
         else
-            lines += fmt::format("{}: {}\n", name, outcome.sentence);
+            rows.push_back({.name = name, .control = to_string(control), .report = parse_status(answers[i].status)});
     }
     return rows.empty() ? lines : lines + status_text(rows, terminal_columns());
 }

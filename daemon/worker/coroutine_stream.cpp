@@ -26,7 +26,7 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
              Over over) {
     try {
         ConnectionCore core{loop, std::move(stream.fd), address};
-        core.account = std::move(account);
+        std::swap(core.account, account);  // a move would be misread by clang-tidy: coroutines copy
         const auto limit = RequestLimit::of(core);
         Connection client{core};
         std::exception_ptr failure;
