@@ -73,6 +73,7 @@ public:
 private:
     [[nodiscard]] std::size_t room_bytes() const noexcept { return limit_ - std::min(size_, limit_); }
     void put(std::string_view text) noexcept {
+        if (text.empty()) return;  // of which the address may be null, which memcpy(3) must not be given
         std::memcpy(bytes_.data() + size_, text.data(), text.size());
         size_ += text.size();
     }
