@@ -17,7 +17,7 @@ constexpr auto commands = std::to_array<CtlCommand>({
     {"ready", "", "whether clients should be sent to it: a readiness probe"},
     {"workers", "N", "change the number of workers"},
     {"reload", "", "new workers with the settings of now; nothing changes where those are bad"},
-    {"upgrade", "", "the same with the binary of now, in place"},
+    {"upgrade", "", "have the program file on disk take over, in place"},
     {"stop", "", "stop gracefully"},
     {"deaths", "", "the last 32 workers that died, and of what"},
     {"send", "ENDPOINT [TEXT]",

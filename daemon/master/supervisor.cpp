@@ -124,7 +124,9 @@ void Supervisor::perform(Action action) {
         case Action::AnnounceReady:
             announce_ready(std::move(parts_.ready_fd), *pool_.current().listeners);
             parts_.systemd.ready(status_line(pool_.counts()));
-            log(LogLevel::Notice, "ready with {workers} workers", {{"workers", std::int64_t{pool_.counts().target}}});
+            log(LogLevel::Notice,
+                pool_.counts().target == 1 ? "ready with {workers} worker" : "ready with {workers} workers",
+                {{"workers", std::int64_t{pool_.counts().target}}});
             return;
         case Action::AnnounceStopping:
             if (life_.phase == Phase::Withdrawing)
