@@ -203,10 +203,37 @@ void on_crash(int signo, siginfo_t* info, void* context) {
 
 }  // namespace
 
+namespace {
+constinit std::mutex spare_mutex;
+}
+
+std::vector<std::unique_ptr<SignalStack::Memory>>& SignalStack::spare() {
+    static auto& all = *new std::vector<std::unique_ptr<Memory>>;  // threads may outlast static objects
+    return all;
+}
+
 SignalStack::SignalStack() noexcept {
     if (has_signal_stacks) return;
-    const stack_t stack{.ss_sp = memory_.data(), .ss_flags = 0, .ss_size = memory_.size()};
+    {
+        const std::scoped_lock lock{spare_mutex};
+        if (!spare().empty()) {
+            memory_ = std::move(spare().back());
+            spare().pop_back();
+        }
+    }
+    if (!memory_) memory_.reset(new (std::nothrow) Memory);
+    if (!memory_) return;  // then an overflow of this thread's stack is told by the master alone
+    const stack_t stack{.ss_sp = memory_->bytes.data(), .ss_flags = 0, .ss_size = memory_->bytes.size()};
     ::sigaltstack(&stack, nullptr);
+}
+
+/// The thread ends; the kernel forgets its stack with it.
+SignalStack::~SignalStack() {
+    if (!memory_) return;
+    const std::scoped_lock lock{spare_mutex};
+    try {
+        spare().push_back(std::move(memory_));
+    } catch (const std::bad_alloc&) {}  // then the next thread makes its own
 }
 
 void report_crashes(int worker) {

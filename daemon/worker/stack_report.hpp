@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
+#include <vector>
 
 namespace preforkd {
 
@@ -28,11 +30,19 @@ void blame_thread(pid_t hung) noexcept;
 class SignalStack {
 public:
     SignalStack() noexcept;
+    ~SignalStack();
     SignalStack(const SignalStack&) = delete;
     SignalStack& operator=(const SignalStack&) = delete;
 
 private:
-    alignas(16) std::array<std::byte, 65536> memory_;  // not initialised: pages come when they are touched
+    // Not in the thread's own stack: glibc gives back what an ended thread has used below the first page or so, and the
+    // next thread would fault it in again (24 us of the 78 that a connection in model thread then took).
+    struct Memory {
+        alignas(16) std::array<std::byte, 65536> bytes;  // not initialised: pages come when they are touched
+    };
+    static std::vector<std::unique_ptr<Memory>>& spare();  ///< of threads that have ended
+
+    std::unique_ptr<Memory> memory_{};
 };
 
 }  // namespace preforkd

@@ -20,7 +20,8 @@ def change(effort):
     slowdown, tail = collections.defaultdict(list), collections.defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
         control = f"unix://{directory}/control.sock"
-        with Preforkd(8, linger=False, options=["--control", control]) as server:
+        with Preforkd(8, linger=False, options=["--control", control],
+                      provoked="which ran before") as server:  # the upgrade is to the same file
             for _ in range(rounds):
                 before = under_load(server, 50 * effort.connections)
                 per_window = before["connections"] / before["seconds"] / 10
