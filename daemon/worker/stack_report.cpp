@@ -13,7 +13,10 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <mutex>
+#include <new>
 #include <string_view>
+#include <utility>
 
 #include "common/log_line.hpp"
 #include "common/sys_error.hpp"
@@ -201,11 +204,9 @@ void on_crash(int signo, siginfo_t* info, void* context) {
     if (was_sent || !is_fault) ::raise(signo);
 }
 
-}  // namespace
+constinit std::mutex spare_mutex;  // of SignalStack::spare()
 
-namespace {
-constinit std::mutex spare_mutex;
-}
+}  // namespace
 
 std::vector<std::unique_ptr<SignalStack::Memory>>& SignalStack::spare() {
     static auto& all = *new std::vector<std::unique_ptr<Memory>>;  // threads may outlast static objects

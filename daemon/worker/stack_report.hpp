@@ -26,7 +26,7 @@ void report_crashes(int worker);
 void blame_thread(pid_t hung) noexcept;
 
 /// Where signal handlers run when the calling thread has used up its own stack.  A local object of the function that
-/// the thread is: then its memory costs nothing until it is used, and lasts as long as the thread does.
+/// the thread is, so that it lasts as long as the thread does.
 class SignalStack {
 public:
     SignalStack() noexcept;
