@@ -128,7 +128,9 @@ def play(scene, preforkd, before, server, others):
         if server.endswith("/embedded"):
             stack.enter_context(scene.embedded(server))
         else:
-            scene.start(preforkd, server).expect(*PROVOKED)
+            daemon = scene.start(preforkd, server)
+            daemon.expect(*PROVOKED)
+            stack.callback(daemon.stop)  # the next one takes its control socket
         for line in others:
             if line.startswith("while "):
                 stack.enter_context(scene.meanwhile(line))

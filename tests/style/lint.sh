@@ -1,5 +1,5 @@
 #!/bin/sh
-# clang-tidy over the C++ files named: ./dev lint [FILE...].  By default over all of common and daemon, or, where PREFORKD_SINCE
+# clang-tidy over the C++ files named: ./dev lint [FILE...].  By default over all of common and daemon, or, where LINT_SINCE
 # names a commit, over what has changed there since.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -9,9 +9,9 @@ cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev
 
 if [ $# -eq 0 ]; then
     files=$(find common daemon -name '*.cpp')
-    if [ -n "${PREFORKD_SINCE-}" ]; then
-        files=$(tests/style/changed.sh "$PREFORKD_SINCE")
-        [ -n "$files" ] || { echo "nothing in common or daemon has changed since $PREFORKD_SINCE"; exit 0; }
+    if [ -n "${LINT_SINCE-}" ]; then
+        files=$(tests/style/changed.sh "$LINT_SINCE")
+        [ -n "$files" ] || { echo "nothing in common or daemon has changed since $LINT_SINCE"; exit 0; }
     fi
     # shellcheck disable=SC2086  # no path here has a space
     set -- $files
