@@ -28,7 +28,7 @@ struct DeathReport {
     int pid = 0;
     std::optional<std::uint64_t> generation{};
     std::string cause{};         ///< `exited with code 0`, `killed by SIGSEGV, core dumped`
-    std::string ordered_by{};    ///< `master: resize`, `outside` ...
+    std::string ordered_by{};    ///< `master: resize`, `another process` ...
     bool expected = false;       ///< it was told to leave, and did so in good order
     bool out_of_memory = false;  ///< the kernel has killed in this cgroup since the death before
     std::chrono::milliseconds age{};

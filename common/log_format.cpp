@@ -47,12 +47,16 @@ void append_text_field(LogLine& line, const LogField& field) noexcept {
     if (!line.cut()) line.append_ending("\"");
 }
 
-/// ` worker=3 name=value`, and the end of the line.
-void append_text_fields(LogLine& line, const LogRecord& record, std::span<const LogField> fields) noexcept {
-    if (record.worker != 0 && find_field(record, "worker") == nullptr) {
-        line.append(" worker=");
-        line.append_number(record.worker);
-    }
+/// `worker 3: `, in front of what a client may have said, so that none can speak for another worker.
+void append_worker(LogLine& line, const LogRecord& record) noexcept {
+    if (record.worker == 0 || find_field(record, "worker") != nullptr) return;
+    line.append("worker ");
+    line.append_number(record.worker);
+    line.append(": ");
+}
+
+/// ` name=value`, and the end of the line.
+void append_text_fields(LogLine& line, std::span<const LogField> fields) noexcept {
     for (const LogField& field : fields) {
         if (!line.cut()) append_text_field(line, field);
     }
@@ -159,8 +163,9 @@ LogLine format_text(const LogRecord& record, std::string_view timestamp) noexcep
     line.append(timestamp);
     line.append(" ");
     append_level(line, record.level);
+    append_worker(line, record);
     append_sentence(line, record, LogEscape::Sentence);
-    append_text_fields(line, record, record.fields);
+    append_text_fields(line, record.fields);
     return line;
 }
 
@@ -171,8 +176,9 @@ LogLine format_terminal(const LogRecord& record, std::string_view timestamp, boo
     if (coloured) line.append(plain_again);
     line.append(" ");
     append_level(line, record.level, coloured ? colour_of(record.level) : std::string_view{});
+    append_worker(line, record);
     const bool says_all = append_sentence(line, record, LogEscape::Sentence).names_fields;
-    append_text_fields(line, record, says_all ? std::span<const LogField>{} : record.fields);
+    append_text_fields(line, says_all ? std::span<const LogField>{} : record.fields);
     return line;
 }
 

@@ -55,7 +55,7 @@ AppendedSentence append_sentence(LogLine& line, const LogRecord& record, LogEsca
 /// no number for.  Source: RFC 8259, section 6.
 void append_log_number(LogLine& line, const LogField& field, std::string_view quote) noexcept;
 
-/// `2026-11-22T16:02:11.123Z info    sentence worker=3 name=value name="quoted value"` and a newline; a line that was
+/// `2026-11-22T16:02:11.123Z info    worker 3: sentence name=value name="quoted value"` and a newline; a line that was
 /// cut ends with `...`.
 [[nodiscard]] LogLine format_text(const LogRecord& record, std::string_view timestamp) noexcept;
 

@@ -65,7 +65,7 @@ std::string ordered_by(const Death& death) {
     if (!killed && death.report.value != 0) return "nobody";  // whatever it was told, it failed by itself
     if (death.order != DeathOrder::None) return name_of(death.order);
     // A worker leaves in good order only when it is told to, be it by a signal of somebody else.
-    return "outside";
+    return "another process";
 }
 
 std::string last_peer_of(const WorkerRecord& record) {

@@ -27,7 +27,7 @@ struct Death {
     rusage used{};
 };
 
-/// `master: resize`, `kernel: out of memory`, `outside` (an operator, another program), `nobody` (it crashed or left by
+/// `master: resize`, `kernel: out of memory`, `another process` (an operator, another program), `nobody` (it crashed or left by
 /// itself).
 [[nodiscard]] std::string ordered_by(const Death& death);
 

@@ -93,8 +93,10 @@ void Pool::resize_to(int size) {
     order_size(pool, size);
     if (next_) order_size(next_->plan.pool, size);  // it has read its settings already
     sizing_.told = true;
-    const bool at_limit = *pool.ordered == before;
-    if (pool.range)
+    const bool at_limit = *pool.ordered == before && size != before;
+    if (size == before)
+        log(LogLevel::Notice, "pool size is {workers} already", {{"workers", std::int64_t{before}}});
+    else if (pool.range)
         log(LogLevel::Notice,
             at_limit ? "pool size is at its limit: {min_workers} to {max_workers} workers"
                      : "pool size changed to {min_workers} to {max_workers} workers",

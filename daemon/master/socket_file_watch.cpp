@@ -4,11 +4,11 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "common/socket_address.hpp"
 #include "common/socket_takeover.hpp"
@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto settling = 1s;
+constexpr auto retry_period = 5s;  // of what could not be bound again
 
 /// A file that is unlinked while its socket is bound lives on: its link count changes (IN_ATTRIB), it is not deleted.
 /// Of the directory only its own fate matters, so a busy /tmp wakes nobody.
@@ -31,9 +32,17 @@ bool watch(int inotify, const std::string& path) {
            ::inotify_add_watch(inotify, directory.c_str(), IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR) != -1;
 }
 
-bool is_free(const Listener& listener) {
+/// What keeps it from being bound again; empty: nothing.
+std::string obstacle_to(const Listener& listener) {
+    const std::filesystem::path directory = std::filesystem::path{listener.local.path}.parent_path();
+    std::error_code unknown;
+    if (!std::filesystem::is_directory(directory, unknown))
+        return fmt::format("its directory is gone; make {} again, or take the listener out of the settings",
+                           directory.native());
     const PathOccupant occupant = occupant_of(resolve(listener.local).at(0));
-    return occupant == PathOccupant::Nothing || occupant == PathOccupant::StaleSocket;
+    if (occupant == PathOccupant::Nothing || occupant == PathOccupant::StaleSocket) return {};
+    return "its file was replaced, and what is there now is left alone; remove that, or take the listener out of the "
+           "settings";
 }
 
 }  // namespace
@@ -67,17 +76,23 @@ bool SocketFileWatch::is_time_to_look(Clock::time_point now) noexcept {
     return true;
 }
 
-bool should_bind_again(const std::vector<Listener>& listeners) {
-    std::vector<const Listener*> lost;
-    for (const Listener& listener : listeners)
-        if (has_lost_its_file(listener)) lost.push_back(&listener);
-    const auto taken = std::ranges::find_if_not(lost, [](const Listener* each) { return is_free(*each); });
-    if (taken == lost.end()) return !lost.empty();
-    log(LogLevel::Warning,
-        "no client finds {endpoint} any more: its file was replaced, and what is there now is left alone; remove that "
-        "and reload, or take the listener out of the settings",
-        {{"endpoint", to_string((*taken)->local)}});
-    return false;
+bool SocketFileWatch::should_bind_again(const std::vector<Listener>& listeners, Clock::time_point now) {
+    bool any_lost = false;
+    std::string obstacle;
+    for (const Listener& listener : listeners) {
+        if (!has_lost_its_file(listener)) continue;
+        any_lost = true;
+        if (obstacle = obstacle_to(listener); obstacle.empty()) continue;
+        if (!std::exchange(told_, true))
+            log(LogLevel::Warning, "no client finds {endpoint} any more: {obstacle}",
+                {{"endpoint", to_string(listener.local)}, {"obstacle", obstacle}});
+        break;
+    }
+    if (any_lost)
+        look_at_ = earlier(look_at_, now + retry_period);  // binding may fail, too
+    else
+        told_ = false;
+    return any_lost && obstacle.empty();
 }
 
 }  // namespace preforkd

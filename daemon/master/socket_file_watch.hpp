@@ -36,14 +36,15 @@ public:
     /// Whether the deadline has passed; then there is none any more.
     [[nodiscard]] bool is_time_to_look(Clock::time_point now) noexcept;
 
+    /// Whether one of `listeners` has lost its file and can be bound again.  A path that somebody else has taken is left
+    /// to him, and one whose directory is gone cannot be bound: said once, and looked at again from time to time.
+    [[nodiscard]] bool should_bind_again(const std::vector<Listener>& listeners, Clock::time_point now);
+
 private:
     EventSource& events_;
     UniqueFd inotify_{};
     Deadline look_at_{};
+    bool told_ = false;  ///< what stands in the way of binding again
 };
-
-/// Whether one of `listeners` has lost its file and can be bound again.  A path that somebody else has taken is left to
-/// him, with a warning.
-[[nodiscard]] bool should_bind_again(const std::vector<Listener>& listeners);
 
 }  // namespace preforkd

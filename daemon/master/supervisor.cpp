@@ -103,7 +103,7 @@ void Supervisor::mind_socket_files(Clock::time_point now) {
     if (watched_generation_ != pool_.current().number) watch_socket_files(now);
     if (!socket_files_.is_time_to_look(now) || life_.phase >= Phase::Withdrawing) return;
     if (control_ && control_->bind_again(now)) watch_socket_files(now);
-    if (should_bind_again(*pool_.current().listeners)) reloader_.bind_again(now);
+    if (socket_files_.should_bind_again(*pool_.current().listeners, now) && !reloader_.busy()) reloader_.bind_again(now);
 }
 
 void Supervisor::feed(const Event& event) {

@@ -16,6 +16,7 @@
 #include "common/fast_stop.hpp"
 #include "common/log_output.hpp"
 #include "common/sys_error.hpp"
+#include "daemon/worker/child_signals.hpp"
 
 namespace preforkd {
 
@@ -70,6 +71,7 @@ ForkedChild::ForkedChild(pid_t worker, int keep) {
     close_all_descriptors_except(kept);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     take_child_signals();
+    give_children_ordinary_signals();
     if (::getppid() != worker) ::raise(SIGTERM);  // it died before we could ask to be told
 }
 

@@ -36,6 +36,7 @@ public:
           start_{std::move(start)},
           // The accepted socket inherits these from a listener of ours; an inherited listener's own are not ours to
           // set.
+          is_unix_{listener.local.transport == Transport::Unix},
           set_nodelay_{is_tcp(listener) && listener.settings.nodelay &&
                        !has_option(listener.fd.get(), IPPROTO_TCP, TCP_NODELAY)},
           set_keepalive_{is_tcp(listener) && listener.settings.keepalive &&
@@ -53,7 +54,9 @@ public:
         reception_.begun();
         reception_.met(address);
         if (logs_begin_ && log_enabled(LogLevel::Info))
-            log(LogLevel::Info, "got connection from {peer}",
+            // Clients of a Unix socket seldom have a name that tells one listener's from another's.
+            log(LogLevel::Info,
+                is_unix_ ? "got connection from {peer} at {listener}" : "got connection from {peer}",
                 {{"peer", address_of(address.to_endpoint(SOCK_STREAM))}, {"listener", to_string(listener_.local)}});
         start_({.fd = std::move(accepted),
                 .address = address,
@@ -72,6 +75,7 @@ private:
     bool logs_end_;
     Reception& reception_;
     StartStream start_;
+    bool is_unix_;
     bool set_nodelay_;
     bool set_keepalive_;
 };

@@ -17,6 +17,7 @@
 #include "common/shortage.hpp"
 #include "common/sys_error.hpp"
 #include "daemon/model/model.hpp"
+#include "daemon/worker/child_signals.hpp"
 #include "daemon/worker/control.hpp"
 #include "daemon/worker/lifeline.hpp"
 #include "daemon/worker/stack_report.hpp"
@@ -92,7 +93,10 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
                            .channel = control->channel_fd(),
                            .printed = printed ? &*printed : nullptr}};
         control->attach(lifeline);
-        if (runs_handlers_itself(plan)) lifeline.start();
+        if (runs_handlers_itself(plan)) {
+            lifeline.start();
+            give_children_ordinary_signals();
+        }
         const int code = serve_model(plan, seat, *control, [channel] { send_report(channel, Report::Kind::Ready); });
         flush_standard_output();
         return code;
@@ -118,7 +122,10 @@ int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()
                        .stop_timeout = plan.settings.stop_timeout,
                        .takes_stop_signals = true}};
     control.attach(lifeline);
-    if (runs_handlers_itself(plan)) lifeline.start();
+    if (runs_handlers_itself(plan)) {
+        lifeline.start();
+        give_children_ordinary_signals();
+    }
     return serve_model(plan, seat, control, std::move(ready));
 }
 

@@ -42,10 +42,10 @@ def test_a_killed_worker_leaves_a_certificate(controlled):
         os.kill(pid, signal.SIGKILL)
         death = wait_death(daemon, pid)
     line = daemon.wait_log("killed by SIGKILL")
-    assert (death["number"], death["cause"], death["ordered_by"]) == (1, "killed by SIGKILL", "outside")
+    assert (death["number"], death["cause"], death["ordered_by"]) == (1, "killed by SIGKILL", "another process")
     assert (death["served"], death["last_peer"], death["out_of_memory"]) == (1, peer, False)
     assert death["max_rss_bytes"] > 1_000_000 and death["voluntary_switches"] > 0
-    assert (line["ordered_by"], line["last_peer"], line["max_rss_bytes"]) == ("outside", peer, death["max_rss_bytes"])
+    assert (line["ordered_by"], line["last_peer"], line["max_rss_bytes"]) == ("another process", peer, death["max_rss_bytes"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", death["time"])
     assert abs(death["age_ms"] / 1000 - line["age_seconds"]) < 0.001
 
@@ -127,7 +127,7 @@ def test_the_table_is_for_people(controlled, preforkctl):
     os.kill(pid, signal.SIGKILL)
     wait_death(daemon, pid)
     title, row = preforkctl("deaths", "--control", daemon.control).stdout.splitlines()
-    assert title.split("  ")[0] == "TIME" and re.search(rf" 1 +{pid}  killed by SIGKILL  outside ", row)
+    assert title.split("  ")[0] == "TIME" and re.search(rf" 1 +{pid}  killed by SIGKILL  another process ", row)
     told = json.loads(preforkctl("deaths", "--json", "--control", daemon.control).stdout)
     assert [each["pid"] for each in told] == [pid]
 
@@ -201,4 +201,4 @@ def test_a_worker_that_the_kernel_kills_for_its_memory_is_told_so(controlled, sm
     daemon.expect("workers die early")
     idle = proc.eventually(lambda: [each for each in status(daemon.control)["workers"] if each["state"] == "idle"])
     os.kill(idle[0]["pid"], signal.SIGKILL)
-    assert wait_death(daemon, idle[0]["pid"])["ordered_by"] == "outside"
+    assert wait_death(daemon, idle[0]["pid"])["ordered_by"] == "another process"

@@ -103,6 +103,19 @@ def test_it_is_noticed_and_bound_anew_with_the_settings_in_force(serving, tmp_pa
     assert exchange(daemon.endpoint, b"again") == b"again"
 
 
+def test_one_whose_directory_comes_back_later_is_bound_again_then(serving, tmp_path):
+    path = tmp_path / "directory" / "s"
+    path.parent.mkdir()
+    daemon = serving(f"unix://{path}").daemon
+    daemon.expect("its directory is gone")
+    path.parent.rename(tmp_path / "elsewhere")
+    daemon.wait_log(f"its directory is gone; make {path.parent} again")
+    path.parent.mkdir()
+    daemon.wait_log("reloaded")
+    assert exchange(daemon.endpoint, b"new") == b"new"
+    assert len(daemon.log.find("its directory is gone")) == 1
+
+
 def test_one_whose_path_another_program_has_taken_is_left_alone_and_is_not_ready(serving, tmp_path):
     path = tmp_path / "s"
     service = serving(f"unix://{path}")

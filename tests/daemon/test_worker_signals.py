@@ -26,6 +26,19 @@ def test_a_worker_told_to_end_is_replaced_and_finishes_its_client(preforkd, mode
     assert proc.wait_gone(old, 5)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("model", ["serial", "thread", "fork"])
+def test_what_a_handler_executes_has_ordinary_signals(preforkd, trouble, model, workers):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", model, workers=workers)
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"signals\n")
+        lines = client.makefile()
+        assert lines.readline().startswith("signals ")
+        blocked, ignored = (int(word, 16) for word in lines.readline().split())
+    ours = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD}
+    assert not [signo for signo in ours if (blocked | ignored) >> (signo - 1) & 1]
+
+
 def test_the_second_time_it_does_not_wait_for_its_client(preforkd):
     daemon = preforkd("--handler", "echo", workers=1)
     daemon.expect("exited with code 0")  # a warning, unless its successor was there first

@@ -62,7 +62,7 @@ TEST_F(Log, goes_to_standard_error_as_json_unless_it_is_a_terminal) {
     ::pollfd ready{.fd = terminal.far.get(), .events = POLLIN, .revents = 0};
     ::poll(&ready, 1, -1);
     EXPECT_THAT(drain(terminal.far.get()),
-                MatchesRegex("\x1b.2m....-..-..T..:..:......Z\x1b.0m info    hello worker=4\n"));
+                MatchesRegex("\x1b.2m....-..-..T..:..:......Z\x1b.0m info    worker 4: hello\n"));
 }
 
 TEST_F(Log, has_no_colours_where_nobody_wants_them) {

@@ -98,7 +98,7 @@ TEST(LogTimestamp, shows_utc_with_milliseconds) {
 TEST(LogText, is_time_level_sentence_and_fields) {
     EXPECT_EQ(text("ready"), "2026-11-22T16:02:11.123Z info    ready\n");
     EXPECT_EQ(text("got", {{"peer", "127.0.0.1:80"sv}, {"bytes", std::uint64_t{7}}, {"delta", std::int64_t{-3}}}, 3),
-              "2026-11-22T16:02:11.123Z info    got worker=3 peer=127.0.0.1:80 bytes=7 delta=-3\n");
+              "2026-11-22T16:02:11.123Z info    worker 3: got peer=127.0.0.1:80 bytes=7 delta=-3\n");
     const LogRecord warning{.level = LogLevel::Warning, .sentence = "so"};
     EXPECT_EQ(format_text(warning, stamp).view(), "2026-11-22T16:02:11.123Z warning so\n");
 }
@@ -154,7 +154,7 @@ std::string terminal(std::string_view sentence, std::vector<LogField> fields, in
 
 TEST(LogTerminal, a_sentence_that_names_fields_stands_alone) {
     EXPECT_EQ(terminal("got {a}", {{"a", "x"sv}, {"b", "y"sv}}, 3),
-              "2026-11-22T16:02:11.123Z info    got x worker=3\n");
+              "2026-11-22T16:02:11.123Z info    worker 3: got x\n");
     EXPECT_EQ(terminal("got", {{"a", "x"sv}, {"b", "y"sv}}), "2026-11-22T16:02:11.123Z info    got a=x b=y\n");
 }
 
@@ -180,7 +180,7 @@ TEST(LogText, escapes_what_could_forge_a_line_or_reach_a_terminal) {
         EXPECT_EQ(line.back(), '\n');
         line.pop_back();
         EXPECT_TRUE(printable(line)) << testing::PrintToString(line);
-        EXPECT_THAT(line, AllOf(HasSubstr("info    x\\"), HasSubstr("y worker=3 field=\"\\")));
+        EXPECT_THAT(line, AllOf(HasSubstr("info    worker 3: x\\"), HasSubstr("y field=\"\\")));
     }
 }
 

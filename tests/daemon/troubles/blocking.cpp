@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/select.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -57,6 +58,24 @@ std::string ring_in_a_second() {
     return rings == 1 && std::chrono::steady_clock::now() - start >= 990ms ? "rang" : "did not ring in time";
 }
 
+/// What a program that a handler forks and executes ignores and blocks, as proc(5) tells.
+std::string signals_of_a_child() {
+    std::FILE* const kept = std::tmpfile();
+    if (const pid_t child = ::fork(); child == 0) {
+        ::dup2(::fileno(kept), STDOUT_FILENO);
+        ::execl("/bin/sed", "sed", "-n", "s/^SigBlk:.//p;s/^SigIgn:.//p", "/proc/self/status", nullptr);
+        std::_Exit(1);
+    } else {
+        (void)::waitpid(child, nullptr, 0);
+    }
+    std::rewind(kept);
+    char blocked[32] = "";
+    char ignored[32] = "";
+    (void)!std::fscanf(kept, "%31s %31s", blocked, ignored);
+    std::fclose(kept);
+    return std::string{blocked} + ' ' + ignored;
+}
+
 struct Trouble : preforkd::BlockingHandler {
     void worker_started() override {
         if (const char* bytes = std::getenv("TROUBLE_BYTES")) own.assign(std::strtoul(bytes, nullptr, 10), 'x');
@@ -73,6 +92,7 @@ struct Trouble : preforkd::BlockingHandler {
             if (word == "block") block_for_ever();
             if (word == "rest") client.output() << rest() << std::endl;
             if (word == "ring") client.output() << ring_in_a_second() << std::endl;
+            if (word == "signals") client.output() << signals_of_a_child() << std::endl;
             if (word.starts_with("print ")) std::cout << word.substr(6) << '\n';
             if (word.starts_with("begin ")) std::cout << word.substr(6);
             if (word.starts_with("crash ")) {

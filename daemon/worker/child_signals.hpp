@@ -1,0 +1,10 @@
+#pragma once
+
+namespace preforkd {
+
+/// From now on what a handler forks inherits neither what this process blocks nor what it ignores, SIGPIPE excepted,
+/// which a copy that goes on serving must not die of.  What posix_spawn(3), and so system(3), starts is not reached: it
+/// runs no function at a fork.  Source: pthread_atfork(3), signal(7).
+void give_children_ordinary_signals();
+
+}  // namespace preforkd
