@@ -1,4 +1,4 @@
-# Three stages: `build` compiles, `test` runs the tests of the rooms (--target test), and the image itself holds the two
+# Three stages: `build` compiles, `test` runs the compiled tests (--target test), and the image itself holds the two
 # programs, the libraries they are linked with, and nothing else: no shell, no package manager, no user database.
 
 FROM debian:bookworm-slim AS build
@@ -9,9 +9,9 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-
 WORKDIR /src
 # Not the whole checkout: a change of a test or of the documentation compiles nothing anew.
 COPY CMakeLists.txt CMakePresets.json ./
-COPY cmake cmake/
 COPY common common/
 COPY daemon daemon/
+COPY packaging/cmake packaging/cmake/
 # As for ./dev: `true` makes warnings errors.
 ARG CI=false
 RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$CI \

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "common/sys_error.hpp"
+#include "common/base/sys_error.hpp"
 
 namespace preforkd {
 

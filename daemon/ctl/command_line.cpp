@@ -7,9 +7,9 @@
 #include <ranges>
 #include <stdexcept>
 
-#include "common/nearest_name.hpp"
-#include "common/quoted.hpp"
-#include "common/units.hpp"
+#include "common/base/nearest_name.hpp"
+#include "common/base/quoted.hpp"
+#include "common/base/units.hpp"
 
 namespace preforkd {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "common/help_entry.hpp"
+#include "common/config/help_entry.hpp"
 
 namespace preforkd {
 namespace {

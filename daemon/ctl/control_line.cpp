@@ -9,8 +9,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "common/sys_error.hpp"
-#include "common/units.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/units.hpp"
 #include "daemon/ctl/dial.hpp"
 
 namespace preforkd {

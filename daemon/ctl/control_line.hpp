@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "common/control_protocol.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/control/control_protocol.hpp"
 #include "daemon/ctl/patience.hpp"
 #include "preforkd/endpoint.hpp"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "common/descriptors.hpp"
-#include "common/version.hpp"
+#include "common/base/version.hpp"
+#include "common/process/descriptors.hpp"
 #include "daemon/ctl/options_control.hpp"
 #include "daemon/ctl/options_send.hpp"
 #include "daemon/ctl/output.hpp"

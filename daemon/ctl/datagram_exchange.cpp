@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "common/sys_error.hpp"
-#include "common/units.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/units.hpp"
 #include "daemon/ctl/dial.hpp"
 #include "daemon/ctl/exchange.hpp"
 

@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "common/sys_error.hpp"
+#include "common/base/sys_error.hpp"
 
 namespace preforkd {
 namespace {

@@ -4,8 +4,8 @@
 #include <system_error>
 #include <vector>
 
-#include "common/socket_address.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/net/socket_address.hpp"
 #include "daemon/ctl/patience.hpp"
 #include "daemon/ctl/trace.hpp"
 #include "preforkd/endpoint.hpp"

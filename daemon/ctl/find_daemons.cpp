@@ -13,11 +13,11 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "common/control_endpoint.hpp"
-#include "common/quoted.hpp"
-#include "common/socket_address.hpp"
-#include "common/sys_error.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/quoted.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/config/control_endpoint.hpp"
+#include "common/net/socket_address.hpp"
 
 namespace preforkd {
 namespace {

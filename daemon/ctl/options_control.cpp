@@ -5,7 +5,7 @@
 
 #include <stdexcept>
 
-#include "common/control_endpoint.hpp"
+#include "common/config/control_endpoint.hpp"
 
 namespace preforkd {
 namespace {

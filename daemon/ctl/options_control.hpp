@@ -1,6 +1,6 @@
 #pragma once
 #include "daemon/ctl/command_line.hpp"
-#include "daemon/ctl/control.hpp"
+#include "daemon/ctl/control_order.hpp"
 
 namespace preforkd {
 

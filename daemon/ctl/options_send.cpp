@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-#include "common/quoted.hpp"
+#include "common/base/quoted.hpp"
 
 namespace preforkd {
 namespace {

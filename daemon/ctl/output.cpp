@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-#include "common/sys_error.hpp"
+#include "common/base/sys_error.hpp"
 
 namespace preforkd {
 

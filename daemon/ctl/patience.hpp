@@ -9,8 +9,8 @@
 #include <limits>
 #include <span>
 
-#include "common/clock.hpp"
-#include "common/sys_error.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/sys_error.hpp"
 
 namespace preforkd {
 

@@ -6,8 +6,8 @@
 #include <exception>
 #include <stdexcept>
 
-#include "common/counted.hpp"
-#include "common/quoted.hpp"
+#include "common/base/counted.hpp"
+#include "common/base/quoted.hpp"
 #include "daemon/ctl/answer.hpp"
 #include "daemon/ctl/exchange.hpp"
 #include "daemon/ctl/trace.hpp"

@@ -2,7 +2,7 @@
 // One question to several daemons.
 #include <vector>
 
-#include "daemon/ctl/control.hpp"
+#include "daemon/ctl/control_order.hpp"
 #include "daemon/ctl/find_daemons.hpp"
 
 namespace preforkd {

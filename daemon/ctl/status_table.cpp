@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-#include "common/counted.hpp"
+#include "common/base/counted.hpp"
 #include "daemon/ctl/text_table.hpp"
 
 namespace preforkd {

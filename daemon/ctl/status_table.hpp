@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "common/death_report.hpp"
-#include "common/status_report.hpp"
+#include "common/control/death_report.hpp"
+#include "common/control/status_report.hpp"
 
 namespace preforkd {
 

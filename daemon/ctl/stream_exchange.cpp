@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 
-#include "common/counted.hpp"
-#include "common/quoted.hpp"
-#include "common/sys_error.hpp"
-#include "common/units.hpp"
+#include "common/base/counted.hpp"
+#include "common/base/quoted.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/units.hpp"
 #include "daemon/ctl/dial.hpp"
 #include "daemon/ctl/exchange.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "common/counted.hpp"
+#include "common/base/counted.hpp"
 
 namespace preforkd {
 

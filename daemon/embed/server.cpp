@@ -10,14 +10,14 @@
 #include <thread>
 #include <utility>
 
-#include "common/cut_connections.hpp"
-#include "common/listen_settings.hpp"
-#include "common/sys_error.hpp"
-#include "daemon/capacity.hpp"
-#include "daemon/embed/stop_bell.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/channel/cut_connections.hpp"
+#include "common/config/listen_settings.hpp"
+#include "daemon/embed/stop_event.hpp"
 #include "daemon/embed/watched_handler.hpp"
-#include "daemon/model/compatibility.hpp"
-#include "daemon/model/model.hpp"
+#include "daemon/startup/capacity.hpp"
+#include "daemon/startup/compatibility.hpp"
+#include "daemon/worker/model/model.hpp"
 
 namespace preforkd {
 
@@ -66,7 +66,7 @@ public:
     std::uint64_t serve(bool just_one, std::chrono::milliseconds patience) {
         if (!enter_service()) return 0;
         const Leaving leaving{*this};
-        bell_.ring_after(patience);
+        wakeup_.ring_after(patience);
         WorkerRecord record;
         run(record, just_one);
         log_cut_connections(record.cut.load(std::memory_order_relaxed));
@@ -77,7 +77,7 @@ public:
     void shutdown() {
         std::unique_lock lock{mutex_};
         stop_asked_ = true;
-        bell_.ring();
+        wakeup_.ring();
         const bool would_wait_for_itself = served_here == this || server_thread_ == std::this_thread::get_id();
         if (!would_wait_for_itself) left_.wait(lock, [this] { return !serving_; });
     }
@@ -102,7 +102,7 @@ private:
             served_here = nullptr;
             state.serving_ = state.stop_asked_ = false;
             state.server_thread_ = {};
-            (void)state.bell_.take();
+            (void)state.wakeup_.take();
             state.left_.notify_all();
         }
     };
@@ -120,7 +120,7 @@ private:
         if (listeners_.empty()) throw std::logic_error{"the server is closed"};
         if (serving_) throw std::logic_error{"the server is serving already"};
         if (std::exchange(stop_asked_, false)) {
-            (void)bell_.take();
+            (void)wakeup_.take();
             return false;
         }
         serving_ = true;
@@ -149,15 +149,15 @@ private:
                               .connections = just_one ? 1 : capacity.connections,
                               .parked = capacity.parked,
                               .leave_after = just_one ? 1u : 0u};
-        WorkerSeat seat{.record = record};
-        Control control{EmbedderHooks{.fd = bell_.fd(), .stop_asked = [this] { return bell_.take(); }}};
-        (void)serve_model(plan, seat, control, [] {});
+        WorkerHandoff handoff{.record = record};
+        WorkerControl control{EmbedderHooks{.fd = wakeup_.fd(), .stop_asked = [this] { return wakeup_.take(); }}};
+        (void)serve_model(plan, handoff, control, [] {});
     }
 
     void leave_for(std::exception_ptr exit) {
         if (model_ != Model::Serial && model_ != Model::Async) return;  // in a thread or child of its own
         exit_ = std::move(exit);
-        bell_.ring();
+        wakeup_.ring();
     }
 
     Settings settings_;
@@ -169,7 +169,7 @@ private:
     Handlers handlers_;
     std::vector<Listener> listeners_;
     Endpoint local_;
-    StopBell bell_{};
+    StopEvent wakeup_{};
     std::exception_ptr exit_{};  ///< in the serving thread
 
     std::mutex mutex_{};

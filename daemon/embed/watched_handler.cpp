@@ -1,6 +1,6 @@
 #include "daemon/embed/watched_handler.hpp"
 
-#include "daemon/worker/handler_instances.hpp"
+#include "daemon/worker/handler/handler_instances.hpp"
 #include "preforkd/server.hpp"
 
 namespace preforkd {

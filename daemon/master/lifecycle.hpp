@@ -4,8 +4,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/clock.hpp"
-#include "common/overloaded.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/overloaded.hpp"
 
 namespace preforkd {
 

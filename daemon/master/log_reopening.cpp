@@ -5,8 +5,8 @@
 #include <system_error>
 #include <utility>
 
-#include "common/log_reopen.hpp"
-#include "common/log_sink.hpp"
+#include "common/log/log_reopen.hpp"
+#include "common/log/log_sink.hpp"
 
 namespace preforkd {
 

@@ -3,8 +3,8 @@
 
 #include <optional>
 
-#include "common/child_call.hpp"
-#include "common/log_output.hpp"
+#include "common/log/log_output.hpp"
+#include "common/process/child_call.hpp"
 
 namespace preforkd {
 

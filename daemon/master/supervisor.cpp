@@ -5,10 +5,10 @@
 #include <cstring>
 #include <utility>
 
-#include "common/closing.hpp"
-#include "common/fast_stop.hpp"
-#include "common/ready_fd.hpp"
-#include "common/units.hpp"
+#include "common/base/units.hpp"
+#include "common/channel/fast_stop.hpp"
+#include "common/net/closing.hpp"
+#include "common/systemd/ready_fd.hpp"
 
 namespace preforkd {
 
@@ -103,7 +103,8 @@ void Supervisor::mind_socket_files(Clock::time_point now) {
     if (watched_generation_ != pool_.current().number) watch_socket_files(now);
     if (!socket_files_.is_time_to_look(now) || life_.phase >= Phase::Withdrawing) return;
     if (control_ && control_->bind_again(now)) watch_socket_files(now);
-    if (socket_files_.should_bind_again(*pool_.current().listeners, now) && !reloader_.busy()) reloader_.bind_again(now);
+    if (socket_files_.should_bind_again(*pool_.current().listeners, now) && !reloader_.busy())
+        reloader_.bind_again(now);
 }
 
 void Supervisor::feed(const Event& event) {

@@ -2,23 +2,23 @@
 #include <optional>
 #include <string>
 
-#include "common/service_notify.hpp"
-#include "common/signal_fd.hpp"
-#include "daemon/master/control_server.hpp"
-#include "daemon/master/event_source.hpp"
+#include "common/process/signal_fd.hpp"
+#include "common/systemd/systemd_notify.hpp"
+#include "daemon/master/control/control_server.hpp"
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/log_reopening.hpp"
-#include "daemon/master/pool.hpp"
-#include "daemon/master/reloader.hpp"
-#include "daemon/master/socket_file_watch.hpp"
-#include "daemon/master/upgrader.hpp"
+#include "daemon/master/pool/event_source.hpp"
+#include "daemon/master/pool/pool.hpp"
+#include "daemon/master/reload/reloader.hpp"
+#include "daemon/master/reload/socket_file_watch.hpp"
+#include "daemon/master/upgrade/upgrader.hpp"
 
 namespace preforkd {
 
 /// What the master is made of; all borrowed, all must outlive it.
 struct MasterParts {
     SignalFd& signals;
-    ServiceNotify& systemd;
+    SystemdNotify& systemd;
     UniqueFd& ready_fd;
     const Launch& launch;
 };

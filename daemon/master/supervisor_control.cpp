@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
-#include "common/counted.hpp"
-#include "common/quoted.hpp"
-#include "common/readiness.hpp"
-#include "common/socket_takeover.hpp"
-#include "common/version.hpp"
-#include "daemon/master/queue_depth.hpp"
+#include "common/base/counted.hpp"
+#include "common/base/quoted.hpp"
+#include "common/base/version.hpp"
+#include "common/control/readiness.hpp"
+#include "common/systemd/socket_takeover.hpp"
+#include "daemon/master/pool/queue_depth.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "preforkd/log.hpp"
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "common/version.hpp"
-#include "daemon/master/handed_listeners.hpp"
+#include "common/base/version.hpp"
+#include "daemon/master/pool/handed_listeners.hpp"
 #include "daemon/master/supervisor.hpp"
 
 namespace preforkd {

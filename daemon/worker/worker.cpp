@@ -10,30 +10,30 @@
 #include <optional>
 #include <string>
 
-#include "common/channel.hpp"
-#include "common/descriptors.hpp"
-#include "common/log_output.hpp"
-#include "common/operator_error.hpp"
-#include "common/shortage.hpp"
-#include "common/sys_error.hpp"
-#include "daemon/model/model.hpp"
-#include "daemon/worker/child_signals.hpp"
-#include "daemon/worker/control.hpp"
-#include "daemon/worker/lifeline.hpp"
-#include "daemon/worker/stack_report.hpp"
+#include "common/base/operator_error.hpp"
+#include "common/base/shortage.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/channel/channel.hpp"
+#include "common/log/log_output.hpp"
+#include "common/process/descriptors.hpp"
+#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/process/child_signals.hpp"
+#include "daemon/worker/process/lifeline.hpp"
+#include "daemon/worker/process/stack_report.hpp"
+#include "daemon/worker/process/worker_control.hpp"
 
 namespace preforkd {
 
 namespace {
 
-void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerSeat& seat, int printed_fd) {
-    std::vector<int> keep{seat.channel.get(), printed_fd, log_fd()};
+void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& handoff, int printed_fd) {
+    std::vector<int> keep{handoff.channel.get(), printed_fd, log_fd()};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     close_all_descriptors_except(keep);
 }
 
 /// Gives signals the meaning they have in a worker.  The master's are blocked since before the fork, so none that was
-/// sent in between is lost; those that are read as data stay blocked (Control).
+/// sent in between is lost; those that are read as data stay blocked (WorkerControl).
 void take_worker_signals() {
     // A worker of a terminal's job must survive the terminal's signals: stopping is the master's to order.
     for (const int signo : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE}) ::signal(signo, SIG_IGN);
@@ -70,25 +70,25 @@ std::string name_of(int worker) {
 
 }  // namespace
 
-int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
-    const int channel = seat.channel.get();
+int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
+    const int channel = handoff.channel.get();
     std::optional<PrintedLines> printed;
-    std::optional<Control> control;  // outlives the try: it holds the channel that a failure is reported through
+    std::optional<WorkerControl> control;  // outlives the try: it holds the channel that a failure is reported through
     try {
         // A group of its own: Ctrl-C in the terminal reaches the master alone, and what a worker starts can be found.
         check(::setpgid(0, 0), "make a process group");
-        redirect_standard_output(seat.output, !runs_handlers_itself(plan));
-        if (seat.output.reader) printed.emplace(std::move(seat.output.reader));
-        keep_only_own_descriptors(plan, seat, printed ? printed->fd() : -1);
+        redirect_standard_output(handoff.output, !runs_handlers_itself(plan));
+        if (handoff.output.reader) printed.emplace(std::move(handoff.output.reader));
+        keep_only_own_descriptors(plan, handoff, printed ? printed->fd() : -1);
         take_worker_signals();
-        set_log_worker(seat.number);
-        report_crashes(seat.number);
-        note_errors_in(seat.record.last_error);
-        count_dropped_lines_in(seat.record.dropped_log_lines);
-        ::prctl(PR_SET_NAME, name_of(seat.number).c_str());
+        set_log_worker(handoff.number);
+        report_crashes(handoff.number);
+        note_errors_in(handoff.record.last_error);
+        count_dropped_lines_in(handoff.record.dropped_log_lines);
+        ::prctl(PR_SET_NAME, name_of(handoff.number).c_str());
         take_place(plan.settings, plan.identity);
-        control.emplace(std::move(seat.channel));
-        Lifeline lifeline{{.record = seat.record,
+        control.emplace(std::move(handoff.channel));
+        Lifeline lifeline{{.record = handoff.record,
                            .stop_timeout = plan.settings.stop_timeout,
                            .channel = control->channel_fd(),
                            .printed = printed ? &*printed : nullptr}};
@@ -97,7 +97,7 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
             lifeline.start();
             give_children_ordinary_signals();
         }
-        const int code = serve_model(plan, seat, *control, [channel] { send_report(channel, Report::Kind::Ready); });
+        const int code = serve_model(plan, handoff, *control, [channel] { send_report(channel, Report::Kind::Ready); });
         flush_standard_output();
         return code;
     } catch (const std::exception& error) {
@@ -109,15 +109,15 @@ int run_worker(const WorkerPlan& plan, WorkerSeat seat) {
     }
 }
 
-int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()> ready, OperatorHooks hooks) {
+int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<void()> ready, OperatorHooks hooks) {
     ::signal(SIGPIPE, SIG_IGN);
     line_buffer_standard_output();
     // Whose orphans come here nobody can tell from a handler's own children, so none is reaped: init does it.
     if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     report_crashes(0);
     take_place(plan.settings, plan.identity);
-    Control control{std::move(hooks)};
-    Lifeline lifeline{{.record = seat.record,
+    WorkerControl control{std::move(hooks)};
+    Lifeline lifeline{{.record = handoff.record,
                        .ends = Lifeline::Ends::Alone,
                        .stop_timeout = plan.settings.stop_timeout,
                        .takes_stop_signals = true}};
@@ -126,7 +126,7 @@ int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()
         lifeline.start();
         give_children_ordinary_signals();
     }
-    return serve_model(plan, seat, control, std::move(ready));
+    return serve_model(plan, handoff, control, std::move(ready));
 }
 
 }  // namespace preforkd

@@ -1,54 +1,19 @@
 #pragma once
 // What the child of the master becomes.
-#include <sys/resource.h>
-
-#include <algorithm>
 #include <functional>
-#include <string>
-#include <vector>
 
-#include "common/identity.hpp"
-#include "common/listener.hpp"
-#include "common/settings.hpp"
-#include "common/worker_seat.hpp"
-#include "daemon/worker/control.hpp"
-#include "preforkd/handlers.hpp"
+#include "common/channel/worker_handoff.hpp"
+#include "daemon/worker/process/worker_control.hpp"
+#include "daemon/worker/process/worker_plan.hpp"
 
 namespace preforkd {
 
-/// The settings after all that is automatic has been decided, as workers need them.
-struct WorkerPlan {
-    const Settings& settings;
-    const Handlers& handlers;
-    std::vector<Listener>& listeners;  ///< the worker takes their descriptors
-    Identity identity{};
-    Model model = Model::Async;
-    std::size_t connections = 1;         ///< open at once per worker
-    std::size_t parked = 1;              ///< lingering beside them
-    std::string program_file{};          ///< behind `--`: what is executed, found in PATH
-    rlimit original_descriptor_limit{};  ///< RLIMIT_NOFILE as this daemon was given it, for programs
-    bool rehearsal = false;              ///< leaves once it would serve, and takes nobody
-    std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never
-};
-
-/// Whether it runs no handler, so that nobody here but the daemon has children.
-[[nodiscard]] inline bool runs_programs_only(const WorkerPlan& plan) {
-    return !plan.settings.program.empty() && std::ranges::all_of(plan.listeners, [](const Listener& listener) {
-        return listener.settings.handler.empty();
-    });
-}
-
-/// Whether handlers run in the worker's own process, whose loop may then be kept from what it should hear.
-[[nodiscard]] inline bool runs_handlers_itself(const WorkerPlan& plan) {
-    return plan.settings.program.empty() && plan.model != Model::Fork;
-}
-
 /// Everything from the first line of the child to its exit code: leaves the master's process group and descriptors,
 /// drops privileges, makes the handlers, reports, and serves until told to leave.
-[[nodiscard]] int run_worker(const WorkerPlan& plan, WorkerSeat seat);
+[[nodiscard]] int run_worker(const WorkerPlan& plan, WorkerHandoff handoff);
 
 /// The same in this process, without a master: --workers 0.  `ready` is called once it serves.
-[[nodiscard]] int run_standalone(const WorkerPlan& plan, WorkerSeat seat, std::function<void()> ready,
+[[nodiscard]] int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<void()> ready,
                                  OperatorHooks hooks);
 
 }  // namespace preforkd

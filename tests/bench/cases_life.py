@@ -120,14 +120,14 @@ def binary(_effort):
 
 
 def smallest_handler():
-    """A program of the reader's own, as examples/upper is: built with the library of build/release."""
+    """A program of the reader's own, as packaging/examples/upper is: built with the library of build/release."""
     release = ROOT / "build/release"
     libraries = output("env", f"PKG_CONFIG_PATH={release}", "pkg-config", "--libs-only-l", "preforkd").split()
     with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
         program = pathlib.Path(directory, "upper")
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(["g++", "-std=c++20", "-O2", "-DBOOST_ASIO_SEPARATE_COMPILATION",
-                        f"-I{ROOT}/common/include", ROOT / "examples/upper/upper.cpp", "-o", program,
+                        f"-I{ROOT}/common/include", ROOT / "packaging/examples/upper/upper.cpp", "-o", program,
                         f"-L{release}", *libraries, "-pthread"], check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -16,7 +16,7 @@ from clients import exchange
 from datagram_clients import ask
 from log_file import sentences
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "packaging/examples"
 pytestmark = pytest.mark.programs("cmake", "make", "g++", "pkg-config")
 
 

@@ -75,7 +75,7 @@ def test_out_of_descriptors_it_neither_spins_nor_dies_and_says_so_once(preforkd,
     assert daemon.workers() == [worker]
 
 
-def test_each_thread_of_a_coroutine_has_room_for_what_its_loop_waits_with(preforkd):
+def test_each_thread_of_a_coroutine_has_space_for_what_its_loop_waits_with(preforkd):
     """An epoll set, an eventfd and a timerfd beside the connection: clamped, so it never runs out."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))  # noqa: E731
     daemon = preforkd("--handler", "echo", "--model", "thread", "--connections", "1024", workers=1, preexec_fn=limit)
@@ -167,7 +167,7 @@ def test_out_of_descriptors_a_sibling_takes_the_client(preforkd):
     resource.prlimit(starved, resource.RLIMIT_NOFILE, before)
 
 
-def test_at_its_limit_a_worker_leaves_clients_in_the_queue_until_there_is_room(preforkd):
+def test_at_its_limit_a_worker_leaves_clients_in_the_queue_until_there_is_capacity(preforkd):
     daemon = preforkd("--handler", "echo", "--connections", "2", workers=1)
     first, second, third = (connect(daemon.endpoint) for _ in range(3))
     for client in (first, second):

@@ -54,7 +54,7 @@ class Scene:
 
     def __init__(self, directory):
         self.directory = directory
-        self.swaps = {"/tmp/": f"{directory}/", "build/release": str(daemon_process.BUILD), "examples/": f"{ROOT}/examples/"}
+        self.swaps = {"/tmp/": f"{directory}/", "build/release": str(daemon_process.BUILD), "packaging/examples/": f"{ROOT}/packaging/examples/"}
         self.environment = daemon_process.clean_environment({"PREFORKD_CONTROL": f"unix://{directory}/control.sock"})
 
     def swapped(self, text):
@@ -149,7 +149,7 @@ def test_commands_answer_as_the_readme_says(preforkd, tmp_path, before, server, 
     play(Scene(tmp_path), preforkd, before, server, others)
 
 
-EXAMPLES = (ROOT / "examples/README.md").read_text()
+EXAMPLES = (ROOT / "packaging/examples/README.md").read_text()
 
 
 @pytest.mark.localhost
@@ -194,7 +194,7 @@ def test_socket_activation_works_as_the_readme_says(tmp_path, start):
 
 
 def test_the_program_in_the_readme_is_the_example():
-    lines = (ROOT / "examples/upper/upper.cpp").read_text()
+    lines = (ROOT / "packaging/examples/upper/upper.cpp").read_text()
     assert f"```cpp\n{lines}```" in README
     assert "in eight lines" in README and len(lines.splitlines()) == 8
 

@@ -27,7 +27,7 @@ def confined(preforkd, tmp_path):
 
 @pytest.mark.root
 @pytest.mark.parametrize("spare", [0, 1, 2])
-def test_a_host_with_room_for_one_generation_is_enough(confined, spare):
+def test_a_host_with_space_for_one_generation_is_enough(confined, spare):
     service = confined(spare, *ROLLING)
     daemon = service.daemon
     daemon.expect("cannot start", "exited with code 71")  # where the process has room, and its thread has none

@@ -105,17 +105,17 @@ def test_a_stop_while_a_port_is_waited_for_stops(configured, taken):
 
 @needs_compiler
 def test_the_master_goes_on_while_a_shared_object_is_on_trial(configured, trouble, tmp_path):
-    gate, endpoint = tmp_path / "gate", control.endpoint_in(tmp_path)
-    os.mkfifo(gate)
-    service = configured(LISTEN, f"control = {endpoint}", env={"GATE": str(gate)})
+    barrier, endpoint = tmp_path / "barrier", control.endpoint_in(tmp_path)
+    os.mkfifo(barrier)
+    service = configured(LISTEN, f"control = {endpoint}", env={"BARRIER": str(barrier)})
     daemon = service.daemon
     daemon.expect("killed by SIGKILL")
-    service.write(LISTEN, f"control = {endpoint}", f"handler = {trouble('gate')}")
+    service.write(LISTEN, f"control = {endpoint}", f"handler = {trouble('barrier')}")
     daemon.signal(SIGHUP)
-    with open(gate, "w"):  # waits for the trial
+    with open(barrier, "w"):  # waits for the trial
         the_master_goes_on(daemon, endpoint)
         assert not daemon.log.find("reloaded")
-        gate.unlink()
+        barrier.unlink()
     daemon.wait_log("reloaded")
     assert proc.eventually(lambda: exchange(daemon.endpoint) == b"passed\n")
 
@@ -123,16 +123,16 @@ def test_the_master_goes_on_while_a_shared_object_is_on_trial(configured, troubl
 @needs_compiler
 @pytest.mark.parametrize("end", ["timeout", "stop", "killed"])
 def test_a_trial_that_does_not_end_is_over_at_its_time_and_at_a_stop(configured, trouble, tmp_path, end):
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+    barrier = tmp_path / "barrier"
+    os.mkfifo(barrier)
     limit = "boot-timeout = " + ("500ms" if end == "timeout" else "30s")
-    service = configured(LISTEN, limit, env={"GATE": str(gate)})
+    service = configured(LISTEN, limit, env={"BARRIER": str(barrier)})
     daemon = service.daemon
     daemon.expect("reload failed", "the master is gone")
     before = set(proc.children(daemon.pid))
-    service.write(LISTEN, limit, f"handler = {trouble('gate')}")
+    service.write(LISTEN, limit, f"handler = {trouble('barrier')}")
     daemon.signal(SIGHUP)
-    with open(gate, "w"):
+    with open(barrier, "w"):
         trial, = set(proc.children(daemon.pid)) - before
         if end == "timeout":
             assert "did not return within --boot-timeout 500ms" in daemon.wait_log("reload failed")["cause"]

@@ -68,7 +68,7 @@ def test_a_read_only_disk_is_named(run_preforkd, tmp_path, arguments, words):
 
 
 @pytest.mark.mounts
-def test_a_disk_without_room_for_a_socket_is_named(run_preforkd, tmp_path):
+def test_a_disk_without_space_for_a_socket_is_named(run_preforkd, tmp_path):
     told = run_preforkd("-l", f"unix://{tmp_path}/socket", wrap=tmpfs(tmp_path, "nr_inodes=1"))
     is_one_sentence(told, 71, ["--listen unix://", "No space left on device"])
 

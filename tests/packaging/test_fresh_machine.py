@@ -75,6 +75,6 @@ def test_the_packages_are_built(fresh):
 def test_an_example_with_a_makefile_is_made_with_what_dev_has_installed(fresh, example, made):
     installed = fresh("sh", "-c", "dpkg --install build/package/libpreforkd-dev_*.deb")
     assert installed.returncode == 0, installed.stderr
-    done = fresh("make", "-C", f"examples/{example}")
+    done = fresh("make", "-C", f"packaging/examples/{example}")
     assert done.returncode == 0, done.stderr
-    assert (fresh.checkout / "examples" / example / made).exists()
+    assert (fresh.checkout / "packaging/examples" / example / made).exists()

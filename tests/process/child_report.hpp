@@ -18,11 +18,11 @@
 #include <span>
 #include <string>
 
-#include "common/log_output.hpp"
-#include "common/operator_error.hpp"
-#include "common/spawn.hpp"
-#include "common/sys_error.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/operator_error.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/log/log_output.hpp"
+#include "common/process/spawn.hpp"
 
 namespace preforkd::testing {
 

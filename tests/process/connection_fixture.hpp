@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "daemon/worker/connection_core.hpp"
+#include "daemon/worker/stream/connection_core.hpp"
 #include "preforkd/connection.hpp"
 #include "tests/process/waiting.hpp"
 

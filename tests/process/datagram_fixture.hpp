@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/listener.hpp"
-#include "daemon/worker/epoll_reactor.hpp"
-#include "daemon/worker/reception.hpp"
+#include "common/net/listener.hpp"
+#include "daemon/worker/accept/acceptor.hpp"
+#include "daemon/worker/loop/epoll_reactor.hpp"
 #include "preforkd/datagram.hpp"
 #include "preforkd/handler.hpp"
 #include "tests/process/waiting.hpp"
@@ -61,7 +61,7 @@ struct Bench {
     [[nodiscard]] Listener& listener() { return listeners.front(); }
 
     /// Waits until something is queued, then takes it.
-    int take_with(const Reception::Take& take) {
+    int take_with(const Acceptor::Take& take) {
         EXPECT_TRUE(testing::comes(listener().fd.get()));
         return take(listener().fd.get());
     }
@@ -69,7 +69,7 @@ struct Bench {
     std::vector<Listener> listeners;
     WorkerRecord record{};
     EpollReactor reactor{};
-    Reception reception{reactor, record, {.limit = 1024}};
+    Acceptor acceptor{reactor, record, {.limit = 1024}};
 };
 
 /// A handler of the test's own.

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "child_report.hpp"
-#include "daemon/worker/serve_here.hpp"
+#include "daemon/worker/stream/serve_here.hpp"
 #include "waiting.hpp"
 
 namespace preforkd::testing {

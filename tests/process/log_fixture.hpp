@@ -18,10 +18,10 @@
 #include <utility>
 #include <vector>
 
-#include "common/log_output.hpp"
-#include "common/operator_error.hpp"
-#include "common/sys_error.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/operator_error.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/log/log_output.hpp"
 
 namespace preforkd::log_test {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "common/listener.hpp"
-#include "common/socket_address.hpp"
-#include "common/sys_error.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/net/listener.hpp"
+#include "common/net/socket_address.hpp"
 
 namespace preforkd::testing {
 

@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <string>
 
-#include "common/socket_address.hpp"
-#include "common/sys_error.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/net/socket_address.hpp"
 
 namespace preforkd::testing {
 

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/log_output.hpp"
-#include "common/signal_fd.hpp"
-#include "daemon/master/pool.hpp"
+#include "common/log/log_output.hpp"
+#include "common/process/signal_fd.hpp"
+#include "daemon/master/pool/pool.hpp"
 #include "tests/process/child_report.hpp"
 
 namespace preforkd::pool_test {
@@ -24,47 +24,47 @@ struct Note {
     pid_t pid = 0;
 };
 
-/// A worker's way to the test: what happened, and a gate that the test opens.
+/// A worker's way to the test: what happened, and a barrier that the test opens.
 struct Wires {
     testing::Pipe notes = testing::make_pipe();
-    testing::Pipe gate = testing::make_pipe();
+    testing::Pipe barrier = testing::make_pipe();
 
-    void note(const WorkerSeat& seat, Note::What what) const {
-        const Note note{.what = what, .number = seat.number, .pid = ::getpid()};
+    void note(const WorkerHandoff& handoff, Note::What what) const {
+        const Note note{.what = what, .number = handoff.number, .pid = ::getpid()};
         (void)!::write(notes.writer.get(), &note, sizeof note);
     }
-    void pass_gate() const {
+    void pass_barrier() const {
         char byte = 0;
-        (void)!::read(gate.reader.get(), &byte, 1);
+        (void)!::read(barrier.reader.get(), &byte, 1);
     }
-    void open_gate() const { (void)!::write(gate.writer.get(), "x", 1); }
+    void lift_barrier() const { (void)!::write(barrier.writer.get(), "x", 1); }
 };
 
 /// What a worker does when it hears that the queue is to be emptied: the test's cue for anything.
-using Cue = std::function<void(WorkerSeat&)>;
+using Cue = std::function<void(WorkerHandoff&)>;
 
 /// Reports in, notes each order, leaves when asked to.
-inline int serve(const Wires& wires, WorkerSeat& seat, const Cue& cue = {}) {
+inline int serve(const Wires& wires, WorkerHandoff& handoff, const Cue& cue = {}) {
     const SignalFd signals{SIGQUIT, SIGTERM};
-    send_report(seat.channel.get(), Report::Kind::Ready);
+    send_report(handoff.channel.get(), Report::Kind::Ready);
     for (;;) {
         std::array<pollfd, 2> watched{{{.fd = signals.get(), .events = POLLIN, .revents = 0},
-                                       {.fd = seat.channel.get(), .events = POLLIN, .revents = 0}}};
+                                       {.fd = handoff.channel.get(), .events = POLLIN, .revents = 0}}};
         ::poll(watched.data(), watched.size(), -1);
         const bool leaves = signals.next().has_value();
         for (;;) {  // as a worker does, which reads its orders before it obeys a signal
-            const auto received = receive_order(seat.channel.get());
+            const auto received = receive_order(handoff.channel.get());
             const auto* order = std::get_if<ReceivedOrder>(&received);
             if (order == nullptr) break;
-            if (order->order == Order::EmptyQueue && cue) cue(seat);
+            if (order->order == Order::EmptyQueue && cue) cue(handoff);
             switch (order->order) {
-                case Order::LookForClients: wires.note(seat, Note::What::Looked); break;
-                case Order::EmptyQueue: wires.note(seat, Note::What::EmptiedQueue); break;
-                case Order::TakeLog: wires.note(seat, Note::What::TookLog); break;
+                case Order::LookForClients: wires.note(handoff, Note::What::Looked); break;
+                case Order::EmptyQueue: wires.note(handoff, Note::What::EmptiedQueue); break;
+                case Order::TakeLog: wires.note(handoff, Note::What::TookLog); break;
             }
         }
         if (!leaves) continue;
-        wires.note(seat, Note::What::AskedToLeave);
+        wires.note(handoff, Note::What::AskedToLeave);
         return 0;
     }
 }
@@ -72,17 +72,17 @@ inline int serve(const Wires& wires, WorkerSeat& seat, const Cue& cue = {}) {
 /// Waits for events as the supervisor does.  Its time stands still unless it is skipped, so delays can be read exactly.
 class Master {
 public:
-    using Body = std::function<int(const Wires&, WorkerSeat&)>;
+    using Body = std::function<int(const Wires&, WorkerHandoff&)>;
 
     Master(const PoolSettings& settings, Body body,
            std::shared_ptr<std::vector<Listener>> listeners = std::make_shared<std::vector<Listener>>())
         : pool{{.pool = settings,
                 .listeners = std::move(listeners),
                 .body =
-                    [this, body](WorkerSeat seat) {
+                    [this, body](WorkerHandoff handoff) {
                         ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nobody behind
-                        wires.note(seat, Note::What::Born);
-                        return body(wires, seat);
+                        wires.note(handoff, Note::What::Born);
+                        return body(wires, handoff);
                     }},
                events_} {
         events_.watch(signals_.get(), signals_key);
@@ -181,7 +181,7 @@ public:
 };
 
 /// Does what every worker does, and no more.
-inline int idle(const Wires& wires, WorkerSeat& seat) { return serve(wires, seat); }
+inline int idle(const Wires& wires, WorkerHandoff& handoff) { return serve(wires, handoff); }
 
 /// Lets time pass as a master that is awake sees it.
 inline void pass(Master& master, std::chrono::milliseconds time) {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/clock.hpp"
-#include "daemon/worker/reactor.hpp"
+#include "common/base/clock.hpp"
+#include "daemon/worker/loop/reactor.hpp"
 
 namespace preforkd::testing {
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <utility>
 
-#include "common/socket_address.hpp"
-#include "common/sys_error.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/net/socket_address.hpp"
 #include "daemon/ctl/send.hpp"
 #include "waiting.hpp"
 

@@ -9,10 +9,10 @@
 #include <stdexcept>
 #include <string>
 
-#include "common/child_process.hpp"
-#include "common/socket_address.hpp"
-#include "common/sys_error.hpp"
-#include "common/unique_fd.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/net/socket_address.hpp"
+#include "common/process/child_process.hpp"
 
 namespace preforkd::testing {
 

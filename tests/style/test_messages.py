@@ -6,14 +6,14 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-SOURCES = sorted(file for folder in ("common", "daemon", "examples") for file in (ROOT / folder).rglob("*.[ch]pp"))
+SOURCES = sorted(file for folder in ("common", "daemon", "packaging/examples") for file in (ROOT / folder).rglob("*.[ch]pp"))
 
 # What a sentence may leave to its field: which line it is, not what has happened.
 CONTEXT = {"worker", "generation", "listener", "passed", "child_pid", "last_peer", "out_of_memory", "user_seconds",
            "system_seconds", "max_rss_bytes"}
 
 # Whose sentences are put together from pieces, with everything in them.
-BUILT = {"daemon/master/pool_queue.cpp", "daemon/worker/stack_report.cpp"}
+BUILT = {"daemon/master/pool/pool_queue.cpp", "daemon/worker/process/stack_report.cpp"}
 
 STRING = r'"(?:[^"\\]|\\.)*"'
 

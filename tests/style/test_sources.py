@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-CXX_FILES = sorted(file for room in ("common", "daemon", "examples", "tests") for file in (ROOT / room).rglob("*.[ch]pp"))
+CXX_FILES = sorted(file for folder in ("common", "daemon", "packaging/examples", "tests") for file in (ROOT / folder).rglob("*.[ch]pp"))
 PUBLIC_HEADERS = sorted((ROOT / "common/include").rglob("*.hpp"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "daemon/README.md"]
 
@@ -76,9 +76,9 @@ def test_ci_runs_only_what_the_readme_names():
     assert run_by_ci and all(command in readme for command in run_by_ci)
 
 
-def test_every_room_on_the_map_exists():
-    rooms = re.findall(r"`([\w./]+\.[ch]pp)`", (ROOT / "daemon/README.md").read_text())
-    assert rooms and [room for room in rooms if not (ROOT / "daemon" / room).exists()] == []
+def test_every_file_on_the_map_exists():
+    files = re.findall(r"`([\w./]+\.[ch]pp)`", (ROOT / "daemon/README.md").read_text())
+    assert files and [file for file in files if not (ROOT / "daemon" / file).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=[str(file.relative_to(ROOT)) for file in DOCUMENTS])

@@ -40,7 +40,7 @@ public:
           timeout_{plan["timeout-s"]},
           pattern_{bytes_},
           clients_(plan["clients"]),
-          room_(window_ * bytes_),
+          space_(window_ * bytes_),
           parts_(window_),
           headers_(window_) {
         for (Client& client : clients_) {
@@ -48,7 +48,7 @@ public:
             watched_.push_back({.fd = client.fd, .events = POLLIN, .revents = 0});
         }
         for (std::size_t each = 0; each < window_; ++each) {
-            parts_[each] = {.iov_base = room_.data() + each * bytes_, .iov_len = bytes_};
+            parts_[each] = {.iov_base = space_.data() + each * bytes_, .iov_len = bytes_};
             headers_[each].msg_hdr.msg_iov = &parts_[each];
             headers_[each].msg_hdr.msg_iovlen = 1;
         }
@@ -103,8 +103,8 @@ private:
         datagrams_.insert(datagrams_.end(), window_, Datagram{.client = index});
         for (std::size_t each = 0; each < window_; ++each) {
             const std::uint64_t number = client.first + each;
-            std::memcpy(room_.data() + each * bytes_, pattern_.at(number), bytes_);
-            std::memcpy(room_.data() + each * bytes_, &number, sizeof number);
+            std::memcpy(space_.data() + each * bytes_, pattern_.at(number), bytes_);
+            std::memcpy(space_.data() + each * bytes_, &number, sizeof number);
         }
         client.sent = Clock::now();
         for (std::size_t sent = 0; sent < window_;)
@@ -151,7 +151,7 @@ private:
     }
 
     void take(std::size_t index, std::size_t each) {
-        const char* const text = room_.data() + each * bytes_;
+        const char* const text = space_.data() + each * bytes_;
         std::uint64_t number = 0;
         std::memcpy(&number, text, sizeof number);
         if (headers_[each].msg_len != bytes_ || (headers_[each].msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
@@ -177,7 +177,7 @@ private:
     std::chrono::seconds timeout_;
     Pattern pattern_;
     std::vector<Client> clients_;
-    std::vector<char> room_;
+    std::vector<char> space_;
     std::vector<iovec> parts_;
     std::vector<mmsghdr> headers_;
     std::vector<pollfd> watched_{};

@@ -1,0 +1,76 @@
+#pragma once
+// What master and worker say to each other, and how each learns of the other's death.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "common/base/unique_fd.hpp"
+
+namespace preforkd {
+
+/// What the master asks of a worker.  Draining and stopping travel as signals, which an operator can send too.
+enum class Order : std::uint8_t {
+    LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the slot.  May be
+                     ///< lost: the ones before it in a full channel ask for the same
+    EmptyQueue,      ///< a listener will close for good: with the next drain, serve what is queued there first
+    TakeLog,         ///< the log file was reopened; its descriptor comes along
+};
+
+/// What a worker tells the master.
+struct Report {
+    enum class Kind : std::uint8_t {
+        Ready,     ///< in the accept queue
+        Paused,    ///< left the accept queue while clients may be waiting: a sibling should look
+        Retiring,  ///< has served --max-requests; asks for a replacement and goes on until told to leave
+        Failed,    ///< cannot start; `text` says why
+        Stack,     ///< no longer sent: workers of version 0.1 sent a frame of their stack each
+        Full,      ///< is at its limit; sent at times, in a pool of a fixed size every 5 s at most
+    } kind{};
+    std::string text{};
+};
+
+/// For EmptyQueue: not one listener, but all of them.
+inline constexpr std::uint32_t every_listener = ~std::uint32_t{0};
+
+/// How rarely a worker of a pool whose size is fixed says that it is at its limit, so that this costs its clients
+/// nothing: the master looks by itself for as long.
+inline constexpr std::chrono::seconds between_full_reports{5};
+
+struct OrderDetail {
+    std::uint32_t listener = every_listener;  ///< for EmptyQueue: its index among those of the worker's generation
+    int passed_fd = -1;                       ///< for TakeLog; borrowed
+};
+
+struct ReceivedOrder {
+    Order order{};
+    std::uint32_t listener = every_listener;  ///< for EmptyQueue
+    UniqueFd fd{};                            ///< for TakeLog
+};
+
+struct NothingYet {};
+struct PeerGone {};
+
+/// Both ends of one worker's channel: a pair of connected sequenced-packet sockets, close-on-exec and non-blocking.
+///
+/// A socket pair and not two pipes: it passes descriptors, takes one descriptor a worker in the master instead of two,
+/// and its end is the lifeline.  The worker must hold no copy of any master end, or nobody learns of the master's
+/// death.
+struct ChannelPair {
+    UniqueFd master{};
+    UniqueFd worker{};
+};
+[[nodiscard]] ChannelPair open_channel();
+
+/// Sends without waiting.  A peer that is gone is no error.  False: there is no place or memory for it just now, and it
+/// has to be sent again unless it may be lost.
+bool send_order(int master_end, Order order, const OrderDetail& detail = {}) noexcept;
+/// The same for a report, which is lost where there is no place for it.
+void send_report(int worker_end, Report::Kind kind, std::string_view text = {}) noexcept;
+
+[[nodiscard]] std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end);
+[[nodiscard]] std::variant<Report, NothingYet, PeerGone> receive_report(int master_end);
+
+}  // namespace preforkd

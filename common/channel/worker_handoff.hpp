@@ -1,0 +1,21 @@
+#pragma once
+// Where master and worker meet: what the master hands to the child it forks.
+#include <functional>
+
+#include "common/base/unique_fd.hpp"
+#include "common/channel/scoreboard.hpp"
+#include "common/log/standard_output.hpp"
+
+namespace preforkd {
+
+struct WorkerHandoff {
+    int number = 0;        ///< from 1; a replacement takes the lowest that is free
+    WorkerRecord& record;  ///< the child alone writes it
+    UniqueFd channel{};    ///< the worker's end
+    OutputPipe output{};   ///< both ends; empty: its standard output stays as it is
+};
+
+/// What a forked child runs; its result is the exit code.
+using WorkerMain = std::function<int(WorkerHandoff)>;
+
+}  // namespace preforkd

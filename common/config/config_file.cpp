@@ -1,0 +1,155 @@
+#include "common/config/config_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <stdexcept>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/quoted.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr std::string_view blanks = " \t\r\v\f";
+constexpr std::size_t largest_file_bytes = 1 << 20;
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";  // what some editors write in front of UTF-8
+
+std::string_view trimmed(std::string_view text) {
+    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+    return text.substr(0, text.find_last_not_of(blanks) + 1);
+}
+
+bool is_blank(char c) { return blanks.find(c) != std::string_view::npos; }
+
+/// `text` without its comment.
+std::string_view uncommented(std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (text[i] == '#' && (i == 0 || is_blank(text[i - 1]))) return text.substr(0, i);
+    return text;
+}
+
+class LineReader {
+public:
+    LineReader(std::string_view line, std::string place) : line_{line}, place_{std::move(place)} {}
+
+    /// nullopt for a line that says nothing.
+    [[nodiscard]] std::optional<ConfigLine> read() {
+        if (line_.find('\0') != std::string_view::npos) refuse("contains a NUL byte; expected a text file");
+        if (trimmed(uncommented(line_)).empty()) return std::nullopt;
+        const std::size_t equals = line_.find('=');
+        const std::string_view name = trimmed(uncommented(line_.substr(0, equals)));
+        if (equals == std::string_view::npos || name.size() < trimmed(line_.substr(0, equals)).size())
+            refuse(fmt::format("expected `name = value`, not {}", in_quotes(trimmed(line_))));
+        if (name.empty()) refuse("expected a name in front of `=`");
+        const std::string_view value = trimmed(line_.substr(equals + 1));
+        return ConfigLine{.name = std::string{name},
+                          .value = value.starts_with('"') ? read_quoted(value)
+                                                          : std::string{trimmed(uncommented(line_.substr(equals + 1)))},
+                          .place = place_};
+    }
+
+private:
+    [[noreturn]] void refuse(std::string_view sentence) const {
+        throw OperatorError{ExitCode::Configuration, fmt::format("{}: {}", place_, sentence)};
+    }
+
+    /// `text` begins with a quote.
+    [[nodiscard]] std::string read_quoted(std::string_view text) const {
+        std::string value;
+        for (text.remove_prefix(1); !text.empty();) {
+            const char c = text[0];
+            text.remove_prefix(1);
+            if (c == '"') {
+                if (!trimmed(uncommented(text)).empty() || (text.starts_with('#')))
+                    refuse(
+                        "expected nothing but a comment behind the closing quote; write \\\" for a quote in a value");
+                return value;
+            }
+            value += c == '\\' ? read_escape(text) : c;
+        }
+        refuse("expected a closing quote at the end of the value");
+    }
+
+    /// Takes what stands behind a backslash.
+    [[nodiscard]] char read_escape(std::string_view& text) const {
+        constexpr std::string_view letters = "nrt\"\\";
+        constexpr std::string_view meanings = "\n\r\t\"\\";
+        if (!text.empty()) {
+            const std::size_t letter = letters.find(text[0]);
+            if (letter != std::string_view::npos) {
+                text.remove_prefix(1);
+                return meanings[letter];
+            }
+            unsigned code = 0;
+            const std::string_view digits = text.substr(1, 2);
+            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
+            if (text[0] == 'x' && digits.size() == 2 && error == std::errc{} && end == digits.data() + 2) {
+                text.remove_prefix(3);
+                return static_cast<char>(code);
+            }
+        }
+        refuse("unknown escape in the quotes; expected \\\\ \\\" \\n \\r \\t or \\xHH");
+    }
+
+    std::string_view line_;
+    std::string place_;
+};
+
+}  // namespace
+
+std::vector<ConfigLine> parse_config(std::string_view text, std::string_view file) {
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+    std::vector<ConfigLine> lines;
+    for (int number = 1; !text.empty(); ++number) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        if (auto read = LineReader{line, fmt::format("{}:{}", printable(file), number)}.read())
+            lines.push_back(std::move(*read));
+    }
+    return lines;
+}
+
+Emptied compare_configs(std::string_view before, std::string_view now) {
+    if (parse_config(before, "").empty() || !parse_config(now, "").empty()) return Emptied::No;
+    return now.find('#') == std::string_view::npos ? Emptied::Blank : Emptied::AllCommented;
+}
+
+std::string config_value(std::string_view value) {
+    const bool bare = !value.empty() && is_printable(value) && value[0] != '"' &&
+                      trimmed(value).size() == value.size() && uncommented(value).size() == value.size();
+    return bare ? std::string{value} : in_quotes_uncut(value);
+}
+
+/// What opening or reading may wait for.  Throws std::invalid_argument.
+void refuse_special_file(const std::string& file) {
+    struct stat info {};
+    if (::stat(file.c_str(), &info) == -1) return;  // open(2) says why
+    if (S_ISFIFO(info.st_mode)) throw std::invalid_argument{"it is a FIFO or a pipe"};
+    if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) throw std::invalid_argument{"it is a device"};
+}
+
+std::string read_config_file(const std::string& file) {
+    refuse_special_file(file);
+    const UniqueFd fd{check(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY), "open")};
+    std::string text;
+    std::array<char, 16384> buffer;
+    while (true) {
+        const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+        if (got == -1 && errno == EINTR) continue;
+        check(static_cast<int>(got), "read");
+        if (got == 0) return text;
+        text.append(buffer.data(), static_cast<std::size_t>(got));
+        if (text.size() > largest_file_bytes) throw std::length_error{"larger than 1 MiB"};
+    }
+}
+
+}  // namespace preforkd

@@ -1,0 +1,192 @@
+#include "common/config/listen_settings.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "common/base/quoted.hpp"
+#include "common/base/units.hpp"
+#include "common/config/option_values.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr std::string_view blanks = " \t\r\n\v\f";
+constexpr NumberRange rcvbuf_range{.min = 1024, .max = 1u << 30};  // the kernel doubles it within an int: socket(7)
+
+struct KeyRow {
+    ListenKey key;
+    bool (*fits)(Transport);
+    void (*read)(ListenSettings&, std::string_view);
+    std::optional<std::string> (*print)(const ListenSettings&);  ///< nullopt: nothing was said
+};
+
+bool any_transport(Transport) { return true; }
+bool is_tcp(Transport transport) { return transport == Transport::Tcp; }
+bool is_internet(Transport transport) { return transport == Transport::Tcp || transport == Transport::Udp; }
+bool is_local(Transport transport) { return transport == Transport::Unix || transport == Transport::UnixDatagram; }
+bool queues_connections(Transport transport) { return transport == Transport::Tcp || transport == Transport::Unix; }
+bool may_be_stream(Transport transport) { return !is_datagram(transport); }
+bool is_own_datagram(Transport transport) { return is_datagram(transport); }
+
+std::optional<std::string> unless_empty(const std::string& text) {
+    return text.empty() ? std::nullopt : std::optional{text};
+}
+
+std::uint64_t read_rcvbuf(std::string_view text) {
+    const auto size = parse_size_bytes(text);
+    if (!size || *size < rcvbuf_range.min || *size > rcvbuf_range.max)
+        refuse_value("a size from 1K to 1G, such as 256K or 4M", text);
+    return *size;
+}
+
+std::chrono::milliseconds read_linger(std::string_view text) {
+    if (text == "off") return std::chrono::milliseconds{0};
+    const auto duration = parse_duration(text);
+    if (!duration) refuse_value("a duration such as 2s, or off", text);
+    return *duration;
+}
+
+// The one list of keys: --help, reading and printing follow it.
+constexpr std::array<KeyRow, 10> key_rows{{
+    {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
+     any_transport,
+     [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
+     [](const ListenSettings& s) { return unless_empty(s.handler); }},
+    {{"backlog", "N", "tcp, unix", "connections that the kernel queues, instead of --backlog"},
+     queues_connections,
+     [](ListenSettings& s, std::string_view text) { s.backlog = static_cast<int>(read_number(text, backlog_range)); },
+     [](const ListenSettings& s) { return s.backlog ? std::optional{std::to_string(*s.backlog)} : std::nullopt; }},
+    {{"mode", "OCTAL", "unix, unixgram", "permission bits of the socket file, such as 0660"},
+     is_local,
+     [](ListenSettings& s, std::string_view text) { s.mode = read_permissions(text); },
+     [](const ListenSettings& s) { return s.mode ? std::optional{print_permissions(*s.mode)} : std::nullopt; }},
+    {{"user", "USER", "unix, unixgram", "owner of the socket file"},
+     is_local,
+     [](ListenSettings& s, std::string_view text) { s.user = read_word(text, "the name or number of a user"); },
+     [](const ListenSettings& s) { return unless_empty(s.user); }},
+    {{"group", "GROUP", "unix, unixgram", "group of the socket file"},
+     is_local,
+     [](ListenSettings& s, std::string_view text) { s.group = read_word(text, "the name or number of a group"); },
+     [](const ListenSettings& s) { return unless_empty(s.group); }},
+    {{"v6only", "yes|no", "tcp, udp", "whether an IPv6 socket refuses IPv4 clients"},
+     is_internet,
+     [](ListenSettings& s, std::string_view text) { s.v6only = read_yes_no(text); },
+     [](const ListenSettings& s) { return s.v6only ? std::optional{print_yes_no(*s.v6only)} : std::nullopt; }},
+    {{"nodelay", "yes|no", "tcp", "whether small writes are sent at once (default yes)"},
+     is_tcp,
+     [](ListenSettings& s, std::string_view text) { s.nodelay = read_yes_no(text); },
+     [](const ListenSettings& s) { return s.nodelay ? std::nullopt : std::optional{print_yes_no(s.nodelay)}; }},
+    {{"keepalive", "yes|no", "tcp", "whether the kernel probes silent clients (default no)"},
+     is_tcp,
+     [](ListenSettings& s, std::string_view text) { s.keepalive = read_yes_no(text); },
+     [](const ListenSettings& s) { return s.keepalive ? std::optional{print_yes_no(s.keepalive)} : std::nullopt; }},
+    {{"rcvbuf", "SIZE", "udp, unixgram", "receive buffer of the socket, such as 4M"},
+     is_own_datagram,
+     [](ListenSettings& s, std::string_view text) { s.rcvbuf_bytes = read_rcvbuf(text); },
+     [](const ListenSettings& s) {
+         return s.rcvbuf_bytes ? std::optional{std::to_string(*s.rcvbuf_bytes)} : std::nullopt;
+     }},
+    {{"linger", "TIME|off", "tcp, unix, fd", "how long to wait for the client's end after ours (default 2s)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.linger = read_linger(text); },
+     [](const ListenSettings& s) -> std::optional<std::string> {
+         if (!s.linger) return std::nullopt;
+         return s.linger->count() == 0 ? "off" : to_string(*s.linger);
+     }},
+}};
+
+std::vector<std::string_view> words_of(std::string_view text) {
+    std::vector<std::string_view> words;
+    while (true) {
+        text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+        if (text.empty()) return words;
+        words.push_back(text.substr(0, text.find_first_of(blanks)));
+        text.remove_prefix(words.back().size());
+    }
+}
+
+std::string known_keys(Transport transport) {
+    std::vector<std::string_view> names;
+    for (const auto& row : key_rows)
+        if (row.fits(transport)) names.push_back(row.key.name);
+    return fmt::format("{}", fmt::join(names, ", "));
+}
+
+[[noreturn]] void refuse(std::string_view endpoint, std::string_view reason) {
+    throw std::invalid_argument{fmt::format("{}: {}", in_quotes(endpoint), reason)};
+}
+
+std::size_t find_key(std::string_view endpoint, std::string_view word, Transport transport) {
+    const std::string_view name = word.substr(0, word.find('='));
+    const auto row =
+        std::find_if(key_rows.begin(), key_rows.end(), [&](const KeyRow& each) { return each.key.name == name; });
+    if (row == key_rows.end())
+        refuse(endpoint, fmt::format("unknown key {}; {} takes {}", in_quotes(name), to_string(transport),
+                                     known_keys(transport)));
+    if (!row->fits(transport) && transport == Transport::Passed)
+        refuse(endpoint, fmt::format("{}= does not fit a socket that systemd opens; set it in the socket unit", name));
+    if (!row->fits(transport))
+        refuse(endpoint, fmt::format("{}= does not fit {}, only {}; {} takes {}", name, to_string(transport),
+                                     row->key.transports, to_string(transport), known_keys(transport)));
+    return static_cast<std::size_t>(row - key_rows.begin());
+}
+
+void check_together(std::string_view endpoint, const ListenSettings& settings) {
+    if (settings.endpoint.abstract && (settings.mode || !settings.user.empty() || !settings.group.empty()))
+        refuse(endpoint, "mode=, user= and group= need a socket file, and an abstract name has none");
+    const std::string& host = settings.endpoint.host;
+    if (settings.v6only && !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos)
+        refuse(endpoint, "v6only= does not fit an IPv4 address");
+}
+
+}  // namespace
+
+std::span<const ListenKey> listen_keys() noexcept {
+    static const auto keys = [] {
+        std::array<ListenKey, key_rows.size()> all{};
+        std::transform(key_rows.begin(), key_rows.end(), all.begin(), [](const KeyRow& row) { return row.key; });
+        return all;
+    }();
+    return keys;
+}
+
+ListenSettings parse_listen(std::string_view text) {
+    const std::vector<std::string_view> words = words_of(text);
+    ListenSettings settings{.endpoint = parse_endpoint(words.empty() ? std::string_view{} : words.front())};
+    std::bitset<key_rows.size()> said;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        const std::string_view word = words[i];
+        const std::size_t equals = word.find('=');
+        if (equals == std::string_view::npos)
+            refuse(words.front(), fmt::format("expected key=value behind the endpoint, not {}; a second endpoint needs "
+                                              "its own --listen, and paths have no blanks",
+                                              in_quotes(word)));
+        const std::size_t index = find_key(words.front(), word, settings.endpoint.transport);
+        const KeyRow& row = key_rows[index];
+        if (said[index]) refuse(words.front(), fmt::format("{}= is given twice; keep one", row.key.name));
+        said.set(index);
+        try {
+            row.read(settings, word.substr(equals + 1));
+        } catch (const std::invalid_argument& error) {
+            refuse(words.front(), fmt::format("{}: {}", row.key.name, error.what()));
+        }
+    }
+    check_together(words.empty() ? text : words.front(), settings);
+    return settings;
+}
+
+std::string to_string(const ListenSettings& settings) {
+    std::string text = to_string(settings.endpoint);
+    for (const auto& row : key_rows)
+        if (const auto value = row.print(settings)) text += fmt::format(" {}={}", row.key.name, *value);
+    return text;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,29 @@
+#pragma once
+// One --listen: `ENDPOINT key=value ...`, as text and as ListenSettings.  Pure.
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/config/settings.hpp"
+
+namespace preforkd {
+
+/// A setting that may stand behind an endpoint: what --help says of it.
+struct ListenKey {
+    std::string_view name;
+    std::string_view argument;    ///< the shape of its value: `N`, `yes|no`
+    std::string_view transports;  ///< for which endpoints: `tcp, unix`
+    std::string_view meaning;
+};
+
+[[nodiscard]] std::span<const ListenKey> listen_keys() noexcept;
+
+/// Reads the words of `text`, which blanks separate.
+/// Throws std::invalid_argument with one sentence that names the endpoint, the key and what is expected, to stand
+/// behind the name of the option.
+[[nodiscard]] ListenSettings parse_listen(std::string_view text);
+
+/// The shortest text that parse_listen() reads back: keys that say nothing new are left out.
+[[nodiscard]] std::string to_string(const ListenSettings& settings);
+
+}  // namespace preforkd

@@ -1,0 +1,66 @@
+#include "common/config/option_values.hpp"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <charconv>
+#include <stdexcept>
+
+#include "common/base/quoted.hpp"
+#include "common/base/units.hpp"
+
+namespace preforkd {
+
+void refuse_value(std::string_view expected, std::string_view text) {
+    throw std::invalid_argument{fmt::format("expected {}, not {}", expected, in_quotes(text))};
+}
+
+std::uint64_t read_number(std::string_view text, NumberRange range) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size() || number < range.min || number > range.max)
+        refuse_value(fmt::format("a number from {} to {}", range.min, range.max), text);
+    return number;
+}
+
+unsigned read_permissions(std::string_view text) {
+    unsigned bits = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits, 8);
+    if (error != std::errc{} || end != text.data() + text.size() || bits > 0777)
+        refuse_value("octal permission bits from 0 to 0777", text);
+    return bits;
+}
+
+std::string print_permissions(unsigned bits) { return fmt::format("{:04o}", bits); }
+
+bool read_yes_no(std::string_view text) {
+    for (const std::string_view yes : {"yes", "true", "on", "1"})
+        if (text == yes) return true;
+    for (const std::string_view no : {"no", "false", "off", "0"})
+        if (text == no) return false;
+    refuse_value("yes or no", text);
+}
+
+std::string print_yes_no(bool value) { return value ? "yes" : "no"; }
+
+std::chrono::milliseconds read_timeout(std::string_view text) {
+    const auto duration = parse_duration(text);
+    if (!duration) refuse_value("a duration such as 500ms, 30s or 1m30s, at most 365d, or 0 for never", text);
+    return *duration;
+}
+
+std::string read_word(std::string_view text, std::string_view expected) {
+    constexpr std::size_t longest = 4095;
+    const bool blank = text.find_first_of(" \t") != std::string_view::npos;
+    if (text.empty() || blank || text.size() > longest || !is_printable(text)) refuse_value(expected, text);
+    return std::string{text};
+}
+
+std::string read_path(std::string_view text, std::string_view expected) {
+    constexpr std::size_t longest = 4095;  // PATH_MAX less its NUL.  Source: limits.h
+    if (text.empty() || text.size() > longest || text.find('\0') != std::string_view::npos)
+        refuse_value(expected, text);
+    return std::string{text};
+}
+
+}  // namespace preforkd

@@ -1,0 +1,60 @@
+#pragma once
+// The command line, PREFORKD_* and the configuration file, read by one table into Settings.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/config/option_origin.hpp"
+#include "common/config/settings.hpp"
+
+namespace preforkd {
+
+/// What the command line asks to be done.
+enum class Task { Serve, Help, Version, CheckConfig, PrintConfig, ListHandlers };
+
+struct Invocation {
+    Task task = Task::Serve;
+    Settings settings{};
+    Origins origins{};                         ///< who gave which option: check_settings() names it so
+    std::vector<std::string> warnings{};       ///< for the log, once it is open: an unknown PREFORKD_* variable
+    std::string printed_config{};              ///< --print-config: a line `name = value  # origin` for each option
+    std::string config_file{};                 ///< that -C names; empty: none
+    std::optional<std::string> config_text{};  ///< what it said
+};
+
+/// Whose options they are: preforkd's, or those of a program of one's own that calls run().
+struct Program {
+    std::string name = "preforkd";             ///< as it was started
+    std::string handler = Settings{}.handler;  ///< what serves when nobody says --handler and there is no PROGRAM
+    bool greets = true;                        ///< it has the handler greet, which --greeting is for
+};
+
+/// The file that -C names, and who names it.
+struct ConfigFile {
+    std::string path{};
+    Origin asked_by{};
+};
+
+/// nullopt: none, or what the command line asks for needs none.  Opens nothing.  Throws as read_options().
+[[nodiscard]] std::optional<ConfigFile> config_file_of(const std::vector<std::string>& arguments,
+                                                       const std::vector<std::string>& environment,
+                                                       const Program& program = {});
+
+/// What it says.  May take for ever, where its file server is gone.  Throws OperatorError.
+[[nodiscard]] std::string read_config(const ConfigFile& file);
+
+/// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.
+/// Precedence: command line, environment, file, default.  Opens nothing but that file.
+/// `config_text`: instead of what the file says now.
+/// Throws OperatorError: Usage for the command line, Configuration for environment and file (with file and line).
+[[nodiscard]] Invocation read_options(const std::vector<std::string>& arguments,
+                                      const std::vector<std::string>& environment, const Program& program = {},
+                                      const std::optional<std::string>& config_text = {});
+
+/// The text of --help.
+[[nodiscard]] std::string help_text(const Program& program = {});
+
+/// The line of --version: `preforkd 1.0`, or `upper (preforkd 1.0)`.
+[[nodiscard]] std::string version_text(const Program& program);
+
+}  // namespace preforkd

@@ -1,0 +1,106 @@
+#pragma once
+// What the operator asked for, once read and checked.  Pure data.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/log/log_output.hpp"
+#include "preforkd/endpoint.hpp"
+#include "preforkd/model.hpp"
+
+namespace preforkd {
+
+/// One --listen: an endpoint and the settings behind it.  Unset means: the daemon-wide setting or the kernel's default.
+struct ListenSettings {
+    Endpoint endpoint{};
+    std::string handler{};                              ///< empty: --handler
+    std::optional<int> backlog{};                       ///< connections the kernel queues
+    std::optional<unsigned> mode{};                     ///< unix: permission bits of the socket file
+    std::string user{};                                 ///< unix: its owner, name or number
+    std::string group{};                                ///< unix: its group, name or number
+    std::optional<bool> v6only{};                       ///< tcp, udp
+    bool nodelay = true;                                ///< tcp: TCP_NODELAY
+    bool keepalive = false;                             ///< tcp: SO_KEEPALIVE
+    std::optional<std::uint64_t> rcvbuf_bytes{};        ///< udp, unixgram: SO_RCVBUF
+    std::optional<std::chrono::milliseconds> linger{};  ///< stream: how long to wait for the client's end after ours;
+                                                        ///< unset 2 s, zero `off`
+
+    friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
+};
+
+/// How many workers.  Both 0 for `--workers 0`; min == max for a fixed number; `automatic`: usable CPUs, decided later.
+struct WorkerCount {
+    bool automatic = true;
+    int min = 0;
+    int max = 0;
+    friend bool operator==(const WorkerCount&, const WorkerCount&) = default;
+};
+
+[[nodiscard]] constexpr bool is_range(const WorkerCount& workers) noexcept {
+    return !workers.automatic && workers.min != workers.max;
+}
+
+/// How many workers with room for another client a pool that resizes itself keeps.
+struct SpareCount {
+    int min = 1;
+    int max = 1;
+    friend bool operator==(const SpareCount&, const SpareCount&) = default;
+};
+
+/// Of which events in the life of a connection there is a line.  A datagram has its beginning only.
+enum class LogConnections { No, Begin, End, Both };
+
+[[nodiscard]] constexpr bool logs_begin(LogConnections wanted) noexcept {
+    return wanted == LogConnections::Begin || wanted == LogConnections::Both;
+}
+[[nodiscard]] constexpr bool logs_end(LogConnections wanted) noexcept {
+    return wanted == LogConnections::End || wanted == LogConnections::Both;
+}
+
+/// How a reload exchanges the workers.
+enum class ReloadMode {
+    Generation,  ///< all new ones beside the old ones, which leave when those are ready
+    Rolling,     ///< one after the other
+};
+
+struct Settings {
+    std::vector<ListenSettings> listen{};  ///< never empty once read: the default is tcp://:10000
+    bool listen_is_default = true;         ///< nobody said --listen; sockets from systemd then replace the default
+    std::string handler = "greet";
+    WorkerCount workers{};
+    std::optional<SpareCount> spare{};  ///< unset: from 1 to the smaller of --workers MIN..MAX
+    std::optional<Model> model{};       ///< unset: the handler's own
+    ReloadMode reload = ReloadMode::Generation;
+    std::optional<int> connections{};  ///< at once per worker; unset: the model's
+    std::optional<int> backlog{};      ///< unset: min(4096, somaxconn)
+    // Zero means never.
+    std::chrono::milliseconds idle_timeout{60'000};
+    std::chrono::milliseconds drain_delay{0};  ///< zero: none
+    std::chrono::milliseconds stop_timeout{30'000};
+    std::chrono::milliseconds boot_timeout{30'000};
+    std::chrono::milliseconds worker_timeout{60'000};
+    std::chrono::milliseconds request_timeout{0};
+    std::optional<int> ready_fd{};
+    std::string control{};          ///< an endpoint, or `off`; empty: where the surroundings say (control_endpoint.hpp)
+    std::string name = "preforkd";  ///< of the control socket, where nothing says its path
+    // 0: a worker never retires.
+    std::uint64_t max_requests = 0;
+    std::uint64_t max_memory_bytes = 0;
+    std::string user{};
+    std::string group{};
+    std::string chdir{};
+    std::optional<unsigned> umask{};
+    std::string greeting = "connected";
+    LogSettings log{};
+    LogConnections log_connections = LogConnections::Begin;
+    std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
+};
+
+/// Which handler serves `listener`: its own, or the daemon's.
+[[nodiscard]] inline const std::string& handler_of(const ListenSettings& listener, const Settings& settings) noexcept {
+    return listener.handler.empty() ? settings.handler : listener.handler;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,161 @@
+#include "common/config/settings_check.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+#include "common/base/quoted.hpp"
+#include "common/base/units.hpp"
+#include "common/config/option_values.hpp"
+
+namespace preforkd {
+namespace {
+
+class Check {
+public:
+    Check(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins,
+          const IsFile& is_file)
+        : settings_{settings}, handlers_{handlers}, origins_{origins}, is_file_{is_file} {}
+
+    void program() const {
+        if (settings_.program.empty()) return;
+        // A file may well say the default: --print-config writes it there.
+        const bool chosen =
+            origin_of(origins_, "handler").kind == Origin::Kind::CommandLine || settings_.handler != Settings{}.handler;
+        if (chosen)
+            refuse("handler", fmt::format("{} and the program {} cannot both serve; keep one, or give the handler to "
+                                          "its endpoint: --listen 'ENDPOINT handler={}'",
+                                          in_quotes(settings_.handler), in_quotes(settings_.program.front()),
+                                          printable(settings_.handler)));
+    }
+
+    void handler_names() const {
+        if (settings_.program.empty()) handler_exists("handler", 0, settings_.handler, "");
+        for (std::size_t i = 0; i < settings_.listen.size(); ++i)
+            if (!settings_.listen[i].handler.empty())
+                handler_exists("listen", i, settings_.listen[i].handler,
+                               printable(to_string(settings_.listen[i].endpoint)) + ": ");
+    }
+
+    void endpoints() const {
+        if (settings_.listen.empty()) refuse("listen", "no endpoint; expected at least one");
+        for (std::size_t i = 0; i < settings_.listen.size(); ++i)
+            for (std::size_t j = 0; j < i; ++j) {
+                const Endpoint& earlier = settings_.listen[j].endpoint;
+                if (!collide(earlier, settings_.listen[i].endpoint)) continue;
+                const std::string first =
+                    earlier.transport == settings_.listen[i].endpoint.transport
+                        ? "given twice; keep one"
+                        : fmt::format("has the path of {}; choose another", printable(to_string(earlier)));
+                refuse("listen", fmt::format("{}: {}", printable(to_string(settings_.listen[i].endpoint)), first), i);
+            }
+    }
+
+    void numbers() const {
+        const WorkerCount& workers = settings_.workers;
+        const bool fixed = workers.min == workers.max && workers.min >= 0;
+        const bool range = workers.min >= 1 && workers.min <= workers.max;
+        if (!workers.automatic && (!(fixed || range) || workers.max > most_workers))
+            refuse("workers",
+                   fmt::format("expected auto, N from 0 to {0}, or MIN..MAX from 1..1 to 1..{0}, not {1}..{2}",
+                               most_workers, workers.min, workers.max));
+        spare();
+        if (settings_.connections && (*settings_.connections < 1 || *settings_.connections > most_connections))
+            refuse("connections",
+                   fmt::format("expected a number from 1 to {}, not {}", most_connections, *settings_.connections));
+    }
+
+    void memory() const {
+        const std::uint64_t bytes = settings_.max_memory_bytes;
+        if (bytes != 0 && bytes < least_max_memory_bytes)
+            refuse("max-memory",
+                   fmt::format("expected 0 for no limit, or at least {}, not {}: a worker needs some of it "
+                               "before it has a client",
+                               print_size_bytes(least_max_memory_bytes), print_size_bytes(bytes)));
+    }
+
+    void delay() const {
+        const bool alone = !settings_.workers.automatic && settings_.workers.max == 0;
+        if (alone && settings_.drain_delay.count() != 0)
+            refuse("drain-delay", "needs a master, and --workers 0 has none; leave it away, or ask for workers");
+    }
+
+    void spare() const {
+        if (!settings_.spare) return;
+        const WorkerCount& workers = settings_.workers;
+        const SpareCount& kept = *settings_.spare;
+        if (!is_range(workers)) refuse("spare", "needs a pool that may grow; give it a range: --workers MIN..MAX");
+        if (kept.min < 1 || kept.min > kept.max || kept.max > workers.max)
+            refuse("spare", fmt::format("expected MIN..MAX from 1..1 to {0}..{0}, the most that --workers {1}..{0} "
+                                        "allows, not {2}..{3}",
+                                        workers.max, workers.min, kept.min, kept.max));
+    }
+
+    void log() const {
+        if (settings_.log.format == LogFormat::Journal && !settings_.log.file.empty())
+            refuse("log-format", "journal does not go to a file; choose text or json, or leave --log-file away");
+    }
+
+private:
+    [[noreturn]] void refuse(std::string_view option, std::string_view sentence, std::size_t index = 0) const {
+        blame(origin_of(origins_, option, index), option, sentence);
+    }
+
+    void handler_exists(std::string_view option, std::size_t index, const std::string& name,
+                        const std::string& where) const {
+        if (std::find(handlers_.begin(), handlers_.end(), name) != handlers_.end()) return;
+        refuse(option,
+               fmt::format("{}unknown handler {}; there are {}{}", where, in_quotes(name), fmt::join(handlers_, ", "),
+                           may_be_file(name) ? "; a shared object is named with a slash: ./" + printable(name) : ""),
+               index);
+    }
+
+    /// A file is told from a handler by its slash, as for dlopen(3) and a shell.
+    [[nodiscard]] bool may_be_file(const std::string& name) const {
+        return name.ends_with(".so") || (is_file_ && is_file_(name));
+    }
+
+    /// Names of hosts are equal whatever their case; two spellings of one address are left for bind(2) to find.
+    static bool same_host(std::string_view a, std::string_view b) {
+        const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+    }
+
+    static bool has_path(Transport transport) {
+        return transport == Transport::Unix || transport == Transport::UnixDatagram;
+    }
+
+    /// Whether the second of both could never be bound.  Port 0 is another port each time.
+    static bool collide(const Endpoint& a, const Endpoint& b) {
+        // A file serves one socket; of an abstract name there is one for each kind.
+        if (has_path(a.transport) && has_path(b.transport) && !a.abstract && !b.abstract) return a.path == b.path;
+        if (a.transport != b.transport) return false;
+        if (a.transport == Transport::Passed || has_path(a.transport))
+            return a.path == b.path && a.abstract == b.abstract;
+        return a.port != 0 && a.port == b.port && same_host(a.host, b.host);
+    }
+
+    const Settings& settings_;
+    const std::vector<std::string>& handlers_;
+    const Origins& origins_;
+    const IsFile& is_file_;
+};
+
+}  // namespace
+
+void check_settings(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins,
+                    const IsFile& is_file) {
+    const Check check{settings, handlers, origins, is_file};
+    check.program();
+    check.handler_names();
+    check.endpoints();
+    check.numbers();
+    check.memory();
+    check.delay();
+    check.log();
+}
+
+}  // namespace preforkd

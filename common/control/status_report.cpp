@@ -1,0 +1,114 @@
+#include "common/control/status_report.hpp"
+
+#include <stdexcept>
+
+#include "common/base/json_fields.hpp"
+
+namespace preforkd {
+namespace {
+
+namespace json = boost::json;
+
+json::object object_of(const ListenerStatus& listener) {
+    return {{"endpoint", listener.endpoint},
+            {"handler", listener.handler},
+            {"passed", listener.passed},
+            {"lost", listener.lost},
+            {"queued", or_null(listener.queue.queued)},
+            {"queue_limit", or_null(listener.queue.limit)},
+            {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"}};
+}
+
+ListenerStatus listener_from(const json::value& value) {
+    const JsonFields fields{value};
+    return {.endpoint = fields.text("endpoint"),
+            .handler = fields.text("handler"),
+            .passed = fields.is_true("passed"),
+            .lost = fields.is_true("lost"),
+            .queue = {.queued = fields.maybe<std::uint64_t>("queued"),
+                      .limit = fields.maybe<std::uint64_t>("queue_limit"),
+                      .in_bytes = fields.text("queue_unit") == "bytes"}};
+}
+
+json::object object_of(const WorkerStatus& worker) {
+    return {{"number", worker.number},
+            {"pid", worker.pid},
+            {"generation", or_null(worker.generation)},
+            {"state", worker.state},
+            {"state_ms", worker.since.count()},
+            {"age_ms", worker.age.count()},
+            {"connections", worker.connections},
+            {"connections_ever", worker.accepted},
+            {"served", worker.served},
+            {"received_bytes", or_null(worker.received_bytes)},
+            {"sent_bytes", or_null(worker.sent_bytes)},
+            {"last_error", or_null(worker.last_error)},
+            {"last_peer", or_null(worker.last_peer)}};
+}
+
+WorkerStatus worker_from(const json::value& value) {
+    const JsonFields fields{value};
+    return {.number = fields.number<int>("number"),
+            .pid = fields.number<int>("pid"),
+            .generation = fields.maybe<std::uint64_t>("generation"),
+            .state = fields.text("state"),
+            .since = fields.milliseconds("state_ms"),
+            .age = fields.milliseconds("age_ms"),
+            .connections = fields.number<std::uint64_t>("connections"),
+            .accepted = fields.number<std::uint64_t>("connections_ever"),
+            .served = fields.number<std::uint64_t>("served"),
+            .received_bytes = fields.maybe<std::uint64_t>("received_bytes"),
+            .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
+            .last_error = fields.text("last_error"),
+            .last_peer = fields.text("last_peer")};
+}
+
+}  // namespace
+
+std::string to_json(const StatusReport& report) {
+    json::array listeners;
+    for (const ListenerStatus& listener : report.listeners) listeners.push_back(object_of(listener));
+    json::array workers;
+    workers.reserve(report.workers.size());
+    for (const WorkerStatus& worker : report.workers) workers.push_back(object_of(worker));
+    return json::serialize(json::object{{"version", report.version},
+                                        {"pid", report.pid},
+                                        {"phase", report.phase},
+                                        {"uptime_ms", report.uptime.count()},
+                                        {"generation", report.generation},
+                                        {"workers_wanted", report.workers_wanted},
+                                        {"connections", report.connections},
+                                        {"connections_ever", report.accepted},
+                                        {"served", report.served},
+                                        {"received_bytes", or_null(report.received_bytes)},
+                                        {"sent_bytes", or_null(report.sent_bytes)},
+                                        {"workers_replaced", report.replaced},
+                                        {"log_lines_dropped", report.dropped_log_lines},
+                                        {"listeners", std::move(listeners)},
+                                        {"workers", std::move(workers)}});
+}
+
+StatusReport parse_status(std::string_view text) {
+    json::error_code error;
+    const json::value value = json::parse(text, error);
+    if (error) throw std::runtime_error{"the status is no JSON: " + error.message()};
+    const JsonFields fields{value};
+    StatusReport report{.version = fields.text("version"),
+                        .pid = fields.number<int>("pid"),
+                        .phase = fields.text("phase"),
+                        .uptime = fields.milliseconds("uptime_ms"),
+                        .generation = fields.number<std::uint64_t>("generation"),
+                        .workers_wanted = fields.number<int>("workers_wanted"),
+                        .connections = fields.number<std::uint64_t>("connections"),
+                        .accepted = fields.number<std::uint64_t>("connections_ever"),
+                        .served = fields.number<std::uint64_t>("served"),
+                        .received_bytes = fields.maybe<std::uint64_t>("received_bytes"),
+                        .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
+                        .replaced = fields.number<std::uint64_t>("workers_replaced"),
+                        .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped")};
+    for (const json::value& each : fields.elements("listeners")) report.listeners.push_back(listener_from(each));
+    for (const json::value& each : fields.elements("workers")) report.workers.push_back(worker_from(each));
+    return report;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,195 @@
+// The state behind log(): which level, which descriptor, what was dropped.  No locks: threads of a worker log while
+// its loop adopts another descriptor, and a child may be forked at any moment.
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/operator_error.hpp"
+#include "common/log/journal_record.hpp"
+#include "common/log/log_format.hpp"
+#include "common/log/log_output.hpp"
+#include "common/log/log_sink.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+constinit std::atomic<LogLevel> threshold{LogLevel::Info};
+constinit std::atomic<LogLayout> layout{LogLayout::Text};
+constinit std::atomic<LogWay> way{LogWay::Ask};
+constinit std::atomic<int> output_fd{STDERR_FILENO};
+constinit std::atomic<bool> opened{false};
+
+// getpid() is a system call; 0: to be asked.  Of a thread, because a forked child has one that writes there anyway.
+constinit thread_local int process = 0;
+constinit std::atomic<int> worker{0};
+constinit std::atomic<std::uint64_t> dropped_here{0};
+constinit std::atomic<std::atomic<std::uint64_t>*> dropped{&dropped_here};
+constinit std::atomic<std::uint64_t> unreported{0};  // of those
+constinit std::atomic<bool> torn{false};
+constinit std::atomic<int> last_error{0};       // why a line was dropped
+constinit std::atomic<bool> in_file{false};     // that --log-file names
+constinit std::atomic<bool> complained{false};  // on standard error, about the disk; a child has it from its parent
+constinit std::atomic<ErrorNote*> error_note{nullptr};
+
+int process_id() noexcept {
+    if (process == 0) process = ::getpid();
+    return process;
+}
+
+/// The child's lines carry its own process id, and its parent's losses are its parent's to report.  What is 0 is left
+/// alone: the first write copies the page.
+void forget_parent() noexcept {
+    process = 0;
+    for (auto* losses : {&dropped_here, &unreported})
+        if (losses->load(relaxed) != 0) losses->store(0, relaxed);
+}
+
+LogLine format_line(LogLevel level, std::string_view sentence, std::span<const LogField> fields) noexcept {
+    thread_local LogTimestamp timestamp;
+    const LogRecord record{
+        .level = level, .sentence = sentence, .fields = fields, .pid = process_id(), .worker = worker.load(relaxed)};
+    const auto now = [] { return timestamp.text(std::chrono::system_clock::now()); };
+    switch (layout.load(relaxed)) {
+        case LogLayout::Text: return format_text(record, now());
+        case LogLayout::Terminal: return format_terminal(record, now(), false);
+        case LogLayout::ColouredTerminal: return format_terminal(record, now(), true);
+        case LogLayout::Json: return format_json(record, now());
+        case LogLayout::Journal: return format_journal(record);
+    }
+    return LogLine{0};
+}
+
+LogOutcome write_line(std::string_view line) noexcept {
+    const int fd = output_fd.load(relaxed);
+    const LogOutcome outcome = write_log_line(fd, opened.load(relaxed) ? way.load(relaxed) : log_way_of(fd), line);
+    if (outcome == LogOutcome::Dropped) last_error.store(errno, relaxed);
+    return outcome;
+}
+
+/// Says what was dropped, if anything was.  False: still nobody reads.
+bool report_dropped() noexcept {
+    const std::uint64_t lines = unreported.exchange(0, relaxed);
+    if (lines == 0) return true;
+    LogLine sentence{0};
+    sentence.append_number(lines);
+    const std::string_view trouble = disk_trouble(last_error.load(relaxed));
+    sentence.append(" log lines dropped: ");
+    sentence.append(trouble.empty() ? "nobody read them" : trouble);
+    const bool clean = !torn.load(relaxed) || write_line("\n") == LogOutcome::Written;
+    if (clean) torn.store(false, relaxed);
+    if (clean && write_line(format_line(LogLevel::Warning, sentence.view(), {}).view()) == LogOutcome::Written) {
+        complained.store(false, relaxed);
+        return true;
+    }
+    unreported.fetch_add(lines, relaxed);
+    return false;
+}
+
+/// A full disk may stay full: what is wrong is said once, where it can still be said.
+void complain_on_standard_error() noexcept {
+    const std::string_view trouble = disk_trouble(last_error.load(relaxed));
+    if (trouble.empty() || !in_file.load(relaxed) || complained.exchange(true, relaxed)) return;
+    LogLine sentence{0};
+    sentence.append("--log-file: ");
+    sentence.append(trouble);
+    sentence.append("; lines are dropped until that has changed");
+    const LogLine line = format_line(LogLevel::Error, sentence.view(), {});
+    (void)write_log_line(STDERR_FILENO, log_way_of(STDERR_FILENO), line.view());
+}
+
+/// Makes `fd` the output without a moment in which another thread could write to a closed or reused descriptor: the
+/// number stays, dup3() swaps what is behind it.  Standard error itself is never replaced.
+void install(UniqueFd fd) noexcept {
+    const LogWay new_way = log_way_of(fd.get());
+    if (opened.load(relaxed)) {
+        int rc = -1;
+        do {
+            rc = ::dup3(fd.get(), output_fd.load(relaxed), O_CLOEXEC);
+        } while (rc == -1 && (errno == EINTR || errno == EBUSY));
+        if (rc == -1) return;  // only if fd is no descriptor, or the output itself
+    } else {
+        output_fd.store(fd.release(), relaxed);
+    }
+    torn.store(false, relaxed);  // the rest of that line is the old output's
+    way.store(new_way, relaxed);
+    opened.store(true, std::memory_order_release);
+}
+
+/// The sentence as it is printed.
+void note_error(std::string_view sentence, std::span<const LogField> fields) noexcept {
+    ErrorNote* note = error_note.load(relaxed);
+    if (note == nullptr) return;
+    LogLine line{0};
+    append_sentence(line, {.sentence = sentence, .fields = fields}, LogEscape::Sentence);
+    note->write(line.view());
+}
+
+}  // namespace
+
+bool log_enabled(LogLevel level) noexcept { return level <= threshold.load(relaxed); }
+
+void log(LogLevel level, std::string_view sentence, std::initializer_list<LogField> fields) noexcept {
+    if (!log_enabled(level)) return;
+    const int callers_errno = errno;
+    if (level == LogLevel::Error) note_error(sentence, {fields.begin(), fields.size()});
+    const LogOutcome outcome = report_dropped()
+                                   ? write_line(format_line(level, sentence, {fields.begin(), fields.size()}).view())
+                                   : LogOutcome::Dropped;
+    if (outcome != LogOutcome::Written) {
+        dropped.load(relaxed)->fetch_add(1, relaxed);
+        unreported.fetch_add(1, relaxed);
+    }
+    if (outcome == LogOutcome::Dropped) complain_on_standard_error();
+    if (outcome == LogOutcome::Torn) torn.store(true, relaxed);
+    errno = callers_errno;
+}
+
+void open_log(const LogSettings& settings, const std::string& journal_socket) {
+    UniqueFd fd;
+    LogFormat chosen = settings.format;
+    if (!settings.file.empty()) {
+        if (chosen == LogFormat::Journal) {
+            throw OperatorError{ExitCode::Configuration,
+                                "--log-format journal writes no file: leave --log-file out, or choose text or json"};
+        }
+        fd = open_file_log(settings.file);
+    } else if (chosen == LogFormat::Journal || (chosen == LogFormat::Auto && standard_error_is_journal())) {
+        fd = open_journal_log(journal_socket);
+        if (fd) chosen = LogFormat::Journal;
+        if (!fd && chosen == LogFormat::Journal) {
+            throw OperatorError{ExitCode::Configuration, "--log-format journal: " + journal_socket + ": " +
+                                                             std::strerror(errno) +
+                                                             "; start systemd-journald, or choose text or json"};
+        }
+    }
+    if (!fd) fd = open_standard_error_log();
+    const LogLayout next = log_layout(chosen, fd.get());
+
+    [[maybe_unused]] static const int watched = ::pthread_atfork(nullptr, nullptr, forget_parent);
+    install(std::move(fd));
+    in_file.store(!settings.file.empty(), relaxed);
+    layout.store(next, relaxed);
+    threshold.store(settings.level, relaxed);
+}
+
+bool log_is_open() noexcept { return opened.load(relaxed); }
+
+int log_fd() noexcept { return output_fd.load(relaxed); }
+
+void adopt_log_fd(int fd) noexcept { install(UniqueFd{fd}); }
+
+void set_log_worker(int worker_number) noexcept { worker.store(worker_number, relaxed); }
+
+void note_errors_in(ErrorNote& note) noexcept { error_note.store(&note, relaxed); }
+
+void count_dropped_lines_in(std::atomic<std::uint64_t>& counter) noexcept { dropped.store(&counter, relaxed); }
+
+std::uint64_t dropped_log_lines() noexcept { return dropped_here.load(relaxed); }
+
+}  // namespace preforkd

@@ -1,0 +1,56 @@
+#pragma once
+// Where the lines of log.hpp go.  Set up once in the master, inherited by every child.
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "common/base/noted_bytes.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+enum class LogFormat {
+    Auto,  ///< journal when stderr is the journal's stream, otherwise as log_layout() says
+    Text,
+    Json,
+    Journal,
+};
+
+struct LogSettings {
+    LogLevel level = LogLevel::Info;
+    LogFormat format = LogFormat::Auto;
+    std::string file{};  ///< empty: standard error
+    friend bool operator==(const LogSettings&, const LogSettings&) = default;
+};
+
+/// Where journald receives.
+inline constexpr const char* default_journal_socket = "/run/systemd/journal/socket";
+
+/// Opens the output that `settings` ask for.  Until then lines go to standard error as text.  Call it again to reopen
+/// the file: threads may log meanwhile.
+/// Throws OperatorError when the file or the journal cannot be opened; the old output stays.
+void open_log(const LogSettings& settings, const std::string& journal_socket = default_journal_socket);
+
+[[nodiscard]] bool log_is_open() noexcept;
+
+/// The descriptor that lines are written to.  Borrowed; its number stays when the output is opened again or adopted.
+[[nodiscard]] int log_fd() noexcept;
+
+/// Takes over `fd` (owned from now on) as the output: what a worker does when the master has reopened the file.
+void adopt_log_fd(int fd) noexcept;
+
+/// Names the process in every line (`worker` field) from here on; 0 is the master.
+/// Children that are forked inherit it; the process id is taken anew by itself.
+void set_log_worker(int worker_number) noexcept;
+
+/// Where the last line of level error of this process, and of the children that it forks, is noted beside being
+/// printed. Borrowed for good.
+void note_errors_in(ErrorNote& note) noexcept;
+
+/// Where this process, and the children that it forks, count the lines that are dropped.  Borrowed for good.
+void count_dropped_lines_in(std::atomic<std::uint64_t>& counter) noexcept;
+
+/// Lines that were dropped because nobody read them, in this process, so far; not those that are counted elsewhere.
+[[nodiscard]] std::uint64_t dropped_log_lines() noexcept;
+
+}  // namespace preforkd

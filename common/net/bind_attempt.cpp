@@ -1,0 +1,103 @@
+#include "common/net/bind_attempt.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "common/base/sys_error.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+namespace {
+
+void set_option(int fd, int level, int option, int value, const char* attempt) {
+    check(::setsockopt(fd, level, option, &value, sizeof value), attempt);
+}
+
+/// Accepted sockets start as copies of the listening one, so TCP_NODELAY and SO_KEEPALIVE here save two system calls
+/// per connection.  Linux does so; tcp(7) and accept(2) do not promise it, a test does.
+void set_connection_options(int fd, const ListenSettings& settings) {
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, settings.nodelay ? 1 : 0, "set TCP_NODELAY");
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, settings.keepalive ? 1 : 0, "set SO_KEEPALIVE");
+}
+
+/// SO_REUSEADDR lets us bind beside connections of a former daemon in TIME_WAIT; on TCP it never lets two listen.
+void set_tcp_options(int fd, const ListenSettings& settings) {
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "set SO_REUSEADDR");
+    set_connection_options(fd, settings);
+}
+
+/// Whether one socket serves both families is the sysctl net.ipv6.bindv6only unless we say so.
+void set_v6only(int fd, const ListenSettings& settings) {
+    const std::optional<bool> only = settings.endpoint.host.empty() ? settings.v6only.value_or(false) : settings.v6only;
+    if (only) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, *only ? 1 : 0, "set IPV6_V6ONLY");
+}
+
+/// A reply has to leave from the address the datagram came to, which a socket bound to a wildcard does not know.
+/// A dual-stack socket reports IPv4 destinations as v4-mapped ones.
+void report_destinations(int fd, const SocketAddress& address) {
+    if (address.family() == AF_INET) set_option(fd, IPPROTO_IP, IP_PKTINFO, 1, "set IP_PKTINFO");
+    if (address.family() == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "set IPV6_RECVPKTINFO");
+}
+
+void set_receive_buffer(int fd, const ListenSettings& settings) {
+    constexpr std::uint64_t largest = std::numeric_limits<int>::max() / 2;  // the kernel doubles it for its overhead
+    const auto asked = static_cast<int>(std::min(*settings.rcvbuf_bytes, largest));
+    // Root is not bound by net.core.rmem_max.
+    if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &asked, sizeof asked) == 0) return;
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, asked, "set SO_RCVBUF");
+    int doubled = 0;
+    socklen_t size = sizeof doubled;
+    check(::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &doubled, &size), "get SO_RCVBUF");
+    if (doubled / 2 < asked)
+        log(LogLevel::Warning, fmt::format("--listen {}: rcvbuf={} is cut to {}: raise net.core.rmem_max",
+                                           to_string(settings.endpoint), *settings.rcvbuf_bytes, doubled / 2));
+}
+
+void set_options(int fd, const ListenSettings& settings, const SocketAddress& address) {
+    if (settings.endpoint.transport == Transport::Tcp) set_tcp_options(fd, settings);
+    if (address.family() == AF_INET6) set_v6only(fd, settings);
+    if (!is_datagram(settings.endpoint.transport)) return;
+    report_destinations(fd, address);
+    if (settings.rcvbuf_bytes) set_receive_buffer(fd, settings);
+}
+
+}  // namespace
+
+void change_options(int fd, const ListenSettings& settings, int backlog) {
+    if (settings.endpoint.transport == Transport::Tcp) set_connection_options(fd, settings);
+    if (is_datagram(settings.endpoint.transport)) {
+        if (settings.rcvbuf_bytes) set_receive_buffer(fd, settings);
+    } else {
+        check(::listen(fd, backlog), "change the backlog of " + to_string(settings.endpoint));
+    }
+}
+
+BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog) {
+    const int type = socket_type_of(settings.endpoint.transport);
+    BindAttempt attempt{.fd = UniqueFd{::socket(address.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}};
+    const auto failed = [&] {
+        const int error = errno;
+        if (attempt.file) remove_if_same(settings.endpoint.path, *attempt.file);
+        return BindAttempt{.error = error};
+    };
+    if (!attempt.fd) return failed();
+    const int fd = attempt.fd.get();
+    set_options(fd, settings, address);
+
+    if (address.family() == AF_UNIX && !settings.endpoint.abstract) {
+        try {
+            attempt.file = bind_unix_path(fd, settings, address);
+        } catch (const std::system_error& error) { return BindAttempt{.error = error.code().value()}; }
+    } else if (::bind(fd, address.data(), address.size()) == -1) {
+        return failed();
+    }
+    // With SO_REUSEADDR on both sides, two daemons that start at once may both bind; EADDRINUSE then comes from here.
+    if (!is_datagram(settings.endpoint.transport) && ::listen(fd, backlog) == -1) return failed();
+    return attempt;
+}
+
+}  // namespace preforkd

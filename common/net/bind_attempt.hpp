@@ -1,0 +1,26 @@
+#pragma once
+// One try at one address: open, set, bind, listen.
+#include <optional>
+
+#include "common/base/unique_fd.hpp"
+#include "common/config/settings.hpp"
+#include "common/net/socket_address.hpp"
+#include "common/net/unix_path.hpp"
+
+namespace preforkd {
+
+struct BindAttempt {
+    UniqueFd fd{};
+    std::optional<FileIdentity> file{};  ///< Unix paths
+    int error = 0;                       ///< errno of socket(2), bind(2) or listen(2), on which the caller branches
+};
+
+/// Opens a socket for `address` with what `settings` ask for, non-blocking and close-on-exec from the start.
+/// Throws what bind_unix_path() throws, and std::system_error where an option cannot be set.
+[[nodiscard]] BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog);
+
+/// Gives a bound socket what `settings` ask for and a bound socket can still be given: backlog, nodelay, keepalive,
+/// rcvbuf.  Throws std::system_error.
+void change_options(int fd, const ListenSettings& settings, int backlog);
+
+}  // namespace preforkd

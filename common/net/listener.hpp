@@ -1,0 +1,79 @@
+#pragma once
+// Binding and listening, and what a listening socket of the master is.
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/config/settings.hpp"
+#include "common/net/unix_path.hpp"
+#include "preforkd/endpoint.hpp"
+
+namespace preforkd {
+
+/// A bound, non-blocking, close-on-exec socket that the workers share: listening, if its transport has connections.
+struct Listener {
+    UniqueFd fd{};
+    ListenSettings settings{};  ///< what asked for it
+    Endpoint local{};           ///< where it is: names resolved, port 0 replaced; dual-stack keeps its empty host
+    bool inherited = false;     ///< passed by systemd: never shut down, filtered, unlinked or given new options
+    std::optional<FileIdentity> file{};  ///< the Unix path that we made and have to remove
+    std::string passed_name{};           ///< what systemd calls it: one that it passed, or keeps for us in its store
+
+    /// Whether systemd holds the socket too, so that its queue is there when we are gone.
+    [[nodiscard]] bool outlives_us() const noexcept { return inherited || !passed_name.empty(); }
+};
+
+/// Another descriptor of the same socket: one queue for both.
+[[nodiscard]] Listener duplicate(const Listener& listener);
+
+/// What becomes of an address that somebody else has.
+enum class WhenTaken {
+    TryAgain,  ///< 5 times, 0.5 s apart: at start-up; a blocked SIGTERM, SIGINT or SIGQUIT that is pending ends it
+    Fail,      ///< with AddressTaken
+};
+
+/// An address that somebody else has may be free in a moment.
+struct AddressTaken : OperatorError {
+    explicit AddressTaken(const OperatorError& error) : OperatorError{error} {}
+};
+
+inline constexpr int bind_retries = 5;
+inline constexpr std::chrono::milliseconds between_bind_retries{500};
+
+/// Binds every endpoint of `wanted`, all or nothing (Unix paths made on the way are removed again on failure).
+///
+/// An endpoint of several addresses gives several listeners (a host name of several addresses), with one port if the
+/// port is 0; an empty host gives one dual-stack socket, or IPv4 where the machine has no IPv6.  The error of an
+/// address in use names the process that holds it, if /proc tells.  A Unix path is replaced if it is a stale socket,
+/// refused if it is live or no socket. `default_backlog`: for endpoints that name none; unset is min(4096, somaxconn).
+/// Warns when the kernel cuts it. Throws OperatorError: 77 without privilege, 78 for what the operator wrote, 71 for
+/// the rest. Source: bind(2), listen(2), ipv6(7), unix(7).
+[[nodiscard]] std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted,
+                                                   std::optional<int> default_backlog,
+                                                   WhenTaken when_taken = WhenTaken::TryAgain);
+
+/// What listen(2) is given for `settings`: their backlog, or the default, or min(4096, somaxconn).
+[[nodiscard]] int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog);
+
+/// Warns when the kernel has cut the backlog of `listener`, which listens.  Where net.core.somaxconn cannot be read the
+/// socket is asked; a Unix socket does not tell, and nothing is guessed.
+void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_backlog);
+
+/// Removes the Unix path of a listener that bind_listeners() made, unless something else has taken the path since.
+void remove_socket_file(const Listener& listener) noexcept;
+
+/// Lets no new TCP connection begin, so that the queue can be emptied before the close: clients whose connect()
+/// succeeded would otherwise be reset.  Handshakes under way are still completed.  A client that comes now is neither
+/// answered nor refused; it tries again after a second.  Only for sockets we bound ourselves, at the final stop: the
+/// description may outlive us.  Does nothing for other transports (a Unix path is removed instead) and for sockets
+/// that outlive us.  Works without privilege.  Source: socket(7), SO_ATTACH_FILTER; ip(7), IP_MINTTL.
+void refuse_new_connections(const Listener& listener) noexcept;
+
+/// Has to be called for every connection that is accepted after refuse_new_connections(): without CAP_NET_ADMIN what
+/// keeps new clients out is inherited, and would keep out what this client sends.
+void lift_refusal(int connection) noexcept;
+
+}  // namespace preforkd

@@ -1,0 +1,130 @@
+#include "common/net/port_holder.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+namespace preforkd {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// An IP address the way /proc/net/tcp prints it: each 32-bit word of the network order read as a number.
+std::string hex_words(const SocketAddress& address) {
+    if (address.family() == AF_INET) return fmt::format("{:08X}", address.as<sockaddr_in>().sin_addr.s_addr);
+    const auto raw = address.as<sockaddr_in6>();
+    std::string text;
+    for (const std::uint32_t word : raw.sin6_addr.s6_addr32) text += fmt::format("{:08X}", word);
+    return text;
+}
+
+bool all_zero(std::string_view hex) { return hex.find_first_not_of('0') == std::string_view::npos; }
+
+/// Whether a socket on `theirs` (in hex) keeps `wanted` from being bound, the ports being equal.
+bool overlaps(const SocketAddress& wanted, std::string_view theirs) {
+    const SocketAddress plain = wanted.unmapped();
+    const std::string ours = hex_words(plain);
+    if (plain.is_wildcard() || all_zero(theirs) || ours == theirs) return true;
+    const std::string mapped = fmt::format("{:016X}{:08X}", 0, htonl(0xffff)) + ours;
+    return plain.family() == AF_INET && theirs == mapped;
+}
+
+struct Row {
+    std::string inode{};
+    bool listening = false;
+};
+
+/// The sockets of one table of /proc/net that stand on `wanted`.
+void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& wanted) {
+    const std::string port = fmt::format("{:04X}", wanted.port());
+    std::ifstream file{table};
+    std::string line;
+    std::getline(file, line);  // the heading
+    while (std::getline(file, line)) {
+        // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...
+        std::istringstream fields{line};
+        std::string number, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
+        fields >> number >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
+        const std::size_t colon = local.find(':');
+        if (colon == std::string::npos || local.substr(colon + 1) != port) continue;
+        if (inode != "0" && overlaps(wanted, std::string_view{local}.substr(0, colon)))
+            rows.push_back({.inode = inode, .listening = state == "0A"});
+    }
+}
+
+void collect_unix(std::vector<Row>& rows, const Endpoint& wanted) {
+    const std::string name = wanted.abstract ? "@" + wanted.path : wanted.path;
+    std::ifstream file{"/proc/net/unix"};
+    std::string line;
+    std::getline(file, line);
+    while (std::getline(file, line)) {
+        // Num RefCount Protocol Flags Type St Inode Path: a connection has the path of its listener, but not its flag.
+        std::istringstream fields{line};
+        std::string number, count, protocol, flags, type, state, inode, path;
+        fields >> number >> count >> protocol >> flags >> type >> state >> inode >> std::ws;
+        std::getline(fields, path);
+        if (path == name) rows.push_back({.inode = inode, .listening = flags == "00010000"});
+    }
+}
+
+std::optional<pid_t> parse_pid(std::string_view text) {
+    pid_t pid{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return pid;
+}
+
+bool has_open(pid_t pid, const std::string& link) {
+    std::error_code ignored;  // processes end, and those of other users keep their descriptors to themselves
+    for (fs::directory_iterator each{fmt::format("/proc/{}/fd", pid), ignored}, end; each != end;
+         each.increment(ignored)) {
+        if (fs::read_symlink(each->path(), ignored) == link) return true;
+        if (ignored) ignored.clear();
+    }
+    return false;
+}
+
+std::optional<PortHolder> owner_of(const std::string& inode) {
+    const std::string link = fmt::format("socket:[{}]", inode);
+    std::vector<pid_t> pids;
+    std::error_code ignored;
+    for (fs::directory_iterator each{"/proc", ignored}, end; each != end; each.increment(ignored))
+        if (const auto pid = parse_pid(each->path().filename().native())) pids.push_back(*pid);
+    std::ranges::sort(pids);  // a pre-fork server's master comes before its workers
+    const auto found = std::ranges::find_if(pids, [&](pid_t pid) { return has_open(pid, link); });
+    if (found == pids.end()) return std::nullopt;
+
+    PortHolder holder{.pid = *found};
+    std::ifstream comm{fmt::format("/proc/{}/comm", *found)};
+    std::getline(comm, holder.name);
+    return holder;
+}
+
+}  // namespace
+
+std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_type) {
+    std::vector<Row> rows;
+    if (address.family() == AF_UNIX) {
+        collect_unix(rows, address.to_endpoint(socket_type));
+    } else if (socket_type == SOCK_DGRAM) {
+        collect_ip(rows, "/proc/net/udp", address);
+        collect_ip(rows, "/proc/net/udp6", address);
+    } else {
+        collect_ip(rows, "/proc/net/tcp", address);
+        collect_ip(rows, "/proc/net/tcp6", address);
+    }
+    // A client whose connection happens to use the port counts only if nobody listens.
+    std::ranges::stable_partition(rows, &Row::listening);
+    for (const Row& row : rows)
+        if (auto holder = owner_of(row.inode)) return holder;
+    return std::nullopt;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,22 @@
+#pragma once
+// Who holds an address that we cannot have: what `ss -lp` would show, read from /proc.
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "common/net/socket_address.hpp"
+
+namespace preforkd {
+
+struct PortHolder {
+    pid_t pid{};
+    std::string name{};  ///< the process's own name for itself: cut at 15 characters, any bytes
+};
+
+/// The process with the lowest pid that has a socket on `address`, or on one that overlaps it: `::` holds
+/// 127.0.0.1 too.  nullopt when nobody has, or when it belongs to another user or namespace and /proc keeps it from us.
+/// A hint for a message: it may be gone by the time it is read.  Source: proc(5), /proc/net.
+[[nodiscard]] std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_type);
+
+}  // namespace preforkd

@@ -1,0 +1,218 @@
+#include "common/systemd/activation.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <optional>
+#include <string_view>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/net/bind_error.hpp"
+#include "common/net/socket_address.hpp"
+#include "common/systemd/fd_store_policy.hpp"
+#include "common/systemd/stored_listeners.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+namespace {
+
+[[noreturn]] void refuse(const std::string& sentence) { throw OperatorError{ExitCode::Configuration, sentence}; }
+
+int option_of(int fd, int level, int option) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, level, option, &value, &size) == 0 ? value : -1;
+}
+
+/// `descriptor 3 (web, tcp://:80)`
+std::string describe(const PassedSocket& socket) {
+    std::string where = "no address";
+    try {
+        where = to_string(local_endpoint(socket.fd.get()));
+    } catch (const std::exception&) {  // of a family that has no endpoint, or no socket at all
+    }
+    return fmt::format("descriptor {} ({}, {})", socket.fd.get(), socket.name, where);
+}
+
+[[noreturn]] void refuse(const PassedSocket& socket, std::string_view sentence) {
+    refuse(fmt::format("{} passed by systemd {}", describe(socket), sentence));
+}
+
+/// What it is matters, what port it has does not: that is the .socket unit's business.
+void check_kind(const PassedSocket& socket) {
+    const int fd = socket.fd.get();
+    const int type = option_of(fd, SOL_SOCKET, SO_TYPE);
+    if (type == -1) refuse(socket, "is no socket: list only sockets in its .socket unit");
+    const int domain = option_of(fd, SOL_SOCKET, SO_DOMAIN);
+    const int protocol = option_of(fd, SOL_SOCKET, SO_PROTOCOL);
+    const bool stream = type == SOCK_STREAM;
+    const bool ip = domain == AF_INET || domain == AF_INET6;
+    const bool ip_served = stream ? protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP : protocol == IPPROTO_UDP;
+    if ((!stream && type != SOCK_DGRAM) || (ip ? !ip_served : domain != AF_UNIX))
+        refuse(socket,
+               fmt::format("is of a kind that is not served (family {}, type {}, protocol {}): use ListenStream= "
+                           "or ListenDatagram= with an IP address or a path",
+                           domain, type, protocol));
+    if (stream && option_of(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
+        refuse(socket, "is not listening: a connection, perhaps; use Accept=no in its .socket unit");
+    if (ip && SocketAddress::local_of(fd).port() == 0) refuse(socket, "is not bound to an address");
+}
+
+/// O_NONBLOCK is on the description, which we share with systemd: it only ever accepts to flush, so it does not mind.
+/// No option is set: systemd's copy would keep it for the next service that gets the socket.  Source: sd_listen_fds(3).
+Listener adopt(PassedSocket socket, const ListenSettings& settings) {
+    const int fd = socket.fd.get();
+    check(::fcntl(fd, F_SETFL, check(::fcntl(fd, F_GETFL), "F_GETFL") | O_NONBLOCK), "set O_NONBLOCK");
+    check(::fcntl(fd, F_SETFD, FD_CLOEXEC), "set FD_CLOEXEC");
+    if (settings.backlog || settings.mode || settings.rcvbuf_bytes || !settings.user.empty() || !settings.group.empty())
+        log(LogLevel::Notice, fmt::format("{} keeps its backlog, buffers, mode and owner: set them in its .socket unit",
+                                          describe(socket)));
+    const Endpoint local = local_endpoint(fd);
+    return {.fd = std::move(socket.fd),
+            .settings = settings,
+            .local = local,
+            .inherited = true,
+            .passed_name = std::move(socket.name)};
+}
+
+/// An endpoint as asked for, and where that is.
+struct Target {
+    const ListenSettings* settings{};
+    std::vector<SocketAddress> addresses{};  ///< none for fd://NAME
+    bool served = false;
+    std::optional<std::uint16_t> port_taken_back{};  ///< of our sockets that came back for it
+};
+
+std::vector<Target> resolve_targets(const std::vector<ListenSettings>& wanted) {
+    std::vector<Target> targets;
+    for (const ListenSettings& settings : wanted) {
+        Target& target = targets.emplace_back(Target{.settings = &settings});
+        if (settings.endpoint.transport == Transport::Passed) continue;
+        try {
+            target.addresses = resolve(settings.endpoint);
+        } catch (const std::system_error& error) { throw resolve_error(settings, error); }
+    }
+    return targets;
+}
+
+enum class PortRule { Exact, AnyForZero };
+
+bool stands_on(const Target& target, const PassedSocket& socket, PortRule rule) {
+    const Endpoint& wanted = target.settings->endpoint;
+    if (wanted.transport == Transport::Passed) return false;
+    if (socket_type_of(wanted.transport) != option_of(socket.fd.get(), SOL_SOCKET, SO_TYPE)) return false;
+    const SocketAddress local = SocketAddress::local_of(socket.fd.get());
+    const bool any_port = rule == PortRule::AnyForZero && wanted.port == 0;
+    return std::ranges::any_of(target.addresses, [&](const SocketAddress& each) {
+        return local == (any_port ? each.with_port(local.port()) : each);
+    });
+}
+
+/// By name, then by address, then to an endpoint that leaves the port open.
+Target* find_target(std::vector<Target>& targets, const PassedSocket& socket) {
+    const auto first = [&](auto&& fits) {
+        const auto found = std::ranges::find_if(targets, fits);
+        return found == targets.end() ? nullptr : &*found;
+    };
+    if (Target* named = first([&](const Target& each) {
+            const Endpoint& wanted = each.settings->endpoint;
+            return wanted.transport == Transport::Passed && wanted.path == socket.name;
+        }))
+        return named;
+    for (const PortRule rule : {PortRule::Exact, PortRule::AnyForZero})
+        if (Target* there = first([&](const Target& each) { return stands_on(each, socket, rule); })) return there;
+    return nullptr;
+}
+
+std::vector<PassedSocket> split_off_stored(std::vector<PassedSocket>& passed) {
+    const auto stored =
+        std::ranges::stable_partition(passed, [](const PassedSocket& socket) { return !is_stored_name(socket.name); });
+    std::vector<PassedSocket> ours{std::move_iterator{stored.begin()}, std::move_iterator{stored.end()}};
+    passed.erase(stored.begin(), stored.end());
+    return ours;
+}
+
+bool is_served(const PassedSocket& socket) {
+    try {
+        check_kind(socket);
+        return true;
+    } catch (const OperatorError&) { return false; }
+}
+
+/// One endpoint may have several addresses, all on one port; of several that leave the port open, each has another.
+Target* find_free_target(std::vector<Target>& targets, const PassedSocket& socket) {
+    const std::uint16_t port = SocketAddress::local_of(socket.fd.get()).port();
+    for (const PortRule rule : {PortRule::Exact, PortRule::AnyForZero})
+        for (Target& each : targets)
+            if ((!each.served || each.port_taken_back == port) && stands_on(each, socket, rule)) return &each;
+    return nullptr;
+}
+
+void take_back_all(std::vector<PassedSocket> ours, std::vector<Target>& targets, Assignment& assignment) {
+    for (PassedSocket& socket : ours) {
+        Target* const target = is_served(socket) ? find_free_target(targets, socket) : nullptr;
+        std::optional<Listener> listener;
+        if (target != nullptr) listener = take_back(socket, *target->settings);
+        if (listener) {
+            target->served = true;
+            target->port_taken_back = listener->local.port;
+            assignment.listeners.push_back(std::move(*listener));
+        } else {
+            assignment.unwanted.push_back(std::move(socket));
+        }
+    }
+}
+
+std::string names_of(const std::vector<PassedSocket>& passed) {
+    std::string names;
+    for (const PassedSocket& socket : passed) names += (names.empty() ? "" : ", ") + socket.name;
+    return names.empty() ? "nothing" : names;
+}
+
+}  // namespace
+
+Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::vector<ListenSettings>& wanted,
+                                 bool wanted_is_default) {
+    Assignment assignment;
+    std::vector<PassedSocket> ours = split_off_stored(passed);
+    std::ranges::for_each(passed, check_kind);
+    if (wanted_is_default && !passed.empty()) {
+        for (PassedSocket& socket : passed) assignment.listeners.push_back(adopt(std::move(socket), wanted.at(0)));
+        assignment.unwanted = std::move(ours);
+        return assignment;
+    }
+
+    const std::string names = names_of(passed);
+    std::vector<Target> targets;  // asking the resolver for nothing could cost seconds
+    if (!passed.empty() || !ours.empty()) targets = resolve_targets(wanted);
+    for (PassedSocket& socket : passed) {
+        Target* const target = find_target(targets, socket);
+        if (target == nullptr)
+            refuse(socket,
+                   fmt::format("matches no --listen: add `--listen fd://{}`, or remove it from its .socket unit",
+                               socket.name));
+        target->served = true;
+        assignment.listeners.push_back(adopt(std::move(socket), *target->settings));
+    }
+    take_back_all(std::move(ours), targets, assignment);
+
+    for (std::size_t each = 0; each < wanted.size(); ++each) {
+        if (!targets.empty() && targets[each].served) continue;
+        if (wanted[each].endpoint.transport == Transport::Passed)
+            refuse(
+                fmt::format("--listen {}: no socket of this name was passed, but {}: set FileDescriptorName={} in the "
+                            ".socket unit",
+                            to_string(wanted[each].endpoint), names, wanted[each].endpoint.path));
+        assignment.unbound.push_back(wanted[each]);
+    }
+    return assignment;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,53 @@
+#include "common/systemd/fd_store_policy.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdint>
+
+namespace preforkd {
+namespace {
+
+constexpr std::string_view prefix = "preforkd,";
+
+constexpr bool plain(char c) noexcept { return c > 0x20 && c < 0x7f && c != ':' && c != '%' && c != ','; }
+
+std::string encoded(std::string_view text) {
+    std::string result;
+    for (const char c : text)
+        if (plain(c))
+            result += c;
+        else
+            result += fmt::format("%{:02x}", static_cast<unsigned char>(c));
+    return result;
+}
+
+std::optional<std::uint64_t> hexadecimal(std::string_view text) noexcept {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+}  // namespace
+
+std::string stored_name(const Endpoint& local, const std::optional<FileIdentity>& file) {
+    std::string name{prefix};
+    name += encoded(to_string(local)) + ',';
+    if (file) name += fmt::format("{:x}.{:x}", file->device, file->inode);
+    return name.size() <= longest_stored_name ? name : "";
+}
+
+bool is_stored_name(std::string_view name) noexcept { return name.starts_with(prefix); }
+
+std::optional<FileIdentity> file_in_stored_name(std::string_view name) noexcept {
+    const std::string_view file = name.substr(name.rfind(',') + 1);
+    const auto dot = file.find('.');
+    if (!is_stored_name(name) || dot == file.npos) return std::nullopt;
+    const auto device = hexadecimal(file.substr(0, dot));
+    const auto inode = hexadecimal(file.substr(dot + 1));
+    if (!device || !inode) return std::nullopt;
+    return FileIdentity{.device = *device, .inode = *inode};
+}
+
+}  // namespace preforkd

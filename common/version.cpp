@@ -1,7 +1,0 @@
-#include "common/version.hpp"
-
-namespace preforkd {
-
-const char* version() noexcept { return PREFORKD_VERSION; }
-
-}  // namespace preforkd

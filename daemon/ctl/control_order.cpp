@@ -1,0 +1,97 @@
+#include "daemon/ctl/control_order.hpp"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <vector>
+
+#include "common/config/control_endpoint.hpp"
+#include "daemon/ctl/control_line.hpp"
+#include "daemon/ctl/find_daemons.hpp"
+#include "daemon/ctl/output.hpp"
+#include "daemon/ctl/several_daemons.hpp"
+#include "daemon/ctl/status_table.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto watch_period = 1000ms;
+
+std::string text_of(const ControlOrder& order, const ControlAnswer& answer) {
+    if (!answer.outcome.ok) throw std::runtime_error{answer.outcome.sentence};
+    const std::size_t columns = terminal_columns();
+    switch (order.request.command) {
+        case ControlCommand::Status:
+            return order.json ? answer.status + '\n' : status_text(parse_status(answer.status), columns);
+        case ControlCommand::Deaths:
+            return order.json ? answer.deaths + '\n' : deaths_text(parse_deaths(answer.deaths), columns);
+        case ControlCommand::Ready:
+        case ControlCommand::Workers:
+        case ControlCommand::Reload:
+        case ControlCommand::Upgrade:
+        case ControlCommand::Stop: return answer.outcome.sentence + '\n';
+    }
+    return {};
+}
+
+/// From the top of the terminal, each line over what was there, and nothing of the old text below.
+std::string painted(const std::string& text) {
+    std::string all = "\033[H";
+    for (const char c : text) all += c == '\n' ? std::string{"\033[K\n"} : std::string(1, c);
+    return all + "\033[J";
+}
+
+/// Where many ask, who has been silent for longest makes room, and may come back.
+ControlAnswer ask_again(ControlLine& line, const ControlOrder& order, const Endpoint& where) {
+    try {
+        return line.ask(order.request);
+    } catch (const ConversationEnded&) { line = ControlLine{where, order.timeout}; }
+    return line.ask(order.request);
+}
+
+/// A stop in good order is an end in good order: what was watched has been seen to its end.
+void watch(const ControlOrder& order, const Endpoint& where) {
+    const bool paint = !order.json && ::isatty(STDOUT_FILENO) == 1;
+    if (paint) print("\033[2J");
+    for (ControlLine line{where, order.timeout};; line.pause(watch_period)) {
+        const ControlAnswer answer = ask_again(line, order, where);
+        if (answer.stopped) {
+            std::fprintf(stderr, "preforkctl: %s\n", answer.outcome.sentence.c_str());
+            return;
+        }
+        const std::string text = text_of(order, answer);
+        print(paint ? painted(text) : order.json ? text : text + '\n');
+    }
+}
+
+}  // namespace
+
+std::optional<Endpoint> control_of(const ControlOrder& order, const char* from_environment,
+                                   const char* runtime_directory) {
+    if (order.control || order.instance) return order.control;
+    if (from_environment != nullptr && *from_environment != '\0') {
+        try {
+            return parse_control_endpoint(from_environment);
+        } catch (const std::invalid_argument& error) {
+            throw std::invalid_argument{fmt::format("PREFORKD_CONTROL: {}", error.what())};
+        }
+    }
+    return control_in_runtime_directory(runtime_directory);
+}
+
+void control(const ControlOrder& order) {
+    const auto said = control_of(order, std::getenv("PREFORKD_CONTROL"), std::getenv("RUNTIME_DIRECTORY"));
+    const std::vector<FoundDaemon> daemons = said ? std::vector<FoundDaemon>{{.control = *said}}
+                                                  : find_daemons(order.instance, std::getenv("XDG_RUNTIME_DIR"));
+    if (daemons.size() > 1) return ask_several(order, daemons);
+    if (order.watch) return watch(order, daemons.front().control);
+    ControlLine line{daemons.front().control, order.timeout};
+    print(text_of(order, line.ask(order.request)));
+}
+
+}  // namespace preforkd

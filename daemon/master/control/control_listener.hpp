@@ -1,0 +1,38 @@
+#pragma once
+// The socket at which the daemon can be asked.
+#include <optional>
+
+#include "common/base/unique_fd.hpp"
+#include "common/config/settings.hpp"
+#include "common/net/unix_path.hpp"
+#include "preforkd/endpoint.hpp"
+
+namespace preforkd {
+
+struct ControlListener {
+    UniqueFd fd{};
+    Endpoint local{};
+    std::optional<FileIdentity> file{};  ///< what has to be removed at the end
+};
+
+/// What the environment says of it; pointers may be null.
+struct ControlSurroundings {
+    const char* runtime_directory = nullptr;  ///< RUNTIME_DIRECTORY
+    const char* xdg_runtime_dir = nullptr;    ///< XDG_RUNTIME_DIR
+};
+
+/// Binds it, mode 0600, in place of a stale socket: where --control says, else in $RUNTIME_DIRECTORY, else by hand.
+///
+/// By hand it is called --name, or NAME-PID where a live daemon is called so.  Nobody else can have a hand in it: its
+/// directory is made and used only as this user's own, 0700, and while a name is taken it is locked.
+/// A daemon serves without it too: then the log says why, and how to get one; nullopt, as for `off`.
+[[nodiscard]] std::optional<ControlListener> listen_for_control(const Settings& settings,
+                                                                const ControlSurroundings& surroundings) noexcept;
+
+/// The same where one was that has lost its file.
+[[nodiscard]] std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept;
+
+/// Removes its file, unless something else has taken the path since.
+void remove_socket_file(const ControlListener& listener) noexcept;
+
+}  // namespace preforkd

@@ -1,0 +1,137 @@
+#include "daemon/master/pool/death.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "common/base/quoted.hpp"
+#include "common/net/socket_address.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+namespace {
+
+using std::chrono::milliseconds;
+
+const char* name_of(DeathOrder order) {
+    switch (order) {
+        case DeathOrder::None: return "";
+        case DeathOrder::Stop: return "master: stop";
+        case DeathOrder::Recycle: return "master: recycle";
+        case DeathOrder::Resize: return "master: resize";
+        case DeathOrder::Reload: return "master: reload";
+        case DeathOrder::Upgrade: return "master: upgrade";
+        case DeathOrder::Hang: return "master: hang";
+        case DeathOrder::Lifeless: return "master: stopped for too long";
+        case DeathOrder::BootTimeout: return "master: boot timeout";
+        case DeathOrder::StopTimeout: return "master: stop timeout";
+    }
+    return "";
+}
+
+/// Signals that a process brings upon itself.
+bool is_crash(int signo) {
+    for (const int own : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS})
+        if (signo == own) return true;
+    return false;
+}
+
+std::string now_in_utc() {
+    const auto now = std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
+    const auto part = now.time_since_epoch() % std::chrono::seconds{1};
+    return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)), part.count());
+}
+
+milliseconds duration_of(const timeval& time) { return milliseconds{time.tv_sec * 1000 + time.tv_usec / 1000}; }
+
+ResourceUse use_of(const rusage& used) {
+    constexpr std::uint64_t kibibyte = 1024;
+    return {.user = duration_of(used.ru_utime),
+            .system = duration_of(used.ru_stime),
+            .max_rss_bytes = static_cast<std::uint64_t>(used.ru_maxrss) * kibibyte,
+            .major_faults = static_cast<std::uint64_t>(used.ru_majflt),
+            .voluntary_switches = static_cast<std::uint64_t>(used.ru_nvcsw),
+            .involuntary_switches = static_cast<std::uint64_t>(used.ru_nivcsw)};
+}
+
+}  // namespace
+
+std::string ordered_by(const Death& death) {
+    const bool killed = death.report.kind != ExitReport::Kind::Exited;
+    if (death.out_of_memory) return "kernel: out of memory";
+    if (killed && is_crash(death.report.value) && death.order != DeathOrder::Hang) return "nobody";
+    if (!killed && death.report.value != 0) return "nobody";  // whatever it was told, it failed by itself
+    if (death.order != DeathOrder::None) return name_of(death.order);
+    // A worker leaves in good order only when it is told to, be it by a signal of somebody else.
+    return "another process";
+}
+
+std::string last_peer_of(const WorkerRecord& record) {
+    const std::string bytes = record.last_peer.read();
+    if (bytes.size() < sizeof(sa_family_t)) return {};
+    try {
+        const SocketAddress address{reinterpret_cast<const sockaddr*>(bytes.data()),
+                                    static_cast<socklen_t>(bytes.size())};
+        const Endpoint peer = address.to_endpoint(SOCK_STREAM);
+        const bool unnamed = peer.transport == Transport::Unix && peer.path.empty();
+        return unnamed ? std::string{} : printable(address_of(peer));
+    } catch (const std::invalid_argument&) { return {}; }  // read while it was being written
+}
+
+std::uint64_t connections_cut(const Death& death, const WorkerRecord& record) {
+    const std::uint64_t when_told = record.cut.load(std::memory_order_relaxed);
+    switch (death.order) {
+        case DeathOrder::None:
+        case DeathOrder::Hang:  // these have lines of their own, of level error
+        case DeathOrder::Lifeless:
+        case DeathOrder::BootTimeout: return 0;
+        case DeathOrder::Stop:
+        case DeathOrder::Recycle:
+        case DeathOrder::Resize:
+        case DeathOrder::Reload:
+        case DeathOrder::Upgrade:
+        case DeathOrder::StopTimeout: break;
+    }
+    if (death.report.kind == ExitReport::Kind::Exited) return when_told;
+    return std::max(when_told, record.active.load(std::memory_order_relaxed));  // it was in no state to be told
+}
+
+DeathReport certify(const Death& death, const WorkerRecord& record) {
+    return {.time = now_in_utc(),
+            .number = death.number,
+            .pid = death.pid,
+            .generation = static_cast<std::uint64_t>(death.generation),
+            .cause = describe(death.report),
+            .ordered_by = ordered_by(death),
+            .expected = death.expected && death.report == ExitReport{ExitReport::Kind::Exited, 0},
+            .out_of_memory = death.out_of_memory,
+            .age = death.age,
+            .served = record.served.load(std::memory_order_relaxed),
+            .last_peer = last_peer_of(record),
+            .last_error = printable(record.last_error.read()),
+            .used = use_of(death.used)};
+}
+
+void log_death(const DeathReport& death) {
+    const double age_seconds = static_cast<double>(death.age.count()) / 1000;
+    log(death.expected ? LogLevel::Info : LogLevel::Warning,
+        death.last_peer.empty() ? "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
+                                  "served: {served}; ordered: {ordered_by}"
+                                : "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
+                                  "served: {served}, the last for {last_peer}; ordered: {ordered_by}",
+        {{"worker_number", std::int64_t{death.number}},
+         {"worker_pid", std::int64_t{death.pid}},
+         {"cause", death.cause},
+         {"ordered_by", death.ordered_by},
+         {"out_of_memory", death.out_of_memory ? "yes" : "no"},
+         {"age_seconds", age_seconds},
+         {"served", death.served},
+         {"last_peer", death.last_peer},
+         {"user_seconds", static_cast<double>(death.used.user.count()) / 1000},
+         {"system_seconds", static_cast<double>(death.used.system.count()) / 1000},
+         {"max_rss_bytes", death.used.max_rss_bytes}});
+}
+
+}  // namespace preforkd

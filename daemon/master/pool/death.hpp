@@ -1,0 +1,46 @@
+#pragma once
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdint>
+
+#include "common/channel/scoreboard.hpp"
+#include "common/control/death_report.hpp"
+#include "common/process/exit_report.hpp"
+
+namespace preforkd {
+
+/// Why the master has told a worker to leave, or killed it.  Append-only: their numbers go from image to image.
+enum class DeathOrder { None, Stop, Recycle, Resize, Reload, Upgrade, Hang, Lifeless, BootTimeout, StopTimeout };
+inline constexpr DeathOrder last_death_order = DeathOrder::StopTimeout;
+
+/// What is known of a worker that has died.
+struct Death {
+    int number = 0;
+    pid_t pid = 0;
+    ExitReport report{};
+    std::chrono::milliseconds age{};
+    int generation = 1;
+    DeathOrder order = DeathOrder::None;  ///< the last one
+    bool expected = false;                ///< it was told to leave
+    bool out_of_memory = false;
+    rusage used{};
+};
+
+/// `master: resize`, `kernel: out of memory`, `another process` (an operator, another program), `nobody` (it crashed or
+/// left by itself).
+[[nodiscard]] std::string ordered_by(const Death& death);
+
+/// The certificate, with what the worker has noted of itself in `record`.
+[[nodiscard]] DeathReport certify(const Death& death, const WorkerRecord& record);
+
+/// The address of the client that came last; empty if there was none, or one without an address.
+[[nodiscard]] std::string last_peer_of(const WorkerRecord& record);
+
+/// How many connections a stop did not wait for: those open when the worker was told so, or when it was killed.
+[[nodiscard]] std::uint64_t connections_cut(const Death& death, const WorkerRecord& record);
+
+/// One line for each death: at level info if it left as it was told to, else as a warning.
+void log_death(const DeathReport& death);
+
+}  // namespace preforkd

@@ -1,0 +1,45 @@
+#pragma once
+// What the workers that were started together have in common.
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/channel/worker_handoff.hpp"
+#include "common/config/settings.hpp"
+#include "common/net/listener.hpp"
+#include "daemon/master/pool/size_policy.hpp"
+
+namespace preforkd {
+
+struct PoolSettings {
+    int workers = 1;                    ///< wanted now
+    std::optional<int> ordered{};       ///< asked for while it ran, see ordered_size.hpp; unset: as the settings say
+    std::optional<SizeLimits> range{};  ///< within which that follows the demand; unset: it does not
+    std::size_t connections = 1;        ///< at once per worker
+    Model model{};                      ///< how each serves them
+    // Zero means never.
+    std::chrono::milliseconds boot_timeout{};
+    std::chrono::milliseconds stop_timeout{};
+    std::chrono::milliseconds worker_timeout{};
+};
+
+/// The most workers that a pool can have; the slots have room for three generations of them.
+inline constexpr int most_workers = 1024;
+
+/// One generation: workers with the same settings, sockets and code.  A reload starts the next one.
+struct Generation {
+    int number = 1;
+    PoolSettings pool{};
+    std::shared_ptr<const Settings> settings = std::make_shared<const Settings>();
+    /// The master's copies of the sockets, in the order that the workers know them by.  Sockets that another generation
+    /// has too are duplicates of one description, so that both share one queue.  Never null.
+    std::shared_ptr<std::vector<Listener>> listeners = std::make_shared<std::vector<Listener>>();
+    std::optional<std::string> config_text{};  ///< what the file said that -C names
+    std::vector<std::string> remarks{};        ///< what of its settings does not hold, a sentence each with the remedy
+    WorkerMain body{};  ///< what its workers run; empty if their code is gone: then none can be forked
+};
+
+}  // namespace preforkd

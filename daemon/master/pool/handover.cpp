@@ -1,0 +1,302 @@
+#include "daemon/master/pool/handover.hpp"
+
+#include <boost/json.hpp>
+#include <stdexcept>
+
+#include "common/base/json_fields.hpp"
+
+namespace preforkd {
+namespace {
+
+namespace json = boost::json;
+
+constexpr int current_format = 1;  // another number is a text that no other version can restore
+
+std::int64_t ticks(Clock::time_point when) { return when.time_since_epoch().count(); }
+Clock::time_point time_of(std::int64_t ticks) { return Clock::time_point{Clock::duration{ticks}}; }
+
+json::value to_json(const std::optional<FileIdentity>& file) {
+    if (!file) return nullptr;
+    return json::object{{"device", file->device}, {"inode", file->inode}};
+}
+
+std::optional<FileIdentity> file_of(const json::object& object) {
+    const json::value* file = object.if_contains("file");
+    if (file == nullptr || !file->is_object()) return std::nullopt;
+    const JsonFields fields{*file};
+    return FileIdentity{.device = fields.number<dev_t>("device"), .inode = fields.number<ino_t>("inode")};
+}
+
+json::array texts_to_json(const std::vector<std::string>& texts) {
+    json::array array;
+    for (const std::string& text : texts) array.emplace_back(text);
+    return array;
+}
+
+std::vector<std::string> texts_of(const json::array& array) {
+    std::vector<std::string> texts;
+    for (const json::value& value : array)
+        if (value.is_string()) texts.emplace_back(value.get_string());
+    return texts;
+}
+
+json::array listeners_to_json(const std::vector<HandedListener>& listeners) {
+    json::array array;
+    for (const HandedListener& each : listeners)
+        array.push_back(json::object{{"fd", each.fd},
+                                     {"settings", each.settings},
+                                     {"local", each.local},
+                                     {"inherited", each.inherited},
+                                     {"file", to_json(each.file)},
+                                     {"passed_name", each.passed_name}});
+    return array;
+}
+
+std::vector<HandedListener> listeners_of(const json::array& array) {
+    std::vector<HandedListener> listeners;
+    for (const json::value& value : array) {
+        const JsonFields fields{value};
+        listeners.push_back({.fd = fields.number<int>("fd"),
+                             .settings = fields.text("settings"),
+                             .local = fields.text("local"),
+                             .inherited = fields.is_true("inherited"),
+                             .file = file_of(value.as_object()),
+                             .passed_name = fields.text("passed_name")});
+    }
+    return listeners;
+}
+
+json::object control_to_json(const HandedControl& control) {
+    json::array waiting;
+    for (const int fd : control.waiting) waiting.emplace_back(fd);
+    json::array peers;
+    for (const HandedPeer& each : control.peers)
+        peers.push_back(json::object{{"fd", each.fd},
+                                     {"heard", each.heard},
+                                     {"unsent", each.unsent},
+                                     {"last", each.last},
+                                     {"waits_for_reload", each.waits_for_reload}});
+    json::object object{
+        {"fd", control.fd}, {"local", control.local}, {"file", to_json(control.file)}, {"waiting", waiting}};
+    if (control.knows_peers) object["peers"] = peers;
+    if (control.setting) object["setting"] = *control.setting;
+    if (control.name) object["name"] = *control.name;
+    return object;
+}
+
+HandedControl control_of(const json::value& value) {
+    const json::value* control = value.as_object().if_contains("control");
+    if (control == nullptr || !control->is_object()) return {};
+    const JsonFields fields{*control};
+    HandedControl handed{
+        .fd = fields.number<int>("fd"), .local = fields.text("local"), .file = file_of(control->as_object())};
+    for (const json::value& fd : fields.elements("waiting"))
+        if (fd.is_int64()) handed.waiting.push_back(static_cast<int>(fd.get_int64()));
+    handed.knows_peers = control->as_object().contains("peers");
+    if (control->as_object().contains("setting")) handed.setting = fields.text("setting");
+    if (control->as_object().contains("name")) handed.name = fields.text("name");
+    for (const json::value& peer : fields.elements("peers")) {
+        const JsonFields of_peer{peer};
+        handed.peers.push_back({.fd = of_peer.number<int>("fd"),
+                                .heard = of_peer.text("heard"),
+                                .unsent = of_peer.text("unsent"),
+                                .last = of_peer.is_true("last"),
+                                .waits_for_reload = of_peer.is_true("waits_for_reload")});
+    }
+    return handed;
+}
+
+/// As a worker of an image that did not say so, or of a later one that gives other orders.
+DeathOrder order_of(const JsonFields& fields) {
+    const int number = fields.number<int>("order");
+    return number >= 0 && number <= static_cast<int>(last_death_order) ? static_cast<DeathOrder>(number)
+                                                                       : DeathOrder::None;
+}
+
+json::object unsent_to_json(const UnsentOrders& unsent) {
+    json::array closing;
+    for (const std::uint32_t index : unsent.closing) closing.emplace_back(index);
+    return {{"take_log", unsent.take_log}, {"closing", closing}, {"leave", unsent.leave}};
+}
+
+UnsentOrders unsent_of(const json::value& worker) {
+    const json::value* unsent = worker.is_object() ? worker.get_object().if_contains("unsent") : nullptr;
+    if (unsent == nullptr) return {};
+    const JsonFields fields{*unsent};
+    UnsentOrders orders{.take_log = fields.is_true("take_log"), .leave = fields.is_true("leave")};
+    for (const json::value& index : fields.elements("closing"))
+        if (index.is_int64()) orders.closing.insert(static_cast<std::uint32_t>(index.get_int64()));
+    return orders;
+}
+
+json::array workers_to_json(const std::vector<HandedWorker>& workers) {
+    json::array array;
+    for (const HandedWorker& each : workers)
+        array.push_back(json::object{{"pid", each.pid},
+                                     {"number", each.number},
+                                     {"generation", each.generation},
+                                     {"record", each.record},
+                                     {"channel", each.channel},
+                                     {"printed", each.printed},
+                                     {"started", ticks(each.started)},
+                                     {"state", static_cast<int>(each.state)},
+                                     {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr},
+                                     {"stopped", each.stopped},
+                                     {"order", static_cast<int>(each.order)},
+                                     {"unsent", unsent_to_json(each.unsent)}});
+    return array;
+}
+
+std::vector<HandedWorker> workers_of(const json::array& array) {
+    std::vector<HandedWorker> workers;
+    for (const json::value& value : array) {
+        const JsonFields fields{value};
+        const auto patience = fields.maybe<std::int64_t>("patience");
+        workers.push_back({.pid = fields.number<pid_t>("pid"),
+                           .number = fields.number<int>("number"),
+                           .generation = fields.number<int>("generation"),
+                           .record = fields.number<std::size_t>("record"),
+                           .channel = fields.number<int>("channel"),
+                           .printed = fields.maybe<int>("printed").value_or(-1),
+                           .started = time_of(fields.number<std::int64_t>("started")),
+                           .state = static_cast<WorkerSlot::State>(fields.number<int>("state")),
+                           .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
+                           .stopped = fields.is_true("stopped"),
+                           .order = order_of(fields),
+                           .unsent = unsent_of(value)});
+    }
+    return workers;
+}
+
+json::array cut_to_json(const std::vector<HandedCut>& cut) {
+    json::array array;
+    for (const HandedCut& each : cut)
+        array.push_back(json::object{{"generation", each.generation}, {"connections", each.connections}});
+    return array;
+}
+
+std::vector<HandedCut> cut_of(const json::array& array) {
+    std::vector<HandedCut> cut;
+    for (const json::value& value : array) {
+        const JsonFields fields{value};
+        cut.push_back({.generation = fields.number<int>("generation"),
+                       .connections = fields.number<std::uint64_t>("connections")});
+    }
+    return cut;
+}
+
+json::array groups_to_json(const std::vector<HandedGroup>& groups) {
+    json::array array;
+    for (const HandedGroup& each : groups)
+        array.push_back(json::object{{"group", each.group}, {"kill_at", ticks(each.kill_at)}});
+    return array;
+}
+
+std::vector<HandedGroup> groups_of(const json::array& array) {
+    std::vector<HandedGroup> groups;
+    for (const json::value& value : array) {
+        const JsonFields fields{value};
+        groups.push_back(
+            {.group = fields.number<pid_t>("group"), .kill_at = time_of(fields.number<std::int64_t>("kill_at"))});
+    }
+    return groups;
+}
+
+}  // namespace
+
+std::string to_text(const Handover& handover) {
+    json::object object{
+        {"format", current_format},
+        {"purpose", static_cast<int>(handover.purpose)},
+        {"version", handover.version},
+        {"reason", handover.reason},
+        {"arguments", texts_to_json(handover.arguments)},
+        {"environment", texts_to_json(handover.environment)},
+        {"executable", handover.executable},
+        {"old_image", handover.old_image},
+        {"report", handover.report},
+        {"descriptors_soft", handover.descriptor_limit.rlim_cur},
+        {"descriptors_hard", handover.descriptor_limit.rlim_max},
+        {"config_text", handover.config_text ? json::value(*handover.config_text) : nullptr},
+        {"started", ticks(handover.started)},
+        {"generation", handover.generation},
+        {"last_generation", handover.last_generation},
+        {"workers", handover.workers},
+        {"workers_ordered", handover.workers_ordered},
+        {"workers_setting", handover.workers_setting},
+        {"connections", handover.connections},
+        {"stop_timeout_ms", handover.stop_timeout.count()},
+        {"worker_timeout_ms", handover.worker_timeout.count()},
+        {"listeners", listeners_to_json(handover.listeners)},
+        {"slots", handover.slots},
+        {"workers_alive", workers_to_json(handover.workers_alive)},
+        {"workers_to_come", handover.workers_to_come},
+        {"groups", groups_to_json(handover.groups)},
+        {"replaced", handover.replaced},
+        {"log_lines_dropped", handover.dropped_log_lines},
+        {"cut", cut_to_json(handover.cut)},
+        {"deaths", handover.deaths},
+        {"control", control_to_json(handover.control)},
+    };
+    return json::serialize(object);
+}
+
+Handover parse_handover(std::string_view text) {
+    json::error_code error;
+    // Arguments, the environment and what a peer has sent are bytes in no encoding.
+    const json::value value =
+        json::parse(json::string_view{text.data(), text.size()}, error, {}, {.allow_invalid_utf8 = true});
+    const JsonFields fields{value};
+    if (error || fields.number<int>("format") != current_format)
+        throw std::runtime_error{"what the image before has left is nothing that this version can restore"};
+    Handover handover{
+        .purpose = static_cast<Handover::Purpose>(fields.number<int>("purpose")),
+        .version = fields.text("version"),
+        .reason = fields.text("reason"),
+        .arguments = texts_of(fields.elements("arguments")),
+        .environment = texts_of(fields.elements("environment")),
+        .executable = fields.text("executable"),
+        .old_image = fields.number<int>("old_image"),
+        .report = fields.number<int>("report"),
+        .descriptor_limit = {.rlim_cur = fields.number<rlim_t>("descriptors_soft"),
+                             .rlim_max = fields.number<rlim_t>("descriptors_hard")},
+        .started = time_of(fields.number<std::int64_t>("started")),
+        .generation = fields.number<int>("generation"),
+        .last_generation = fields.number<int>("last_generation"),
+        .workers = fields.number<int>("workers"),
+        .workers_ordered = fields.number<int>("workers_ordered"),
+        .workers_setting = fields.text("workers_setting"),
+        .connections = fields.number<std::size_t>("connections"),
+        .stop_timeout = fields.milliseconds("stop_timeout_ms"),
+        .worker_timeout = fields.milliseconds("worker_timeout_ms"),
+        .listeners = listeners_of(fields.elements("listeners")),
+        .slots = fields.number<int>("slots"),
+        .workers_alive = workers_of(fields.elements("workers_alive")),
+        .workers_to_come = fields.number<std::size_t>("workers_to_come"),
+        .groups = groups_of(fields.elements("groups")),
+        .replaced = fields.number<std::uint64_t>("replaced"),
+        .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped"),
+        .cut = cut_of(fields.elements("cut")),
+        .deaths = fields.text("deaths"),
+        .control = control_of(value),
+    };
+    if (const json::value* config = value.as_object().if_contains("config_text"); config && config->is_string())
+        handover.config_text = fields.text("config_text");
+    return handover;
+}
+
+std::vector<int*> descriptors_of(Handover& handover) {
+    std::vector<int*> descriptors;
+    for (int* fd : {&handover.old_image, &handover.report, &handover.slots, &handover.control.fd})
+        if (*fd >= 0) descriptors.push_back(fd);
+    for (HandedListener& each : handover.listeners) descriptors.push_back(&each.fd);
+    for (HandedWorker& each : handover.workers_alive) {
+        descriptors.push_back(&each.channel);
+        if (each.printed >= 0) descriptors.push_back(&each.printed);
+    }
+    for (int& fd : handover.control.waiting) descriptors.push_back(&fd);
+    for (HandedPeer& each : handover.control.peers) descriptors.push_back(&each.fd);
+    return descriptors;
+}
+
+}  // namespace preforkd

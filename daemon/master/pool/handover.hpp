@@ -1,0 +1,136 @@
+#pragma once
+// What one image of the master leaves to the next: a text, and descriptors that stay open over the exec.
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/net/unix_path.hpp"
+#include "daemon/master/pool/worker_table.hpp"
+
+namespace preforkd {
+
+struct HandedListener {
+    int fd = -1;
+    std::string settings{};  ///< as behind --listen
+    std::string local{};     ///< an endpoint
+    bool inherited = false;
+    std::optional<FileIdentity> file{};
+    std::string passed_name{};
+    friend bool operator==(const HandedListener&, const HandedListener&) = default;
+};
+
+/// Somebody who is connected to the control socket.
+struct HandedPeer {
+    int fd = -1;
+    std::string heard{};   ///< of a request that is not whole yet; any bytes
+    std::string unsent{};  ///< of an answer
+    bool last = false;     ///< no request is read any more
+    bool waits_for_reload = false;
+    friend bool operator==(const HandedPeer&, const HandedPeer&) = default;
+};
+
+struct HandedControl {
+    int fd = -1;  ///< -1: there is none
+    std::string local{};
+    std::optional<FileIdentity> file{};
+    std::vector<int> waiting{};       ///< for how the upgrade ends
+    std::vector<HandedPeer> peers{};  ///< the others
+    /// Whether its writer knows of `peers`.  Only then may it be given some: their descriptors would be nobody's.
+    bool knows_peers = false;
+    std::optional<std::string> setting{};  ///< --control as it was; nullopt: its writer has not said
+    std::optional<std::string> name{};     ///< --name, likewise
+    friend bool operator==(const HandedControl&, const HandedControl&) = default;
+};
+
+struct HandedWorker {
+    pid_t pid = 0;
+    int number = 0;
+    int generation = 0;
+    std::size_t record = 0;
+    int channel = -1;
+    int printed = -1;  ///< -1: it prints to what the master prints to
+    Clock::time_point started{};
+    WorkerSlot::State state{};
+    Deadline patience{};
+    bool stopped = false;
+    DeathOrder order = DeathOrder::None;
+    UnsentOrders unsent{};
+    friend bool operator==(const HandedWorker&, const HandedWorker&) = default;
+};
+
+/// What a dead worker had started and is still running.
+struct HandedGroup {
+    pid_t group = 0;
+    Clock::time_point kill_at{};
+    friend bool operator==(const HandedGroup&, const HandedGroup&) = default;
+};
+
+/// Connections of a generation that were cut, and are not told of yet.
+struct HandedCut {
+    int generation = 0;
+    std::uint64_t connections = 0;
+    friend bool operator==(const HandedCut&, const HandedCut&) = default;
+};
+
+/// Plain data; the descriptors are borrowed from whoever wrote it, and belong to whoever has read it.
+///
+/// Every later version reads it: fields are only added, and one that lacks reads as zero or empty.
+struct Handover {
+    enum class Purpose {
+        Rehearsal,  ///< restore a copy, boot one worker, say how it went, end
+        Upgrade,    ///< carry on with these workers until a generation of this image is ready
+        Resume,     ///< the upgrade failed: carry on with these workers, which are this image's own
+    } purpose{};
+    std::string version{};  ///< of the image that wrote it
+    std::string reason{};   ///< Resume: why the upgrade failed
+
+    // The process
+    std::vector<std::string> arguments{};      ///< argv of the image that wrote it
+    std::vector<std::string> environment{};    ///< NAME=value
+    std::string executable{};                  ///< its path, where an upgrade finds the new image
+    int old_image = -1;                        ///< Upgrade: the file of the image before
+    int report = -1;                           ///< Rehearsal: a pipe for the verdict
+    rlimit descriptor_limit{};                 ///< RLIMIT_NOFILE as the daemon was given it
+    std::optional<std::string> config_text{};  ///< what the file said that -C names when it was last read
+    Clock::time_point started{};
+
+    // The current generation
+    int generation = 1;
+    int last_generation = 1;  ///< the highest number that was given
+    int workers = 1;
+    int workers_ordered = 0;        ///< while it ran; 0: nobody has
+    std::string workers_setting{};  ///< --workers, as it was when that was ordered
+    std::size_t connections = 1;
+    std::chrono::milliseconds stop_timeout{};
+    std::chrono::milliseconds worker_timeout{};
+    std::vector<HandedListener> listeners{};
+
+    // The pool
+    int slots = -1;  ///< memfd
+    std::vector<HandedWorker> workers_alive{};
+    std::size_t workers_to_come = 0;  ///< Rehearsal: how many of these the upgrade itself will hand over
+    std::vector<HandedGroup> groups{};
+    std::uint64_t replaced = 0;
+    std::uint64_t dropped_log_lines = 0;  ///< by masters
+    std::vector<HandedCut> cut{};
+    std::string deaths{};  ///< as to_json(DeathRing) writes them
+
+    HandedControl control{};
+};
+
+[[nodiscard]] std::string to_text(const Handover& handover);
+
+/// Throws std::runtime_error with one sentence when `text` is nothing that this version can restore.
+[[nodiscard]] Handover parse_handover(std::string_view text);
+
+/// Every descriptor that it names.  Write through the pointers to name others.
+[[nodiscard]] std::vector<int*> descriptors_of(Handover& handover);
+
+}  // namespace preforkd

@@ -1,0 +1,46 @@
+#include "daemon/master/pool/orphans.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "daemon/master/pool/process_list.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto patience_after_term = 2s;
+
+std::vector<pid_t> group_leaders_of_ours() {
+    std::vector<pid_t> found;
+    for (const ProcessEntry& each : list_processes())
+        if (each.parent == ::getpid() && each.group == each.pid) found.push_back(each.pid);
+    return found;
+}
+
+}  // namespace
+
+void Orphans::end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::time_point now) {
+    std::vector<pid_t> groups = group_leaders_of_ours();
+    std::erase_if(groups, is_worker);
+    groups.push_back(worker);
+    for (const pid_t group : groups) {
+        if (::kill(-group, at_once ? SIGKILL : SIGTERM) == -1) continue;  // nobody is left in it
+        log(LogLevel::Debug, "ending what dead worker {worker_pid} had started: process group {group}",
+            {{"worker_pid", std::int64_t{worker}}, {"group", std::int64_t{group}}});
+        if (!at_once) asked_.push_back({.group = group, .kill_at = now + patience_after_term});
+    }
+}
+
+void Orphans::maintain(const IsWorker& is_worker, Clock::time_point now) {
+    // A group's number is nobody else's while it has members; one that became free may be a new worker's.
+    std::erase_if(asked_,
+                  [&](const HandedGroup& asked) { return ::kill(-asked.group, 0) == -1 || is_worker(asked.group); });
+    for (; has_passed(deadline(), now); asked_.erase(asked_.begin())) ::kill(-asked_.front().group, SIGKILL);
+}
+
+}  // namespace preforkd

@@ -1,0 +1,42 @@
+#pragma once
+// What a worker that died has left running.
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "daemon/master/pool/handover.hpp"
+
+namespace preforkd {
+
+/// Ends the programs and the children of workers that were killed: asks them (SIGTERM), and kills them 2 s later.
+///
+/// Orphans come to this process, which is their subreaper.  Programs lead groups of their own and are found among our
+/// children as group leaders that are no worker; what a worker forked is in the worker's group.  A process that such a
+/// program has put into the background leads no group and is left alone.
+class Orphans {
+public:
+    /// Whether a pid is a living worker's.
+    using IsWorker = std::function<bool(pid_t)>;
+
+    /// `worker` has died and is reaped.  `at_once`: without asking.
+    void end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::time_point now);
+
+    /// Forgets those that have gone, and kills those that were asked long enough ago.
+    void maintain(const IsWorker& is_worker, Clock::time_point now);
+
+    /// Those that were asked and are not known to have gone; and how another image takes them over.
+    [[nodiscard]] const std::vector<HandedGroup>& asked() const noexcept { return asked_; }
+    void adopt(std::vector<HandedGroup> asked) { asked_ = std::move(asked); }
+
+    [[nodiscard]] bool none() const noexcept { return asked_.empty(); }
+    [[nodiscard]] Deadline deadline() const noexcept { return asked_.empty() ? Deadline{} : asked_.front().kill_at; }
+
+private:
+    std::vector<HandedGroup> asked_{};  ///< oldest first
+};
+
+}  // namespace preforkd

@@ -1,0 +1,12 @@
+#pragma once
+#include "common/control/status_report.hpp"
+#include "common/net/listener.hpp"
+
+namespace preforkd {
+
+/// How full the queue of a listening or datagram socket is, where the kernel tells: TCP and UDP always, Unix stream
+/// sockets where it has unix_diag, Unix datagrams never.  Takes some microseconds.
+/// Source: tcp(7), TCP_INFO; socket(7), SO_MEMINFO; sock_diag(7).
+[[nodiscard]] QueueDepth queue_depth(const Listener& listener) noexcept;
+
+}  // namespace preforkd

@@ -1,0 +1,21 @@
+#include "daemon/master/pool/status_line.hpp"
+
+#include <fmt/format.h>
+
+#include "common/base/counted.hpp"
+
+namespace preforkd {
+
+std::string status_line(const PoolCounts& pool) {
+    std::string line = fmt::format("{}: {} idle, {} busy", counted(static_cast<std::uint64_t>(pool.target), "worker"),
+                                   pool.idle, pool.busy);
+    if (pool.starting != 0) line += fmt::format(", {} starting", pool.starting);
+    if (pool.leaving != 0) line += fmt::format(", {} leaving", pool.leaving);
+    if (pool.stopped != 0) line += fmt::format(", {} stopped", pool.stopped);
+    line += fmt::format("; requests: {} open, {} served", pool.connections, pool.served);
+    if (pool.replaced != 0) line += fmt::format("; {} replaced", counted(pool.replaced, "worker"));
+    if (pool.dropped_log_lines != 0) line += fmt::format("; {} dropped", counted(pool.dropped_log_lines, "log line"));
+    return line;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,202 @@
+#include "daemon/master/reload/reloader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "common/base/counted.hpp"
+#include "common/log/log_output.hpp"
+#include "common/net/closing.hpp"
+#include "common/systemd/socket_takeover.hpp"
+#include "common/systemd/stored_listeners.hpp"
+#include "daemon/master/pool/ordered_size.hpp"
+
+namespace preforkd {
+
+namespace {
+
+/// Closes the master's copies of a generation that is over; those at `indices`, which no other has, for good.
+void close_generation(std::vector<Listener>& listeners, const std::vector<std::uint32_t>& indices) {
+    std::vector<Listener> closing;
+    for (const std::uint32_t index : indices) closing.push_back(std::move(listeners[index]));
+    close_for_good(closing);
+    listeners.clear();  // whoever else still refers to the generation must not keep a queue alive
+}
+
+/// Throws what open_log() throws, and then what `next` had bound is closed again.
+void open_new_log(Generation& next, const Generation& current) {
+    try {
+        open_log(next.settings->log);
+    } catch (const std::exception&) {
+        close_generation(*next.listeners, only_in(*next.listeners, *current.listeners));
+        throw;
+    }
+}
+
+/// A log that cannot be opened is the reload's failure if it is new, and a sentence if it is the old one.
+void reopen_old_log(const LogSettings& settings) {
+    try {
+        open_log(settings);
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "the old log was not opened again: {cause}", {{"cause", error.what()}});
+    }
+}
+
+std::string describe(const Generation& current, const Generation& before) {
+    const std::string size = counted(static_cast<std::uint64_t>(current.pool.workers), "worker");
+    std::string sentence =
+        fmt::format("generation {} serves with {}{}", current.number, size, remark_on_size(current, before));
+    for (const std::string& remark : current.remarks) sentence += "; " + remark;
+    return sentence;
+}
+
+}  // namespace
+
+Reloader::Reloader(Pool& pool, SystemdNotify& systemd, BeginLoading load)
+    : pool_{pool}, systemd_{systemd}, load_{std::move(load)}, last_number_{pool.current().number} {}
+
+void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
+    if (stopping_) {
+        log(LogLevel::Notice, "no reload: the service stops");
+        if (answer) answer({.done = false, .sentence = "the service stops"});
+        return;
+    }
+    read_settings_ = true;
+    if (answer) asked_.push_back(std::move(answer));
+    if (pool_.old_generations().size() >= most_old_generations)
+        log(LogLevel::Notice, force ? "ending the oldest workers, which are still leaving, for a reload"
+                                    : "the reload waits: two old generations of workers are still leaving");
+    feed(ReloadAsked{.force = force}, now);
+}
+
+void Reloader::offer_conditions(bool running, Clock::time_point now) {
+    feed(LoadingGoesOn{}, now);
+    if (pool_.next_ready()) feed(GenerationReady{}, now);
+    if (pool_.next_hopeless()) feed(GenerationHopeless{}, now);
+    if (has_passed(life_.deadline, now)) feed(ReloadLate{}, now);
+    if (running && pool_.old_generations().size() < most_old_generations) feed(GenerationAllowed{}, now);
+}
+
+void Reloader::stop(Clock::time_point now) {
+    stopping_ = true;
+    feed(ServiceStops{}, now);
+}
+
+void Reloader::feed(const ReloadEvent& event, Clock::time_point now) {
+    auto [next, actions] = step(life_, event);
+    life_ = next;
+    for (const ReloadAction action : actions) perform(action, now);
+}
+
+void Reloader::perform(ReloadAction action, Clock::time_point now) {
+    switch (action) {
+        case ReloadAction::EndOldest:
+            if (const auto old = pool_.old_generations(); old.size() >= most_old_generations)
+                pool_.end_generation(*old.begin(), now);
+            return;
+        case ReloadAction::Load: return load(now);
+        case ReloadAction::GoOn: return go_on(now);
+        case ReloadAction::GiveUp: return give_up();
+        case ReloadAction::Commit: return commit(now);
+        case ReloadAction::Abandon: return abandon(now);
+        case ReloadAction::Refuse: return finish({.done = false, .sentence = "the service stops"});
+    }
+}
+
+void Reloader::load(Clock::time_point now) {
+    std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
+    systemd_.reloading();
+    log(LogLevel::Notice, "reloading");
+    go_on(now);
+}
+
+void Reloader::go_on(Clock::time_point now) {
+    try {
+        if (!loading_) {
+            reads_settings_ = std::exchange(read_settings_, false);
+            loading_ = load_(reads_settings_ ? nullptr : &pool_.current());
+        }
+        std::optional<Generation> next = loading_->go_on(pool_.current(), now);
+        if (!next) return;
+        loading_.reset();
+        boot(std::move(*next), now);
+    } catch (const std::exception& error) {
+        give_up();
+        feed(GenerationRefused{}, now);
+        finish({.done = false, .sentence = error.what()});
+    }
+}
+
+void Reloader::boot(Generation next, Clock::time_point now) {
+    carry_ordered_size(next, pool_.current());
+    next.number = ++last_number_;
+    if (next.settings->log != pool_.current().settings->log) open_new_log(next, pool_.current());
+    store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
+    Deadline deadline = deadline_after(now, next.pool.boot_timeout);
+    std::optional<Pool::RollingReload> rolling;
+    if (next.settings->reload == ReloadMode::Rolling) {
+        deadline.reset();  // each worker has its own, and those that leave are waited for
+        rolling = {.dropped = only_in(*pool_.current().listeners, *next.listeners),
+                   .added = only_in(*next.listeners, *pool_.current().listeners)};
+    }
+    pool_.boot(std::move(next), std::move(rolling));
+    pool_.maintain(now);  // forks them: the loop goes to sleep next
+    feed(GenerationBooting{deadline}, now);
+}
+
+void Reloader::give_up() {
+    if (loading_) loading_->give_up();
+    loading_.reset();
+}
+
+void Reloader::commit(Clock::time_point now) {
+    const Generation before = pool_.current();
+    const Generation& next = *pool_.next();
+    const std::vector<std::uint32_t> dropped = only_in(*before.listeners, *next.listeners);
+    for (const std::uint32_t index : dropped) {
+        forget_listener(systemd_, (*before.listeners)[index]);
+        log(LogLevel::Notice, "no longer listening on {endpoint}",
+            {{"endpoint", to_string((*before.listeners)[index].local)}});
+    }
+    try {
+        change_sockets(*next.listeners, next.settings->backlog);
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "a listener keeps its options: {cause}", {{"cause", error.what()}});
+    }
+    close_generation(*before.listeners, dropped);
+    pool_.commit(dropped, now);
+    finish({.done = true, .sentence = describe(pool_.current(), before)});
+}
+
+void Reloader::abandon(Clock::time_point now) {
+    const Generation failed = *pool_.next();
+    const ReloadOutcome outcome{.done = false, .sentence = stopping_ ? "the service stops" : pool_.why_next_failed()};
+    const std::vector<std::uint32_t> added = only_in(*failed.listeners, *pool_.current().listeners);
+    for (const std::uint32_t index : added) forget_listener(systemd_, (*failed.listeners)[index]);
+    close_generation(*failed.listeners, added);
+    pool_.abandon(added, now);
+    if (failed.settings->log != pool_.current().settings->log) reopen_old_log(pool_.current().settings->log);
+    finish(outcome);
+}
+
+std::string Reloader::status() const {
+    const std::string line = status_line(pool_.counts());
+    return refusal_.empty() ? line : "reload failed: " + refusal_ + "; " + line;
+}
+
+void Reloader::finish(const ReloadOutcome& outcome) {
+    if (stopping_)
+        log(LogLevel::Notice, "reload given up: the service stops");
+    else if (outcome.done)
+        log(LogLevel::Notice, "reloaded: {outcome}", {{"outcome", outcome.sentence}});
+    else
+        log(LogLevel::Error, "reload failed, everything stays as it was: {cause}", {{"cause", outcome.sentence}});
+    if (reads_settings_) refusal_ = outcome.done ? std::string{} : outcome.sentence;
+    if (!stopping_) systemd_.ready(status());
+    if (stopping_) std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
+    for (const Answer& answer : std::exchange(waiting_, {})) answer(outcome);
+}
+
+}  // namespace preforkd

@@ -1,0 +1,192 @@
+#include "daemon/startup/generation_loading.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+#include <utility>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/quoted.hpp"
+#include "common/config/config_file.hpp"
+#include "common/config/control_endpoint.hpp"
+#include "common/systemd/socket_takeover.hpp"
+#include "daemon/startup/settings_reading.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+
+/// Gives `next` what a running master cannot change, and names what that leaves undone.  So the next reload names it
+/// again, as long as the settings ask for it.
+std::vector<std::string> keep_what_takes_a_restart(Settings& next, const Settings& before) {
+    std::vector<std::string> kept;
+    const char* const runtime_directory = std::getenv("RUNTIME_DIRECTORY");
+    if (control_place(next.control, runtime_directory) != control_place(before.control, runtime_directory))
+        kept.emplace_back("control");
+    if (next.name != before.name) kept.emplace_back("name");
+    if (next.ready_fd != before.ready_fd) kept.emplace_back("ready-fd");
+    next.control = before.control;
+    next.name = before.name;
+    next.ready_fd = before.ready_fd;
+    return kept;
+}
+
+std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& kept, const Takeover& taken) {
+    std::vector<std::string> remarks;
+    for (const std::string& setting : kept)
+        log(LogLevel::Warning, "{setting} is not changed by a reload; restart for it", {{"setting", setting}});
+    if (!kept.empty())
+        remarks.push_back(fmt::format("not changed by a reload, restart for it: {}", fmt::join(kept, ", ")));
+    for (const std::string& endpoint : taken.out_of_reach) {
+        log(LogLevel::Warning, "no client finds {endpoint}: its file is gone; restart the .socket unit it is from",
+            {{"endpoint", endpoint}});
+        remarks.push_back(
+            fmt::format("no client finds {}, whose file is gone: restart the .socket unit it is from", endpoint));
+    }
+    for (const std::string& endpoint : taken.lost)
+        log(LogLevel::Notice, "no client finds {endpoint}: its file is gone or another's; binding it anew",
+            {{"endpoint", endpoint}});
+    return remarks;
+}
+
+class ServiceLoading final : public Loading {
+public:
+    explicit ServiceLoading(const StartUp& start_up) : start_up_{start_up} {}
+    ServiceLoading(const StartUp& start_up, Invocation invocation) : start_up_{start_up} { use(std::move(invocation)); }
+    ServiceLoading(const StartUp& start_up, Planned planned)
+        : start_up_{start_up}, invocation_{std::move(planned.invocation)}, plan_{std::move(planned.plan)} {}
+
+    std::optional<Generation> go_on(const Generation& current, Clock::time_point now) override {
+        if (!invocation_ && !read_settings(*current.settings, now)) return std::nullopt;
+        for (HandlerTrial& trial : trials_) trial.call().mind_the_time(now);
+        if (!std::ranges::all_of(trials_, [](const HandlerTrial& trial) { return trial.call().over(); }))
+            return std::nullopt;
+        if (!std::exchange(checked_, true)) check(current);
+        if (next_try_ && !has_passed(next_try_, now)) return std::nullopt;
+        Takeover taken = take_over_sockets(*current.listeners, *plan_->settings);
+        auto bound = bind(taken, now);
+        if (!bound) return std::nullopt;
+        std::ranges::copy(taken.kept, std::back_inserter(kept_));
+        std::ranges::move(say_what_does_not_hold(kept_, taken), std::back_inserter(remarks_));
+        for (const Listener& listener : *bound)
+            log(LogLevel::Notice, "listening on {endpoint}",
+                {{"endpoint", to_string(listener.local)}, {"passed", "no"}});
+        std::ranges::move(*bound, std::back_inserter(taken.listeners));
+        take_listeners(*plan_, std::move(taken.listeners));
+        Generation next = to_generation(plan_);
+        next.remarks = std::move(remarks_);
+        return next;
+    }
+
+    [[nodiscard]] Deadline deadline() const override {
+        Deadline next = next_try_;
+        if (reading_) next = earlier(next, reading_->deadline());
+        for (const HandlerTrial& trial : trials_) next = earlier(next, trial.call().deadline());
+        return next;
+    }
+
+    bool reap(pid_t pid) override {
+        return (reading_ && reading_->reap(pid)) ||
+               std::ranges::any_of(trials_, [&](HandlerTrial& trial) { return trial.call().reap(pid); });
+    }
+
+    void give_up() override {
+        if (reading_) reading_->give_up();
+        for (HandlerTrial& trial : trials_) trial.call().give_up();
+    }
+
+private:
+    /// Whether they have been read, in a child that is begun first.
+    bool read_settings(const Settings& in_force, Clock::time_point now) {
+        if (!reading_) reading_ = begin_reading_settings(start_up_, in_force.boot_timeout);
+        if (reading_) {
+            reading_->mind_the_time(now);
+            if (!reading_->over()) return false;
+        }
+        use(reading_ ? read_daemon_options(start_up_, reading_->result()) : read_daemon_options(start_up_));
+        return true;
+    }
+
+    void use(Invocation invocation) {
+        trials_ = begin_trials(start_up_.handlers, invocation.settings, invocation.origins);
+        invocation_ = std::move(invocation);
+    }
+
+    void check(const Generation& current) {
+        if (!plan_) plan_ = plan_generation(*invocation_, start_up_, trials_);
+        Settings in_force = *plan_->settings;
+        kept_ = keep_what_takes_a_restart(in_force, *current.settings);
+        plan_->settings = std::make_shared<const Settings>(std::move(in_force));
+        const WorkerCount& workers = plan_->settings->workers;
+        if (!workers.automatic && workers.max == 0)
+            throw OperatorError{ExitCode::Configuration,
+                                "--workers 0 needs a restart: a running master cannot become the one worker"};
+        for (const std::string& warning : invocation_->warnings) log(LogLevel::Warning, warning);
+        if (std::string remark = check_emptied_config(current.config_text, *invocation_); !remark.empty()) {
+            log(LogLevel::Warning, remark);
+            remarks_.push_back(std::move(remark));
+        }
+    }
+
+    /// Opens what is new; nullopt: an address is in use, and will be tried again.
+    std::optional<std::vector<Listener>> bind(const Takeover& taken, Clock::time_point now) {
+        // Before anything is bound, which would have to be undone: those to be bound have been checked.
+        for (const Listener& listener : taken.listeners) check_cell(*plan_, listener.settings, listener.local);
+        try {
+            return bind_listeners(taken.unbound, plan_->settings->backlog, WhenTaken::Fail);
+        } catch (const AddressTaken& error) {
+            if (tries_ == bind_retries) throw;
+            // Workers of a generation before, or a daemon that is just ending, may need a moment to let go of it.
+            if (++tries_ == 1)
+                log(LogLevel::Notice, "trying again for {retry_ms} ms: {cause}",
+                    {{"retry_ms", std::int64_t{(bind_retries * between_bind_retries).count()}},
+                     {"cause", error.what()}});
+            next_try_ = now + between_bind_retries;
+            return std::nullopt;
+        }
+    }
+
+    const StartUp& start_up_;
+    std::optional<ChildCall> reading_{};
+    std::optional<Invocation> invocation_{};  ///< once it has been read
+    std::vector<HandlerTrial> trials_{};
+    std::shared_ptr<GenerationPlan> plan_{};  ///< once the trials are over
+    bool checked_ = false;
+    std::vector<std::string> kept_{};  ///< settings that take a restart
+    std::vector<std::string> remarks_{};
+    int tries_ = 0;
+    Deadline next_try_{};
+};
+
+}  // namespace
+
+BeginLoading load_generation(const StartUp& start_up, std::optional<Planned> first) {
+    return [&start_up, first = std::move(first)](const Generation* keep) mutable -> std::unique_ptr<Loading> {
+        if (auto planned = std::exchange(first, std::nullopt))
+            return std::make_unique<ServiceLoading>(start_up, std::move(*planned));
+        if (keep == nullptr) return std::make_unique<ServiceLoading>(start_up);
+        return std::make_unique<ServiceLoading>(
+            start_up, Invocation{.settings = *keep->settings, .config_text = keep->config_text});
+    };
+}
+
+std::string check_emptied_config(const std::optional<std::string>& before, const Invocation& now) {
+    if (!before || !now.config_text) return "";
+    switch (compare_configs(*before, *now.config_text)) {
+        case Emptied::No: break;
+        case Emptied::AllCommented:
+            return fmt::format("{} holds no setting any more, only comments", printable(now.config_file));
+        case Emptied::Blank:
+            throw OperatorError{ExitCode::Configuration,
+                                fmt::format("{}: is empty, and held settings before; write it again, or a comment into "
+                                            "it if the defaults are meant",
+                                            printable(now.config_file))};
+    }
+    return "";
+}
+
+}  // namespace preforkd

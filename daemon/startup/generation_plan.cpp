@@ -1,0 +1,177 @@
+#include "daemon/startup/generation_plan.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/quoted.hpp"
+#include "common/config/settings_check.hpp"
+#include "common/process/cpu_count.hpp"
+#include "common/process/kernel_needs.hpp"
+#include "daemon/startup/compatibility.hpp"
+#include "daemon/worker/program/program_launch.hpp"
+#include "daemon/worker/program/program_trial.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+
+std::vector<std::string> names_of(const Handlers& handlers) {
+    std::vector<std::string> names;
+    for (const HandlerEntry& entry : handlers.entries()) names.push_back(entry.name);
+    return names;
+}
+
+/// Whether somebody may have left the `./` away.
+bool is_file_here(const std::string& name) {
+    std::error_code unknown;
+    return !name.empty() && std::filesystem::is_regular_file(name, unknown);
+}
+
+/// --model, or what the first endpoint's handler likes best.
+Model model_of(const Settings& settings, const Handlers& handlers) {
+    if (settings.model) return *settings.model;
+    if (!settings.program.empty()) return Model::Fork;
+    return handlers.find(handler_of(settings.listen.front(), settings))->model;
+}
+
+/// What systemd passes is not known yet, and may replace the default.
+void check_before_binding(const GenerationPlan& plan) {
+    const Settings& settings = *plan.settings;
+    for (const ListenSettings& listen : settings.listen)
+        if (!settings.listen_is_default && listen.endpoint.transport != Transport::Passed)
+            check_cell(plan, listen, listen.endpoint);
+    if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
+        throw OperatorError{ExitCode::Configuration,
+                            "--chdir " + settings.chdir + ": there is no such directory; create it, or name another"};
+    if (settings.workers.automatic || settings.workers.max != 0) check_kernel();
+}
+
+/// The kind that takes most.
+ServedBy served_by(const GenerationPlan& plan) {
+    if (!plan.settings->program.empty()) return ServedBy::Program;
+    const bool coroutine = std::ranges::any_of(*plan.listeners, [&](const Listener& listener) {
+        const HandlerEntry& entry = *plan.handlers.find(handler_of(listener.settings, *plan.settings));
+        return entry.make_stream || entry.make_async_datagram;
+    });
+    return coroutine ? ServedBy::Coroutine : ServedBy::BlockingHandler;
+}
+
+/// The capacity that the descriptor limit allows, said once if it is less than asked for.
+Capacity decide_capacity(const GenerationPlan& plan) {
+    const Settings& settings = *plan.settings;
+    const std::size_t wanted = wanted_connections(settings.connections, plan.model);
+    const Capacity capacity = fit_capacity(wanted, plan.descriptors.usable, plan.listeners->size(),
+                                           descriptors_each(plan.model, served_by(plan)));
+    if (capacity.connections < wanted)
+        log(LogLevel::Warning,
+            "--connections {wanted} is more than {open_files} open files allow: {connections} for each worker; raise "
+            "RLIMIT_NOFILE",
+            {{"connections", std::uint64_t{capacity.connections}},
+             {"wanted", std::uint64_t{wanted}},
+             {"open_files", std::uint64_t{plan.descriptors.usable}}});
+    return capacity;
+}
+
+PoolSettings pool_of(const GenerationPlan& plan) {
+    const Settings& settings = *plan.settings;
+    const WorkerCount& asked = settings.workers;
+    const int workers = asked.automatic ? usable_cpus() : asked.min;
+    const SpareCount spare = settings.spare.value_or(SpareCount{.min = 1, .max = asked.min});
+    std::optional<SizeLimits> range;
+    if (is_range(asked))
+        range = {.fewest = asked.min, .most = asked.max, .least_spare = spare.min, .most_spare = spare.max};
+    return {.workers = std::clamp(workers, 1, most_workers),
+            .range = range,
+            .connections = plan.capacity.connections,
+            .model = plan.model,
+            .boot_timeout = settings.boot_timeout,
+            .stop_timeout = settings.stop_timeout,
+            .worker_timeout = settings.worker_timeout};
+}
+
+}  // namespace
+
+WorkerPlan GenerationPlan::worker() const {
+    return {.settings = *settings,
+            .handlers = handlers,
+            .listeners = *listeners,
+            .identity = identity,
+            .model = model,
+            .connections = capacity.connections,
+            .parked = capacity.parked,
+            .program_file = program_file,
+            .original_descriptor_limit = descriptors.original};
+}
+
+void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint) {
+    const Settings& settings = *plan.settings;
+    const Handlers& handlers = plan.handlers;
+    const bool has_program = !settings.program.empty();
+    const auto refusal = has_program && listen.handler.empty()
+                             ? why_not_program(settings.program.front(), endpoint.transport, settings.model)
+                             // Beside a program, a handler gets a process for each client too.
+                             : why_not(*handlers.find(handler_of(listen, settings)), endpoint.transport,
+                                       has_program ? Model::Fork : model_of(settings, handlers));
+    if (refusal) throw OperatorError{ExitCode::Configuration, "--listen " + to_string(endpoint) + ": " + *refusal};
+}
+
+Program program_of(const StartUp& start_up) {
+    Program program;
+    const std::string name = std::filesystem::path{start_up.launch.arguments.at(0)}.filename();
+    if (!name.empty()) program.name = printable(name);
+    program.greets = start_up.handlers.find(program.handler) != nullptr;
+    if (!program.greets && !start_up.handlers.entries().empty())
+        program.handler = start_up.handlers.entries().front().name;
+    return program;
+}
+
+Invocation read_daemon_options(const StartUp& start_up, const std::optional<std::string>& config_text) {
+    const std::vector<std::string>& words = start_up.launch.arguments;
+    return read_options({words.begin() + 1, words.end()}, start_up.launch.environment, program_of(start_up),
+                        config_text);
+}
+
+std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up) {
+    std::vector<HandlerTrial> trials = begin_trials(start_up.handlers, invocation.settings, invocation.origins);
+    for (HandlerTrial& trial : trials) (void)trial.call().wait();
+    return plan_generation(invocation, start_up, trials);
+}
+
+std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up,
+                                                const std::vector<HandlerTrial>& trials) {
+    auto plan = std::make_shared<GenerationPlan>(
+        GenerationPlan{.settings = std::make_shared<const Settings>(invocation.settings),
+                       .handlers = start_up.handlers,
+                       .descriptors = start_up.descriptors,
+                       .config_text = invocation.config_text});
+    for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
+    check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
+    const std::vector<std::string>& program = plan->settings->program;
+    if (!program.empty()) plan->program_file = find_program(program.front());
+    check_before_binding(*plan);
+    plan->identity = look_up_identity(plan->settings->user, plan->settings->group);
+    if (!program.empty()) try_program(plan->program_file, *plan->settings, plan->identity);
+    return plan;
+}
+
+void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners) {
+    plan.listeners = std::make_shared<std::vector<Listener>>(std::move(listeners));
+    for (const Listener& listener : *plan.listeners) check_cell(plan, listener.settings, listener.local);
+    plan.model = model_of(*plan.settings, plan.handlers);
+    plan.capacity = decide_capacity(plan);
+}
+
+Generation to_generation(const std::shared_ptr<GenerationPlan>& plan) {
+    return {.pool = pool_of(*plan),
+            .settings = plan->settings,
+            .listeners = plan->listeners,
+            .config_text = plan->config_text,
+            .body = [plan](WorkerHandoff handoff) { return run_worker(plan->worker(), std::move(handoff)); }};
+}
+
+}  // namespace preforkd

@@ -1,0 +1,64 @@
+#pragma once
+// From what the operator wrote to what one generation of workers runs.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/config/options.hpp"
+#include "common/process/descriptors.hpp"
+#include "daemon/master/pool/generation.hpp"
+#include "daemon/master/upgrade/image.hpp"
+#include "daemon/startup/capacity.hpp"
+#include "daemon/worker/handler/handler_trial.hpp"
+#include "daemon/worker/process/worker_plan.hpp"
+
+namespace preforkd {
+
+/// What the process was started with; a reload reads the same again.
+struct StartUp {
+    Launch launch{};
+    Handlers handlers{};  ///< the program's own
+    DescriptorLimit descriptors{};
+    LogFormat early_errors = LogFormat::Auto;  ///< how to tell of what fails before the log is open
+};
+
+/// One generation: settings, handlers and sockets, decided and checked.  Lives as long as a generation refers to it.
+struct GenerationPlan {
+    std::shared_ptr<const Settings> settings{};
+    Handlers handlers{};  ///< shared objects included
+    Identity identity{};
+    std::string program_file{};
+    DescriptorLimit descriptors{};
+    std::optional<std::string> config_text{};
+    // Decided with the sockets:
+    std::shared_ptr<std::vector<Listener>> listeners{};
+    Model model = Model::Async;
+    Capacity capacity{};
+
+    [[nodiscard]] WorkerPlan worker() const;
+};
+
+/// Whose options these are.
+[[nodiscard]] Program program_of(const StartUp& start_up);
+
+/// Command line, environment and file; `config_text` instead of what the file says now.  Throws OperatorError.
+[[nodiscard]] Invocation read_daemon_options(const StartUp& start_up,
+                                             const std::optional<std::string>& config_text = {});
+
+/// Checks whatever can be refused before a socket is opened; `trials` are over.  Throws OperatorError.
+[[nodiscard]] std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up,
+                                                              const std::vector<HandlerTrial>& trials);
+/// The same, and waits for the trials of shared objects.
+[[nodiscard]] std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up);
+
+/// Every cell of transport, model and handler either serves or is refused here.  Throws OperatorError.
+void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint);
+
+/// Gives the plan its sockets.  Throws OperatorError when a passed one cannot be served with these settings.
+void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners);
+
+/// The plan as the master sees it.
+[[nodiscard]] Generation to_generation(const std::shared_ptr<GenerationPlan>& plan);
+
+}  // namespace preforkd

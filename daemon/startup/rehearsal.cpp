@@ -1,0 +1,113 @@
+#include "daemon/startup/rehearsal.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <stdexcept>
+#include <utility>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/shortage.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/channel/channel.hpp"
+#include "common/control/rehearsal_verdict.hpp"
+#include "common/log/log_output.hpp"
+#include "common/process/spawn.hpp"
+#include "common/systemd/socket_takeover.hpp"
+#include "daemon/master/pool/handed_listeners.hpp"
+#include "daemon/startup/generation_loading.hpp"
+
+namespace preforkd {
+
+namespace {
+
+std::shared_ptr<GenerationPlan> restore_plan(const StartUp& start_up, const Handover& handover) {
+    const Invocation invocation = read_daemon_options(start_up);
+    (void)check_emptied_config(handover.config_text, invocation);
+    std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
+    open_log(plan->settings->log);                     // whether it can be
+    open_log({.file = "/dev/null"});                   // what is worth a line is the verdict
+    const Scoreboard slots{UniqueFd{handover.slots}};  // whether they can be read
+    Takeover taken = take_over_sockets(from_handed(handover.listeners), *plan->settings);
+    take_listeners(*plan, std::move(taken.listeners));
+    return plan;
+}
+
+/// After the exec the descriptors of the workers that are handed over are open twice, until the new image supervises;
+/// then once, and beside them those of the next generation.  Throws OperatorError when the limit does not allow that.
+void require_descriptors(const std::shared_ptr<GenerationPlan>& plan, const Handover& handover) {
+    constexpr std::size_t each = 2;     // its channel, and what it prints
+    constexpr std::size_t passing = 8;  // some at a time, such as the worker's end of a channel
+    const auto size = static_cast<std::size_t>(handover.workers);
+    const std::size_t handed = handover.workers_to_come != 0 ? handover.workers_to_come : size;
+    const auto next = static_cast<std::size_t>(to_generation(plan).pool.workers);
+    const std::size_t needed = each * (handed + std::max(handed, next)) + passing;
+    const std::size_t spare = spare_descriptors(needed);
+    if (spare < needed)
+        throw OperatorError{
+            ExitCode::System,
+            fmt::format("an upgrade with {} workers needs {} more open files than the limit of {} allows{}", handed,
+                        needed - spare, plan->descriptors.usable, shortage_remedy(EMFILE))};
+}
+
+/// Who waits for the verdict asks with SIGTERM for an early end.
+void heed_sigterm() {
+    sigset_t term;
+    ::sigemptyset(&term);
+    ::sigaddset(&term, SIGTERM);
+    ::sigprocmask(SIG_UNBLOCK, &term, nullptr);
+}
+
+/// It leaves by itself at the end of its channel; left running, it would be ended, and a line would say so.
+void let_leave(ChannelPair& channel, const ChildProcess& worker) {
+    channel.master = {};
+    constexpr int patience_ms = 2000;
+    pollfd end{.fd = worker.pidfd(), .events = POLLIN, .revents = 0};
+    ::poll(&end, 1, patience_ms);
+}
+
+/// Throws std::runtime_error with the reason if the worker does not become ready.
+void boot_one_worker(const std::shared_ptr<GenerationPlan>& plan) {
+    ChannelPair channel = open_channel();
+    WorkerRecord record;
+    WorkerPlan worker = plan->worker();
+    worker.rehearsal = true;
+    const ChildProcess child = spawn([&] {
+        return run_worker(
+            worker,
+            {.number = 1, .record = record, .channel = std::move(channel.worker), .output = open_output_pipe()});
+    });
+    channel.worker = {};
+    std::string failure = "its first worker ended before it was ready";
+    for (;;) {  // the image that waits for the verdict minds the time
+        pollfd wanted{.fd = channel.master.get(), .events = POLLIN, .revents = 0};
+        if (::poll(&wanted, 1, -1) == -1 && errno != EINTR) throw_errno("wait for the rehearsal's worker");
+        const auto received = receive_report(channel.master.get());
+        if (std::holds_alternative<PeerGone>(received)) throw std::runtime_error{failure};
+        const Report* report = std::get_if<Report>(&received);
+        if (report == nullptr) continue;
+        if (report->kind == Report::Kind::Ready) return let_leave(channel, child);
+        if (report->kind == Report::Kind::Failed) failure = report->text;
+    }
+}
+
+}  // namespace
+
+int rehearse(const StartUp& start_up, const Handover& handover) noexcept {
+    try {
+        heed_sigterm();
+        const std::shared_ptr<GenerationPlan> plan = restore_plan(start_up, handover);
+        require_descriptors(plan, handover);
+        boot_one_worker(plan);
+        write_verdict(handover.report, handover.control.knows_peers ? verdict_passed_with_peers : verdict_passed);
+        return 0;
+    } catch (const std::exception& error) { write_verdict(handover.report, with_remedy(error)); } catch (...) {
+        write_verdict(handover.report, "an exception that is no std::exception");
+    }
+    return static_cast<int>(ExitCode::Unavailable);
+}
+
+}  // namespace preforkd

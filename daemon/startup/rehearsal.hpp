@@ -1,0 +1,12 @@
+#pragma once
+// What a new image does as a child of the running one, before it may take its place.
+#include "daemon/master/pool/handover.hpp"
+#include "daemon/startup/generation_plan.hpp"
+
+namespace preforkd {
+
+/// Restores a copy of the state and boots one worker to ready, which takes no client.  Binds nothing, tells systemd
+/// nothing, touches none of the running workers.  The verdict goes into handover.report; returns the exit code.
+[[nodiscard]] int rehearse(const StartUp& start_up, const Handover& handover) noexcept;
+
+}  // namespace preforkd

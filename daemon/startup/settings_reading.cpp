@@ -1,0 +1,55 @@
+#include "daemon/startup/settings_reading.hpp"
+
+#include <exception>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "common/log/log_sink.hpp"
+#include "common/process/identity.hpp"
+#include "daemon/worker/program/program_launch.hpp"
+
+namespace preforkd {
+
+namespace {
+
+/// Whatever of `settings` is in a file system, or is asked of a name service.
+void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt) {
+    const auto look = [&](const std::string& option, const std::string& value, const auto& how) {
+        if (value.empty()) return;
+        attempt(option + ' ' + value);
+        try {
+            how();
+        } catch (const std::exception&) {}  // the answer that counts is that there is one
+    };
+    std::error_code ignored;
+    look("--log-file", settings.log.file, [&] { (void)open_file_log(settings.log.file); });
+    look("--user", settings.user, [&] { (void)look_up_identity(settings.user, settings.group); });
+    look("--group", settings.group, [&] { (void)look_up_identity(settings.user, settings.group); });
+    look("--chdir", settings.chdir, [&] { (void)std::filesystem::is_directory(settings.chdir, ignored); });
+    if (!settings.program.empty())
+        look("--", settings.program.front(), [&] { (void)find_program(settings.program.front()); });
+}
+
+}  // namespace
+
+std::optional<ChildCall> begin_reading_settings(const StartUp& start_up, std::chrono::milliseconds patience) {
+    const auto read = [&start_up](const ChildCall::Attempt& attempt) {
+        const std::vector<std::string>& words = start_up.launch.arguments;
+        const auto file =
+            config_file_of({words.begin() + 1, words.end()}, start_up.launch.environment, program_of(start_up));
+        std::string text;
+        if (file) {
+            attempt("--config " + file->path);
+            text = read_config(*file);
+        }
+        const Invocation invocation = read_daemon_options(start_up, text);
+        if (invocation.task == Task::Serve) look_for_places(invocation.settings, attempt);
+        return text;
+    };
+    try {
+        return std::optional<ChildCall>{std::in_place, read, patience};
+    } catch (const std::system_error&) { return std::nullopt; }
+}
+
+}  // namespace preforkd

@@ -1,0 +1,89 @@
+#include "daemon/worker/accept/accept_streams.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+bool has_option(int fd, int level, int option) noexcept {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, level, option, &value, &size) == 0 && value != 0;
+}
+
+void set_option(int fd, int level, int option) noexcept {
+    const int on = 1;
+    // Fails only when the client has gone already, which the handler will notice.
+    (void)::setsockopt(fd, level, option, &on, sizeof on);
+}
+
+class AcceptStreams {
+public:
+    AcceptStreams(const Listener& listener, LogConnections log_connections, Acceptor& acceptor, StartStream start)
+        : listener_{listener},
+          logs_begin_{logs_begin(log_connections)},
+          logs_end_{logs_end(log_connections)},
+          acceptor_{acceptor},
+          start_{std::move(start)},
+          // The accepted socket inherits these from a listener of ours; an inherited listener's own are not ours to
+          // set.
+          is_unix_{listener.local.transport == Transport::Unix},
+          set_nodelay_{is_tcp(listener) && listener.settings.nodelay &&
+                       !has_option(listener.fd.get(), IPPROTO_TCP, TCP_NODELAY)},
+          set_keepalive_{is_tcp(listener) && listener.settings.keepalive &&
+                         !has_option(listener.fd.get(), SOL_SOCKET, SO_KEEPALIVE)} {}
+
+    int operator()(int socket) const {
+        SocketAddress address;
+        socklen_t size = SocketAddress::capacity();
+        UniqueFd accepted{::accept4(socket, address.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        if (!accepted) return errno;
+        address.resize(size);
+        if (set_nodelay_) set_option(accepted.get(), IPPROTO_TCP, TCP_NODELAY);
+        if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
+        if (acceptor_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
+        acceptor_.begun();
+        acceptor_.met(address);
+        if (logs_begin_ && log_enabled(LogLevel::Info))
+            // Clients of a Unix socket seldom have a name that tells one listener's from another's.
+            log(LogLevel::Info, is_unix_ ? "got connection from {peer} at {listener}" : "got connection from {peer}",
+                {{"peer", address_of(address.to_endpoint(SOCK_STREAM))}, {"listener", to_string(listener_.local)}});
+        start_({.fd = std::move(accepted),
+                .address = address,
+                .listener = listener_,
+                .linger = listener_.settings.linger.value_or(2s),
+                .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
+                                                                    : ConnectionAccount{}});
+        return 0;
+    }
+
+private:
+    static bool is_tcp(const Listener& listener) noexcept { return listener.local.transport == Transport::Tcp; }
+
+    const Listener& listener_;
+    bool logs_begin_;
+    bool logs_end_;
+    Acceptor& acceptor_;
+    StartStream start_;
+    bool is_unix_;
+    bool set_nodelay_;
+    bool set_keepalive_;
+};
+
+}  // namespace
+
+Acceptor::Take accept_streams(const Listener& listener, LogConnections log_connections, Acceptor& acceptor,
+                              StartStream start) {
+    return AcceptStreams{listener, log_connections, acceptor, std::move(start)};
+}
+
+}  // namespace preforkd

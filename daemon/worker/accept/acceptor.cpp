@@ -1,0 +1,240 @@
+#include "daemon/worker/accept/acceptor.hpp"
+
+#include <poll.h>
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "daemon/worker/accept/accept_errors.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int takes_per_turn = 16;           // see SharedQueue::yield_turn()
+constexpr int failures_taken_for_pause = 8;  // an LSM's EPERM leaves the connection queued
+constexpr auto rest_period = 500ms;
+constexpr std::chrono::nanoseconds quick_succession = 100ms;
+constexpr auto handshake_grace = 200ms;  // for handshakes under way when the listener was closed to new ones
+constexpr int longest_queue = 4096;      // the default backlog
+
+}  // namespace
+
+Acceptor::Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings settings)
+    : reactor_{reactor},
+      record_{record},
+      settings_{std::move(settings)},
+      rest_timer_{reactor.make_timer()},
+      losses_{reactor, [this] { count_drops(); }} {}
+
+void Acceptor::add(Listener& listener, Take take) {
+    Entry& entry = entries_.emplace_back(listener, std::move(take));
+    entry.queue = reactor_.share(std::move(listener.fd), [this, &entry] { on_readable(entry); });
+    if (settings_.lifeline != nullptr)
+        entry.on_lifeline.emplace(*settings_.lifeline, entry.queue->fd(), reactor_.epoll_fd());
+}
+
+void Acceptor::open() {
+    state_ = State::Open;
+    join_all();
+    enter(record_, WorkerState::Idle);
+}
+
+void Acceptor::on_readable(Entry& entry) {
+    // An event may have been on its way when we left the queue.
+    if (state_ == State::Open && take_from(entry) == Attempt::Taken && state_ == State::Open &&
+        ++entry.taken_in_turn == takes_per_turn) {
+        entry.taken_in_turn = 0;
+        entry.queue->yield_turn();
+    }
+    settings_.awake();
+}
+
+void Acceptor::look() {
+    if (taking_) return about_to_block();
+    for (Entry& entry : entries_)
+        for (int left = takes_per_turn; left > 0 && state_ == State::Open; --left)
+            if (const Attempt attempt = take_from(entry); attempt != Attempt::Taken && attempt != Attempt::Lost) break;
+    // A sibling that has no room cannot help: pass it on.
+    if (state_ == State::Full && somebody_waits()) settings_.ask_sibling();
+}
+
+void Acceptor::about_to_block() {
+    // Later ones wake somebody else, since we sleep in no epoll_wait(); these may have woken us alone.
+    if (state_ == State::Open && somebody_waits()) settings_.ask_sibling();
+    if (!told_full_ && active() >= settings_.limit) tell_full();
+}
+
+Acceptor::Attempt Acceptor::take_from(Entry& entry) {
+    taking_ = true;
+    const int error = entry.take(entry.queue->fd());
+    taking_ = false;
+    if (error != 0) return on_error(entry, error);
+    failures_in_row_ = 0;
+    said_resting_ = false;
+    check_limit();
+    return Attempt::Taken;
+}
+
+Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
+    if (error == not_now) {
+        if (state_ == State::Open) rest();
+        return Attempt::Stopped;
+    }
+    AcceptVerdict verdict = classify_accept_error(error);
+    const bool client_is_lost = verdict == AcceptVerdict::Again;
+    if (client_is_lost && ++failures_in_row_ >= failures_taken_for_pause) verdict = AcceptVerdict::Pause;
+    switch (verdict) {
+        case AcceptVerdict::Wait: return Attempt::Nobody;
+        case AcceptVerdict::Again: return Attempt::Lost;
+        case AcceptVerdict::Pause:
+            if (!std::exchange(said_resting_, true))
+                log(LogLevel::Warning, "cannot accept connections on {listener}; retrying every 500 ms: {cause}",
+                    {{"cause", std::strerror(error)}, {"listener", to_string(entry.listener.local)}});
+            if (state_ == State::Open) rest();
+            return client_is_lost ? Attempt::Stopped : Attempt::Short;
+        case AcceptVerdict::Stop:
+            entry.queue->leave();
+            log(LogLevel::Debug, "{listener} is gone: {cause}",
+                {{"cause", std::strerror(error)}, {"listener", to_string(entry.listener.local)}});
+            return Attempt::Stopped;
+    }
+    return Attempt::Stopped;
+}
+
+void Acceptor::begun() {
+    count(record_.accepted);
+    count(record_.active);
+    enter(record_, WorkerState::InHandler);
+    if (settings_.retire_after != 0 && record_.accepted.load(std::memory_order_relaxed) == settings_.retire_after)
+        settings_.ask_retirement();
+    // Whoever looks at it a little later sees what becomes of clients that come in quick succession.
+    told_full_ = false;
+    if (active() >= settings_.limit && since_told_full() >= quick_succession) tell_full();
+}
+
+void Acceptor::tell_full() {
+    told_full_ = true;
+    if (!settings_.full || since_told_full() < settings_.between_full) return;
+    told_full_at_ns_ = record_.since_ns.load(std::memory_order_relaxed);
+    settings_.full();
+}
+
+std::chrono::nanoseconds Acceptor::since_told_full() const noexcept {
+    return std::chrono::nanoseconds{record_.since_ns.load(std::memory_order_relaxed) - told_full_at_ns_};
+}
+
+void Acceptor::ended() {
+    losses_.look();  // a thread, a child or a coroutine may have lost its reply
+    record_.active.store(active() - 1, std::memory_order_relaxed);
+    count(record_.served);
+    enter(record_, draining()      ? WorkerState::Draining
+                   : active() == 0 ? WorkerState::Idle
+                                   : WorkerState::WaitingForClient);
+    if (state_ == State::Full) {
+        state_ = State::Open;
+        join_all();  // an ADD reports at once if somebody is queued
+    }
+    if (state_ == State::Emptying && !taking_) empty_queue();  // else the loop that takes goes on
+}
+
+void Acceptor::check_limit() {
+    if (state_ != State::Open || active() < settings_.limit) return;
+    state_ = State::Full;
+    leave_all();
+    // Whoever came between our last look and the leaving woke us alone.
+    if (somebody_waits()) settings_.ask_sibling();
+    if (!told_full_) tell_full();
+}
+
+void Acceptor::rest() {
+    state_ = State::Resting;
+    leave_all();
+    settings_.ask_sibling();
+    rest_timer_->set(rest_period, [this] {
+        if (state_ != State::Resting) return;
+        state_ = State::Open;
+        join_all();
+        check_limit();
+    });
+}
+
+void Acceptor::close(const ClosingListeners& closing) {
+    if (draining()) return;
+    const bool had_capacity = state_ == State::Open;
+    leave_all();
+    rest_timer_->cancel();
+    state_ = State::Emptying;
+    for (std::uint32_t index = 0; Entry & entry : entries_) {
+        // Sockets passed by systemd stay open there: its next service is the one to serve their queue.
+        // One that is named closes all the same.
+        const bool closes_for_good =
+            closing.indices.contains(index++) || (closing.all && !entry.listener.outlives_us());
+        // Bounded by what the kernel can have queued, because an abstract Unix address still takes new clients.  And
+        // one take for a wake-up that may be in our hands alone.
+        entry.still_to_take = closes_for_good ? entry.listener.settings.backlog.value_or(longest_queue) + 1
+                              : had_capacity && settings_.has_siblings ? 1
+                                                                       : 0;
+    }
+    if (!taking_) return empty_queue();
+    // A blocking handler has heard of it: the entry that called it must outlive it.
+    rest_timer_->set(0ms, [this] { empty_queue(); });
+}
+
+void Acceptor::empty_queue() {
+    if (state_ != State::Emptying) return;
+    for (Entry& entry : entries_)
+        for (; entry.still_to_take > 0; --entry.still_to_take) {
+            if (active() >= settings_.limit) return;  // goes on when a client has gone
+            const Attempt attempt = take_from(entry);
+            if (attempt == Attempt::Taken || attempt == Attempt::Lost) continue;
+            if (attempt == Attempt::Short) return rest_while_emptying();
+            if (attempt == Attempt::Stopped && active() > 0) return;  // goes on when a client has gone
+            break;
+        }
+    count_drops();  // while it can be asked
+    // A listener that keeps nobody must not keep its address either: who comes now is better refused than kept waiting.
+    std::erase_if(entries_, [this](const Entry& entry) { return last_look_ || entry.still_to_take == 0; });
+    if (active() == 0) {
+        state_ = State::Closed;
+        entries_.clear();
+        settings_.finished();
+    } else if (!entries_.empty() && !std::exchange(awaiting_handshakes_, true)) {
+        rest_timer_->set(handshake_grace, [this] {
+            last_look_ = true;
+            empty_queue();
+        });
+    }
+}
+
+/// Out of descriptors or memory, by the fault of others perhaps: nobody who is queued shall pay for that.
+void Acceptor::rest_while_emptying() {
+    rest_timer_->set(rest_period, [this] {
+        last_look_ = awaiting_handshakes_;
+        empty_queue();
+    });
+}
+
+void Acceptor::leave_all() {
+    for (Entry& entry : entries_) entry.queue->leave();
+}
+
+void Acceptor::join_all() {
+    for (Entry& entry : entries_) entry.queue->join();
+}
+
+void Acceptor::count_drops() {
+    for (Entry& entry : entries_) losses_.count_drops(entry.listener, entry.queue->fd());
+}
+
+bool Acceptor::somebody_waits() {
+    std::vector<pollfd> queues;
+    for (Entry& entry : entries_) queues.push_back({.fd = entry.queue->fd(), .events = POLLIN, .revents = 0});
+    return ::poll(queues.data(), queues.size(), 0) > 0;
+}
+
+}  // namespace preforkd

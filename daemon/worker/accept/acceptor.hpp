@@ -1,0 +1,130 @@
+#pragma once
+// Who waits on the shared sockets, when, and who has a sibling look instead.  For clients of every transport and model.
+#include <functional>
+#include <list>
+#include <memory>
+
+#include "common/channel/scoreboard.hpp"
+#include "common/net/listener.hpp"
+#include "common/net/socket_address.hpp"
+#include "daemon/worker/accept/datagram_tally.hpp"
+#include "daemon/worker/loop/reactor.hpp"
+#include "daemon/worker/process/worker_control.hpp"
+
+namespace preforkd {
+
+struct AcceptorSettings {
+    TrafficCounter::Writers writers = TrafficCounter::Writers::One;  ///< who counts bytes in the record
+    std::size_t limit = 1;                                           ///< clients served at once
+    std::uint64_t retire_after = 0;                                  ///< clients; 0: never
+    bool has_siblings = true;                                        ///< in whose hands a wake-up of ours may be needed
+    Lifeline* lifeline = nullptr;            ///< what takes this process off the sockets when the master dies
+    std::function<void()> ask_sibling{};     ///< clients may be waiting whom this worker will not take
+    std::function<void()> ask_retirement{};  ///< retire_after is reached
+    std::function<void()> full{};  ///< at the limit; not each time of a quick succession.  Empty: not asked for
+    std::chrono::nanoseconds between_full{};  ///< at least, whatever happens
+    std::function<void()> finished{};         ///< closed, and the last client has gone
+    std::function<void()> awake{};            ///< the worker is awake: time for small chores
+};
+
+/// One worker's share of the shared sockets.
+///
+///   Open      in the kernel's queue of sleepers
+///   Full      at the limit: left the queue; joins again when a client has gone
+///   Resting   out of descriptors, memory or processes: left the queue; joins again after 500 ms
+///   Emptying  told to close: left the queue, takes whom it still has to take, then Closed
+///   Closed    holds no socket, and its last client has gone
+///
+/// While handler code runs this worker sleeps in no epoll_wait(), so the kernel does not choose it: only a worker that
+/// is about to sleep beside a client it will not take has to leave the queue.  A handler that blocks inside take sleeps
+/// in poll(2), beside this: look() and close() may then be called, and take effect as far as they can.
+class Acceptor {
+public:
+    /// Takes one client (or a batch of datagrams) from the socket and starts serving it, between begun() and ended().
+    /// Returns 0, or the errno of accept(2) or recvmsg(2), or not_now.
+    using Take = std::function<int(int socket)>;
+
+    /// There is no process, or no thread, for anybody: rest.  The model has said why; no errno of accept(2) would be
+    /// true here.
+    static constexpr int not_now = -1;
+
+    Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings settings);
+
+    /// Takes the descriptor of `listener`.  Before open().
+    void add(Listener& listener, Take take);
+
+    void open();
+
+    /// A sibling may have taken a wake-up with it: takes who is queued, within the limit.
+    void look();
+
+    /// The client in service makes a blocking handler wait: whoever is queued is left to the siblings.
+    void about_to_block();
+
+    /// Takes nobody more, once who is queued on the listeners that are `closing` (by the order of add()) is served; who
+    /// is queued elsewhere is left to the siblings.
+    void close(const ClosingListeners& closing);
+
+    // What a model reports of each client.  ended() may be called from within take.
+    void begun();
+    void ended();
+
+    /// Whose client it is: if the worker dies, the one that may have killed it.
+    void met(const SocketAddress& peer) noexcept { record_.last_peer.write(peer.data(), peer.size()); }
+
+    /// Where the bytes of its clients count.
+    [[nodiscard]] TrafficCounter traffic() noexcept { return {record_.traffic, settings_.writers}; }
+
+    /// Where the losses of a listener of datagrams count.
+    [[nodiscard]] std::shared_ptr<DatagramTally> open_tally(const Listener& listener) {
+        return losses_.open_tally(listener, traffic());
+    }
+    [[nodiscard]] DatagramLosses& losses() noexcept { return losses_; }
+
+    [[nodiscard]] std::size_t active() const noexcept { return record_.active.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool draining() const noexcept { return state_ == State::Emptying || state_ == State::Closed; }
+
+private:
+    enum class State { Open, Full, Resting, Emptying, Closed };
+    enum class Attempt { Taken, Lost, Nobody, Short, Stopped };
+
+    struct Entry {
+        const Listener& listener;
+        Take take;
+        std::unique_ptr<SharedQueue> queue{};
+        std::optional<Lifeline::Listener> on_lifeline{};  ///< ends first: the socket's number is then anybody's
+        int taken_in_turn = 0;
+        int still_to_take = 0;  ///< while Emptying
+    };
+
+    void on_readable(Entry& entry);
+    Attempt take_from(Entry& entry);
+    Attempt on_error(Entry& entry, int error);
+    void check_limit();
+    void tell_full();
+    [[nodiscard]] std::chrono::nanoseconds since_told_full() const noexcept;  ///< by a clock that state changes set
+    void rest();
+    void rest_while_emptying();
+    void empty_queue();
+    void leave_all();
+    void join_all();
+    void count_drops();
+    [[nodiscard]] bool somebody_waits();
+
+    Reactor& reactor_;
+    WorkerRecord& record_;
+    AcceptorSettings settings_;
+    State state_ = State::Closed;
+    std::list<Entry> entries_{};  // a list: their callbacks hold references
+    std::unique_ptr<Timer> rest_timer_;
+    DatagramLosses losses_;
+    bool taking_ = false;  ///< a client is being started
+    bool awaiting_handshakes_ = false;
+    bool last_look_ = false;  ///< while Emptying: close what is still open after this pass
+    int failures_in_row_ = 0;
+    bool said_resting_ = false;
+    bool told_full_ = false;  ///< since the last client came
+    std::int64_t told_full_at_ns_ = 0;
+};
+
+}  // namespace preforkd

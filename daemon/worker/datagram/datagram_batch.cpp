@@ -1,0 +1,123 @@
+#include "daemon/worker/datagram/datagram_batch.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include <functional>
+#include <utility>
+
+#include "common/base/overloaded.hpp"
+#include "daemon/worker/datagram/datagram_hooks.hpp"
+#include "daemon/worker/datagram/receive_datagrams.hpp"
+
+namespace preforkd {
+
+/// One listener's batches.
+class DatagramBatch {
+public:
+    DatagramBatch(DatagramBatches& shared, const DatagramInlet& inlet)
+        : intake_{shared.intake()},
+          outbox_{shared.outbox_},
+          source_{inlet.listener, inlet.log_connections, inlet.acceptor.open_tally(inlet.listener)},
+          acceptor_{inlet.acceptor} {}
+
+    /// Receives at most `room` and calls `serve` with each, between Acceptor's begun() and what `serve` makes of it.
+    template <class Serve>
+    int take(int socket, std::size_t room, Serve&& serve) {
+        if (const int error = intake_.receive(socket, std::min(room, size_), source_)) return error;
+        const auto began = Clock::now();
+        {
+            const DatagramOutbox::Gathering gathering{outbox_};
+            for (const ArrivedDatagram& each : intake_.arrived()) {
+                acceptor_.begun();
+                acceptor_.met(each.peer);
+                source_.log_arrival(each.peer);
+                serve(each);
+            }
+        }
+        if (const auto count = static_cast<int>(intake_.arrived().size()); count > 0)
+            size_ = batch_size_for((Clock::now() - began) / count);
+        acceptor_.losses().look();
+        return 0;
+    }
+
+    [[nodiscard]] DatagramOutbox& outbox() noexcept { return outbox_; }
+    [[nodiscard]] DatagramSource& source() noexcept { return source_; }
+
+private:
+    DatagramIntake& intake_;
+    DatagramOutbox& outbox_;
+    DatagramSource source_;
+    Acceptor& acceptor_;
+    std::size_t size_ = 1;
+};
+
+namespace {
+
+awaitable<void> serve_received(AsyncDatagramHandler& handler, ReceivedDatagram datagram, DatagramOutbox& outbox,
+                               std::function<void()> ended) {
+    {
+        DatagramCore core{.bytes = datagram.bytes,
+                          .route = {.socket = datagram.socket,
+                                    .peer = datagram.peer,
+                                    .local = datagram.local,
+                                    .tally = *datagram.tally},
+                          .outbox = &outbox};
+        co_await serve_datagram(handler, core);
+    }
+    ended();
+    // As for streams: a coroutine that never waited ends inside co_spawn(), without a round through the reactor.
+    (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
+}
+
+}  // namespace
+
+DatagramIntake& DatagramBatches::intake() {
+    if (!intake_) intake_ = std::make_unique<DatagramIntake>(most_datagrams_per_batch);
+    return *intake_;
+}
+
+Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, const AnyDatagramHandler& handler, Loop& loop) {
+    return std::visit(overloaded{[&](DatagramHandler* serves) { return receive(inlet, *serves); },
+                                 [&](AsyncDatagramHandler* coroutine) { return receive(inlet, *coroutine, loop); }},
+                      handler);
+}
+
+Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHandler& handler) {
+    auto batch = std::make_shared<DatagramBatch>(*this, inlet);
+    return [batch, &acceptor = inlet.acceptor, &handler](int socket) {
+        return batch->take(socket, most_datagrams_per_batch, [&](const ArrivedDatagram& each) {
+            DatagramCore core{
+                .bytes = each.bytes,
+                .route = {.socket = socket, .peer = each.peer, .local = each.local, .tally = *batch->source().tally()},
+                .outbox = &batch->outbox()};
+            serve_datagram(handler, core);
+            acceptor.ended();
+        });
+    };
+}
+
+Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, AsyncDatagramHandler& handler, Loop& loop) {
+    auto batch = std::make_shared<DatagramBatch>(*this, inlet);
+    return [batch, &acceptor = inlet.acceptor, &handler, &loop, limit = inlet.limit](int socket) {
+        const std::size_t room = limit > acceptor.active() ? limit - acceptor.active() : 1;
+        // One descriptor for the batch; coroutines that wait keep it beyond.
+        const auto keep_open = batch->source().keep_open(socket);
+        return batch->take(socket, room, [&](const ArrivedDatagram& each) {
+            ReceivedDatagram datagram{.bytes = {each.bytes.begin(), each.bytes.end()},
+                                      .peer = each.peer,
+                                      .local = each.local,
+                                      .socket = keep_open->get(),
+                                      .keep_open = keep_open,
+                                      .tally = batch->source().tally()};
+            boost::asio::co_spawn(
+                loop.reactor.context,
+                serve_received(handler, std::move(datagram), batch->outbox(), [&acceptor] { acceptor.ended(); }),
+                boost::asio::detached);
+            // What a suspended coroutine waits for is not the worker's thread.
+            if (acceptor.active() > 0) loop.out_of_handler();
+        });
+    };
+}
+
+}  // namespace preforkd

@@ -1,0 +1,23 @@
+#include "daemon/worker/datagram/datagram_hooks.hpp"
+
+#include "daemon/worker/handler/handler_failure.hpp"
+
+namespace preforkd {
+
+void serve_datagram(DatagramHandler& handler, DatagramCore& core) noexcept {
+    Datagram request{core};
+    try {
+        if (handler.verify(request.peer())) handler.serve(request);
+    } catch (...) { report_failure(handler, request.peer(), std::current_exception()); }
+}
+
+awaitable<void> serve_datagram(AsyncDatagramHandler& handler, DatagramCore& core) {
+    Datagram request{core};
+    std::exception_ptr failure;
+    try {
+        if (handler.verify(request.peer())) co_await handler.serve(request);
+    } catch (...) { failure = std::current_exception(); }
+    if (failure) report_failure(handler, request.peer(), failure);
+}
+
+}  // namespace preforkd

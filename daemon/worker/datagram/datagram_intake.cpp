@@ -1,0 +1,108 @@
+#include "daemon/worker/datagram/datagram_intake.hpp"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/sys_error.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+
+constexpr std::size_t buffer_bytes = longest_datagram_bytes + 1;  // one more, so that each begins on a page
+
+void switch_on(int fd, int level, int option, const char* attempt) {
+    int on = 0;
+    socklen_t size = sizeof on;
+    if (::getsockopt(fd, level, option, &on, &size) == 0 && on != 0) return;
+    on = 1;
+    check(::setsockopt(fd, level, option, &on, sizeof on), attempt);
+}
+
+/// These stay on the socket, also on systemd's copy of a passed one, whose other options we leave alone.  But without
+/// the first (PassPacketInfo= in a .socket unit) a reply could come from another address than the client asked, who
+/// would not take it for one; and both only add to what a receiver is told if it asks.
+void ask_for_notes(int fd, int family) {
+    if (family == AF_INET) switch_on(fd, IPPROTO_IP, IP_PKTINFO, "set IP_PKTINFO");
+    if (family == AF_INET6) switch_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, "set IPV6_RECVPKTINFO");
+    switch_on(fd, SOL_SOCKET, SO_RXQ_OVFL, "set SO_RXQ_OVFL");
+}
+
+}  // namespace
+
+DatagramSource::DatagramSource(const Listener& listener, bool log_connections, std::shared_ptr<DatagramTally> tally)
+    : listener_{listener},
+      log_connections_{log_connections},
+      bound_{SocketAddress::local_of(listener.fd.get())},
+      tally_{std::move(tally)} {
+    if (has_notes()) ask_for_notes(listener.fd.get(), bound_.family());
+}
+
+std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {
+    std::shared_ptr<UniqueFd> kept = kept_open_.lock();
+    if (!kept) {
+        kept = std::make_shared<UniqueFd>(check(::fcntl(socket, F_DUPFD_CLOEXEC, 0), "keep a socket for replies"));
+        kept_open_ = kept;
+    }
+    return kept;
+}
+
+void DatagramSource::log_arrival(const SocketAddress& peer) const {
+    if (!log_connections_ || !log_enabled(LogLevel::Info)) return;
+    log(LogLevel::Info, "got datagram from {peer}",
+        {{"peer", address_of(peer.to_endpoint(SOCK_DGRAM))}, {"listener", to_string(listener_.local)}});
+}
+
+DatagramIntake::DatagramIntake(std::size_t most) : headers_(most), messages_(most) {
+    void* const memory =
+        ::mmap(nullptr, most * buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw_errno("map the buffers of datagrams");
+    // A huge page would be 2 MiB touched by the first small datagram.  Where the kernel has none, this fails.
+    (void)::madvise(memory, most * buffer_bytes, MADV_NOHUGEPAGE);
+    buffers_ = static_cast<std::byte*>(memory);
+    arrived_.reserve(most);
+}
+
+DatagramIntake::~DatagramIntake() { ::munmap(buffers_, headers_.size() * buffer_bytes); }
+
+int DatagramIntake::receive(int socket, std::size_t limit, const DatagramSource& source) {
+    arrived_.clear();
+    const std::size_t wanted = std::clamp<std::size_t>(limit, 1, headers_.size());
+    for (std::size_t index = 0; index < wanted; ++index)
+        prepare_to_receive(headers_[index].msg_hdr, messages_[index],
+                           {buffers_ + index * buffer_bytes, longest_datagram_bytes}, source.has_notes());
+    int received = -1;
+    // As many tries as there can be errors in a row that say nothing about this socket.
+    for (std::size_t tries = 0; received == -1 && tries <= headers_.size(); ++tries) {
+        received =
+            ::recvmmsg(socket, headers_.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT | MSG_TRUNC, nullptr);
+        if (received == -1 && errno != EINTR && !tells_of_earlier_datagram(errno)) return errno;
+    }
+    if (received == -1) return EAGAIN;
+    for (std::size_t index = 0; index < static_cast<std::size_t>(received); ++index) examine(index, source);
+    return 0;
+}
+
+void DatagramIntake::examine(std::size_t index, const DatagramSource& source) {
+    msghdr& header = headers_[index].msg_hdr;
+    DatagramMessage& message = messages_[index];
+    message.address.resize(header.msg_namelen);
+    const DatagramNotes notes = read_notes(header, source.bound().port());
+    if (notes.dropped) source.tally()->dropped.store(*notes.dropped, std::memory_order_relaxed);
+    if ((header.msg_flags & MSG_TRUNC) != 0) {
+        // Half a request is no request: a handler that takes it for a whole one would do the wrong thing.
+        source.tally()->too_long.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    source.tally()->traffic.received(headers_[index].msg_len);
+    arrived_.push_back({.bytes = {buffers_ + index * buffer_bytes, headers_[index].msg_len},
+                        .peer = message.address,
+                        .local = notes.destination.value_or(source.bound())});
+}
+
+}  // namespace preforkd

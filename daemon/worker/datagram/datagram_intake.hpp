@@ -1,0 +1,73 @@
+#pragma once
+// Taking datagrams out of a socket, several with one system call.
+#include <sys/socket.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/net/listener.hpp"
+#include "daemon/worker/accept/datagram_tally.hpp"
+#include "daemon/worker/datagram/datagram_message.hpp"
+
+namespace preforkd {
+
+/// A datagram listener as one worker sees it.
+class DatagramSource {
+public:
+    /// Asks the kernel for what replies and reports need of each datagram.
+    DatagramSource(const Listener& listener, bool log_connections, std::shared_ptr<DatagramTally> tally);
+
+    /// A descriptor for replies that outlives the listener, shared by all who hold one now: the worker may stop
+    /// receiving and close before a thread or a coroutine replies.  While nobody holds one, there is none that would
+    /// keep the address from a successor.
+    [[nodiscard]] std::shared_ptr<UniqueFd> keep_open(int socket);
+
+    void log_arrival(const SocketAddress& peer) const;
+
+    [[nodiscard]] const SocketAddress& bound() const noexcept { return bound_; }
+    [[nodiscard]] bool has_notes() const noexcept { return bound_.family() != AF_UNIX; }
+    [[nodiscard]] const std::shared_ptr<DatagramTally>& tally() const noexcept { return tally_; }
+
+private:
+    const Listener& listener_;
+    bool log_connections_;
+    SocketAddress bound_;
+    std::shared_ptr<DatagramTally> tally_;
+    std::weak_ptr<UniqueFd> kept_open_{};
+};
+
+/// One datagram in an intake's buffer.
+struct ArrivedDatagram {
+    std::span<const std::byte> bytes{};
+    SocketAddress peer{};   ///< size 0: a Unix sender without an address
+    SocketAddress local{};  ///< where it was sent to
+};
+
+/// Buffers for a batch of datagrams, allocated once and touched as far as datagrams fill them.
+class DatagramIntake {
+public:
+    explicit DatagramIntake(std::size_t most);
+    ~DatagramIntake();
+    DatagramIntake(const DatagramIntake&) = delete;
+    DatagramIntake& operator=(const DatagramIntake&) = delete;
+
+    /// Receives what is queued, at most `limit`, without waiting.  Returns 0 or the errno of recvmmsg(2).
+    /// A datagram that is too long is counted and left out, so that arrived() may be empty.
+    [[nodiscard]] int receive(int socket, std::size_t limit, const DatagramSource& source);
+
+    /// Of the last receive(), until the next.
+    [[nodiscard]] std::span<const ArrivedDatagram> arrived() const noexcept { return arrived_; }
+
+    [[nodiscard]] std::size_t most() const noexcept { return headers_.size(); }
+
+private:
+    void examine(std::size_t index, const DatagramSource& source);
+
+    std::byte* buffers_ = nullptr;
+    std::vector<mmsghdr> headers_;
+    std::vector<DatagramMessage> messages_;
+    std::vector<ArrivedDatagram> arrived_{};
+};
+
+}  // namespace preforkd

@@ -1,0 +1,78 @@
+#include "daemon/worker/datagram/datagram_outbox.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace preforkd {
+
+namespace {
+
+constexpr int never_wait = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+/// sendmmsg(2) that has told of earlier datagrams first: the number sent, or -1 and errno.
+int send_some(int socket, std::span<mmsghdr> headers) noexcept {
+    for (int tries = 0;; ++tries) {
+        const int sent = ::sendmmsg(socket, headers.data(), static_cast<unsigned>(headers.size()), never_wait);
+        if (sent >= 0) return sent;
+        if (errno != EINTR && (tries > 0 || !tells_of_earlier_datagram(errno))) return -1;
+    }
+}
+
+void count_loss(DatagramTally& tally) noexcept { tally.lost_replies.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace
+
+std::error_code send_reply(const ReplyRoute& route, std::span<const std::byte> payload) noexcept {
+    DatagramMessage message;
+    mmsghdr header{};
+    prepare_to_send(header.msg_hdr, message, payload, route.peer, route.local);
+    if (send_some(route.socket, {&header, 1}) == 1) {
+        route.tally.traffic.sent(payload.size());
+        return {};
+    }
+    const std::error_code error{errno, std::generic_category()};
+    if (error != std::errc::message_size) count_loss(route.tally);
+    return error;
+}
+
+std::error_code DatagramOutbox::post(const ReplyRoute& route, std::span<const std::byte> payload) {
+    if (!gathering_) return send_reply(route, payload);
+    if (payload.size() > longest_gathered_bytes) {
+        flush();  // replies leave in the order they were given
+        return send_reply(route, payload);
+    }
+    make_space(payload.size());
+    std::byte* const copy = copies_.get() + used_bytes_;
+    std::ranges::copy(payload, copy);
+    prepare_to_send(headers_[count_].msg_hdr, messages_[count_], {copy, payload.size()}, route.peer, route.local);
+    socket_ = route.socket;
+    tally_ = &route.tally;
+    used_bytes_ += payload.size();
+    ++count_;
+    return {};
+}
+
+void DatagramOutbox::make_space(std::size_t payload_bytes) {
+    if (!copies_) {
+        headers_.resize(most);
+        messages_.resize(most);
+        copies_ = std::make_unique_for_overwrite<std::byte[]>(copies_bytes);
+    }
+    if (count_ == most || copies_bytes - used_bytes_ < payload_bytes) flush();
+}
+
+void DatagramOutbox::flush() noexcept {
+    for (std::size_t next = 0; next < count_;) {
+        int sent = send_some(socket_, std::span{headers_}.subspan(next, count_ - next));
+        if (sent > 0) {
+            for (; sent > 0; --sent) tally_->traffic.sent(headers_[next++].msg_len);
+            continue;
+        }
+        count_loss(*tally_);  // that one; those behind it have receivers of their own
+        ++next;
+    }
+    count_ = 0;
+    used_bytes_ = 0;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,110 @@
+#include "daemon/worker/datagram/receive_datagrams.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "common/base/overloaded.hpp"
+#include "daemon/worker/datagram/datagram_hooks.hpp"
+#include "daemon/worker/datagram/datagram_intake.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace asio = boost::asio;
+
+namespace {
+
+class ReceiveOneByOne {
+public:
+    ReceiveOneByOne(const Listener& listener, bool log_connections, Acceptor& acceptor, StartDatagram start)
+        : source_{listener, log_connections, acceptor.open_tally(listener)},
+          acceptor_{acceptor},
+          start_{std::move(start)} {}
+
+    int operator()(int socket) {
+        if (const int error = intake_.receive(socket, 1, source_)) return error;
+        for (const ArrivedDatagram& each : intake_.arrived()) {
+            auto keep_open = source_.keep_open(socket);
+            const int reply_socket = keep_open->get();
+            acceptor_.begun();
+            acceptor_.met(each.peer);
+            source_.log_arrival(each.peer);
+            start_({.bytes = {each.bytes.begin(), each.bytes.end()},
+                    .peer = each.peer,
+                    .local = each.local,
+                    .socket = reply_socket,
+                    .keep_open = std::move(keep_open),
+                    .tally = source_.tally()});
+        }
+        acceptor_.losses().look();
+        return 0;
+    }
+
+private:
+    DatagramSource source_;
+    DatagramIntake intake_{1};
+    Acceptor& acceptor_;
+    StartDatagram start_;
+};
+
+/// Has the thread hear what it is told while it waits in `loop`; ends the loop when it has to stop waiting.
+void listen_to(StopWatch& stop, asio::io_context& loop, asio::posix::stream_descriptor& told) {
+    told.async_wait(asio::posix::stream_descriptor::wait_read, [&](boost::system::error_code error) {
+        if (error) return;
+        stop.hear();
+        if (stop.hurried()) return loop.stop();
+        listen_to(stop, loop, told);
+    });
+}
+
+/// Runs a coroutine to its end, in a loop of its own.
+void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere& how) {
+    StopWatch& stop = how.stop;
+    stop.before_first_wait();
+    asio::io_context loop{1};
+    asio::steady_timer limit{loop};
+    if (how.request_timeout.count() != 0) {
+        limit.expires_after(how.request_timeout);
+        limit.async_wait([&](boost::system::error_code error) {
+            if (error) return;
+            log(LogLevel::Notice, "a datagram from {peer} took longer than --request-timeout: dropping it",
+                {{"peer", address_of(core.route.peer.to_endpoint(SOCK_DGRAM))}});
+            loop.stop();
+        });
+    }
+    asio::posix::stream_descriptor told{loop};
+    if (stop.fd() >= 0) {
+        told.assign(stop.fd());
+        listen_to(stop, loop, told);
+    }
+    asio::co_spawn(loop, serve_datagram(handler, core), [&](std::exception_ptr) { loop.stop(); });
+    loop.run();
+    if (told.is_open()) (void)told.release();  // borrowed
+}
+
+}  // namespace
+
+Acceptor::Take receive_one_by_one(const Listener& listener, bool log_connections, Acceptor& acceptor,
+                                  StartDatagram start) {
+    // Shared, because a std::function has to be copyable and the buffers are not.
+    auto receive = std::make_shared<ReceiveOneByOne>(listener, log_connections, acceptor, std::move(start));
+    return [receive](int socket) { return (*receive)(socket); };
+}
+
+void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram, const ServeHere& how) noexcept {
+    DatagramCore core{
+        .bytes = datagram.bytes,
+        .route = {.socket = datagram.socket, .peer = datagram.peer, .local = datagram.local, .tally = *datagram.tally}};
+    try {
+        std::visit(overloaded{[&](DatagramHandler* inline_handler) { serve_datagram(*inline_handler, core); },
+                              [&](AsyncDatagramHandler* coroutine) { run_here(*coroutine, core, how); }},
+                   handler);
+    } catch (const std::exception& error) {  // no reactor could be made
+        log(LogLevel::Error, "cannot serve a datagram from {peer}: {cause}",
+            {{"peer", address_of(datagram.peer.to_endpoint(SOCK_DGRAM))}, {"cause", error.what()}});
+    }
+}
+
+}  // namespace preforkd

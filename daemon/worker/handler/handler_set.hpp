@@ -1,0 +1,39 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <variant>
+
+#include "daemon/worker/handler/handler_instances.hpp"
+#include "daemon/worker/process/worker_plan.hpp"
+
+namespace preforkd {
+
+/// The worker's instance for a stream listener, of whichever kind its entry makes.
+using AnyStreamHandler = std::variant<StreamHandler*, BlockingHandler*>;
+
+/// The same for a datagram listener.
+using AnyDatagramHandler = std::variant<DatagramHandler*, AsyncDatagramHandler*>;
+
+/// The worker's handler instances, for each name that a listener asks for.  Made when first asked for, after the fork.
+class HandlerSet {
+public:
+    explicit HandlerSet(const WorkerPlan& plan) : plan_{plan} {}
+
+    /// The settings check has made sure that the entry serves this kind of listener.
+    [[nodiscard]] AnyStreamHandler stream_handler(const Listener& listener);
+    [[nodiscard]] AnyDatagramHandler datagram_handler(const Listener& listener);
+
+    /// Calls `hook` with each instance: worker_started(), service_actions(), worker_leaving().
+    void for_each(const std::function<void(Handler&)>& hook);
+
+private:
+    template <class Kind>
+    [[nodiscard]] Kind* instance(const std::string& name, const MakeHandler<Kind>& make);
+    [[nodiscard]] const HandlerEntry& entry_for(const Listener& listener) const;
+
+    const WorkerPlan& plan_;
+    std::map<std::string, HandlerInstances> made_{};
+};
+
+}  // namespace preforkd

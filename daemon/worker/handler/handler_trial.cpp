@@ -1,0 +1,128 @@
+#include "daemon/worker/handler/handler_trial.hpp"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <filesystem>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+#include "common/base/units.hpp"
+#include "common/process/exit_report.hpp"
+#include "daemon/worker/handler/handler_instances.hpp"
+#include "daemon/worker/handler/shared_object.hpp"
+
+namespace preforkd {
+
+namespace {
+
+// --- In the throw-away child ---
+
+/// A line for each fact.  Throws a sentence.
+std::string examine(const std::string& path, const Settings& settings, const Identity& identity) {
+    assume(identity);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // another user's: it has to be set anew
+    if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
+    const HandlerEntry entry = load_shared_object(path);
+    // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
+    static HandlerInstances instances;
+    const auto makes_one = [&settings](const auto& make) {
+        return make && instances.get(make, {.greeting = settings.greeting}) != nullptr;
+    };
+    std::ostringstream facts;
+    facts << static_cast<int>(entry.model) << ' ' << entry.owns_threads;
+    try {
+        facts << ' ' << makes_one(entry.make_stream) << ' ' << makes_one(entry.make_blocking) << ' '
+              << makes_one(entry.make_datagram) << ' ' << makes_one(entry.make_async_datagram);
+    } catch (const std::exception& error) {
+        throw std::runtime_error{std::string{"its constructor failed: "} + error.what()};
+    } catch (...) { throw std::runtime_error{"its constructor failed with something that is no std::exception"}; }
+    facts << '\n' << entry.summary;
+    return facts.str();
+}
+
+// --- In the master ---
+
+HandlerEntry entry_from(const std::string& report, const std::string& name, const std::string& path) {
+    std::istringstream lines{report};
+    int model = 0;
+    bool owns_threads = false;
+    std::array<bool, 4> makes{};
+    lines >> model >> owns_threads >> makes[0] >> makes[1] >> makes[2] >> makes[3] >> std::ws;
+    std::string summary;
+    std::getline(lines, summary);
+
+    HandlerEntry entry{
+        .name = name, .summary = summary, .model = static_cast<Model>(model), .owns_threads = owns_threads};
+    const auto load = [path] { return load_shared_object(path); };
+    if (makes[0]) entry.make_stream = [=](const HandlerOptions& options) { return load().make_stream(options); };
+    if (makes[1]) entry.make_blocking = [=](const HandlerOptions& options) { return load().make_blocking(options); };
+    if (makes[2]) entry.make_datagram = [=](const HandlerOptions& options) { return load().make_datagram(options); };
+    if (makes[3])
+        entry.make_async_datagram = [=](const HandlerOptions& options) { return load().make_async_datagram(options); };
+    return entry;
+}
+
+/// Everywhere that the settings name a shared object.
+std::vector<NamedObject> shared_objects_in(const Settings& settings, const Origins& origins) {
+    std::vector<NamedObject> found;
+    if (settings.program.empty() && is_shared_object(settings.handler))
+        found.push_back({settings.handler, origin_of(origins, "handler"), "handler"});
+    for (std::size_t i = 0; i < settings.listen.size(); ++i)
+        if (is_shared_object(settings.listen[i].handler))
+            found.push_back({settings.listen[i].handler, origin_of(origins, "listen", i), "listen"});
+    return found;
+}
+
+}  // namespace
+
+HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity)
+    : object_{std::move(object)},
+      // Workers may change their directory; and not the file behind a symbolic link, which a reload may find changed.
+      path_{std::filesystem::absolute(object_.name)},
+      patience_{settings.boot_timeout},
+      call_{[&](const ChildCall::Attempt&) { return examine(path_, settings, identity); }, patience_} {}
+
+/// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
+std::string HandlerTrial::report() const {
+    if (call_.given_up())
+        throw std::runtime_error{"its constructor did not return within --boot-timeout " + to_string(patience_)};
+    if (!call_.answered())
+        throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(*call_.end())};
+    return call_.result();
+}
+
+HandlerEntry HandlerTrial::entry() const {
+    try {
+        return entry_from(report(), object_.name, path_);
+    } catch (const std::runtime_error& error) {
+        throw OperatorError{ExitCode::Configuration,
+                            fmt::format("{} {}{}: {}", name_at(object_.origin, object_.option),
+                                        object_.option == "handler" ? "" : "handler=", object_.name, error.what())};
+    }
+}
+
+std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& settings, const Origins& origins) {
+    std::vector<HandlerTrial> trials;
+    std::set<std::string> begun;
+    const std::vector<NamedObject> wanted = shared_objects_in(settings, origins);
+    if (wanted.empty()) return trials;
+    const Identity identity = look_up_identity(settings.user, settings.group);
+    try {
+        for (const NamedObject& object : wanted)
+            if (known.find(object.name) == nullptr && begun.insert(object.name).second)
+                trials.emplace_back(object, settings, identity);
+        return trials;
+    } catch (const std::exception&) {
+        for (HandlerTrial& trial : trials) trial.call().give_up();
+        throw;
+    }
+}
+
+}  // namespace preforkd

@@ -1,0 +1,50 @@
+#pragma once
+// Finding out, without loading it into the master, what a shared object serves and whether it works.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/config/option_origin.hpp"
+#include "common/config/settings.hpp"
+#include "common/process/child_call.hpp"
+#include "common/process/identity.hpp"
+#include "preforkd/handlers.hpp"
+
+namespace preforkd {
+
+/// Where the settings name a shared object.
+struct NamedObject {
+    std::string name{};
+    Origin origin{};
+    std::string option{};
+};
+
+/// A throw-away child that loads a shared object as a worker would (its user, its directory), makes its
+/// instances, tells of them and leaves, within --boot-timeout.
+class HandlerTrial {
+public:
+    /// Begins.  Throws when there can be no child.
+    HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity);
+
+    [[nodiscard]] ChildCall& call() noexcept { return call_; }
+    [[nodiscard]] const ChildCall& call() const noexcept { return call_; }
+
+    /// Once it is over: an entry whose functions load the object, in the process that calls them: a worker.  Throws
+    /// OperatorError: 78 and one sentence that names the option when the object cannot be loaded, is for another
+    /// version, or its constructor throws, crashes or takes too long.
+    [[nodiscard]] HandlerEntry entry() const;
+
+private:
+    [[nodiscard]] std::string report() const;
+
+    NamedObject object_;
+    std::string path_;
+    std::chrono::milliseconds patience_;
+    ChildCall call_;
+};
+
+/// Begins a trial of each shared object that `settings` name as a handler and `known` does not have.
+[[nodiscard]] std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& settings,
+                                                     const Origins& origins);
+
+}  // namespace preforkd

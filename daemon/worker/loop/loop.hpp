@@ -1,0 +1,46 @@
+#pragma once
+#include <functional>
+#include <utility>
+
+#include "common/channel/scoreboard.hpp"
+#include "common/config/settings.hpp"
+#include "daemon/worker/loop/asio_reactor.hpp"
+#include "daemon/worker/loop/buffer_pool.hpp"
+#include "daemon/worker/loop/linger_queue.hpp"
+#include "daemon/worker/loop/wait_list.hpp"
+
+namespace preforkd {
+
+/// One thread's reactor and what its connections share.  Made after the fork, never before.
+struct Loop {
+    Loop(WorkerRecord& worker_record, std::chrono::milliseconds idle, std::size_t parked)
+        : record{worker_record}, idle_timeout{idle}, linger{reactor, parked} {}
+
+    /// Handler code runs from here.
+    void in_handler() noexcept { enter(record, WorkerState::InHandler); }
+
+    /// Handler code has given the thread back; what the worker is now depends on what is open.
+    void out_of_handler() noexcept {
+        enter(record, draining                                             ? WorkerState::Draining
+                      : record.active.load(std::memory_order_relaxed) == 0 ? WorkerState::Idle
+                                                                           : WorkerState::WaitingForClient);
+    }
+
+    /// Somebody is going to wait for its client.
+    void before_wait() {
+        if (on_first_wait) std::exchange(on_first_wait, nullptr)();
+    }
+
+    AsioReactor reactor{};
+    WorkerRecord& record;
+    TrafficCounter traffic{record.traffic, TrafficCounter::Writers::One};
+    std::chrono::milliseconds idle_timeout;
+    std::chrono::milliseconds request_timeout{};  ///< zero: never
+    bool draining = false;
+    std::function<void()> on_first_wait{};  ///< what a loop that never waits need not have
+    BufferPool buffers{};
+    WaitList waits{reactor};
+    LingerQueue linger;
+};
+
+}  // namespace preforkd

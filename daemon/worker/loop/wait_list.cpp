@@ -1,0 +1,62 @@
+#include "daemon/worker/loop/wait_list.hpp"
+
+#include <utility>
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+void WaitList::add(Waiting& wait, std::chrono::milliseconds patience) {
+    constexpr auto slack = 100ms;
+    wait.waiting_ = true;
+    wait.outcome_ = Waiting::Outcome::Pending;
+    wait.until_ = patience == 0ms ? Clock::time_point::max() : recent_time() + longest_tick + patience;
+    if (!wait.is_linked() || wait.until_ < wait.place_) place(wait);
+    if (patience != 0ms && (!armed_ || wait.until_ + slack < *armed_)) arm(wait.until_ + slack);
+}
+
+void WaitList::remove(Waiting& wait) noexcept { wait.waiting_ = false; }
+
+/// Most have the same patience, so that the end is where it belongs.
+void WaitList::place(Waiting& wait) {
+    if (wait.is_linked()) waits_.erase(waits_.iterator_to(wait));
+    wait.place_ = wait.until_;
+    waits_.insert(waits_.end(), wait);
+}
+
+void WaitList::arm(Clock::time_point at) {
+    armed_ = at;
+    if (!timer_) timer_ = reactor_.make_timer();
+    timer_->set(std::chrono::ceil<std::chrono::milliseconds>(at - Clock::now()), [this] { expire(); });
+}
+
+void WaitList::expire() {
+    armed_.reset();
+    const auto now = Clock::now();
+    while (!waits_.empty() && waits_.begin()->place_ <= now) {
+        Waiting& first = *waits_.begin();
+        waits_.erase(waits_.begin());
+        if (!first.waiting_) continue;
+        if (first.until_ > now) {
+            place(first);
+            continue;
+        }
+        first.waiting_ = false;
+        first.outcome_ = Waiting::Outcome::TimedOut;
+        first.give_up();
+    }
+    if (!waits_.empty() && waits_.begin()->place_ != Clock::time_point::max()) arm(waits_.begin()->place_);
+}
+
+void WaitList::cancel_all() {
+    canceled_ = true;
+    while (!waits_.empty()) {
+        Waiting& first = *waits_.begin();
+        waits_.erase(waits_.begin());
+        if (!std::exchange(first.waiting_, false)) continue;
+        first.outcome_ = Waiting::Outcome::Canceled;
+        first.give_up();
+    }
+}
+
+}  // namespace preforkd

@@ -1,0 +1,55 @@
+#include "daemon/worker/accept/worker_frame.hpp"
+#include "daemon/worker/datagram/datagram_batch.hpp"
+#include "daemon/worker/handler/handler_hooks.hpp"
+#include "daemon/worker/handler/handler_set.hpp"
+#include "daemon/worker/loop/loop.hpp"
+#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/stream/coroutine_stream.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+constexpr auto last_linger_limit = 500ms;  // for clients that have their answer and do not close
+}
+
+int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
+    Loop loop{handoff.record, plan.settings.idle_timeout, plan.parked};
+    loop.request_timeout = plan.settings.request_timeout;
+    HandlerSet handlers{plan};
+    DatagramBatches datagrams;
+    WorkerFrame service{plan,
+                        handoff,
+                        control,
+                        loop.reactor,
+                        {.drain = [&](auto) { loop.draining = true; },
+                         .hurry = [&] { loop.waits.cancel_all(); },
+                         .awake =
+                             [&] {
+                                 loop.linger.glance();
+                                 let_handlers_act(handlers);
+                             },
+                         .finish =
+                             [&](auto done) {
+                                 dismiss_handlers(handlers);
+                                 loop.linger.when_empty(last_linger_limit, std::move(done));
+                             }}};
+    service.add_listeners([&](const Listener& listener) {
+        if (is_datagram(listener.local.transport))
+            return datagrams.receive({.listener = listener,
+                                      .log_connections = logs_begin(plan.settings.log_connections),
+                                      .acceptor = service.acceptor(),
+                                      .limit = plan.connections},
+                                     handlers.datagram_handler(listener), loop);
+        StreamHandler& handler = *std::get<StreamHandler*>(handlers.stream_handler(listener));
+        return accept_streams(listener, plan.settings.log_connections, service.acceptor(), [&](AcceptedStream stream) {
+            start_coroutine(loop, handler, std::move(stream), service.acceptor());
+        });
+    });
+    start_handlers(handlers);
+    service.serve(ready);
+    return 0;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,43 @@
+#include "daemon/worker/model/child_model.hpp"
+
+#include "daemon/worker/accept/worker_frame.hpp"
+#include "daemon/worker/handler/handler_hooks.hpp"
+#include "daemon/worker/loop/epoll_reactor.hpp"
+
+namespace preforkd {
+
+int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control,
+                        const std::function<void()>& ready, ChildCrew::Strangers strangers, const TakeFor& take_for) {
+    EpollReactor reactor;
+    ChildCrew crew{reactor,
+                   handoff.record,
+                   {.limit = plan.connections,
+                    .parked = plan.parked,
+                    .strangers = strangers,
+                    .request_timeout = plan.settings.request_timeout}};
+    HandlerSet handlers{plan};
+    WorkerFrame frame{plan,
+                      handoff,
+                      control,
+                      reactor,
+                      {.drain = [&](auto) { crew.drain(); },
+                       .hurry = [&] { crew.hurry(); },
+                       .awake =
+                           [&] {
+                               crew.awake();
+                               let_handlers_act(handlers);
+                           },
+                       .finish =
+                           [&](auto done) {
+                               dismiss_handlers(handlers);
+                               crew.finish(std::move(done));
+                           }}};
+    ChildModel service{
+        .plan = plan, .reactor = reactor, .crew = crew, .handlers = handlers, .acceptor = frame.acceptor()};
+    frame.add_listeners([&](const Listener& listener) { return crew.bounded(take_for(listener, service)); });
+    start_handlers(handlers);
+    frame.serve(ready);
+    return 0;
+}
+
+}  // namespace preforkd

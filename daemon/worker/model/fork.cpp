@@ -1,0 +1,136 @@
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "common/log/standard_output.hpp"
+#include "common/process/exit_report.hpp"
+#include "common/process/heap_holes.hpp"
+#include "common/process/spawn.hpp"
+#include "daemon/worker/accept/accept_streams.hpp"
+#include "daemon/worker/datagram/receive_datagrams.hpp"
+#include "daemon/worker/model/child_model.hpp"
+#include "daemon/worker/model/forked_child.hpp"
+#include "daemon/worker/model/model.hpp"
+
+namespace preforkd {
+
+namespace {
+
+bool heap_is_full = false;  // of small holes
+
+/// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
+class ForkJob : public ChildJob {
+public:
+    explicit ForkJob(ChildModel& service)
+        : idle_timeout_{service.plan.settings.idle_timeout}, traffic_{service.acceptor.traffic()} {
+        ended = [&acceptor = service.acceptor] { acceptor.ended(); };
+    }
+
+    ChildProcess launch() final {
+        if (!heap_is_full) {  // now that start-up is over
+            fill_heap_holes();
+            heap_is_full = true;
+        }
+        // What the worker has printed must not be in the child's buffer, too.
+        return spawn(
+            [this, worker = ::getpid(), flushed = flush_standard_output()] {
+                ForkedChild child{worker, kept_fd()};
+                WorkerRecord record;  // but for its traffic, the worker's own slot is the worker's to write
+                serve({.idle_timeout = idle_timeout_, .stop = child, .record = record, .traffic = traffic_});
+                if (flushed) flush_standard_output();
+                return 0;
+            },
+            ChildProcess::Handle::Later);
+    }
+
+    /// The client has heard of it: serve() ends the connection itself.
+    [[nodiscard]] bool end_can_wait() const noexcept final { return true; }
+
+    void report(const ChildEnd& end) final {
+        const bool orderly = end.report == ExitReport{ExitReport::Kind::Exited, 0};
+        const bool unknown = end.report.kind == ExitReport::Kind::Unknown;  // which the crew has said
+        if (orderly || unknown)
+            account.leave();  // it has printed it
+        else
+            account.failed(ConnectionOutcome::Error);
+        log_child_end(orderly || unknown ? LogLevel::Debug : LogLevel::Warning, "child", *this, end);
+    }
+
+private:
+    [[nodiscard]] virtual int kept_fd() const noexcept = 0;
+    virtual void serve(const ServeHere& how) noexcept = 0;
+
+    std::chrono::milliseconds idle_timeout_;
+    TrafficCounter traffic_;
+};
+
+class StreamJob final : public ForkJob {
+public:
+    StreamJob(AcceptedStream stream, AnyStreamHandler handler, ChildModel& service)
+        : ForkJob{service}, handler_{handler}, listener_{stream.listener} {
+        client = std::move(stream.fd);
+        address = stream.address;
+        linger = stream.linger;
+        account = std::move(stream.account);
+        account.set_limit(service.plan.settings.request_timeout);
+    }
+
+private:
+    [[nodiscard]] int kept_fd() const noexcept override { return client.get(); }
+
+    void serve(const ServeHere& how) noexcept override {
+        AcceptedStream stream{.fd = std::move(client),
+                              .address = address,
+                              .listener = listener_,
+                              .linger = linger,
+                              .account = std::move(account)};
+        // The worker has its copy, and does what comes after our end; the client shall not wait for that.
+        ServedStream served = serve_here(handler_, std::move(stream), how);
+        if (!served.output_ended) ::shutdown(served.fd.get(), SHUT_WR);
+        (void)served.fd.release();
+    }
+
+    AnyStreamHandler handler_;
+    const Listener& listener_;
+};
+
+class DatagramJob final : public ForkJob {
+public:
+    DatagramJob(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildModel& service)
+        : ForkJob{service}, handler_{handler}, datagram_{std::move(datagram)} {
+        address = datagram_.peer;
+    }
+
+private:
+    /// The listener itself: there is no other socket that replies could come from.
+    [[nodiscard]] int kept_fd() const noexcept override { return datagram_.socket; }
+
+    void serve(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
+
+    AnyDatagramHandler handler_;
+    ReceivedDatagram datagram_;
+};
+
+}  // namespace
+
+Acceptor::Take take_by_forking(const Listener& listener, ChildModel& service) {
+    const LogConnections log_connections = service.plan.settings.log_connections;
+    if (is_datagram(listener.local.transport))
+        return receive_one_by_one(
+            listener, logs_begin(log_connections), service.acceptor,
+            [&service, handler = service.handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
+                service.crew.start(std::make_unique<DatagramJob>(std::move(datagram), handler, service));
+            });
+    return accept_streams(listener, log_connections, service.acceptor,
+                          [&service, handler = service.handlers.stream_handler(listener)](AcceptedStream stream) {
+                              service.crew.start(std::make_unique<StreamJob>(std::move(stream), handler, service));
+                          });
+}
+
+int serve_fork(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
+    fill_heap_holes();  // what start-up has left so far: the service's own objects shall lie side by side, too
+    return serve_with_children(plan, handoff, control, ready, ChildCrew::Strangers::Leave, take_by_forking);
+}
+
+}  // namespace preforkd

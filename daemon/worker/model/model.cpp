@@ -1,0 +1,16 @@
+#include "daemon/worker/model/model.hpp"
+
+namespace preforkd {
+
+int serve_model(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
+    if (!plan.settings.program.empty()) return serve_program(plan, handoff, control, std::move(ready));
+    switch (plan.model) {
+        case Model::Async: return serve_async(plan, handoff, control, std::move(ready));
+        case Model::Serial: return serve_serial(plan, handoff, control, std::move(ready));
+        case Model::Thread: return serve_thread(plan, handoff, control, std::move(ready));
+        case Model::Fork: return serve_fork(plan, handoff, control, std::move(ready));
+    }
+    return 0;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,146 @@
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/base/sys_error.hpp"
+#include "daemon/worker/accept/worker_frame.hpp"
+#include "daemon/worker/datagram/receive_datagrams.hpp"
+#include "daemon/worker/handler/handler_hooks.hpp"
+#include "daemon/worker/loop/epoll_reactor.hpp"
+#include "daemon/worker/loop/linger_queue.hpp"
+#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/stream/serve_here.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto last_linger_limit = 500ms;  // for clients that have their answer and do not close
+
+/// Lets a blocking handler that waits for its client hear what the reactor, which does not run meanwhile, would hear.
+class StopNotifier final : public StopWatch {
+public:
+    StopNotifier(WorkerControl& control, Reactor& reactor)
+        : control_{control},
+          reactor_{reactor},
+          all_{check(::epoll_create1(EPOLL_CLOEXEC), "create an epoll set")},
+          deadline_{check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "create a timer")} {
+        for (const int fd : control_.signal_fds()) listen_to(fd);
+        listen_to(deadline_.get());
+        if (control_.channel_fd() >= 0) listen_to(control_.channel_fd());
+    }
+
+    void attach(WorkerFrame& service) noexcept { service_ = &service; }
+
+    /// From now on the handler has this long; zero: for ever.
+    void set_deadline(std::chrono::milliseconds patience) {
+        itimerspec when{};
+        when.it_value.tv_sec = patience / 1s;
+        when.it_value.tv_nsec = std::chrono::nanoseconds{patience % 1s}.count();
+        check(::timerfd_settime(deadline_.get(), 0, &when, nullptr), "set a timer");
+    }
+
+    void hurry() noexcept { hurried_ = true; }
+
+    [[nodiscard]] int fd() const noexcept override { return all_.get(); }
+
+    void hear() override {
+        control_.read_signals(*service_);
+        if (std::uint64_t times = 0; ::read(deadline_.get(), &times, sizeof times) == sizeof times) service_->hurry();
+        const int channel = control_.channel_fd();
+        if (channel < 0 || control_.read_orders(*service_)) return;
+        ::epoll_ctl(all_.get(), EPOLL_CTL_DEL, channel, nullptr);  // its end would be heard for ever
+        reactor_.forget(channel);
+    }
+
+    void before_first_wait() override { service_->acceptor().about_to_block(); }
+
+    [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
+
+private:
+    void listen_to(int fd) {
+        epoll_event wanted{};
+        wanted.events = EPOLLIN;
+        check(::epoll_ctl(all_.get(), EPOLL_CTL_ADD, fd, &wanted), "watch a descriptor");
+    }
+
+    WorkerControl& control_;
+    Reactor& reactor_;
+    WorkerFrame* service_ = nullptr;
+    UniqueFd all_;  // poll(2) beside the client takes one
+    UniqueFd deadline_;
+    bool hurried_ = false;
+};
+
+bool some_handler_blocks(const WorkerPlan& plan) {
+    return std::ranges::any_of(plan.listeners, [&](const Listener& listener) {
+        return !is_datagram(listener.local.transport) &&
+               !plan.handlers.find(handler_of(listener.settings, plan.settings))->make_stream;
+    });
+}
+
+int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control,
+                   const std::function<void()>& ready) {
+    EpollReactor reactor;
+    LingerQueue linger{reactor, plan.parked};
+    HandlerSet handlers{plan};
+    StopNotifier stop_notifier{control, reactor};
+    WorkerFrame service{plan,
+                        handoff,
+                        control,
+                        reactor,
+                        {.drain = [&](auto patience) { stop_notifier.set_deadline(patience); },
+                         .hurry = [&] { stop_notifier.hurry(); },
+                         .awake =
+                             [&] {
+                                 linger.glance();
+                                 let_handlers_act(handlers);
+                             },
+                         .finish =
+                             [&](auto done) {
+                                 dismiss_handlers(handlers);
+                                 linger.when_empty(last_linger_limit, std::move(done));
+                             }}};
+    stop_notifier.attach(service);
+    Acceptor& acceptor = service.acceptor();
+    const ServeHere here{.idle_timeout = plan.settings.idle_timeout,
+                         .request_timeout = plan.settings.request_timeout,
+                         .stop = stop_notifier,
+                         .record = handoff.record};
+    service.add_listeners([&](const Listener& listener) -> Acceptor::Take {
+        const LogConnections log_connections = plan.settings.log_connections;
+        if (is_datagram(listener.local.transport))
+            return receive_one_by_one(listener, logs_begin(log_connections), acceptor,
+                                      [&, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
+                                          serve_datagram_here(handler, std::move(datagram), here);
+                                          acceptor.ended();
+                                      });
+        return accept_streams(listener, log_connections, acceptor,
+                              [&, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
+                                  const auto patience = stream.linger;
+                                  ServedStream served = serve_here(handler, std::move(stream), here);
+                                  linger.finish(std::move(served.fd), patience, served.output_ended);
+                                  acceptor.ended();
+                              });
+    });
+    start_handlers(handlers);
+    service.serve(ready);
+    return 0;
+}
+
+}  // namespace
+
+// A coroutine handler needs no blocking read to be served one after the other: a limit of one connection is enough,
+// and the worker still hears its master while it waits for a slow client.
+int serve_serial(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
+    WorkerPlan one_at_a_time = plan;
+    one_at_a_time.connections = 1;
+    if (some_handler_blocks(plan)) return serve_blocking(one_at_a_time, handoff, control, ready);
+    return serve_async(one_at_a_time, handoff, control, std::move(ready));
+}
+
+}  // namespace preforkd

@@ -1,0 +1,186 @@
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "daemon/worker/accept/worker_frame.hpp"
+#include "daemon/worker/datagram/receive_datagrams.hpp"
+#include "daemon/worker/handler/handler_hooks.hpp"
+#include "daemon/worker/loop/epoll_reactor.hpp"
+#include "daemon/worker/loop/linger_queue.hpp"
+#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/thread_crew.hpp"
+#include "daemon/worker/process/stack_report.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto last_linger_limit = 500ms;  // for clients that have their answer and do not close
+
+/// What the main thread has, and its threads use some of.
+struct Workshop {
+    Workshop(const WorkerPlan& plan, WorkerHandoff& its_handoff, WorkerControl& control)
+        : handoff{its_handoff},
+          linger{reactor, plan.parked},
+          handlers{plan},
+          crew{reactor,
+               {.idle_timeout = plan.settings.idle_timeout,
+                .request_timeout = plan.settings.request_timeout,
+                .traffic = {its_handoff.record.traffic, TrafficCounter::Writers::Many}}},
+          worker_timeout{plan.settings.worker_timeout},
+          service{plan, handoff, control, reactor, hooks()} {
+        service.add_listeners([&](const Listener& listener) { return bounded(take_from(listener, plan.settings)); });
+    }
+
+    ModelHooks hooks();
+    Acceptor::Take take_from(const Listener& listener, const Settings& settings);
+    Acceptor::Take bounded(Acceptor::Take take);
+    void start(std::unique_ptr<ThreadTask> task);
+    void show_threads();
+    void watch_threads();
+
+    WorkerHandoff& handoff;
+    EpollReactor reactor{};
+    LingerQueue linger;
+    HandlerSet handlers;
+    ThreadCrew crew;
+    std::chrono::milliseconds worker_timeout;
+    std::unique_ptr<Timer> watch_timer = reactor.make_timer();
+    bool watching = false;
+    std::optional<ThreadCrew::Stuck> stuck{};  ///< what the worker's record tells the master
+    WorkerFrame service;
+};
+
+class StreamTask final : public ThreadTask {
+public:
+    StreamTask(Workshop& home, AnyStreamHandler handler, AcceptedStream stream)
+        : home_{home}, handler_{handler}, linger_{stream.linger}, stream_{std::move(stream)} {}
+
+    void run(const ServeHere& how) noexcept override { served_ = serve_here(handler_, std::move(stream_), how); }
+
+    void over() override {
+        stream_.account.failed(ConnectionOutcome::Cut);  // it never ran: else that has closed the account
+        stream_.account.close();
+        if (served_.fd) home_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
+        home_.service.acceptor().ended();
+        if (home_.stuck) home_.show_threads();
+    }
+    [[nodiscard]] bool has_loop() const noexcept override { return std::holds_alternative<StreamHandler*>(handler_); }
+
+private:
+    Workshop& home_;
+    AnyStreamHandler handler_;
+    std::chrono::milliseconds linger_;
+    AcceptedStream stream_;
+    ServedStream served_{};
+};
+
+class DatagramTask final : public ThreadTask {
+public:
+    DatagramTask(Workshop& home, AnyDatagramHandler handler, ReceivedDatagram datagram)
+        : home_{home}, handler_{handler}, datagram_{std::move(datagram)} {}
+
+    void run(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
+    void over() override {
+        home_.service.acceptor().ended();
+        if (home_.stuck) home_.show_threads();
+    }
+    [[nodiscard]] bool has_loop() const noexcept override {
+        return std::holds_alternative<AsyncDatagramHandler*>(handler_);
+    }
+
+private:
+    Workshop& home_;
+    AnyDatagramHandler handler_;
+    ReceivedDatagram datagram_;
+};
+
+ModelHooks Workshop::hooks() {
+    return {.drain = [](auto) {},  // what runs is finished
+            .hurry = [this] { crew.hurry(); },
+            .awake =
+                [this] {
+                    linger.glance();
+                    let_handlers_act(handlers);
+                },
+            .show_threads = [this] { show_threads(); },
+            .finish =
+                [this](auto done) {
+                    crew.join_finished();
+                    dismiss_handlers(handlers);
+                    linger.when_empty(last_linger_limit, std::move(done));
+                }};
+}
+
+Acceptor::Take Workshop::take_from(const Listener& listener, const Settings& settings) {
+    if (is_datagram(listener.local.transport))
+        return receive_one_by_one(listener, logs_begin(settings.log_connections), service.acceptor(),
+                                  [this, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
+                                      start(std::make_unique<DatagramTask>(*this, handler, std::move(datagram)));
+                                  });
+    return accept_streams(listener, settings.log_connections, service.acceptor(),
+                          [this, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
+                              start(std::make_unique<StreamTask>(*this, handler, std::move(stream)));
+                          });
+}
+
+/// Has the acceptor rest while there is no thread for whom it has taken already.
+Acceptor::Take Workshop::bounded(Acceptor::Take take) {
+    return [this, take = std::move(take)](int socket) {
+        if (crew.short_of_threads()) return Acceptor::not_now;
+        const int error = take(socket);
+        return error == 0 && crew.short_of_threads() ? Acceptor::not_now : error;
+    };
+}
+
+void Workshop::start(std::unique_ptr<ThreadTask> task) {
+    crew.start(std::move(task));
+    // No handler code runs in this thread.
+    enter(handoff.record, WorkerState::WaitingForClient);
+    if (worker_timeout == 0ms) return;
+    if (stuck) show_threads();
+    if (!std::exchange(watching, true)) watch_threads();
+}
+
+/// A thread that hangs is a worker that hangs: it holds a place for a client that nobody gets back otherwise.
+void Workshop::show_threads() {
+    if (worker_timeout == 0ms) return;
+    stuck = crew.longest_stuck(worker_timeout / 2);
+    blame_thread(stuck ? stuck->thread : 0);
+    WorkerRecord& record = handoff.record;
+    if (stuck) {
+        record.since_ns.store(stuck->since_ns, std::memory_order_relaxed);
+        record.state.store(WorkerState::InHandler, std::memory_order_relaxed);
+    } else if (record.state.load(std::memory_order_relaxed) == WorkerState::InHandler) {
+        enter(record, WorkerState::WaitingForClient);
+    }
+}
+
+/// Looks at them now and then, and no more when all have gone.
+void Workshop::watch_threads() {
+    watch_timer->set(std::min<std::chrono::milliseconds>(worker_timeout / 4 + 1ms, 15s), [this] {
+        show_threads();
+        watching = crew.running() != 0;
+        if (watching) watch_threads();
+    });
+}
+
+}  // namespace
+
+int serve_thread(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
+    auto workshop = std::make_unique<Workshop>(plan, handoff, control);
+    start_handlers(workshop->handlers);
+    workshop->service.serve(ready);
+    if (const std::size_t stuck = workshop->crew.running(); stuck != 0) {
+        log(LogLevel::Warning, "leaving although handlers have not returned, in {threads} threads",
+            {{"threads", std::uint64_t{stuck}}});
+        workshop->crew.abandon();
+        (void)workshop.release();  // they use it
+    }
+    return 0;
+}
+
+}  // namespace preforkd

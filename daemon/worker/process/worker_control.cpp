@@ -1,0 +1,114 @@
+#include "daemon/worker/process/worker_control.hpp"
+
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "common/base/sys_error.hpp"
+#include "common/channel/channel.hpp"
+#include "common/log/log_reopen.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+WorkerControl::WorkerControl(UniqueFd channel, pid_t master)
+    : channel_{std::move(channel)}, master_{master}, signals_{SIGQUIT, SIGTERM} {}
+
+WorkerControl::WorkerControl(OperatorHooks hooks)
+    : hooks_{std::move(hooks)}, signals_{SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU} {
+    if (hooks_.alive_period) start_alive_clock();
+}
+
+WorkerControl::WorkerControl(EmbedderHooks hooks) : embedder_{std::move(hooks)}, signals_{} {}
+
+/// A descriptor and no timer of the loop: a blocking handler that waits for its client hears of it too.
+void WorkerControl::start_alive_clock() {
+    alive_clock_ = UniqueFd{check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "create a timer")};
+    itimerspec when{};
+    when.it_interval.tv_sec = *hooks_.alive_period / 1s;
+    when.it_interval.tv_nsec = std::chrono::nanoseconds{*hooks_.alive_period % 1s}.count();
+    when.it_value = when.it_interval;
+    check(::timerfd_settime(alive_clock_.get(), 0, &when, nullptr), "set a timer");
+}
+
+std::vector<int> WorkerControl::signal_fds() const {
+    if (embedder_.stop_asked) return {embedder_.fd};
+    std::vector<int> fds = lifeline_ != nullptr ? lifeline_->stop_fds() : std::vector<int>{};
+    fds.push_back(signals_.get());
+    if (alive_clock_) fds.push_back(alive_clock_.get());
+    return fds;
+}
+
+void WorkerControl::read_signals(WorkerActions& service) {
+    if (embedder_.stop_asked) {
+        if (embedder_.stop_asked()) service.drain({});
+        return;
+    }
+    if (lifeline_ != nullptr)
+        if (const auto stop = lifeline_->take_stop()) stop_as_operator_asks(service, *stop == Lifeline::Stop::Fast);
+    if (std::uint64_t times = 0; alive_clock_ && ::read(alive_clock_.get(), &times, sizeof times) > 0) hooks_.alive();
+    while (const auto signal = signals_.next_with_sender()) {
+        if (channel_)
+            obey_master(*signal, service);
+        else
+            obey_operator(static_cast<int>(signal->ssi_signo));
+    }
+}
+
+void WorkerControl::obey_master(const signalfd_siginfo& signal, WorkerActions& service) {
+    (void)read_orders(service);  // whether to empty the queue was said before the signal was sent
+    const bool from_master = signal.ssi_pid == static_cast<std::uint32_t>(master_);
+    if (!from_master && !orphaned_ && !std::exchange(stopping_, true)) {
+        log(LogLevel::Notice,
+            "asked to end by process {sender_pid}, not by the master: asking the master for a successor first",
+            {{"sender_pid", std::int64_t{signal.ssi_pid}}});
+        return service.retire();
+    }
+    service.drain(closing_);
+    if (signal.ssi_signo == SIGTERM) service.hurry();
+}
+
+void WorkerControl::obey_operator(int signo) {
+    switch (signo) {
+        case SIGUSR1: (void)reopen_log(hooks_.log); return;
+        default:
+            log(LogLevel::Notice,
+                "signal {signal} ignored: reload, upgrade and pool size need a master, and --workers 0 has none",
+                {{"signal", sigabbrev_np(signo)}});
+    }
+}
+
+void WorkerControl::stop_as_operator_asks(WorkerActions& service, bool fast) {
+    if (!std::exchange(stopping_, true)) hooks_.before_stop();
+    service.drain({.all = true});
+    if (fast) service.hurry();
+}
+
+bool WorkerControl::read_orders(WorkerActions& service) {
+    for (;;) {
+        auto received = receive_order(channel_.get());
+        if (std::holds_alternative<NothingYet>(received)) return true;
+        if (std::holds_alternative<PeerGone>(received)) {
+            orphaned_ = true;
+            log(LogLevel::Warning, "the master is gone: finishing what runs, then leaving");
+            service.drain({});
+            return false;
+        }
+        auto& [order, listener, fd] = std::get<ReceivedOrder>(received);
+        switch (order) {
+            case Order::LookForClients: service.look(); break;
+            case Order::EmptyQueue:
+                if (listener == every_listener)
+                    closing_.all = true;
+                else
+                    closing_.indices.insert(listener);
+                break;
+            case Order::TakeLog: adopt_log_fd(fd.release()); break;
+        }
+    }
+}
+
+}  // namespace preforkd

@@ -1,0 +1,43 @@
+#pragma once
+// What one generation's workers run, as the master has decided it before the fork.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "common/config/settings.hpp"
+#include "common/net/listener.hpp"
+#include "common/process/identity.hpp"
+#include "preforkd/handlers.hpp"
+
+namespace preforkd {
+
+/// The settings after all that is automatic has been decided, as workers need them.
+struct WorkerPlan {
+    const Settings& settings;
+    const Handlers& handlers;
+    std::vector<Listener>& listeners;  ///< the worker takes their descriptors
+    Identity identity{};
+    Model model = Model::Async;
+    std::size_t connections = 1;         ///< open at once per worker
+    std::size_t parked = 1;              ///< lingering beside them
+    std::string program_file{};          ///< behind `--`: what is executed, found in PATH
+    rlimit original_descriptor_limit{};  ///< RLIMIT_NOFILE as this daemon was given it, for programs
+    bool rehearsal = false;              ///< leaves once it would serve, and takes nobody
+    std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never
+};
+
+/// Whether it runs no handler, so that nobody here but the daemon has children.
+[[nodiscard]] inline bool runs_programs_only(const WorkerPlan& plan) {
+    return !plan.settings.program.empty() && std::ranges::all_of(plan.listeners, [](const Listener& listener) {
+        return listener.settings.handler.empty();
+    });
+}
+
+/// Whether handlers run in the worker's own process, whose loop may then be kept from what it should hear.
+[[nodiscard]] inline bool runs_handlers_itself(const WorkerPlan& plan) {
+    return plan.settings.program.empty() && plan.model != Model::Fork;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,78 @@
+#include "daemon/worker/program/program_environment.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace preforkd {
+
+namespace {
+
+/// Not what this daemon alone was told, nor what describes a connection: a program would take it for its own.
+bool is_passed_on(std::string_view variable) {
+    constexpr std::array prefixes{"LISTEN_", "WATCHDOG_", "PREFORKD_", "TCP", "UNIX", "SSL"};
+    constexpr std::array names{"NOTIFY_SOCKET", "FDSTORE",     "JOURNAL_STREAM", "PROTO",       "REMOTE_ADDR",
+                               "REMOTE_PORT",   "REMOTE_HOST", "REMOTE_USER",    "SERVER_ADDR", "SERVER_PORT"};
+    // UCSPI's names have no underscore behind the protocol: TCPREMOTEIP, TCP6LOCALPORT, but not TCP_SOMETHING.
+    const std::string_view name = variable.substr(0, variable.find('='));
+    const bool about_a_connection = name.find("LOCAL") != name.npos || name.find("REMOTE") != name.npos ||
+                                    name.ends_with("CONNNUM") || name.ends_with("CONCURRENCY") ||
+                                    name.ends_with("INTERFACE");
+    for (const std::string_view prefix : prefixes)
+        if (name.starts_with(prefix) && (prefix.ends_with('_') || about_a_connection)) return false;
+    return std::ranges::find(names, name) == names.end();
+}
+
+/// As programs know it: `@` before an abstract name.
+std::string unix_name(const Endpoint& endpoint) { return endpoint.abstract ? '@' + endpoint.path : endpoint.path; }
+
+}  // namespace
+
+ProgramEnvironment::ProgramEnvironment(std::span<const std::string> daemon) {
+    std::ranges::copy_if(daemon, std::back_inserter(inherited_), is_passed_on);
+}
+
+char* const* ProgramEnvironment::of(const ConnectionFacts& facts) {
+    own_.clear();
+    own_.reserve(16);
+    if (facts.local.transport == Transport::Unix)
+        say_unix(facts);
+    else
+        say_tcp(facts);
+    pointers_.clear();
+    for (std::string& variable : inherited_) pointers_.push_back(variable.data());
+    for (std::string& variable : own_) pointers_.push_back(variable.data());
+    pointers_.push_back(nullptr);
+    return pointers_.data();
+}
+
+void ProgramEnvironment::say_tcp(const ConnectionFacts& facts) {
+    const std::string local_port = std::to_string(facts.local.port);
+    const std::string peer_port = std::to_string(facts.peer.port);
+    say("PROTO", "TCP");
+    say("TCPLOCALIP", facts.local.host);
+    say("TCPLOCALPORT", local_port);
+    say("TCPREMOTEIP", facts.peer.host);
+    say("TCPREMOTEPORT", peer_port);
+    say("TCPCONNNUM", std::to_string(facts.same_host));
+    say("REMOTE_HOST", facts.peer.host);
+    say("REMOTE_ADDR", facts.peer.host);
+    say("REMOTE_PORT", peer_port);
+    say("SERVER_ADDR", facts.local.host);
+    say("SERVER_PORT", local_port);
+}
+
+void ProgramEnvironment::say_unix(const ConnectionFacts& facts) {
+    say("PROTO", "UNIX");
+    say("UNIXLOCALPATH", unix_name(facts.local));
+    if (!facts.peer.path.empty()) {
+        say("UNIXREMOTEPATH", unix_name(facts.peer));
+        say("REMOTE_ADDR", unix_name(facts.peer));
+    }
+    if (!facts.identity) return;
+    say("UNIXREMOTEEUID", std::to_string(facts.identity->user));
+    say("UNIXREMOTEEGID", std::to_string(facts.identity->group));
+    say("UNIXREMOTEPID", std::to_string(facts.identity->pid));
+}
+
+}  // namespace preforkd

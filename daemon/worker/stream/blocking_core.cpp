@@ -1,0 +1,129 @@
+#include "daemon/worker/stream/blocking_core.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+
+std::error_code error_now() noexcept { return {errno, std::generic_category()}; }
+
+int milliseconds_left(Deadline limit) noexcept {
+    using namespace std::chrono;
+    if (!limit) return -1;
+    const auto left = ceil<milliseconds>(*limit - Clock::now()).count();
+    return static_cast<int>(std::clamp<milliseconds::rep>(left, 0, std::numeric_limits<int>::max()));
+}
+
+}  // namespace
+
+Received BlockingCore::receive(std::span<std::byte> room) {
+    for (;;) {
+        if (const auto late = cut_when_late()) return {.error = failed(late)};
+        const ssize_t got = ::recv(fd.get(), room.data(), room.size(), MSG_DONTWAIT);
+        if (got > 0) {
+            how_.traffic.received(static_cast<std::size_t>(got));
+            account.received(static_cast<std::size_t>(got));
+            return {.bytes = room.first(static_cast<std::size_t>(got))};
+        }
+        if (got == 0) return {};
+        const std::error_code error = error_now();
+        if (error == std::errc::interrupted) continue;
+        if (error != std::errc::resource_unavailable_try_again) return {.error = failed(error)};
+        if (const auto vain = wait(For::Input)) return {.error = failed(vain)};
+    }
+}
+
+std::error_code BlockingCore::send(std::span<const std::byte> bytes, int flags) {
+    while (!bytes.empty()) {
+        if (const auto late = cut_when_late()) return failed(late);
+        const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+        if (sent >= 0) {
+            how_.traffic.sent(static_cast<std::size_t>(sent));
+            account.sent(static_cast<std::size_t>(sent));
+            bytes = bytes.subspan(static_cast<std::size_t>(sent));
+            continue;
+        }
+        const std::error_code error = error_now();
+        if (error == std::errc::interrupted) continue;
+        if (error != std::errc::resource_unavailable_try_again) return failed(error);
+        if (const auto vain = wait(For::Output)) return failed(vain);
+    }
+    return {};
+}
+
+std::error_code BlockingCore::flush() { return buffer ? buffer->flush() : std::error_code{}; }
+
+std::error_code BlockingCore::end_output() {
+    if (::shutdown(fd.get(), SHUT_WR) == -1) return failed(error_now());
+    output_ended = true;
+    return {};
+}
+
+std::error_code BlockingCore::canceled() noexcept {
+    account.failed(ConnectionOutcome::Cut);
+    return std::make_error_code(std::errc::operation_canceled);
+}
+
+std::error_code BlockingCore::wait(For what) {
+    if (how_.stop.hurried()) return canceled();
+    if (!std::exchange(has_waited_, true)) how_.stop.before_first_wait();
+    enter(how_.record, WorkerState::WaitingForClient);
+    const std::error_code error = poll_until(earlier(deadline_after(Clock::now(), patience), served_until_), what);
+    enter(how_.record, WorkerState::InHandler);
+    if (const auto late = cut_when_late()) return late;
+    if (error == std::errc::operation_canceled) return canceled();
+    if (error == std::errc::timed_out) {
+        timed_out = true;
+        account.failed(ConnectionOutcome::IdleTimeout);
+    }
+    return error;
+}
+
+/// A handler that does not come back to its client cannot be cut off; it hangs.
+std::error_code BlockingCore::cut_when_late() {
+    if (!served_until_ || (!cut_ && !has_passed(served_until_, Clock::now()))) return {};
+    if (!std::exchange(cut_, true)) {
+        account.failed(ConnectionOutcome::RequestTimeout);
+        log(LogLevel::Notice, "{peer} took longer than --request-timeout: cutting it off",
+            {{"peer", address_of(peer())}});
+        ::shutdown(fd.get(), SHUT_RDWR);
+    }
+    return std::make_error_code(std::errc::timed_out);
+}
+
+std::error_code BlockingCore::poll_until(Deadline limit, For what) {
+    const short wanted = what == For::Input ? POLLIN : POLLOUT;
+    // poll(2) passes over a negative descriptor.
+    std::array<pollfd, 2> watched{
+        {{.fd = fd.get(), .events = wanted, .revents = 0}, {.fd = how_.stop.fd(), .events = POLLIN, .revents = 0}}};
+    for (;;) {
+        const int ready = ::poll(watched.data(), watched.size(), milliseconds_left(limit));
+        if (ready == -1 && errno != EINTR) return error_now();
+        if (ready > 0 && watched[1].revents != 0) how_.stop.hear();
+        if (how_.stop.hurried()) return std::make_error_code(std::errc::operation_canceled);
+        if (ready > 0 && watched[0].revents != 0) return {};
+        if (has_passed(limit, Clock::now())) return std::make_error_code(std::errc::timed_out);
+    }
+}
+
+const Endpoint& BlockingCore::peer() {
+    if (!peer_) peer_ = address_.to_endpoint(SOCK_STREAM);
+    return *peer_;
+}
+
+const Endpoint& BlockingCore::local() {
+    if (!local_) local_ = SocketAddress::local_of(fd.get()).to_endpoint(SOCK_STREAM);
+    return *local_;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,93 @@
+#pragma once
+// What is behind a BlockingConnection.
+#include <memory>
+#include <optional>
+#include <span>
+#include <streambuf>
+
+#include "common/base/clock.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/net/socket_address.hpp"
+#include "daemon/worker/loop/buffer_pool.hpp"
+#include "daemon/worker/stream/serve_here.hpp"
+#include "preforkd/blocking_connection.hpp"
+
+namespace preforkd {
+
+/// The buffers between a BlockingConnection's input() and output() and its socket; made on first use.
+class StreamBuffer final : public std::streambuf {
+public:
+    explicit StreamBuffer(BlockingCore& core) noexcept : core_{core} {}
+
+    /// Sends what is buffered; what cannot be sent is lost, since the connection is.
+    std::error_code flush();
+
+protected:
+    int_type underflow() override;
+    int_type overflow(int_type next) override;
+    std::streamsize xsputn(const char* text, std::streamsize size) override;
+    int sync() override;
+
+private:
+    static constexpr std::size_t buffer_bytes = std::size_t{8} * 1024;
+
+    BlockingCore& core_;
+    std::unique_ptr<char[]> input_{};
+    std::unique_ptr<char[]> output_{};
+};
+
+struct BlockingCore {
+    enum class For { Input, Output };
+
+    /// `accepted`: non-blocking; `from`: as accept(2) gave it.
+    BlockingCore(UniqueFd accepted, const SocketAddress& from, const ServeHere& how) noexcept
+        : fd{std::move(accepted)},
+          patience{how.idle_timeout},
+          address_{from},
+          how_{how},
+          served_until_{how.request_timeout.count() == 0 ? Deadline{} : Clock::now() + how.request_timeout} {}
+    BlockingCore(const BlockingCore&) = delete;
+    BlockingCore& operator=(const BlockingCore&) = delete;
+
+    /// Receives into `room` what there is, once there is something.
+    [[nodiscard]] Received receive(std::span<std::byte> room);
+
+    /// Sends all of `bytes`; `flags` as for send(2).
+    std::error_code send(std::span<const std::byte> bytes, int flags = 0);
+
+    std::error_code flush();
+    std::error_code end_output();
+
+    [[nodiscard]] const Endpoint& peer();
+    [[nodiscard]] const Endpoint& local();
+
+    UniqueFd fd;
+    ConnectionAccount account{};
+    std::chrono::milliseconds patience;
+    std::error_code last_error{};
+    bool timed_out = false;
+    bool output_ended = false;  ///< SHUT_WR is done
+    Buffer read_buffer{};
+    std::optional<StreamBuffer> buffer{};
+    std::optional<ClientStream> stream{};
+
+private:
+    [[nodiscard]] std::error_code wait(For what);
+    [[nodiscard]] std::error_code cut_when_late();
+    [[nodiscard]] std::error_code canceled() noexcept;
+    [[nodiscard]] std::error_code poll_until(Deadline limit, For what);
+    [[nodiscard]] std::error_code failed(std::error_code error) noexcept {
+        account.failed(ConnectionOutcome::Error);
+        return last_error = error;
+    }
+
+    SocketAddress address_;
+    const ServeHere& how_;
+    Deadline served_until_;  ///< --request-timeout; then whatever comes fails
+    bool cut_ = false;
+    bool has_waited_ = false;
+    std::optional<Endpoint> peer_{};
+    std::optional<Endpoint> local_{};
+};
+
+}  // namespace preforkd

@@ -1,0 +1,183 @@
+#include "preforkd/connection.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "daemon/worker/stream/connection_core.hpp"
+#include "preforkd/asio_socket.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
+}  // namespace
+
+const Endpoint& Connection::peer() const { return core_.peer(); }
+const Endpoint& Connection::local() const { return core_.local(); }
+
+namespace {
+
+/// What receive() came to: more bytes in the buffer, or why not.
+struct Filled {
+    bool more = false;
+    std::error_code error{};  ///< clear at an orderly end of the stream
+};
+
+/// Receives what there is, at least one byte behind the unread ones and at most up to `most` of them in all; nullopt:
+/// nothing yet.  Keeps no buffer when there is nothing unread.
+std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
+    if (const auto error = core.why_cut()) return Filled{.error = error};
+    // Whoever has waited before is likely to wait again: ask the kernel once, by the wait, whether something has come.
+    if (std::exchange(core.drained, false) && core.in_reactor()) {
+        if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+        return std::nullopt;
+    }
+    if (!core.buffer) core.buffer = core.loop.buffers.take();
+    if (core.unread_begin != 0) {
+        std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
+        core.unread_end -= std::exchange(core.unread_begin, 0);
+    }
+    const std::size_t room = most - core.unread_end;
+    ssize_t got = 0;
+    do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, room, MSG_DONTWAIT);
+    while (got == -1 && errno == EINTR);
+    if (got > 0) {
+        core.received(static_cast<std::size_t>(got));
+        core.unread_end += static_cast<std::size_t>(got);
+        core.drained = static_cast<std::size_t>(got) < room;
+        return Filled{.more = true};
+    }
+    const std::error_code error = got == 0 ? std::error_code{} : last_error();
+    if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+    if (error == std::errc::resource_unavailable_try_again) return std::nullopt;
+    return Filled{.error = error ? core.broken(error) : error};
+}
+
+awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until) {
+    for (;;) {
+        if (const auto filled = try_to_receive(core, most)) co_return *filled;
+        if (const auto failed = co_await core.wait(ConnectionCore::For::Input, until))
+            co_return Filled{.error = failed};
+    }
+}
+
+/// Hands out the first `size` unread bytes; they stay where they are until the next read.
+Received take_unread(ConnectionCore& core, std::size_t size) {
+    const std::span<const std::byte> bytes{core.buffer.get() + core.unread_begin, size};
+    core.unread_begin += size;
+    if (core.unread_begin == core.unread_end) core.unread_begin = core.unread_end = 0;
+    return {.bytes = bytes};
+}
+
+/// Bytes that are unread or can be received now, at most `most`; nullopt: none yet.
+std::optional<Received> read_now(ConnectionCore& core, std::size_t most) {
+    if (core.unread_end == core.unread_begin) {
+        const auto filled = try_to_receive(core, most);
+        if (!filled) return std::nullopt;
+        if (!filled->more) return Received{.error = filled->error};
+    }
+    return take_unread(core, std::min(most, core.unread_end - core.unread_begin));
+}
+
+}  // namespace
+
+// Where idle connections wait, so it calls no other coroutine, each of which would cost them a frame, and returns in
+// one place: GCC keeps what each co_return returns apart.
+awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
+    const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
+    Deadline until;
+    std::optional<Received> received = read_now(core_, most);
+    while (!received) {
+        std::error_code error = core_.begin_wait(until);
+        if (!error) {
+            boost::system::error_code waited;
+            co_await core_.readiness(ConnectionCore::For::Input, waited);
+            error = core_.end_wait(waited);
+        }
+        received = error ? Received{.error = error} : read_now(core_, most);
+    }
+    co_return *received;
+}
+
+awaitable<Received> Connection::read_until(std::string_view delimiter, std::size_t limit_bytes) {
+    const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
+    Deadline until;
+    for (std::size_t searched = 0;;) {
+        const std::string_view unread{reinterpret_cast<const char*>(core_.buffer.get()) + core_.unread_begin,
+                                      core_.unread_end - core_.unread_begin};
+        const std::size_t found = unread.find(delimiter, searched);
+        if (found != std::string_view::npos && found + delimiter.size() <= most)
+            co_return take_unread(core_, found + delimiter.size());
+        if (unread.size() >= most) {
+            log(LogLevel::Notice, "{peer} sent a line longer than the limit of {limit_bytes} bytes",
+                {{"peer", address_of(peer())}, {"limit_bytes", std::uint64_t{most}}});
+            co_return Received{.error = std::make_error_code(std::errc::message_size)};
+        }
+        searched = unread.size() < delimiter.size() ? 0 : unread.size() - delimiter.size() + 1;
+        const Filled filled = co_await receive(core_, most, until);
+        if (filled.more) continue;
+        if (filled.error || unread.empty()) co_return Received{.error = filled.error};
+        co_return take_unread(core_, core_.unread_end - core_.unread_begin);
+    }
+}
+
+awaitable<Received> Connection::read_line(std::size_t limit_bytes) { return read_until("\n", limit_bytes); }
+
+void Connection::timeout(std::chrono::milliseconds patience) noexcept { core_.operation_timeout = patience; }
+
+boost::asio::generic::stream_protocol::socket& asio_socket(Connection& client) {
+    return ConnectionCore::behind(client).socket();
+}
+
+namespace {
+
+awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::byte> bytes, int flags) {
+    Deadline until;
+    while (!bytes.empty()) {
+        if (const auto error = core.why_cut()) co_return error;
+        const ssize_t sent = ::send(core.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+        if (sent >= 0) {
+            core.sent(static_cast<std::size_t>(sent));
+            bytes = bytes.subspan(static_cast<std::size_t>(sent));
+            continue;
+        }
+        const std::error_code error = last_error();
+        if (error == std::errc::interrupted) continue;
+        if (error != std::errc::resource_unavailable_try_again) co_return core.broken(error);
+        if (const auto failed = co_await core.wait(ConnectionCore::For::Output, until)) co_return failed;
+    }
+    co_return no_error;
+}
+
+awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::byte> bytes) {
+    // MSG_MORE holds the last segment back for the FIN, which the shutdown sends at once.
+    const std::error_code error = co_await send_all(core, bytes, MSG_MORE);
+    if (error) co_return error;
+    core.output_ended = true;
+    if (::shutdown(core.fd(), SHUT_WR) == -1) co_return last_error();
+    co_return no_error;
+}
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span{text.data(), text.size()});
+}
+
+}  // namespace
+
+awaitable<std::error_code> Connection::write(std::span<const std::byte> bytes) { return send_all(core_, bytes, 0); }
+awaitable<std::error_code> Connection::write(std::string_view text) { return send_all(core_, bytes_of(text), 0); }
+awaitable<std::error_code> Connection::write_last(std::span<const std::byte> bytes) { return send_last(core_, bytes); }
+awaitable<std::error_code> Connection::write_last(std::string_view text) { return send_last(core_, bytes_of(text)); }
+
+std::error_code Connection::half_close() {
+    core_.output_ended = true;
+    return ::shutdown(core_.fd(), SHUT_WR) == 0 ? no_error : last_error();
+}
+
+}  // namespace preforkd

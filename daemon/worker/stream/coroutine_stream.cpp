@@ -1,0 +1,94 @@
+#include "daemon/worker/stream/coroutine_stream.hpp"
+
+#include <optional>
+#include <utility>
+
+#include "daemon/worker/handler/handler_failure.hpp"
+#include "daemon/worker/stream/connection_core.hpp"
+#include "daemon/worker/stream/request_limit.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// The bottom of a stack of coroutines: what co_spawn() makes, without what it brings along.
+using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
+
+/// Runs verify, setup, serve and finish, none of which can end more than this connection; then hands it to `over`.
+///
+/// One coroutine and not three, with co_spawn() for the lowest: most connections are idle most of the time, and what
+/// they cost then is frames.
+template <class Over>
+Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, ConnectionAccount account,
+             Over over) {
+    try {
+        ConnectionCore core{loop, std::move(stream.fd), address};
+        std::swap(core.account, account);  // a move would be misread by clang-tidy: coroutines copy
+        const auto limit = RequestLimit::of(core);
+        Connection client{core};
+        std::exception_ptr failure;
+        bool is_set_up = false;
+        try {
+            const bool welcome = handler.verify(address.get().to_endpoint(SOCK_STREAM));
+            if (welcome) {
+                co_await handler.setup(client);
+                is_set_up = true;
+                co_await handler.serve(client);
+            } else {
+                core.account.failed(ConnectionOutcome::Refused);
+            }
+        } catch (...) {
+            failure = std::current_exception();  // a catch block cannot wait
+        }
+        if (core.timed_out()) report_timeout(handler, client.peer());
+        if (failure) {
+            core.account.failed(ConnectionOutcome::Error);
+            report_failure(handler, client.peer(), failure);
+        }
+        if (is_set_up) try {
+                co_await handler.finish(client);
+            } catch (...) {
+                core.account.failed(ConnectionOutcome::Error);
+                report_failure(handler, client.peer(), std::current_exception());
+            }
+        core.account.close();
+        stream = {.fd = core.release(), .output_ended = core.output_ended};
+    } catch (const std::exception& error) {  // no memory, no descriptor
+        log(LogLevel::Error, "cannot serve a client: {cause}", {{"cause", error.what()}});
+    }
+    over(stream);
+}
+
+/// co_spawn() would also post the completion of a coroutine that never had to wait, which costs a second epoll_wait(2)
+/// for each short connection.
+void launch(Loop& loop, Bottom bottom) {
+    asio::detail::awaitable_thread<asio::any_io_executor>{
+        std::move(bottom), loop.reactor.context.get_executor(), {}, {}}
+        .launch();
+}
+
+}  // namespace
+
+void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Acceptor& acceptor) {
+    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
+                       std::move(stream.account), [&loop, &acceptor, linger = stream.linger](ServedStream& served) {
+                           loop.linger.finish(std::move(served.fd), linger, served.output_ended);
+                           acceptor.ended();
+                       }));
+}
+
+ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
+    std::optional<ServedStream> result;
+    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
+                       std::move(stream.account), [&](ServedStream& served) {
+                           result = std::move(served);
+                           loop.reactor.stop();  // a StopWatch that is watched would keep it running
+                       }));
+    if (!result) loop.reactor.run();  // it waits
+    return result ? std::move(*result) : ServedStream{};
+}
+
+}  // namespace preforkd

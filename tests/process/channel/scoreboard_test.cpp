@@ -1,0 +1,114 @@
+#include "common/channel/scoreboard.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <stdexcept>
+
+#include "common/channel/channel.hpp"
+#include "common/process/spawn.hpp"
+#include "tests/process/waiting.hpp"
+
+namespace preforkd {
+namespace {
+
+TEST(Scoreboard, a_record_starts_zeroed_in_state_starting_just_now) {
+    Scoreboard slots{4};
+    const auto before = recent_time().time_since_epoch().count();
+    const WorkerRecord& record = slots[slots.acquire()];
+    EXPECT_EQ(record.state, WorkerState::Starting);
+    EXPECT_GE(record.since_ns, before);
+    EXPECT_LE(record.since_ns, Clock::now().time_since_epoch().count());
+    EXPECT_EQ(record.pid, 0u);
+    EXPECT_EQ(record.accepted, 0u);
+    EXPECT_EQ(record.served, 0u);
+    EXPECT_EQ(record.active, 0u);
+    EXPECT_EQ(record.dropped_log_lines, 0u);
+}
+
+TEST(Scoreboard, every_record_is_given_once_and_then_there_are_no_more) {
+    Scoreboard slots{3};
+    EXPECT_EQ(slots.capacity(), 3u);
+    std::set<std::size_t> taken;
+    for (int n = 0; n < 3; ++n) taken.insert(slots.acquire());
+    EXPECT_EQ(taken, (std::set<std::size_t>{0, 1, 2}));
+    EXPECT_THROW((void)slots.acquire(), std::length_error);
+    slots.release(1);
+    EXPECT_EQ(slots.acquire(), 1u);
+    EXPECT_THROW((void)slots.acquire(), std::length_error);
+}
+
+TEST(Scoreboard, records_share_no_cache_line) {
+    Scoreboard slots{3};
+    for (std::size_t n = 1; n < 3; ++n)
+        EXPECT_GE(reinterpret_cast<std::byte*>(&slots[n]) - reinterpret_cast<std::byte*>(&slots[n - 1]), 128);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(&slots[0]) % alignof(WorkerRecord), 0u);
+}
+
+TEST(Scoreboard, what_the_dead_had_counted_is_kept_in_the_totals) {
+    Scoreboard slots{2};
+    for (int generation = 0; generation < 3; ++generation) {
+        const std::size_t index = slots.acquire();
+        count(slots[index].accepted, 10);
+        count(slots[index].served, 7);
+        count(slots[index].active, 3);
+        count(slots[index].dropped_log_lines);
+        TrafficCounter{slots[index].traffic, TrafficCounter::Writers::One}.received(100);
+        TrafficCounter{slots[index].traffic, TrafficCounter::Writers::Many}.sent(20);
+        slots.release(index);
+    }
+    EXPECT_EQ(slots.totals().accepted, 30u);
+    EXPECT_EQ(slots.totals().served, 21u);
+    EXPECT_EQ(slots.totals().dropped_log_lines, 3u);
+    EXPECT_EQ(slots.totals().received_bytes, 300u);
+    EXPECT_EQ(slots.totals().sent_bytes, 60u);
+}
+
+TEST(Scoreboard, the_living_are_not_in_the_totals) {
+    Scoreboard slots{2};
+    count(slots[slots.acquire()].served, 7);
+    EXPECT_EQ(slots.totals().served, 0u);
+}
+
+TEST(Scoreboard, a_record_is_reused_zeroed) {
+    Scoreboard slots{1};
+    WorkerRecord& record = slots[slots.acquire()];
+    record.pid = 42;
+    count(record.accepted, 5);
+    count(record.active, 5);
+    enter(record, WorkerState::InHandler);
+    slots.release(0);
+    EXPECT_EQ(slots[0].state, WorkerState::Vacant);
+    (void)slots.acquire();
+    EXPECT_EQ(record.state, WorkerState::Starting);
+    EXPECT_EQ(record.pid, 0u);
+    EXPECT_EQ(record.accepted, 0u);
+    EXPECT_EQ(record.active, 0u);
+}
+
+TEST(Scoreboard, a_childs_writes_are_seen_by_the_parent_and_survive_its_kill) {
+    Scoreboard slots{2};
+    const std::size_t index = slots.acquire();
+    ChannelPair channel = open_channel();
+    const ChildProcess child = spawn([&] {
+        WorkerRecord& own = slots[index];
+        count(own.accepted, 3);
+        count(own.served, 2);
+        enter(own, WorkerState::InHandler);
+        send_report(channel.worker.get(), Report::Kind::Ready);
+        for (;;) ::pause();
+        return 0;
+    });
+    ASSERT_TRUE(testing::comes(channel.master.get()));
+    EXPECT_EQ(slots[index].state, WorkerState::InHandler);
+    EXPECT_EQ(slots[index].accepted, 3u);
+    child.signal(SIGKILL);
+    EXPECT_EQ(testing::end_of(child), testing::killed(SIGKILL));
+    EXPECT_EQ(slots[index].state, WorkerState::InHandler);
+    slots.release(index);
+    EXPECT_EQ(slots.totals().accepted, 3u);
+    EXPECT_EQ(slots.totals().served, 2u);
+}
+
+}  // namespace
+}  // namespace preforkd

@@ -1,0 +1,164 @@
+#include "common/config/listen_settings.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "common/base/quoted.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// The sentence with which `text` is refused; empty if it is not.
+std::string refusal(std::string_view text) {
+    try {
+        static_cast<void>(parse_listen(text));
+        return {};
+    } catch (const std::invalid_argument& error) {
+        EXPECT_TRUE(is_printable(error.what())) << in_quotes(error.what());
+        EXPECT_LT(std::string_view{error.what()}.size(), 500u);
+        return error.what();
+    }
+}
+
+TEST(ListenSettings, an_endpoint_alone_says_nothing_else) {
+    EXPECT_EQ(parse_listen("tcp://:7"), (ListenSettings{.endpoint = parse_endpoint("tcp://:7")}));
+}
+
+TEST(ListenSettings, every_key_is_read) {
+    EXPECT_EQ(parse_listen("tcp://:7 handler=echo backlog=511 v6only=yes nodelay=no keepalive=yes linger=2s"),
+              (ListenSettings{.endpoint = parse_endpoint("tcp://:7"),
+                              .handler = "echo",
+                              .backlog = 511,
+                              .v6only = true,
+                              .nodelay = false,
+                              .keepalive = true,
+                              .linger = 2s}));
+    EXPECT_EQ(parse_listen("unix:///run/x mode=0660 user=www-data group=33 linger=off"),
+              (ListenSettings{.endpoint = parse_endpoint("unix:///run/x"),
+                              .mode = 0660u,
+                              .user = "www-data",
+                              .group = "33",
+                              .linger = 0ms}));
+    EXPECT_EQ(parse_listen("udp://:7 rcvbuf=4M v6only=no"),
+              (ListenSettings{.endpoint = parse_endpoint("udp://:7"), .v6only = false, .rcvbuf_bytes = 4u << 20}));
+}
+
+TEST(ListenSettings, blanks_of_any_kind_separate_the_words) {
+    EXPECT_EQ(parse_listen(" \t tcp://:7 \t handler=echo \r\n"), parse_listen("tcp://:7 handler=echo"));
+}
+
+TEST(ListenSettings, an_unknown_key_is_answered_with_those_that_fit) {
+    EXPECT_THAT(refusal("tcp://:7 port=3"),
+                AllOf(HasSubstr("tcp://:7"), HasSubstr("unknown key \"port\""), HasSubstr("backlog")));
+    EXPECT_THAT(refusal("unixgram:///x Handler=3"),
+                AllOf(HasSubstr("unknown key"), HasSubstr("rcvbuf"), testing::Not(HasSubstr("backlog"))));
+    EXPECT_THAT(refusal("tcp://:7 =3"), HasSubstr("unknown key \"\""));
+}
+
+TEST(ListenSettings, a_key_must_fit_the_transport) {
+    for (const char* text :
+         {"tcp://:7 mode=0660", "tcp://:7 user=x", "udp://:7 group=x", "unix:///x v6only=yes", "udp://:7 nodelay=no",
+          "unix:///x keepalive=yes", "tcp://:7 rcvbuf=4M", "unix:///x rcvbuf=4M", "udp://:7 backlog=5",
+          "unixgram:///x backlog=5", "udp://:7 linger=2s"})
+        EXPECT_THAT(refusal(text), HasSubstr("does not fit")) << text;
+}
+
+TEST(ListenSettings, what_the_socket_unit_sets_does_not_fit_a_passed_socket) {
+    for (const char* key :
+         {"backlog=5", "mode=0660", "user=x", "group=x", "v6only=yes", "nodelay=no", "keepalive=yes", "rcvbuf=4M"})
+        EXPECT_THAT(refusal(std::string{"fd://x "} + key), HasSubstr("socket unit")) << key;
+    EXPECT_EQ(refusal("fd://x handler=echo linger=off"), "");
+}
+
+TEST(ListenSettings, an_abstract_name_has_no_permissions) {
+    for (const char* key : {"mode=0660", "user=x", "group=x"})
+        EXPECT_THAT(refusal(std::string{"unix://@x "} + key), HasSubstr("abstract name has none")) << key;
+}
+
+TEST(ListenSettings, v6only_does_not_fit_an_ipv4_address) {
+    EXPECT_THAT(refusal("tcp://127.0.0.1:7 v6only=yes"), HasSubstr("IPv4"));
+    EXPECT_EQ(refusal("tcp://[::1]:7 v6only=yes"), "");
+    EXPECT_EQ(refusal("tcp://localhost:7 v6only=yes"), "");
+}
+
+TEST(ListenSettings, a_bad_value_is_answered_with_the_key_and_what_is_expected) {
+    EXPECT_THAT(refusal("tcp://:7 backlog=0"),
+                AllOf(HasSubstr("backlog: expected a number from 1 to 2147483647"), HasSubstr("\"0\"")));
+    EXPECT_THAT(refusal("unix:///x mode=888"), HasSubstr("mode: expected octal"));
+    EXPECT_THAT(refusal("udp://:7 rcvbuf=1"), HasSubstr("rcvbuf: expected a size from 1K to 1G"));
+    EXPECT_THAT(refusal("tcp://:7 linger=soon"), HasSubstr("linger: expected a duration"));
+    EXPECT_THAT(refusal("tcp://:7 nodelay=maybe"), HasSubstr("nodelay: expected yes or no"));
+    for (const char* text : {"tcp://:7 backlog=2147483648", "tcp://:7 backlog=-1", "tcp://:7 backlog=",
+                             "tcp://:7 backlog=5x", "tcp://:7 handler=", "unix:///x mode=01000", "unix:///x mode=-1",
+                             "unix:///x mode=", "unix:///x user=", "unix:///x group=", "udp://:7 rcvbuf=1025M",
+                             "udp://:7 rcvbuf=", "tcp://:7 linger=", "tcp://:7 linger=-1s", "tcp://:7 v6only="})
+        EXPECT_THAT(refusal(text), HasSubstr("expected")) << text;
+}
+
+TEST(ListenSettings, limits_are_themselves_allowed) {
+    for (const char* text : {"tcp://:7 backlog=1", "tcp://:7 backlog=2147483647", "unix:///x mode=0",
+                             "unix:///x mode=0777", "udp://:7 rcvbuf=1K", "udp://:7 rcvbuf=1G", "tcp://:7 linger=365d"})
+        EXPECT_EQ(refusal(text), "") << text;
+}
+
+TEST(ListenSettings, a_key_is_given_once) {
+    EXPECT_THAT(refusal("tcp://:7 backlog=5 backlog=5"), HasSubstr("backlog= is given twice"));
+}
+
+TEST(ListenSettings, a_word_without_a_value_is_refused) {
+    EXPECT_THAT(refusal("tcp://:7 tcp://:8"), HasSubstr("a second endpoint needs its own --listen"));
+    EXPECT_THAT(refusal("unix:///my files"), HasSubstr("paths have no blanks"));
+    EXPECT_THAT(refusal("tcp://:7 v6only"), HasSubstr("key=value"));
+}
+
+TEST(ListenSettings, hostile_text_is_refused_in_one_printable_line) {
+    EXPECT_THAT(refusal(""), HasSubstr("the endpoint is empty"));
+    EXPECT_THAT(refusal(" \n\t"), HasSubstr("the endpoint is empty"));
+    EXPECT_NE(refusal(std::string{"tcp://:7 handler=a\0b", 20}), "");
+    EXPECT_NE(refusal(std::string{"tcp://:7 \0=b", 12}), "");
+    EXPECT_NE(refusal("tcp://:7 handler=\x1b[2J"), "");
+    EXPECT_NE(refusal("unix:///x user=\xff\xfe"), "");
+    EXPECT_NE(refusal("unix:///x user=a\xe2\x80\xae"
+                      "b"),
+              "");
+    EXPECT_NE(refusal("tcp://:7 " + std::string(100'000, 'x')), "");
+    EXPECT_NE(refusal("tcp://:7 " + std::string(100'000, '=')), "");
+    EXPECT_NE(refusal("tcp://:7 backlog=" + std::string(100'000, '9')), "");
+    EXPECT_NE(refusal("tcp://:7 handler=" + std::string(100'000, 'x')), "");
+}
+
+TEST(ListenSettings, what_is_printed_is_read_back) {
+    for (const char* text :
+         {"tcp://:7", "tcp://[::1]:7 handler=echo backlog=511 v6only=yes nodelay=no keepalive=yes linger=1m30s",
+          "tcp://:7 v6only=no linger=off", "unix:///run/x handler=a=b backlog=5 mode=0660 user=www-data group=33",
+          "unix:///x mode=0000", "unix://@x linger=500ms", "udp://:7 rcvbuf=4194304",
+          "unixgram:///x mode=0777 rcvbuf=1024", "fd://x handler=echo linger=off"}) {
+        EXPECT_EQ(to_string(parse_listen(text)), text);
+    }
+    EXPECT_EQ(to_string(parse_listen(":7 nodelay=yes keepalive=no linger=0")), "tcp://:7 linger=off");
+}
+
+TEST(ListenSettings, every_key_names_where_it_fits) {
+    for (const ListenKey& key : listen_keys())
+        for (const auto& [transport, endpoint] : {std::pair{"tcp", "tcp://:7 "},
+                                                  {"udp", "udp://:7 "},
+                                                  {"unix", "unix:///x "},
+                                                  {"unixgram", "unixgram:///x "},
+                                                  {"fd", "fd://x "}}) {
+            const std::string listed = ", " + std::string{key.transports} + ",";
+            const bool fits =
+                key.transports == "all" || listed.find(std::string{" "} + transport + ",") != std::string::npos;
+            const std::string answer = refusal(endpoint + std::string{key.name} + "=");
+            EXPECT_EQ(answer.find("does not fit") == std::string::npos, fits) << key.name << " and " << transport;
+        }
+}
+
+}  // namespace
+}  // namespace preforkd

@@ -1,0 +1,120 @@
+#include "common/control/status_report.hpp"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "common/control/death_report.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+StatusReport some_report() {
+    return {.version = "1.2.3",
+            .pid = 17,
+            .phase = "running",
+            .uptime = 90'061'234ms,
+            .generation = 3,
+            .workers_wanted = 2,
+            .connections = 5,
+            .accepted = 18'446'744'073'709'551'615U,
+            .served = 90,
+            .replaced = 1,
+            .dropped_log_lines = 2,
+            .listeners =
+                {{.endpoint = "tcp://:80", .handler = "echo", .passed = true, .queue = {.queued = 3, .limit = 511}},
+                 {.endpoint = "unixgram:///x", .handler = "print", .queue = {.in_bytes = true}}},
+            .workers = {{.number = 1,
+                         .pid = 18,
+                         .generation = 3,
+                         .state = "busy",
+                         .since = 200ms,
+                         .age = 1500ms,
+                         .connections = 5,
+                         .accepted = 95,
+                         .served = 90,
+                         .received_bytes = 4096,
+                         .sent_bytes = 5,
+                         .last_error = "handler failed: bad",
+                         .last_peer = "127.0.0.1:9"},
+                        {.number = 2, .pid = 19, .state = "idle"}}};
+}
+
+TEST(StatusReport, it_is_read_back_as_it_was_written) {
+    const std::string json = to_json(some_report());
+    EXPECT_EQ(to_json(parse_status(json)), json);
+    const StatusReport read = parse_status(json);
+    EXPECT_EQ(read.accepted, some_report().accepted);
+    EXPECT_EQ(read.uptime, 90'061'234ms);
+    ASSERT_EQ(read.workers.size(), 2U);
+    EXPECT_EQ(read.workers[0].last_error, "handler failed: bad");
+}
+
+TEST(StatusReport, what_the_kernel_does_not_tell_is_null) {
+    const std::string json = to_json(some_report());
+    EXPECT_NE(json.find(R"("queued":null,"queue_limit":null,"queue_unit":"bytes")"), std::string::npos) << json;
+    EXPECT_FALSE(parse_status(json).listeners.at(1).queue.queued);
+    EXPECT_EQ(parse_status(json).listeners.at(0).queue.queued, 3U);
+}
+
+TEST(StatusReport, another_version_may_say_more_or_less) {
+    const StatusReport read = parse_status(R"({"version":"9","news":[1],"workers":[{"pid":"x"},7],"listeners":null})");
+    EXPECT_EQ(read.version, "9");
+    EXPECT_EQ(read.workers.size(), 2U);
+    EXPECT_EQ(read.workers.at(0).pid, 0);
+    EXPECT_THROW((void)parse_status("not JSON"), std::runtime_error);
+}
+
+TEST(DeathRing, it_keeps_the_last_thirty_two) {
+    DeathRing ring;
+    for (int number = 1; number <= 40; ++number) ring.add({.number = number});
+    ASSERT_EQ(ring.all().size(), DeathRing::capacity);
+    EXPECT_EQ(ring.all().front().number, 9);
+    EXPECT_EQ(ring.all().back().number, 40);
+}
+
+TEST(DeathRing, workers_that_left_in_good_order_crowd_no_crash_out_nor_crashes_the_last_eight_of_them) {
+    DeathRing ring;
+    for (int number = 1; number <= 20; ++number) ring.add({.number = number});
+    for (int number = 21; number <= 99; ++number) ring.add({.number = number, .expected = true});
+    ASSERT_EQ(ring.all().size(), DeathRing::capacity);
+    EXPECT_EQ(ring.all().front().number, 1);
+    EXPECT_EQ(ring.all().at(19).number, 20);
+    EXPECT_EQ(ring.all().at(20).number, 88) << "the last of the others";
+    for (int number = 100; number <= 199; ++number) ring.add({.number = number});
+    EXPECT_EQ(ring.all().at(0).number, 92);
+    EXPECT_EQ(ring.all().at(7).number, 99);
+    EXPECT_EQ(ring.all().at(8).number, 176);
+    EXPECT_EQ(ring.all().back().number, 199);
+}
+
+TEST(DeathRing, it_is_read_back_as_it_was_written) {
+    DeathRing ring;
+    ring.add({.time = "2026-11-24T14:00:00.001Z",
+              .number = 3,
+              .pid = 4,
+              .generation = 2,
+              .cause = "killed by SIGKILL",
+              .ordered_by = "kernel: out of memory",
+              .expected = true,
+              .out_of_memory = true,
+              .age = 12'345ms,
+              .served = 6,
+              .last_peer = "[::1]:7",
+              .last_error = "no \"luck\"",
+              .used = {.user = 8ms,
+                       .system = 9ms,
+                       .max_rss_bytes = 10,
+                       .major_faults = 11,
+                       .voluntary_switches = 12,
+                       .involuntary_switches = 13}});
+    ring.add({});
+    EXPECT_EQ(parse_deaths(to_json(ring)), ring);
+    EXPECT_EQ(parse_deaths("[]"), DeathRing{});
+    EXPECT_THROW((void)parse_deaths("["), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace preforkd

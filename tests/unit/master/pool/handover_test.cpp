@@ -1,0 +1,143 @@
+#include "daemon/master/pool/handover.hpp"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "common/channel/channel.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+Handover full() {
+    return {.purpose = Handover::Purpose::Resume,
+            .version = "1.2.3",
+            .reason = "a \"reason\"\nof two lines",
+            .arguments = {"preforkd", "--listen", "tcp://:0"},
+            .environment = {"A=b", "C="},
+            .executable = "/usr/sbin/preforkd",
+            .old_image = 11,
+            .report = 12,
+            .descriptor_limit = {.rlim_cur = 1024, .rlim_max = RLIM_INFINITY},
+            .config_text = "greeting = hello\n",
+            .started = Clock::time_point{5s},
+            .generation = 7,
+            .last_generation = 9,
+            .workers = 4,
+            .workers_ordered = 4,
+            .workers_setting = "1..8",
+            .connections = 40,
+            .stop_timeout = 30s,
+            .worker_timeout = 0s,
+            .listeners = {{.fd = 5,
+                           .settings = "unix:///run/x.sock mode=0660",
+                           .local = "unix:///run/x.sock",
+                           .inherited = true,
+                           .file = FileIdentity{.device = 1, .inode = 2},
+                           .passed_name = "web"},
+                          {.fd = 6, .settings = "tcp://:80", .local = "tcp://:80"}},
+            .slots = 13,
+            .workers_alive = {{.pid = 100,
+                               .number = 1,
+                               .generation = 6,
+                               .record = 3,
+                               .channel = 20,
+                               .printed = 22,
+                               .started = Clock::time_point{1s},
+                               .state = WorkerSlot::State::Leaving,
+                               .patience = Clock::time_point{60s},
+                               .stopped = true,
+                               .order = DeathOrder::Reload,
+                               .unsent = {.take_log = true, .closing = {0, every_listener}, .leave = true}},
+                              {.pid = 101, .number = 2, .generation = 7, .record = 4, .channel = 21}},
+            .workers_to_come = 2,
+            .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
+            .replaced = 17,
+            .dropped_log_lines = 18,
+            .cut = {{.generation = 6, .connections = 19}},
+            .deaths = "[]",
+            .control = {.fd = 30,
+                        .local = "unix:///run/control.sock",
+                        .file = FileIdentity{.device = 3, .inode = 4},
+                        .waiting = {31, 32},
+                        .peers = {{.fd = 33, .heard = "{\"comm\xff", .last = false},
+                                  {.fd = 34, .unsent = "{}\n", .last = true},
+                                  {.fd = 35, .waits_for_reload = true}},
+                        .knows_peers = true,
+                        .setting = "off",
+                        .name = "web"}};
+}
+
+TEST(Handover, what_is_written_is_read_back) {
+    const Handover before = full();
+    Handover after = parse_handover(to_text(before));
+    EXPECT_EQ(to_text(after), to_text(before));
+    EXPECT_EQ(after.purpose, before.purpose);
+    EXPECT_EQ(after.reason, before.reason);
+    EXPECT_EQ(after.arguments, before.arguments);
+    EXPECT_EQ(after.environment, before.environment);
+    EXPECT_EQ(after.descriptor_limit.rlim_max, RLIM_INFINITY);
+    EXPECT_EQ(after.config_text, before.config_text);
+    EXPECT_EQ(after.listeners, before.listeners);
+    EXPECT_EQ(after.workers_alive, before.workers_alive);
+    EXPECT_EQ(after.workers_to_come, before.workers_to_come);
+    EXPECT_EQ(after.workers_ordered, before.workers_ordered);
+    EXPECT_EQ(after.workers_setting, before.workers_setting);
+    EXPECT_EQ(after.groups, before.groups);
+    EXPECT_EQ(after.stop_timeout, 30s);
+    EXPECT_EQ(after.replaced, 17U);
+    EXPECT_EQ(after.dropped_log_lines, 18U);
+    EXPECT_EQ(after.cut, before.cut);
+    EXPECT_EQ(after.control, before.control);
+}
+
+TEST(Handover, fields_of_a_later_version_are_passed_over_and_those_that_lack_are_empty) {
+    const Handover read = parse_handover(R"({"format": 1, "generation": 3, "invented later": [1, 2]})");
+    EXPECT_EQ(read.generation, 3);
+    EXPECT_TRUE(read.workers_alive.empty());
+    EXPECT_FALSE(read.config_text.has_value());
+    EXPECT_EQ(read.control.fd, -1);
+}
+
+TEST(Handover, a_worker_of_a_version_that_did_not_say_so_is_not_stopped) {
+    const Handover read = parse_handover(R"({"format": 1, "workers_alive": [{"pid": 7, "number": 2}]})");
+    ASSERT_EQ(read.workers_alive.size(), 1U);
+    EXPECT_FALSE(read.workers_alive[0].stopped);
+}
+
+TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_has_reasons_of_its_own) {
+    for (const char* order : {R"("number": 2)", R"("order": 99)", R"("order": -1)", R"("order": "reload")"}) {
+        const Handover read =
+            parse_handover(std::string{R"({"format": 1, "workers_alive": [{"pid": 7, )"} + order + "}]}");
+        ASSERT_EQ(read.workers_alive.size(), 1U);
+        EXPECT_EQ(read.workers_alive[0].order, DeathOrder::None) << order;
+    }
+}
+
+TEST(Handover, an_image_that_does_not_know_of_peers_is_told_from_one_that_has_none) {
+    Handover handover{.control = {.fd = 3, .knows_peers = true}};
+    EXPECT_TRUE(parse_handover(to_text(handover)).control.knows_peers);
+    const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
+    EXPECT_FALSE(older.control.knows_peers);
+    EXPECT_EQ(older.control.setting, std::nullopt);
+    EXPECT_EQ(older.control.name, std::nullopt);
+    EXPECT_TRUE(older.control.peers.empty());
+    EXPECT_EQ(older.control.waiting, std::vector{4});
+}
+
+TEST(Handover, what_cannot_be_restored_is_refused) {
+    for (const char* text : {"", "{", "[]", "{}", R"({"format": 2})", R"({"format": "1"})", "null"})
+        EXPECT_THROW((void)parse_handover(text), std::runtime_error) << text;
+}
+
+TEST(Handover, every_descriptor_in_it_is_listed) {
+    Handover handover = full();
+    std::vector<int> listed;
+    for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
+    EXPECT_EQ(listed, (std::vector{11, 12, 13, 30, 5, 6, 20, 22, 21, 31, 32, 33, 34, 35}));
+}
+
+}  // namespace
+}  // namespace preforkd
