@@ -1,5 +1,5 @@
 #pragma once
-// Reading a JSON object whose fields may be missing, null or of a later version.  Only for rooms that speak JSON.
+// Reading a JSON object whose fields may be missing, null or of a later version.  Only for files that speak JSON.
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdint>

@@ -28,7 +28,7 @@ struct Scoreboard::Layout {
     static constexpr std::uint32_t expected_magic = 0x70666b64;  // "pfkd"
     static constexpr std::uint32_t current_version = 1;
     static constexpr std::size_t reserved_bytes = 4096;  // a page, so that records begin on one
-    /// From record to record in every version: room for what later ones append.
+    /// From record to record in every version: space for what later ones append.
     static constexpr std::size_t stride_bytes = 1024;
     static_assert(sizeof(WorkerRecord) <= stride_bytes);
 
@@ -64,14 +64,14 @@ Scoreboard::Scoreboard(UniqueFd memory) : memory_{std::move(memory)} {
     struct stat file {};
     check(::fstat(memory_.get(), &file), "look at the worker slots");
     bytes_ = static_cast<std::size_t>(file.st_size);
-    if (bytes_ < Layout::reserved_bytes) throw std::runtime_error{"the worker slots are too small to be any"};
+    if (bytes_ < Layout::reserved_bytes) throw std::runtime_error{"the scoreboard is too small"};
     map();
     const bool readable = layout_->magic == Layout::expected_magic && layout_->header_bytes == Layout::reserved_bytes &&
                           layout_->record_bytes == Layout::stride_bytes &&
                           layout_->capacity <= (bytes_ - Layout::reserved_bytes) / Layout::stride_bytes;
     if (readable) return;
     ::munmap(layout_, bytes_);
-    throw std::runtime_error{"the worker slots are laid out in a way that this version does not know"};
+    throw std::runtime_error{"this version does not know the layout of the scoreboard"};
 }
 
 Scoreboard::~Scoreboard() { ::munmap(layout_, bytes_); }
@@ -92,7 +92,7 @@ std::size_t Scoreboard::acquire() {
         enter(record, WorkerState::Starting);
         return index;
     }
-    throw std::length_error{"no vacant worker slot"};
+    throw std::length_error{"no vacant record in the scoreboard"};
 }
 
 void Scoreboard::release(std::size_t index) noexcept {

@@ -87,7 +87,7 @@ void check_host(const Splitter& split, std::string_view host, std::string_view p
         split.refuse("has a host that is neither a name nor an address; names have letters, digits, `.`, `-` and `_`");
     const bool numeric = std::all_of(host.begin(), host.end(), [](char c) { return is_digit(c) || c == '.'; });
     if (numeric && !host.empty() && !is_ipv4(host))
-        split.refuse("has a host that is no IPv4 address; expected four numbers from 0 to 255, as in 127.0.0.1");
+        split.refuse("has a host that is not an IPv4 address; expected four numbers from 0 to 255, as in 127.0.0.1");
 }
 
 std::uint16_t read_port(const Splitter& split, std::string_view text) {

@@ -69,10 +69,10 @@ std::string_view nearest_of(const Program& program, std::string_view wrong) {
 [[noreturn]] void refuse_word(const std::string& word, const Program& program) {
     if (word.find('=') != std::string::npos && !word.starts_with('-'))
         refuse_usage(
-            fmt::format("{} is no option; settings of an endpoint stand in the same argument: "
+            fmt::format("{} is not an option; settings of an endpoint stand in the same argument: "
                         "--listen 'ENDPOINT key=value'",
                         in_quotes(word)));
-    refuse_usage(fmt::format("{} is no option; a program to run stands behind --: {} [OPTION...] -- PROGRAM",
+    refuse_usage(fmt::format("{} is not an option; a program to run stands behind --: {} [OPTION...] -- PROGRAM",
                              in_quotes(word), program.name));
 }
 
@@ -130,8 +130,8 @@ std::string unknown_variable(std::string_view variable, std::string_view name, c
     const std::string_view nearest = nearest_of(program, name);
     const OptionRow* row = nearest.empty() ? nullptr : find_option(nearest);
     if (row == nullptr || !row->takes_value())
-        return fmt::format("{} is no option of {}, ignored", printable(variable), program.name);
-    return fmt::format("{} is no option of {}, ignored; did you mean {}?", printable(variable), program.name,
+        return fmt::format("{} is not an option of {}, ignored", printable(variable), program.name);
+    return fmt::format("{} is not an option of {}, ignored; did you mean {}?", printable(variable), program.name,
                        environment_name(*row));
 }
 
@@ -256,7 +256,7 @@ void refuse_greeting(Invocation& invocation, const Program& program) {
     if (origin.kind != Origin::Kind::Environment)
         blame(origin, "greeting",
               fmt::format("is for the handler greet, which {} has not; leave it away", program.name));
-    invocation.warnings.push_back(fmt::format("{} is no option of {}, ignored", origin.place, program.name));
+    invocation.warnings.push_back(fmt::format("{} is not an option of {}, ignored", origin.place, program.name));
 }
 
 Texts options_in(const Texts& arguments) {

@@ -26,7 +26,7 @@ constexpr std::string_view logging = "Logging";
 constexpr std::string_view orders = "Configuration and information";
 
 constexpr NumberRange connections_range{.min = 1, .max = most_connections};
-constexpr NumberRange max_requests_range{.min = 0, .max = 1'000'000'000'000};  // leaves room for its ±10 %
+constexpr NumberRange max_requests_range{.min = 0, .max = 1'000'000'000'000};  // leaves space for its ±10 %
 constexpr std::uint64_t highest_fd = 1'048'576;                                // fs.nr_open.  Source: proc(5)
 
 template <class Number>
@@ -169,7 +169,7 @@ constexpr auto rows = std::to_array<OptionRow>({
      "worker processes; MIN..MAX: as many as are needed; auto: one for each usable CPU; 0: one process, unsupervised",
      "", [](Settings& s, std::string_view text) { s.workers = read_workers(text); },
      [](const Settings& s) { return Values{print_workers(s.workers)}; }},
-    {"spare", 0, "MIN..MAX", pool, "keep so many workers with room for another client, within --workers MIN..MAX",
+    {"spare", 0, "MIN..MAX", pool, "keep so many workers with capacity for another client, within --workers MIN..MAX",
      "1..MIN of --workers", [](Settings& s, std::string_view text) { s.spare = read_spare(text); },
      [](const Settings& s) { return s.spare ? Values{print_spare(*s.spare)} : Values{}; }},
     {"model", 'm', "MODEL", pool, "how a worker runs connections: async, serial, thread or fork", "the handler's own",
@@ -180,7 +180,7 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](const Settings& s) { return if_set(s.connections); }},
     {"reload", 0, "MODE", pool,
      "how a reload and an upgrade replace workers: generation, all at once; or rolling, one by one, where both "
-     "generations have no room",
+     "generations do not fit",
      "", [](Settings& s, std::string_view text) { s.reload = read_named(reload_modes, text); },
      [](const Settings& s) { return print_named(reload_modes, s.reload); }},
     {"max-requests", 0, "N", pool, "replace a worker after so many requests, give or take 10 %; 0: never", "",
@@ -204,7 +204,7 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](Settings& s, std::string_view text) { s.boot_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.boot_timeout)}; }},
     {"worker-timeout", 0, "TIME", limits,
-     "how long handler code may run before its worker counts as hung; waiting for a client is no hang", "",
+     "how long handler code may run before its worker counts as hung; waiting for a client does not count", "",
      [](Settings& s, std::string_view text) { s.worker_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.worker_timeout)}; }},
     {"request-timeout", 0, "TIME", limits, "cut off a client that has been served for so long, busy or not", "",

@@ -42,7 +42,7 @@ struct WorkerCount {
     return !workers.automatic && workers.min != workers.max;
 }
 
-/// How many workers with room for another client a pool that resizes itself keeps.
+/// How many workers with capacity for another client a pool that resizes itself keeps.
 struct SpareCount {
     int min = 1;
     int max = 1;

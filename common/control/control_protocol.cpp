@@ -86,7 +86,7 @@ void read_field(ControlRequest& request, std::string_view name, const json::valu
 ControlRequest parse_object(std::string_view line) {
     json::error_code error;
     const json::value parsed = json::parse(line, error);
-    if (error) refuse(fmt::format("this is no JSON object: {}", error.message()));
+    if (error) refuse(fmt::format("this is not a JSON object: {}", error.message()));
     const json::object& object = parsed.as_object();
     const json::value* command = object.if_contains("command");
     if (command == nullptr) refuse(R"("command" is missing: {"command":"status"})");
@@ -130,7 +130,7 @@ ControlAnswer parse_control_answer(std::string_view line) {
     const json::value parsed = json::parse(line, error);
     const json::object* object = error ? nullptr : parsed.if_object();
     const json::value* ok = object != nullptr ? object->if_contains("ok") : nullptr;
-    if (ok == nullptr || !ok->is_bool()) throw std::runtime_error{"the answer is none of preforkd's"};
+    if (ok == nullptr || !ok->is_bool()) throw std::runtime_error{"the answer is not from preforkd"};
     ControlAnswer answer{.outcome = {.ok = ok->get_bool()}};
     const json::value* sentence = object->if_contains(answer.outcome.ok ? "message" : "error");
     if (sentence != nullptr && sentence->is_string()) answer.outcome.sentence = sentence->get_string();

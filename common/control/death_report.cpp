@@ -63,7 +63,7 @@ std::string to_json(const DeathRing& deaths) {
 DeathRing parse_deaths(std::string_view text) {
     json::error_code error;
     const json::value value = json::parse(text, error);
-    if (error) throw std::runtime_error{"the deaths are no JSON: " + error.message()};
+    if (error) throw std::runtime_error{"the deaths are not valid JSON: " + error.message()};
     DeathRing deaths;
     if (const json::array* array = value.if_array())
         for (const json::value& each : *array) deaths.add(death_from(each));

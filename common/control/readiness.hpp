@@ -18,7 +18,7 @@ namespace preforkd {
     if (std::ranges::none_of(report.workers, serves)) return "not ready: no worker serves";
     const auto lost = std::ranges::find_if(report.listeners, &ListenerStatus::lost);
     if (lost != report.listeners.end())
-        return "not ready: no client finds " + lost->endpoint + ": its file was removed or replaced";
+        return "not ready: the socket file of " + lost->endpoint + " was removed or replaced";
     return std::nullopt;
 }
 

@@ -28,9 +28,9 @@ inline void write_verdict(int pipe, std::string_view verdict) noexcept {
 
 /// Empty when nothing was said.  `pipe`: non-blocking.
 [[nodiscard]] inline std::string read_verdict(int pipe) {
-    std::array<char, PIPE_BUF> room{};
-    const ssize_t size = ::read(pipe, room.data(), room.size());
-    return {room.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+    std::array<char, PIPE_BUF> space{};
+    const ssize_t size = ::read(pipe, space.data(), space.size());
+    return {space.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
 }  // namespace preforkd

@@ -91,7 +91,7 @@ std::string to_json(const StatusReport& report) {
 StatusReport parse_status(std::string_view text) {
     json::error_code error;
     const json::value value = json::parse(text, error);
-    if (error) throw std::runtime_error{"the status is no JSON: " + error.message()};
+    if (error) throw std::runtime_error{"the status is not valid JSON: " + error.message()};
     const JsonFields fields{value};
     StatusReport report{.version = fields.text("version"),
                         .pid = fields.number<int>("pid"),

@@ -16,7 +16,7 @@ void append_name(LogLine& line, std::string_view name) noexcept {
     append_log_name(line, {letters.data(), size});
 }
 
-/// Ends a value: the reserve has room for it.
+/// Ends a value: the reserve has capacity for it.
 void end_value(LogLine& line) noexcept { line.append_ending(line.cut() ? "...\n" : "\n"); }
 
 /// A value with newlines stands behind its size, 8 bytes little-endian; any other behind an equals sign.

@@ -63,7 +63,7 @@ void append_text_fields(LogLine& line, std::span<const LogField> fields) noexcep
     line.append_ending(line.cut() ? "...\n" : "\n");
 }
 
-/// Closes a string: the reserve has room for it.
+/// Closes a string: the reserve has capacity for it.
 void end_json_string(LogLine& line) noexcept { line.append_ending(line.cut() ? "...\"" : "\""); }
 
 void append_json_field(LogLine& line, const LogField& field) noexcept {

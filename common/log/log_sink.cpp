@@ -27,7 +27,7 @@ constexpr int sndbuf_bytes = 8 * 1024 * 1024;  // what libsystemd takes: the que
 
 /// Writes to a description that may block, as far as the kernel lets us not to.
 ///
-/// RWF_NOWAIT makes one write non-blocking; pipes know it since Linux 6.4.  Before, POLLOUT says that a pipe has room
+/// RWF_NOWAIT makes one write non-blocking; pipes know it since Linux 6.4.  Before, POLLOUT says that a pipe has capacity
 /// for PIPE_BUF bytes, which a sibling may take in between: reached only when the description could not be opened
 /// again (no /proc, or a pipe that belongs to another user).  Source: pwritev2(2), pipe(7).
 ssize_t write_if_ready(int fd, std::string_view line) noexcept {
@@ -106,7 +106,7 @@ UniqueFd open_file_log(const std::string& path) {
     if (errno == ENXIO) {
         throw OperatorError{
             ExitCode::Configuration,
-            "--log-file " + path + ": nobody reads it; a FIFO needs its reader first, a socket is no file"};
+            "--log-file " + path + ": nobody reads it; a FIFO needs its reader first, a socket is not a file"};
     }
     const ExitCode code = errno == EACCES || errno == EPERM ? ExitCode::Permission : ExitCode::Configuration;
     throw OperatorError{code, "--log-file " + path + ": " + std::strerror(errno) +

@@ -54,7 +54,7 @@ BindAttempt bind_patiently(const ListenSettings& settings, const SocketAddress& 
             if (holder && holder->pid == ::getpid()) return attempt;
             if (when_taken == WhenTaken::Fail) throw AddressTaken{bind_error(settings, address, attempt.error)};
             log(LogLevel::Notice,
-                fmt::format("--listen {}: Address already in use: trying again for {} ms", to_string(settings.endpoint),
+                fmt::format("--listen {}: Address already in use: retrying for {} ms", to_string(settings.endpoint),
                             (bind_retries * between_bind_retries).count()));
         }
         if (stop_requested_within(between_bind_retries)) return attempt;

@@ -54,7 +54,7 @@ uid_t uid_of(const ListenSettings& settings) {
     if (const auto entry = look_up<passwd>(::getpwnam_r, settings.user, buffer)) return entry->pw_uid;
     if (const auto id = parse_id(settings.user)) return *id;
     refuse(settings, ExitCode::Configuration,
-           fmt::format("user={}: there is no such user: create it or name another", settings.user));
+           fmt::format("user={}: no such user: create it or name another", settings.user));
 }
 
 gid_t gid_of(const ListenSettings& settings) {
@@ -63,7 +63,7 @@ gid_t gid_of(const ListenSettings& settings) {
     if (const auto entry = look_up<group>(::getgrnam_r, settings.group, buffer)) return entry->gr_gid;
     if (const auto id = parse_id(settings.group)) return *id;
     refuse(settings, ExitCode::Configuration,
-           fmt::format("group={}: there is no such group: create it or name another", settings.group));
+           fmt::format("group={}: no such group: create it or name another", settings.group));
 }
 
 /// Keeps two daemons that start at once from replacing the same stale socket: the later one would unlink what the
@@ -101,7 +101,7 @@ void refuse_occupant(const ListenSettings& settings, PathOccupant occupant) {
                    "a socket of another user is there, perhaps in use: remove it or choose another path");
         case PathOccupant::NoSocket:
             refuse(settings, ExitCode::Configuration,
-                   "something that is no socket is there, and is never deleted: remove it or choose another path");
+                   "a file that is not a socket is there, and is never deleted: remove it or choose another path");
     }
 }
 
@@ -182,7 +182,7 @@ FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const Socket
     const std::optional<FileIdentity> made = identity_of(file.get());
     if (!made)
         refuse(settings, ExitCode::System,
-               "something that is no socket has taken the place of the new one, and is left alone: choose a directory "
+               "a file that is not a socket has replaced the new one, and is left alone: choose a directory "
                "where only the daemon may write");
     try {
         apply_owner_and_mode(file.get(), settings, uid, gid);

@@ -74,7 +74,7 @@ int call(const ChildCall::Function& function, int answer) {
 ChildCall::ChildCall(const Function& function, std::chrono::milliseconds patience)
     : patience_{patience},
       deadline_{deadline_after(Clock::now(), patience)},
-      answer_{check(::memfd_create("preforkd-answer", MFD_CLOEXEC), "make room for an answer")} {
+      answer_{check(::memfd_create("preforkd-answer", MFD_CLOEXEC), "reserve space for an answer")} {
     replace(answer_.get(), attempt, "");
     child_.emplace(spawn([&] { return call(function, answer_.get()); }));
 }

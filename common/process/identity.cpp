@@ -38,11 +38,11 @@ gid_t look_up_group(const std::string& group) {
     if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
     if (const auto gid = number(group)) return *gid;
     throw OperatorError{ExitCode::Configuration,
-                        "--group " + group + ": there is no such group; see getent group, or give a number"};
+                        "--group " + group + ": no such group; see getent group, or give a number"};
 }
 
 std::string no_such_user(const std::string& user) {
-    const std::string sentence = "--user " + user + ": there is no such user; ";
+    const std::string sentence = "--user " + user + ": no such user; ";
     if (user.find(':') != user.npos) return sentence + "a group is named with --group";
     return sentence + "see getent passwd, or give a number";
 }
@@ -91,7 +91,7 @@ Identity look_up_identity(const std::string& user, const std::string& group) {
         identity.uid.value_or(::geteuid()) == ::geteuid() && identity.gid.value_or(::getegid()) == ::getegid();
     if (!already && ::geteuid() != 0)
         throw OperatorError{ExitCode::Permission,
-                            "--user, --group: only root can become somebody else; start preforkd "
+                            "--user, --group: only root can change user; start preforkd "
                             "as root, or as that user without these options"};
     if (::geteuid() == 0 && (identity.uid || identity.gid)) check_capabilities(identity);
     return identity;

@@ -26,7 +26,7 @@ void make_private_directory(const std::string& path) {
     if (::mkdir(path.c_str(), for_its_owner) == -1 && errno != EEXIST) throw_errno("create " + path);
     const UniqueFd directory{::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
     if (!directory && errno != ENOTDIR && errno != ELOOP) throw_errno("open " + path);
-    if (!directory) refuse(path, "is no directory, or a symbolic link to one: remove it");
+    if (!directory) refuse(path, "is not a directory, or a symbolic link to one: remove it");
     struct stat info {};
     check(::fstat(directory.get(), &info), "stat " + path);
     if (info.st_uid != ::geteuid()) refuse(path, fmt::format("belongs to user {}: remove it", info.st_uid));

@@ -12,13 +12,13 @@
 
 namespace preforkd {
 
-/// Room for the handle on a child that is about to be made.  A child that runs already when its handle cannot be had
-/// may have answered its client, who would then be answered twice.  Throws when there is no room; close it in both
+/// Space for the handle on a child that is about to be made.  A child that runs already when its handle cannot be had
+/// may have answered its client, who would then be answered twice.  Throws when there is no space; close it in both
 /// processes.
 [[nodiscard]] inline UniqueFd reserve_for_handle() {
-    UniqueFd room{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
-    if (!room && (errno == EMFILE || errno == ENFILE)) throw_errno("make room for the handle on a process");
-    return room;
+    UniqueFd space{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
+    if (!space && (errno == EMFILE || errno == ENFILE)) throw_errno("reserve space for the handle on a process");
+    return space;
 }
 
 /// Forks, runs `body` in the child, and exits the child with body's result.
@@ -30,9 +30,9 @@ namespace preforkd {
 template <std::invocable Body>
     requires std::same_as < std::invoke_result_t<Body>,
 int > [[nodiscard]] ChildProcess spawn(Body&& body, ChildProcess::Handle handle = ChildProcess::Handle::Now) {
-    UniqueFd room = handle == ChildProcess::Handle::Now ? reserve_for_handle() : UniqueFd{};
+    UniqueFd space = handle == ChildProcess::Handle::Now ? reserve_for_handle() : UniqueFd{};
     const pid_t pid = check(::fork(), "fork");
-    room = {};
+    space = {};
     if (pid != 0) {
         try {
             return ChildProcess{pid, handle};

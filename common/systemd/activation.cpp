@@ -49,7 +49,7 @@ std::string describe(const PassedSocket& socket) {
 void check_kind(const PassedSocket& socket) {
     const int fd = socket.fd.get();
     const int type = option_of(fd, SOL_SOCKET, SO_TYPE);
-    if (type == -1) refuse(socket, "is no socket: list only sockets in its .socket unit");
+    if (type == -1) refuse(socket, "is not a socket: list only sockets in its .socket unit");
     const int domain = option_of(fd, SOL_SOCKET, SO_DOMAIN);
     const int protocol = option_of(fd, SOL_SOCKET, SO_PROTOCOL);
     const bool stream = type == SOCK_STREAM;

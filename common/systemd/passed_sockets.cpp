@@ -58,7 +58,7 @@ struct ListenVariables {
 void check_recipient(const ListenVariables& said) {
     if (!said.pid || !said.count || std::to_string(::getpid()) == *said.pid) return;
     if (!positive_number(*said.pid))
-        refuse(fmt::format("LISTEN_PID={} is no process id; let systemd set it, or unset LISTEN_PID and LISTEN_FDS",
+        refuse(fmt::format("LISTEN_PID={} is not a process id; let systemd set it, or unset LISTEN_PID and LISTEN_FDS",
                            printable(*said.pid)));
     refuse(
         fmt::format("LISTEN_PID={} is not this process ({}): the sockets were passed to another; let the unit start "
@@ -89,7 +89,7 @@ std::vector<PassedSocket> take_passed_sockets() {
 
     const auto count = positive_number(*said.count);
     if (!count)
-        refuse(fmt::format("LISTEN_FDS={} is no number of sockets; let systemd set it, or unset it", *said.count));
+        refuse(fmt::format("LISTEN_FDS={} is not a number of sockets; let systemd set it, or unset it", *said.count));
     std::vector<PassedSocket> passed;
     for (int each = 0; each < *count; ++each) {
         const int fd = first_passed_fd + each;

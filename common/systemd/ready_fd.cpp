@@ -39,7 +39,7 @@ void announce_ready(UniqueFd fd, const std::vector<Listener>& listeners) noexcep
     // As lines of the log are written: others may have made this description, so that it blocks.
     const LogWay way = log_way_of(fd.get());
     for (std::string_view rest = lines; !rest.empty();) {
-        const std::string_view piece = rest.substr(0, PIPE_BUF);  // what a pipe has room for when it says so
+        const std::string_view piece = rest.substr(0, PIPE_BUF);  // what a pipe has capacity for when it says so
         if (write_log_line(fd.get(), way, piece) != LogOutcome::Written) {
             if (errno == EPIPE) return;  // nobody wants to know any more
             if (errno == EAGAIN)

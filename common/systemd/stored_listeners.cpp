@@ -39,9 +39,9 @@ void store_listeners(SystemdNotify& systemd, std::vector<Listener>& listeners) {
     if (ours > systemd.store_limit())
         return log(
             LogLevel::Warning,
-            "systemd's store has room for {room} of {listeners} listeners, and a restart will reset clients in the "
+            "systemd's store takes {accepted} of {listeners} listeners, and a restart will reset clients in the "
             "queues of the others: raise FileDescriptorStoreMax=",
-            {{"listeners", std::uint64_t{ours}}, {"room", std::uint64_t{systemd.store_limit()}}});
+            {{"listeners", std::uint64_t{ours}}, {"accepted", std::uint64_t{systemd.store_limit()}}});
     for (Listener& listener : listeners) {
         if (listener.outlives_us()) continue;
         listener.passed_name = stored_name(listener.local, listener.file);
@@ -79,7 +79,7 @@ void drop_stored_sockets(SystemdNotify& systemd, std::vector<PassedSocket> unwan
             if (const auto file = file_in_stored_name(socket.name)) remove_if_same(local.path, *file);
         } catch (const std::exception&) {  // it is no socket any more
         }
-        log(LogLevel::Notice, "closed {endpoint}, a listener from systemd's store that is no longer asked for",
+        log(LogLevel::Notice, "closed {endpoint}, a listener from systemd's store that the settings no longer name",
             {{"endpoint", where}});
     }
 }

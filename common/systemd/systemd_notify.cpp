@@ -156,10 +156,10 @@ SystemdNotify::Sent SystemdNotify::send_datagram(std::string_view message, int f
     datagram.msg_namelen = static_cast<::socklen_t>(offsetof(::sockaddr_un, sun_path) + socket_.size());
     datagram.msg_iov = &text;
     datagram.msg_iovlen = 1;
-    alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> room{};
+    alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> space{};
     if (fd >= 0) {
-        datagram.msg_control = room.data();
-        datagram.msg_controllen = room.size();
+        datagram.msg_control = space.data();
+        datagram.msg_controllen = space.size();
         ::cmsghdr* const header = CMSG_FIRSTHDR(&datagram);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;

@@ -166,7 +166,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
 std::chrono::milliseconds read_ctl_timeout(const std::string& text) {
     const auto timeout = parse_duration(text);
     if (!timeout)
-        refuse(fmt::format("--timeout: {} is no duration; expected such as 500ms, 5s or 1m30s, 0 is for ever",
+        refuse(fmt::format("--timeout: {} is not a duration; expected such as 500ms, 5s or 1m30s, 0 is for ever",
                            in_quotes(text)));
     return *timeout;
 }

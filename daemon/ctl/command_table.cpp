@@ -30,7 +30,7 @@ constexpr std::string_view of_daemon = "status ready workers reload upgrade stop
 constexpr auto options = std::to_array<CtlOption>({
     {"json", 0, "", "status deaths", "as JSON"},
     {"watch", 0, "", "status", "every second, until Ctrl-C or the daemon stops"},
-    {"force", 0, "", "reload", "end the oldest workers that are still leaving"},
+    {"force", 0, "", "reload", "terminate the oldest workers that are still draining"},
     {"control", 0, "ENDPOINT", of_daemon,
      "where the daemon listens: its --control (PREFORKD_CONTROL, else control.sock in $RUNTIME_DIRECTORY, else where "
      "one is found). Where several are, status and ready list them"},

@@ -46,7 +46,7 @@ std::string painted(const std::string& text) {
     return all + "\033[J";
 }
 
-/// Where many ask, who has been silent for longest makes room, and may come back.
+/// Where many ask, who has been silent for longest is disconnected, and may come back.
 ControlAnswer ask_again(ControlLine& line, const ControlOrder& order, const Endpoint& where) {
     try {
         return line.ask(order.request);

@@ -77,7 +77,7 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
     TextTable listeners{{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}}};
     for (const ListenerStatus& each : report.listeners)
         listeners.add({each.endpoint + (each.passed ? " (passed)"
-                                        : each.lost ? " (lost: its file is gone or another's)"
+                                        : each.lost ? " (unreachable: its file is missing or replaced)"
                                                     : ""),
                        each.handler, queue_text(each.queue.queued, each.queue.in_bytes),
                        queue_text(each.queue.limit, each.queue.in_bytes)});

@@ -1,5 +1,5 @@
 #pragma once
-// The entries that builtin_handlers() gathers, one room each.
+// The entries that builtin_handlers() gathers, one file each.
 #include "preforkd/handlers.hpp"
 
 namespace preforkd {

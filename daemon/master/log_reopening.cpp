@@ -22,7 +22,7 @@ void LogReopening::ask(const LogSettings& settings, std::chrono::milliseconds pa
     };
     try {
         trial_.emplace(open, patience);
-    } catch (const std::system_error&) {}  // no room for a child
+    } catch (const std::system_error&) {}  // no space for a child
 }
 
 bool LogReopening::maintain(Clock::time_point now) {

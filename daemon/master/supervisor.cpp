@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint64_t signals_key = 0;  // every other key is a worker's pid
 constexpr auto status_period = 5s;        // only where systemd listens, and sent only when it has changed
-constexpr auto retry_period = 100ms;      // of what systemd had no room for
+constexpr auto retry_period = 100ms;      // of what systemd had no space for
 constexpr auto extension = 15s;           // asked of systemd every status_period while we stop
 
 }  // namespace
@@ -170,7 +170,7 @@ void Supervisor::on_signal(int signo) {
 
 void Supervisor::reap() {
     for (;;) {
-        // Look before collecting: as PID 1 or subreaper we have children that no room of ours has made.
+        // Look before collecting: as PID 1 or subreaper we have children that nothing of ours has made.
         siginfo_t child{};
         constexpr int any_change = WEXITED | WSTOPPED | WCONTINUED;
         if (::waitid(P_ALL, 0, &child, any_change | WNOHANG | WNOWAIT) == -1 || child.si_pid == 0) return;
@@ -203,7 +203,7 @@ void Supervisor::tell_systemd(Clock::time_point now) {
         if (healthy) parts_.systemd.watchdog();
         if (healthy != std::exchange(was_healthy_, healthy))
             log(healthy ? LogLevel::Notice : LogLevel::Error,
-                healthy ? "most workers go on again" : "most workers hang: the watchdog is not fed until they go on");
+                healthy ? "most workers respond again" : "most workers hang: not notifying the watchdog until they respond");
     }
 }
 

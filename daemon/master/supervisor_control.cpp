@@ -39,7 +39,7 @@ std::string server_of(const Listener& listener, const Settings& settings) {
 void Supervisor::open_control(ControlListener listener) {
     const std::string where = to_string(listener.local);
     serve_control(std::move(listener));
-    if (control_) log(LogLevel::Info, "preforkctl can ask at {control}", {{"control", where}});
+    if (control_) log(LogLevel::Info, "control socket: {control}", {{"control", where}});
 }
 
 void Supervisor::serve_control(ControlListener listener) {
@@ -115,7 +115,7 @@ ControlReply Supervisor::obey(const ControlRequest& request) {
         case ControlCommand::Ready: return obey_ready();
         case ControlCommand::Workers: return obey_workers(request.workers);
         case ControlCommand::Stop:
-            log(LogLevel::Notice, "asked to stop by preforkctl");
+            log(LogLevel::Notice, "stop requested by preforkctl");
             if (life_.phase < Phase::Withdrawing) feed(StopRequested{Urgency::Graceful, Clock::now()});
             return stop_ticket;
         case ControlCommand::Reload: return obey_reload(request.force);

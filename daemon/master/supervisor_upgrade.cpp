@@ -39,7 +39,7 @@ void Supervisor::resume(const Handover& handover) {
 /// A generation of this image has to become ready; if it does not, the image before carries on with its workers.
 void Supervisor::prove(const Handover& handover, Clock::time_point now) {
     spare_ = UniqueFd{::fcntl(old_image_.get(), F_DUPFD_CLOEXEC, 3)};
-    log(LogLevel::Notice, "this image took over: version {version} after {before}",
+    log(LogLevel::Notice, "version {version} took over from {before}",
         {{"version", version()}, {"before", handover.version}});
     reloader_.ask(false, now, [this](const ReloadOutcome& outcome) {
         if (!outcome.done && life_.phase == Phase::Running) return revert(outcome.sentence);

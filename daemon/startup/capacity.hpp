@@ -38,8 +38,8 @@ enum class ServedBy { BlockingHandler, Coroutine, Program };
                                               std::size_t each = 1) noexcept {
     const std::size_t parked = std::clamp<std::size_t>(open_files / 4, 1, 1024);
     const std::size_t own = 24 + listeners;
-    const std::size_t room = open_files > parked + own + each ? (open_files - parked - own) / each : 1;
-    return {.connections = std::min(wanted, room), .parked = parked};
+    const std::size_t space = open_files > parked + own + each ? (open_files - parked - own) / each : 1;
+    return {.connections = std::min(wanted, space), .parked = parked};
 }
 
 }  // namespace preforkd

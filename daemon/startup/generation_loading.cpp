@@ -38,17 +38,17 @@ std::vector<std::string> keep_what_takes_a_restart(Settings& next, const Setting
 std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& kept, const Takeover& taken) {
     std::vector<std::string> remarks;
     for (const std::string& setting : kept)
-        log(LogLevel::Warning, "{setting} is not changed by a reload; restart for it", {{"setting", setting}});
+        log(LogLevel::Warning, "{setting} cannot be changed by a reload: restart to apply it", {{"setting", setting}});
     if (!kept.empty())
-        remarks.push_back(fmt::format("not changed by a reload, restart for it: {}", fmt::join(kept, ", ")));
+        remarks.push_back(fmt::format("not changed by a reload, restart to apply: {}", fmt::join(kept, ", ")));
     for (const std::string& endpoint : taken.out_of_reach) {
-        log(LogLevel::Warning, "no client finds {endpoint}: its file is gone; restart the .socket unit it is from",
+        log(LogLevel::Warning, "the socket file of {endpoint} is missing: restart its .socket unit",
             {{"endpoint", endpoint}});
         remarks.push_back(
-            fmt::format("no client finds {}, whose file is gone: restart the .socket unit it is from", endpoint));
+            fmt::format("the socket file of {} is missing: restart its .socket unit", endpoint));
     }
     for (const std::string& endpoint : taken.lost)
-        log(LogLevel::Notice, "no client finds {endpoint}: its file is gone or another's; binding it anew",
+        log(LogLevel::Notice, "socket file of {endpoint} missing or replaced; binding it again",
             {{"endpoint", endpoint}});
     return remarks;
 }
@@ -142,7 +142,7 @@ private:
             if (tries_ == bind_retries) throw;
             // Workers of a generation before, or a daemon that is just ending, may need a moment to let go of it.
             if (++tries_ == 1)
-                log(LogLevel::Notice, "trying again for {retry_ms} ms: {cause}",
+                log(LogLevel::Notice, "retrying for {retry_ms} ms: {cause}",
                     {{"retry_ms", std::int64_t{(bind_retries * between_bind_retries).count()}},
                      {"cause", error.what()}});
             next_try_ = now + between_bind_retries;

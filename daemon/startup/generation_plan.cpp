@@ -47,7 +47,7 @@ void check_before_binding(const GenerationPlan& plan) {
             check_cell(plan, listen, listen.endpoint);
     if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
         throw OperatorError{ExitCode::Configuration,
-                            "--chdir " + settings.chdir + ": there is no such directory; create it, or name another"};
+                            "--chdir " + settings.chdir + ": no such directory; create it, or name another"};
     if (settings.workers.automatic || settings.workers.max != 0) check_kernel();
 }
 

@@ -105,7 +105,7 @@ int rehearse(const StartUp& start_up, const Handover& handover) noexcept {
         write_verdict(handover.report, handover.control.knows_peers ? verdict_passed_with_peers : verdict_passed);
         return 0;
     } catch (const std::exception& error) { write_verdict(handover.report, with_remedy(error)); } catch (...) {
-        write_verdict(handover.report, "an exception that is no std::exception");
+        write_verdict(handover.report, "an exception not derived from std::exception");
     }
     return static_cast<int>(ExitCode::Unavailable);
 }

@@ -77,7 +77,7 @@ std::vector<Listener> open_listeners(const Settings& settings, SystemdNotify& sy
 /// After everything that could still be refused: an error at start-up is then the only line.
 void say_what_is_served(const Settings& settings, const std::vector<Listener>& listeners) {
     if (::geteuid() == 0 && settings.user.empty())
-        log(LogLevel::Notice, "workers run as root; --user USER makes them somebody else");
+        log(LogLevel::Notice, "workers run as root; --user USER changes that");
     warn_without_proc();
     for (const Listener& listener : listeners)
         log(LogLevel::Notice,
@@ -98,7 +98,7 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
     store_listeners(parts.systemd, *plan->listeners);
     if (!settings.workers.automatic && settings.workers.max == 0) {
         if (!settings.control.empty())
-            log(LogLevel::Notice, "--control needs a master, which --workers 0 has not: preforkctl cannot ask");
+            log(LogLevel::Notice, "--control has no effect with --workers 0, which has no master");
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd});
     }
     Supervisor supervisor{parts, to_generation(plan), load_generation(start_up)};
@@ -136,7 +136,7 @@ std::shared_ptr<const Settings> settings_in_force(const Settings& read, const Ha
 
 /// In the place of another image.  Of an upgrade, `handover` keeps its descriptors until this one supervises: what
 /// fails before can still be undone with them.  After a failed one there is nobody to give them back to, and there may
-/// be no room for a second set.
+/// be no space for a second set.
 int carry_on(Planned planned, Handover& handover, const StartUp& start_up, SignalFd& signals) {
     const std::shared_ptr<GenerationPlan> plan = planned.plan;
     UniqueFd no_ready_fd;  // it has been told
@@ -303,7 +303,7 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
     } catch (const std::system_error& error) {
         return fail(with_remedy(error).c_str(), ExitCode::System);
     } catch (const std::exception& error) { return fail(error.what(), ExitCode::Internal); } catch (...) {
-        return fail("an exception that is no std::exception", ExitCode::Internal);
+        return fail("an exception not derived from std::exception", ExitCode::Internal);
     }
 }
 

@@ -104,7 +104,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         send_report(channel, Report::Kind::Failed, with_remedy(error));
         return static_cast<int>(is_shortage(error) ? ExitCode::System : ExitCode::Internal);
     } catch (...) {
-        send_report(channel, Report::Kind::Failed, "an exception that is no std::exception");
+        send_report(channel, Report::Kind::Failed, "an exception not derived from std::exception");
         return static_cast<int>(ExitCode::Internal);
     }
 }

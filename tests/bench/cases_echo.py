@@ -77,7 +77,7 @@ def idle(effort):
     """Many silent connections: what each costs in the server's own memory, and whether anybody wakes up."""
     name = f"{effort.idle_connections} idle connections, {IDLE_WORKERS} workers"
     memory, wake_ups, rest = f"{name}: memory over raw", f"{name}: wake-ups of the workers", f"{name}: CPU of the workers"
-    impossible, note = room_for(effort.idle_connections, descriptors.limit())
+    impossible, note = space_for(effort.idle_connections, descriptors.limit())
     if impossible:
         yield not_measured(memory, "B/conn", MOST_BYTES, impossible)
         yield not_measured(wake_ups, "/s", 0, impossible)
@@ -98,7 +98,7 @@ def idle(effort):
     yield from judged_by_value(rest, "ms/s", cpu, 0, steady=False)
 
 
-def room_for(connections, open_files):
+def space_for(connections, open_files):
     """(why it is impossible, what to know beside the figures), if each process may have so many descriptors."""
     generator, worker = min(connections, PER_GENERATOR), connections // IDLE_WORKERS
     limit = f"RLIMIT_NOFILE is {open_files}"

@@ -64,9 +64,9 @@ def test_a_case_that_failed_outweighs_a_miss(measured):
 
 
 def test_too_few_descriptors_are_said():
-    assert cases_echo.room_for(100_000, 1_000_000) == ("", "")
-    assert cases_echo.room_for(100_000, 20_000) == ("", "RLIMIT_NOFILE is 20000: less than twice a worker's share of 12500")
-    assert cases_echo.room_for(100_000, 4096) == ("RLIMIT_NOFILE is 4096, needed are 13000", "")
+    assert cases_echo.space_for(100_000, 1_000_000) == ("", "")
+    assert cases_echo.space_for(100_000, 20_000) == ("", "RLIMIT_NOFILE is 20000: less than twice a worker's share of 12500")
+    assert cases_echo.space_for(100_000, 4096) == ("RLIMIT_NOFILE is 4096, needed are 13000", "")
 
 
 def test_what_needs_more_descriptors_is_not_measured(monkeypatch):

@@ -34,9 +34,9 @@ class NotifySocket:
     def next(self, timeout=10.0):
         """The next message as a dictionary; None when none comes in time."""
         self._socket.settimeout(max(timeout, 0.0))  # zero: only what has arrived already
-        room = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
+        space = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
         try:
-            text, ancillary, _, _ = self._socket.recvmsg(65536, room)
+            text, ancillary, _, _ = self._socket.recvmsg(65536, space)
         except (socket.timeout, BlockingIOError):
             return None
         message = dict(line.split("=", 1) for line in text.decode().splitlines() if line)

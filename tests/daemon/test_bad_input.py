@@ -22,7 +22,7 @@ LONG_LABEL = "x" * 64  # no resolver has to ask anybody to know that there is no
 def is_one_sentence(told, code, words):
     """In the format of the log: JSON, since standard error is a pipe here, and text of a tool such as --check-config.
     Of a wait for a port that may yet become free it may speak too, once."""
-    lines = [line for line in told.stderr.splitlines() if "trying again" not in line]
+    lines = [line for line in told.stderr.splitlines() if "retrying" not in line]
     assert len(lines) == 1, f"not one line:\n{told.stderr}"
     if "--check-config" in told.args:
         text = lines[0]
@@ -269,7 +269,7 @@ def test_sockets_that_were_passed_to_somebody_else(run_preforkd, tmp_path):
 
 def test_a_pid_that_is_no_number_is_not_taken_for_somebody_else(run_preforkd):
     told = run_preforkd(env={"LISTEN_PID": "abc", "LISTEN_FDS": "1"})
-    is_one_sentence(told, CONFIGURATION, ["LISTEN_PID=abc is no process id", "unset"])
+    is_one_sentence(told, CONFIGURATION, ["LISTEN_PID=abc is not a process id", "unset"])
 
 
 # --- in which format ----------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_who_asks_for_a_reload_is_told_that_the_daemon_stops(controlled, tmp_pat
         waiting.sendall(b"reload\n")
         daemon.wait_log("the reload waits")
         daemon.signal(signal.SIGINT)
-        assert json.loads(waiting.makefile().readline()) == {"ok": False, "error": "the service stops"}
+        assert json.loads(waiting.makefile().readline()) == {"ok": False, "error": "the service is stopping"}
         assert daemon.wait_exit() == 0
     [cut] = daemon.cut()
     assert cut >= 2
@@ -98,7 +98,7 @@ def test_stop_is_graceful_and_status_tells_of_it(controlled):
         assert read_exactly(client, 1) == b"x"
         with subprocess.Popen([PREFORKCTL, "stop", "--control", daemon.control], text=True, stdout=subprocess.PIPE,
                               env=clean_environment()) as stopping:
-            daemon.wait_log("asked to stop by preforkctl")
+            daemon.wait_log("stop requested by preforkctl")
             again = ask(daemon.control, "workers 4")
             assert again == {"ok": False, "error": "the daemon is stopping"}
             seen = status(daemon.control)

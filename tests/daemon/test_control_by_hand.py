@@ -164,9 +164,9 @@ def test_reload_and_upgrade_keep_it(place, tmp_path):
         told = place.ctl(order, "-i", name)
         assert told.returncode == 0 and "restart" not in told.stdout, told
     file.write_text("handler = echo\nname = other\ncontrol = off\n")
-    daemon.expect("is not changed by a reload", "which ran before: install the new release there")
+    daemon.expect("cannot be changed by a reload", "which ran before: install the new release there")
     told = place.ctl("reload", "-i", name)
-    assert told.returncode == 0 and "restart for it: control, name" in told.stdout
+    assert told.returncode == 0 and "restart to apply: control, name" in told.stdout
     after = (place.outside / f"{name}.sock").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert json.loads(place.ctl("-i", name, "status", "--json").stdout)["generation"] == 6
@@ -187,8 +187,8 @@ def without_one(daemon, reason):
     assert exchange(daemon.endpoint) == b"connected\n"
 
 
-@pytest.mark.parametrize("kind, reason", [("link", "is no directory, or a symbolic link"), ("open", "mode 0755: chmod 700"),
-                                          ("file", "is no directory"), ("foreign", "belongs to user")])
+@pytest.mark.parametrize("kind, reason", [("link", "is not a directory, or a symbolic link"), ("open", "mode 0755: chmod 700"),
+                                          ("file", "is not a directory"), ("foreign", "belongs to user")])
 def test_a_directory_that_is_not_its_own_is_not_used(place, tmp_path, kind, reason):
     if kind == "foreign" and os.geteuid() != 0:
         pytest.skip("needs root")

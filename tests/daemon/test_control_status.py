@@ -169,7 +169,7 @@ def test_watch_ends_with_ctrl_c(controlled):
 
 
 def test_watch_that_is_sent_away_again_and_again_comes_back_once_a_second(controlled, tmp_path):
-    """As beside more peers than have room."""
+    """As beside more peers than have space."""
     report = json.dumps({"ok": True, "status": status(controlled().control)}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{tmp_path}/busy.sock")

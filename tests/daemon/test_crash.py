@@ -17,7 +17,7 @@ CRASHES = [("SIGSEGV", "SIGSEGV at address 0x10, in", "write_to_nowhere"), ("SIG
 @pytest.mark.parametrize("word, sentence, function", CRASHES, ids=[each[0] for each in CRASHES])
 def test_a_crash_tells_its_signal_its_place_and_its_stack(controlled, trouble, model, word, sentence, function):
     daemon = controlled("--handler", trouble("crash"), "--model", model, workers=1)
-    daemon.expect("crashed: ", "stack of ", "killed by SIG", "workers die early")
+    daemon.expect("crashed: ", "stack of ", "killed by SIG", "workers exit early")
     worker, = daemon.workers()
     assert exchange(daemon.endpoint, word.encode() + b"\n") == b""
     end = daemon.wait_log("killed by SIG")
@@ -40,7 +40,7 @@ def test_a_crash_tells_its_signal_its_place_and_its_stack(controlled, trouble, m
 @pytest.mark.programs("addr2line")
 def test_the_command_in_a_line_of_the_stack_names_the_place_in_the_source(preforkd, trouble):
     daemon = preforkd("--handler", trouble("crash"), "--model", "serial", workers=1)
-    daemon.expect("crashed: ", "stack of ", "killed by SIG", "workers die early")
+    daemon.expect("crashed: ", "stack of ", "killed by SIG", "workers exit early")
     exchange(daemon.endpoint, b"SIGSEGV\n")
     daemon.wait_log("killed by SIGSEGV")
     said = [subprocess.run(each["message"].partition(": ")[2].split(), capture_output=True, text=True, check=True,

@@ -313,7 +313,7 @@ def test_a_burst_is_spread_over_the_workers(preforkd):
 
 def test_datagrams_are_not_lost_when_a_worker_is_killed_before_it_receives(preforkd):
     daemon = preforkd("--handler", "echo", listen="udp://127.0.0.1:0 rcvbuf=128K", workers=2)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     workers = daemon.workers()
     proc.stop_all(daemon.pid, workers)
     with Client(daemon.endpoint) as client:

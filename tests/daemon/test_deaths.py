@@ -198,7 +198,7 @@ def test_a_worker_that_the_kernel_kills_for_its_memory_is_told_so(controlled, sm
         "killed by SIGKILL", "kernel: out of memory", True)
     assert daemon.wait_log("killed by SIGKILL")["out_of_memory"] == "yes"
     # Another one's SIGKILL is not the kernel's.
-    daemon.expect("workers die early")
+    daemon.expect("workers exit early")
     idle = proc.eventually(lambda: [each for each in status(daemon.control)["workers"] if each["state"] == "idle"])
     os.kill(idle[0]["pid"], signal.SIGKILL)
     assert wait_death(daemon, idle[0]["pid"])["ordered_by"] == "another process"

@@ -203,7 +203,7 @@ BAD = {
     "other version": (ABI.format("preforkd 0, Boost 1_40"), 'was built for "preforkd 0, Boost 1_40" and this is'),
     "missing symbol": ("void missing(); void call() { missing(); }", "linked with all that it uses"),
     "throws": (HANDLER.format('throw std::runtime_error{"no database"};'), "its constructor failed: no database"),
-    "throws a number": (HANDLER.format("throw 7;"), "its constructor failed with something that is no std::exception"),
+    "throws a number": (HANDLER.format("throw 7;"), "its constructor failed with something not derived from std::exception"),
     "crashes": (HANDLER.format("std::raise(SIGSEGV);"), "killed by SIGSEGV"),
     "hangs": (HANDLER.format("for (;;) ::pause();"), "did not return within --boot-timeout 1s"),
 }

@@ -179,7 +179,7 @@ def test_a_reload_stores_what_it_adds_and_removes_what_it_closes(preforkd, notif
     (tmp_path / "closed").mkdir(mode=0)
     if os.geteuid() == 0:  # a generation that does not become ready leaves nothing in the store
         mark = daemon.log.mark()
-        daemon.expect("reload failed", "cannot start", "exited with code 70", "workers die early")
+        daemon.expect("reload failed", "cannot start", "exited with code 70", "workers exit early")
         daemon.signal(signal.SIGHUP)
         daemon.wait_log("reload failed", after=mark)
         assert notify.stored_endpoints() == [f"{tmp_path}/three", f"{tmp_path}/two"]

@@ -143,7 +143,7 @@ def test_check_config_names_an_unknown_variable_as_the_daemon_does(run_preforkd)
     told = run_preforkd("--check-config", env={"PREFORKD_WORKRS": "3"})
     assert (told.returncode, told.stdout) == (0, "configuration is valid\n")
     [line] = told.stderr.splitlines()
-    assert "warning" in line and line.endswith("PREFORKD_WORKRS is no option of preforkd, ignored; "
+    assert "warning" in line and line.endswith("PREFORKD_WORKRS is not an option of preforkd, ignored; "
                                                "did you mean PREFORKD_WORKERS?")
 
 

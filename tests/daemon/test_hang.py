@@ -11,7 +11,7 @@ from clients import connect, exchange, read_exactly, read_to_end, say
 pytestmark = pytest.mark.programs("cmake", "g++", "pkg-config")
 
 TIMEOUT = 1  # seconds
-HUNG = ("hangs in its handler", "stack of", "killed by SIGABRT", "workers die early")
+HUNG = ("hangs in its handler", "stack of", "killed by SIGABRT", "workers exit early")
 
 
 def start(preforkd, library, *arguments, timeout="1s", workers=2, **how):

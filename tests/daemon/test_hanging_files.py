@@ -122,7 +122,7 @@ def test_an_upgrade_fails_in_its_rehearsal(preforkd, tmp_path, place):
     service.daemon.expect("upgrade failed")
     service.install(NEXT)
     with Hanging(place):
-        assert service.upgrade()["message"].startswith("upgrade failed, everything stays as it was")
+        assert service.upgrade()["message"].startswith("upgrade failed, nothing has changed")
         assert exchange(service.daemon.endpoint) == b"connected\n"
 
 

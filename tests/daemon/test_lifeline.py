@@ -34,7 +34,7 @@ def test_no_process_outlives_a_killed_master(preforkd, model):
 def test_no_process_outlives_a_killed_master_although_a_handler_blocks(preforkd, trouble, model, word):
     """It has --stop-timeout; what hears of the end and cannot leave has the 2 s of a fast stop, too."""
     first = preforkd("--handler", trouble("blocking"), "--model", model, "--stop-timeout", "1s", workers=1)
-    first.expect("the master is gone", "leaving although handlers", "has not ended when asked to",
+    first.expect("the master is gone", "exiting although handlers", "has not ended when asked to",
                  "killed by SIGKILL")
     with connect(first.endpoint) as client:
         say(client, word)
@@ -139,7 +139,7 @@ def test_a_new_master_can_bind_at_once(preforkd, tmp_path, kind):
     held = proc.sockets_of(first.workers()[0])
     old = kill_master(first)
     second = preforkd(listen=first.endpoint, wait=False)
-    second.wait_log("trying again")
+    second.wait_log("retrying")
     for copy in held:
         copy.close()
     second.wait_ready()

@@ -37,7 +37,7 @@ def test_connections_are_clamped_to_the_descriptors_with_a_warning(preforkd):
         clients.append(connect(daemon.endpoint))
         clients[-1].sendall(b"x")
     served = Counter()
-    for client in clients:  # each one that ends makes room for one that waits
+    for client in clients:  # each one that ends makes way for one that waits
         served[read_exactly(client, 1)] += 1
         client.close()
     assert served == {b"x": 80}
@@ -80,17 +80,17 @@ def test_each_thread_of_a_coroutine_has_space_for_what_its_loop_waits_with(prefo
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))  # noqa: E731
     daemon = preforkd("--handler", "echo", "--model", "thread", "--connections", "1024", workers=1, preexec_fn=limit)
     daemon.expect("is more than")
-    room = daemon.log.find("is more than")[0]["connections"]
-    assert 2 <= room <= 64 // 4
-    clients = [connect(daemon.endpoint) for _ in range(2 * room)]  # the second half waits in the kernel's queue
+    space = daemon.log.find("is more than")[0]["connections"]
+    assert 2 <= space <= 64 // 4
+    clients = [connect(daemon.endpoint) for _ in range(2 * space)]  # the second half waits in the kernel's queue
     for client in clients:
         client.sendall(b"x")
-    for client in clients[:room]:  # all of them at once
+    for client in clients[:space]:  # all of them at once
         assert read_exactly(client, 1) == b"x"
-    for first, second in zip(clients[:room], clients[room:]):
+    for first, second in zip(clients[:space], clients[space:]):
         first.close()
         assert read_exactly(second, 1) == b"x"
-    for client in clients[room:]:
+    for client in clients[space:]:
         client.close()
     assert not daemon.log.find("Too many open files")
 
@@ -187,7 +187,7 @@ def test_at_its_limit_a_worker_leaves_clients_in_the_queue_until_there_is_capaci
 
 @pytest.mark.parametrize("model", ["async", "serial"])
 def test_at_its_limit_a_worker_leaves_clients_to_its_siblings(preforkd, model):
-    """As many clients as the pool has room for are all served at once, whoever is woken first."""
+    """As many clients as the pool has capacity for are all served at once, whoever is woken first."""
     daemon = preforkd("--handler", "echo", "--model", model, "--connections", "1", workers=4)
     for _ in range(5):
         clients = [connect(daemon.endpoint) for _ in range(4)]

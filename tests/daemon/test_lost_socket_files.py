@@ -45,7 +45,7 @@ def test_a_stream_socket_is_bound_anew_and_its_clients_are_served_on(serving, tm
     assert read_exactly(held, 6) == b"before"
     lose(path)
     assert service.again()["message"].startswith("reloaded")
-    daemon.wait_log("binding it anew")
+    daemon.wait_log("binding it again")
     assert exchange(daemon.endpoint, b"new") == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
     held.sendall(b"after")
@@ -55,7 +55,7 @@ def test_a_stream_socket_is_bound_anew_and_its_clients_are_served_on(serving, tm
     assert exchange(daemon.endpoint, b"still") == b"still", "the old generation has not taken the new file with it"
     after = daemon.log.mark()
     assert service.again()["message"].startswith("reloaded")
-    assert not daemon.log.find("binding it anew", after=after), "nothing is lost now"
+    assert not daemon.log.find("binding it again", after=after), "nothing is lost now"
     assert daemon.stop() == 0
     assert not path.exists()
 
@@ -89,7 +89,7 @@ def test_it_is_noticed_and_bound_anew_with_the_settings_in_force(serving, tmp_pa
     assert read_exactly(held, 6) == b"before"
     service.write("nonsense")  # nobody has asked for that to be read
     lose(path)
-    daemon.wait_log("binding it anew")
+    daemon.wait_log("binding it again")
     daemon.wait_log("reloaded")
     assert exchange(daemon.endpoint, b"new") == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -127,7 +127,7 @@ def test_one_whose_path_another_program_has_taken_is_left_alone_and_is_not_ready
         (tmp_path / "new").rename(path)
         daemon.wait_log("is left alone")
         assert ask(daemon.control, "ready") == {
-            "ok": False, "error": f"not ready: no client finds unix://{path}: its file was removed or replaced"}
+            "ok": False, "error": f"not ready: the socket file of unix://{path} was removed or replaced"}
         with connect(daemon.endpoint), other.accept()[0]:
             now = status(daemon.control)
             assert now["generation"] == 1 and [listener["lost"] for listener in now["listeners"]] == [True]
@@ -184,7 +184,7 @@ def test_a_passed_one_is_named_with_the_remedy(configured, tmp_path):
     path = tmp_path / "s"
     service = configured("handler = echo", **Passing(listening(path)).arguments())
     path.unlink()
-    service.daemon.expect("its file is gone")
+    service.daemon.expect("is missing")
     outcome = service.reload("handler = echo")["outcome"]
     assert outcome.endswith(f"; no client finds unix://{path}, whose file is gone: "
                             "restart the .socket unit it is from")

@@ -19,7 +19,7 @@ def leak(daemon, times):
 def test_a_worker_that_leaks_is_replaced_first_and_then_leaves(preforkd, trouble):
     daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--max-memory", "60M", workers=2)
     pid = leak(daemon, 9)
-    line = daemon.wait_log("beyond --max-memory")
+    line = daemon.wait_log("above --max-memory")
     assert line["pid"] == pid and 54 << 20 < line["private_bytes"] < 120 << 20
     gone = daemon.wait_log(f"(pid {pid}) exited with code 0")
     assert gone["level"] == "info", "it was told to"
@@ -43,7 +43,7 @@ def test_capacity_does_not_dip_while_leaking_workers_are_replaced(preforkd, trou
         for _ in range(2):
             mark = daemon.log.mark()
             leak(daemon, 9)
-            retired.add(daemon.wait_log("beyond --max-memory", after=mark)["pid"])
+            retired.add(daemon.wait_log("above --max-memory", after=mark)["pid"])
             load.wait_for_answers(20)
     assert not load.broken and load.outcomes["refused"] == 0, load.broken
     assert len(retired) == 2

@@ -8,7 +8,7 @@ import pytest
 import daemon_process
 
 HEADERS = "\n".join(header.read_text() for header in Path(__file__).parents[2].glob("common/include/preforkd/*.hpp"))
-PRINTABLE = set(re.findall(r" to_string\((?:const )?(\w+)", HEADERS))  # every room overloads it for its own types
+PRINTABLE = set(re.findall(r" to_string\((?:const )?(\w+)", HEADERS))  # every part overloads it for its own types
 FOR_PROGRAMS = {"run", "Server", "Handlers", "builtin_handlers"}  # who calls these links the library
 pytestmark = pytest.mark.programs("nm")
 

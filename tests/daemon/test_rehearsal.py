@@ -33,7 +33,7 @@ def test_nothing_that_a_failed_image_had_started_is_left_and_the_port_is_free(in
     daemon = service.daemon
     daemon.expect("upgrade failed")
     service.install_script(script.format(tmp_path) + "\n")
-    assert service.upgrade()["message"].startswith("upgrade failed, everything stays as it was: ")
+    assert service.upgrade()["message"].startswith("upgrade failed, nothing has changed: ")
     assert all(proc.wait_gone(pid, 5) for pid in left_by(service, tmp_path))
     assert exchange(daemon.endpoint) == b"connected\n"
     assert daemon.stop(SIGTERM) == 0

@@ -122,7 +122,7 @@ def test_workers_that_cannot_start_are_given_up_and_the_old_ones_serve_on(config
     added = tmp_path / "added.sock"
     service = configured(LISTEN, "greeting = one")
     daemon, before = service.daemon, service.daemon.workers()
-    daemon.expect("reload failed", "cannot start", "exited with code", "die early", "SIGKILL")
+    daemon.expect("reload failed", "cannot start", "exited with code", "exit early", "SIGKILL")
     failure = service.reload(LISTEN, f"listen = unix://{added}", "user = nobody", f"chdir = {closed}")
     assert "chdir" in failure["cause"]
     daemon.wait_workers(2)
@@ -190,7 +190,7 @@ def test_what_a_reload_cannot_change_is_named(configured, tmp_path):
     for _ in range(2):  # as long as it holds
         after = service.daemon.log.mark()
         reloaded = service.reload(f"listen = unix://{path} mode=0666 backlog=7")
-        assert reloaded["outcome"].endswith(f"; not changed by a reload, restart for it: unix://{path} mode")
+        assert reloaded["outcome"].endswith(f"; not changed by a reload, restart to apply: unix://{path} mode")
         named = service.daemon.log.find("by a reload; restart", after=after)
         assert [entry["setting"] for entry in named] == [f"unix://{path} mode"]
     assert path.stat().st_mode & 0o777 == 0o600
@@ -245,7 +245,7 @@ def test_a_stop_during_a_reload_stops_and_says_that_there_is_no_reload(configure
     daemon.signal(SIGTERM)
     daemon.signal(SIGCONT)
     assert daemon.wait_exit() == 0
-    given_up = daemon.log.find("reload given up: the service stops")
+    given_up = daemon.log.find("reload canceled: the service is stopping")
     assert len(given_up) + len(daemon.log.find("reloaded")) == 1
     assert given_up or not both_at_once
 

@@ -90,7 +90,7 @@ def stops_at_once(daemon):
 
 
 def is_killed_for_its_hang(daemon):
-    daemon.expect("hangs in its handler", "stack of", "killed by SIGABRT", "workers die early")
+    daemon.expect("hangs in its handler", "stack of", "killed by SIGABRT", "workers exit early")
     one(daemon)
     with connect(daemon.endpoint) as client:
         return proc.wait_gone(say(client, "block"), 10)
@@ -198,7 +198,7 @@ def test_one_that_takes_a_restart_is_named_each_time(configured, tmp_path, name)
     for _ in range(2):
         mark = service.daemon.log.mark()
         outcome = service.reload(*service.given, NAMED[name].format(tmp=tmp_path))["outcome"]
-        assert outcome.endswith(f"; not changed by a reload, restart for it: {name}")
+        assert outcome.endswith(f"; not changed by a reload, restart to apply: {name}")
         assert [line["setting"] for line in service.daemon.log.find("by a reload; restart", after=mark)] == [name]
     if name == "control":
         assert status(f"unix://{tmp_path}/first")["generation"] == 3 and not (tmp_path / "other").exists()

@@ -1,4 +1,4 @@
-"""--reload rolling: a worker at a time, where two generations have no room."""
+"""--reload rolling: a worker at a time, where two generations do not fit."""
 import resource
 
 import pytest
@@ -30,7 +30,7 @@ def confined(preforkd, tmp_path):
 def test_a_host_with_space_for_one_generation_is_enough(confined, spare):
     service = confined(spare, *ROLLING)
     daemon = service.daemon
-    daemon.expect("cannot start", "exited with code 71")  # where the process has room, and its thread has none
+    daemon.expect("cannot start", "exited with code 71")  # where the process has capacity, and its thread has none
     before = set(daemon.workers())
     with Load(daemon.endpoint, clients=3, request=b"whole", expected=b"whole") as load:
         load.wait_for_answers(20)
@@ -46,7 +46,7 @@ def test_without_it_a_reload_fails_at_once_and_names_it(confined):
     generation = (f"workers = {WORKERS}", "boot-timeout = 10m")
     service = confined(2, *generation)
     daemon = service.daemon
-    daemon.expect("reload failed", "cannot start", "exited with code 71", "die early")
+    daemon.expect("reload failed", "cannot start", "exited with code 71", "exit early")
     before = daemon.workers()
     cause = service.reload(*generation)["cause"]
     assert "--reload rolling" in cause and "RLIMIT_NPROC" in cause
@@ -57,7 +57,7 @@ def test_without_it_a_reload_fails_at_once_and_names_it(confined):
 
 @pytest.mark.root
 def test_an_upgrade_is_rolling_too(preforkd, tmp_path):
-    """What rehearses the new image takes four tasks; so many have room, and no second generation."""
+    """What rehearses the new image takes four tasks; so many have space, and no second generation."""
     open_to_others(tmp_path)
     service = Installed(preforkd, tmp_path, "--reload", "rolling", "--workers", str(WORKERS), **confine(4))
     before = set(service.daemon.workers())

@@ -41,12 +41,12 @@ def test_the_master_goes_on_while_a_reload_tries_to_bind_a_taken_port(configured
     daemon.expect("reload failed", "killed by SIGKILL")
     service.write(LISTEN, f"control = {endpoint}", f"listen = {endpoint_of(taken)}")
     daemon.signal(SIGHUP)
-    daemon.wait_log("trying again for 2500 ms")
+    daemon.wait_log("retrying for 2500 ms")
     the_master_goes_on(daemon, endpoint)
     assert not daemon.log.find("reload failed"), "it has been waited for meanwhile"
     failure = daemon.wait_log("reload failed")
     assert endpoint_of(taken) in failure["cause"] and f"pid {os.getpid()}" in failure["cause"]
-    assert len(daemon.log.find("trying again")) == 1
+    assert len(daemon.log.find("retrying")) == 1
     assert exchange(daemon.endpoint) == b"connected\n"
 
 
@@ -54,7 +54,7 @@ def test_a_port_that_becomes_free_meanwhile_is_bound(configured, taken):
     service = configured(LISTEN)
     service.write(LISTEN, f"listen = {endpoint_of(taken)}")
     service.daemon.signal(SIGHUP)
-    service.daemon.wait_log("trying again")
+    service.daemon.wait_log("retrying")
     endpoint = endpoint_of(taken)
     taken.close()
     service.daemon.wait_log("reloaded")
@@ -73,7 +73,7 @@ def test_a_port_that_workers_of_the_generation_before_hold_is_waited_for(configu
         mark = service.daemon.log.mark()
         service.write(LISTEN, f"listen = {goes}", "model = serial")
         service.daemon.signal(SIGHUP)
-        service.daemon.wait_log("trying again", after=mark)
+        service.daemon.wait_log("retrying", after=mark)
     queued.shutdown(socket.SHUT_WR)
     assert read_to_end(queued) == b""
     queued.close()
@@ -87,7 +87,7 @@ def test_who_asks_while_a_port_is_waited_for_has_the_settings_read_anew(configur
     daemon = service.daemon
     service.write(LISTEN, "greeting = one", f"listen = {endpoint_of(taken)}")
     daemon.signal(SIGHUP)
-    daemon.wait_log("trying again")
+    daemon.wait_log("retrying")
     service.write(LISTEN, *lines)
     daemon.signal(SIGHUP)
     daemon.wait_log("reloaded")
@@ -98,9 +98,9 @@ def test_a_stop_while_a_port_is_waited_for_stops(configured, taken):
     service = configured(LISTEN)
     service.write(LISTEN, f"listen = {endpoint_of(taken)}")
     service.daemon.signal(SIGHUP)
-    service.daemon.wait_log("trying again")
+    service.daemon.wait_log("retrying")
     assert service.daemon.stop(SIGTERM) == 0
-    assert service.daemon.log.find("reload given up: the service stops")
+    assert service.daemon.log.find("reload canceled: the service is stopping")
 
 
 @needs_compiler
@@ -138,7 +138,7 @@ def test_a_trial_that_does_not_end_is_over_at_its_time_and_at_a_stop(configured,
             assert "did not return within --boot-timeout 500ms" in daemon.wait_log("reload failed")["cause"]
         elif end == "stop":
             assert daemon.stop(SIGTERM) == 0
-            assert daemon.log.find("reload given up: the service stops")
+            assert daemon.log.find("reload canceled: the service is stopping")
         else:
             daemon.signal(SIGKILL)
             daemon.wait_exit()

@@ -50,7 +50,7 @@ def test_what_has_no_end_of_a_line_is_logged_at_the_latest_when_the_process_ends
 @pytest.mark.parametrize("model", MODELS)
 def test_what_was_printed_before_a_crash_is_not_lost(preforkd, trouble, model):
     daemon = start(preforkd, trouble("blocking"), model)
-    daemon.expect("SIGSEGV", "stack of", "crashed", "workers die early")
+    daemon.expect("SIGSEGV", "stack of", "crashed", "workers exit early")
     for attempt in range(5):
         with connect(daemon.endpoint) as client:
             say(client, f"crash attempt {attempt}")
@@ -92,7 +92,7 @@ def test_a_worker_that_outlives_its_master_still_logs(preforkd, trouble):
 
 def test_an_upgrade_keeps_what_older_workers_print(preforkd, trouble):
     daemon = start(preforkd, trouble("blocking"), "serial")
-    daemon.expect("SIGSEGV", "stack of", "crashed", "workers die early")
+    daemon.expect("SIGSEGV", "stack of", "crashed", "workers exit early")
     with connect(daemon.endpoint) as client:
         say(client, "hello")
         daemon.signal(signal.SIGUSR2)

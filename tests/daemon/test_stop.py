@@ -274,7 +274,7 @@ def test_the_port_is_free_at_once_for_the_next_daemon(preforkd):
 
 def test_stop_while_every_worker_is_dead(preforkd):
     daemon = preforkd(workers=2)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     for pid in daemon.workers():
         os.kill(pid, signal.SIGKILL)
     assert daemon.stop() == 0

@@ -25,7 +25,7 @@ def test_a_stopped_worker_is_noticed_and_replaced(preforkd):
     daemon.wait_workers(3)
     assert exchange(daemon.endpoint) == b"connected\n"
     os.kill(first, signal.SIGCONT)
-    daemon.wait_log("goes on")
+    daemon.wait_log("continues")
     left = daemon.wait_workers(2)
     assert len(left) == 2
     assert not daemon.log.find("killed by"), "nobody was killed"

@@ -62,7 +62,7 @@ def test_a_crash_is_named_by_its_signal(preforkd, signo):
 def test_clients_get_whole_answers_while_workers_are_killed_in_a_loop(preforkd):
     """Serial workers hold one connection each: a kill may break that one and no other."""
     daemon = preforkd("--model", "serial", workers=4)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     kills = 0
     with Load(daemon.endpoint, clients=8) as load:
         while kills < 60:
@@ -83,7 +83,7 @@ def test_clients_get_whole_answers_while_workers_are_killed_in_a_loop(preforkd):
 
 def test_the_first_early_death_is_replaced_at_once_and_further_ones_wait(preforkd):
     daemon = preforkd(workers=1)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     gaps = []
     for death in range(4):  # nobody is served, so that every death is an early one
         pid = daemon.wait_workers(1)[0]
@@ -100,7 +100,7 @@ def test_the_first_early_death_is_replaced_at_once_and_further_ones_wait(prefork
 
 def test_useful_work_resets_the_back_off(preforkd):
     daemon = preforkd(workers=1)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     for _ in range(8):
         assert exchange(daemon.endpoint) == b"connected\n"
         os.kill(daemon.workers()[0], signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_useful_work_resets_the_back_off(preforkd):
 def test_a_client_whose_worker_dies_between_wake_up_and_accept_is_served_by_a_sibling(preforkd, attempt):
     """After some early deaths a replacement comes late, so that only a sibling can be there in time."""
     daemon = preforkd(workers=3)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     for _ in range(4):
         victim = daemon.wait_workers(3)[-1]
         os.kill(victim, signal.SIGKILL)
@@ -170,7 +170,7 @@ def test_ttou_lets_the_worker_finish_its_client(preforkd):
 
 def test_no_zombie_outlives_a_storm_of_deaths(preforkd):
     daemon = preforkd(workers=4)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     for _ in range(5):
         for _ in range(8):
             exchange(daemon.endpoint)
@@ -224,7 +224,7 @@ def test_a_first_generation_that_never_becomes_ready_ends_with_69_and_the_cause(
 
 def test_idle_memory_and_descriptors_of_the_master_do_not_grow_with_deaths(preforkd):
     daemon = preforkd(workers=2)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     at_rest = proc.open_descriptors(daemon.pid)
     for _ in range(12):
         exchange(daemon.endpoint)

@@ -38,7 +38,7 @@ def test_with_a_full_disk_it_serves_and_says_once_that_lines_are_lost(preforkd):
 
 
 @pytest.mark.mounts
-def test_a_log_goes_on_when_the_full_disk_has_room_again(preforkd, tmp_path):
+def test_a_log_goes_on_when_the_full_disk_has_space_again(preforkd, tmp_path):
     (tmp_path / "disk").mkdir()
     daemon = preforkd("--log-file", f"{tmp_path}/disk/log", workers=1, wrap=tmpfs(f"{tmp_path}/disk", "size=64k"))
     daemon.expect("the disk is full")
@@ -85,7 +85,7 @@ def test_a_missing_runtime_directory_is_named_with_what_makes_it(run_preforkd, t
 
 
 @pytest.mark.parametrize("task", ["--help", "--version", "--list-handlers", "--print-config", "--check-config"])
-def test_a_task_whose_answer_finds_no_room_fails(task):
+def test_a_task_whose_answer_finds_no_space_fails(task):
     with open("/dev/full", "w") as full:
         told = subprocess.run([daemon_process.PREFORKD, task], env=daemon_process.clean_environment(None), stdout=full,
                               stderr=subprocess.PIPE, text=True, timeout=20)

@@ -69,7 +69,7 @@ def test_what_was_sent_in_part_counts_while_the_client_is_there(controlled):
 
 def test_totals_outlive_workers_reloads_and_upgrades(controlled):
     daemon = controlled("--handler", "echo", workers=2)
-    daemon.expect("killed by SIGKILL", "workers die early")
+    daemon.expect("killed by SIGKILL", "workers exit early")
     for change in ("kill", "reload", "upgrade"):
         before = status(daemon.control)["received_bytes"]
         assert exchange(daemon.endpoint, TEXT) == TEXT

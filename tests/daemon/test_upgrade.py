@@ -146,7 +146,7 @@ def test_an_image_that_is_none_fails_in_its_rehearsal_and_nothing_has_happened(i
     before, running = service.daemon.workers(), service.running()
     service.install_script(script)
     line = service.upgrade()
-    assert line["message"].startswith("upgrade failed, everything stays as it was: ") and cause in line["cause"]
+    assert line["message"].startswith("upgrade failed, nothing has changed: ") and cause in line["cause"]
     assert "without a verdict: install a preforkd that starts there" in line["cause"]
     assert service.daemon.workers() == before
     assert service.running().removesuffix(" (deleted)") == running
@@ -230,7 +230,7 @@ def test_workers_that_cannot_start_after_the_exec_bring_the_image_before_back(in
     closed.mkdir(mode=0o700)
     service = installed()
     daemon, before = service.daemon, service.daemon.workers()
-    daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code", "die early", "SIGKILL")
+    daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code", "exit early", "SIGKILL")
     service.install_script(
         f'[ $$ = {daemon.pid} ] && exec {NEXT} "$@" --user nobody --chdir {closed}\nexec {NEXT} "$@"\n')
     line = service.upgrade()
@@ -265,7 +265,7 @@ def test_the_new_image_counts_on_where_the_one_before_stopped(installed, notify)
 
 def test_workers_that_die_between_the_images_are_noticed(installed):
     service = installed(workers=4)
-    service.daemon.expect("killed by SIGKILL", "die early")
+    service.daemon.expect("killed by SIGKILL", "exit early")
     service.install(NEXT)
     service.daemon.signal(SIGUSR2)
     for worker in service.daemon.workers()[:2]:
@@ -326,7 +326,7 @@ def test_a_stop_at_once_after_an_upgrade_was_asked_for_stops_and_says_so(install
     service.daemon.signal(SIGCONT)
     assert service.daemon.wait_exit() == 0
     line, = service.daemon.log.find("upgrade failed")
-    assert line["cause"] == "the service stops" and line["level"] == "notice"
+    assert line["cause"] == "the service is stopping" and line["level"] == "notice"
 
 
 def test_an_upgrade_that_is_asked_for_during_a_stop_is_answered(installed):
@@ -337,7 +337,7 @@ def test_an_upgrade_that_is_asked_for_during_a_stop_is_answered(installed):
         service.daemon.signal(SIGTERM)
         service.daemon.wait_log("stopping")
         service.daemon.signal(SIGUSR2)
-        service.daemon.wait_log("no upgrade: the service stops")
+        service.daemon.wait_log("no upgrade: the service is stopping")
     assert service.daemon.wait_exit() == 0
 
 
@@ -356,7 +356,7 @@ def test_a_new_image_knows_of_a_worker_that_is_stopped(installed):
             service.install(source)
             assert service.upgrade()["message"].startswith("upgraded")
         os.kill(busy, SIGCONT)
-        assert daemon.wait_log("goes on")["worker_pid"] == busy
+        assert daemon.wait_log("continues")["worker_pid"] == busy
         client.sendall(b"y")
         assert read_exactly(client, 1) == b"y"
 

@@ -98,12 +98,12 @@ def test_a_reload_that_waits_when_a_new_image_gives_up_is_done_by_the_one_before
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     daemon, version = service.daemon, status(service.control)["version"]
-    daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code", "die early", "SIGKILL")
+    daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code", "exit early", "SIGKILL")
     service.install_script(
         f'[ $$ = {daemon.pid} ] && exec {NEXT} "$@" --user nobody --chdir {closed}\nexec {NEXT} "$@"\n')
     with connect(service.control) as upgrade, connect(service.control) as reload:
         upgrade.sendall(b"upgrade\n")
-        daemon.wait_log("this image took over")
+        daemon.wait_log("took over from")
         reload.sendall(b"reload\n")
         assert not json.loads(upgrade.makefile().readline())["ok"]
         answer = json.loads(reload.makefile().readline())

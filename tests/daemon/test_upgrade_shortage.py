@@ -28,7 +28,7 @@ def test_an_upgrade_that_has_no_descriptors_is_refused_in_time(installed):
         outcomes.append(re.split("[:,]", line["message"])[0])
         daemon.wait_workers(WORKERS)
         if outcomes[-1] == "upgrade failed":
-            assert line["message"].startswith("upgrade failed, everything stays as it was")
+            assert line["message"].startswith("upgrade failed, nothing has changed")
             assert "raise RLIMIT_NOFILE" in line["cause"], line
             assert daemon.workers() == before
         assert exchange(daemon.endpoint) == b"connected\n"
@@ -76,7 +76,7 @@ def open_to_others(directory):
 
 @pytest.mark.root
 @pytest.mark.parametrize("spare, outcome", [
-    (1, "upgrade failed, everything stays as it was"),       # not enough for a rehearsal
+    (1, "upgrade failed, nothing has changed"),       # not enough for a rehearsal
     (4, "upgrade failed, version "),             # nor for a second generation
 ])
 def test_an_upgrade_without_processes_to_spare_changes_nothing(installed, tmp_path, spare, outcome):
@@ -85,7 +85,7 @@ def test_an_upgrade_without_processes_to_spare_changes_nothing(installed, tmp_pa
     service = installed(workers=workers, user=NOBODY_ELSE, group=NOBODY_ELSE, extra_groups=[],
                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1 + 2 * workers + spare,) * 2))
     daemon = service.daemon
-    daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code 71", "die early")
+    daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code 71", "exit early")
     before = daemon.workers()
     service.install(NEXT)
     line = service.upgrade()
@@ -105,6 +105,6 @@ def test_an_upgrade_without_memory_to_spare_changes_nothing(installed):
     service.install(NEXT)
     limit = int(proc.status(daemon.pid)["VmSize"].split()[0]) * 1024 // 4
     resource.prlimit(daemon.pid, resource.RLIMIT_AS, (limit, limit))
-    assert service.upgrade()["message"].startswith("upgrade failed, everything stays as it was")
+    assert service.upgrade()["message"].startswith("upgrade failed, nothing has changed")
     assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
     assert daemon.stop(SIGTERM) == 0

@@ -47,7 +47,7 @@ def test_the_second_time_it_does_not_wait_for_its_client(preforkd):
         assert read_exactly(client, 1) == b"x"
         old, = daemon.workers()
         os.kill(old, signal.SIGTERM)
-        daemon.wait_log("not by the master")
+        daemon.wait_log("requesting a replacement")
         os.kill(old, signal.SIGTERM)
         assert read_to_end(client) == b""
     assert proc.wait_gone(old, 5)

@@ -93,3 +93,26 @@ def test_clang_tidy_holds_the_naming_rules(tmp_path, flaw):
     (tmp_path / "planted.cpp").write_text(flaw + "\n")
     command = ["clang-tidy", "-quiet", tmp_path / "planted.cpp", "--", "-std=c++20"]
     assert "[readability-identifier-naming" in subprocess.run(command, capture_output=True, text=True).stdout
+
+
+# Words that this project used for what others call listener, acceptor, handoff, job, history, notifier, capacity.
+PRIVATE_WORDS = re.compile(r"(?<![a-z])(rooms?|seats?|errands?|vigils?|youngs?|bells?|gates?|receptions?|ears?)(?![a-z])", re.IGNORECASE)
+
+
+def private_words(text):
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    return {match.lower() for match in PRIVATE_WORDS.findall(apart)}
+
+
+def test_no_private_words_are_used():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    files = [ROOT / name for name in listed.stdout.split()] or [*CXX_FILES, *DOCUMENTS]  # a copy of the tree is no checkout
+    here = pathlib.Path(__file__)
+    found = {str(file.relative_to(ROOT)): words for file in files if file != here and file.is_file()
+             and (words := private_words(str(file.relative_to(ROOT)) + " " + file.read_text(errors="ignore")))}
+    assert found == {}
+
+
+def test_a_private_word_is_found():
+    assert private_words("class WorkerSeat; stop_bell_; // no room\n") == {"seat", "bell", "room"}
+    assert private_words("mushroom, bedroom, aggregate, year, surrogate") == set()

@@ -68,7 +68,7 @@ bool ControlServer::bind_again(Clock::time_point now) {
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.fd.get(), nullptr);
     listener_ = std::move(*again);
     log(LogLevel::Notice,
-        "the file of the control socket was gone or another's: bound again at " + to_string(listener_.local));
+        "the control socket's file was missing or replaced; bound again at " + to_string(listener_.local));
     return true;
 }
 

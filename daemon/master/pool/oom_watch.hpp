@@ -1,5 +1,5 @@
 #pragma once
-// Whether the kernel has killed for want of memory.
+// Whether the OOM killer was involved.
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -30,7 +30,7 @@ void Orphans::end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::
     groups.push_back(worker);
     for (const pid_t group : groups) {
         if (::kill(-group, at_once ? SIGKILL : SIGTERM) == -1) continue;  // nobody is left in it
-        log(LogLevel::Debug, "ending what dead worker {worker_pid} had started: process group {group}",
+        log(LogLevel::Debug, "terminating process group {group}, started by dead worker {worker_pid}",
             {{"worker_pid", std::int64_t{worker}}, {"group", std::int64_t{group}}});
         if (!at_once) asked_.push_back({.group = group, .kill_at = now + patience_after_term});
     }

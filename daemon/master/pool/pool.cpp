@@ -139,7 +139,7 @@ void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
         cohort.last_failure = with_remedy(error);
         cohort.respawn = after_failed_fork(cohort.respawn, now);
         if (cohort.respawn.early_deaths == 1 && &cohort == &current_)
-            log(LogLevel::Error, "cannot fork a worker; trying again: {cause}", {{"cause", cohort.last_failure}});
+            log(LogLevel::Error, "cannot fork a worker; retrying: {cause}", {{"cause", cohort.last_failure}});
     }
 }
 
@@ -215,7 +215,7 @@ void Pool::note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death) {
     ++replaced_;
     cohort.respawn = after_death(cohort.respawn, death);
     if (cohort.respawn.not_before - death.at == 100ms)
-        log(LogLevel::Warning, "workers die early: replacing them slower and slower, up to every 30 s");
+        log(LogLevel::Warning, "workers exit early: delaying replacements, by up to 30 s");
 }
 
 void Pool::hear(pid_t pid) {

@@ -44,7 +44,7 @@ bool Pool::advance_exchange(Clock::time_point now) {
     const Respawn before = coming.respawn;
     fork_worker(coming, now);
     exchange_->no_space = std::exchange(coming.fork_failed, false);
-    if (exchange_->no_space) coming.respawn = before;  // a worker that goes makes room, not time
+    if (exchange_->no_space) coming.respawn = before;  // a worker that goes frees space, not time
     return exchange_->no_space;
 }
 
@@ -76,7 +76,7 @@ void Pool::turn_back() {
 
 /// A worker has died before it was ready.
 void Pool::note_failed_start(Cohort& cohort, const Death& death) {
-    // The process had room, and its thread had none, for instance.
+    // The process had space, and its thread had none, for instance.
     const bool no_space = death.report == ExitReport{ExitReport::Kind::Exited, static_cast<int>(ExitCode::System)};
     if (cohort.last_failure.empty())
         cohort.last_failure =

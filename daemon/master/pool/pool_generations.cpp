@@ -39,7 +39,7 @@ bool Pool::next_ready() const noexcept {
 bool Pool::next_hopeless() const noexcept {
     if (!next_) return false;
     if (exchange_) return exchange_->over;
-    // A machine without room for both generations will not have it in a moment, while both are there.
+    // A machine without capacity for both generations will not have it in a moment, while both are there.
     if (next_->fork_failed) return true;
     return !next_->ever_ready && is_hopeless(next_->respawn.early_deaths, next_->plan.pool.workers);
 }
@@ -47,7 +47,7 @@ bool Pool::next_hopeless() const noexcept {
 std::string Pool::why_next_failed() const {
     if (!next_ || next_->last_failure.empty()) return "the new workers were not ready within --boot-timeout";
     if (exchange_ || !next_->fork_failed) return next_->last_failure;
-    return next_->last_failure + "; where only one generation has room: --reload rolling";
+    return next_->last_failure + "; if only one generation fits: --reload rolling";
 }
 
 void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {

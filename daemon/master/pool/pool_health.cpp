@@ -80,12 +80,12 @@ void Pool::note_stop(pid_t pid, int signo, Clock::time_point now) {
     watching_.next_look = now;
     if (slot->stopped)
         log(LogLevel::Warning,
-            "worker {worker_number} (pid {worker_pid}) was stopped by SIG{signal}: replacing it until it goes on",
+            "worker {worker_number} (pid {worker_pid}) was stopped by SIG{signal}: starting a replacement until it continues",
             {{"worker_number", std::int64_t{slot->number}},
              {"worker_pid", std::int64_t{pid}},
              {"signal", sigabbrev_np(signo)}});
     else
-        log(LogLevel::Notice, "worker {worker_number} (pid {worker_pid}) goes on",
+        log(LogLevel::Notice, "worker {worker_number} (pid {worker_pid}) continues",
             {{"worker_number", std::int64_t{slot->number}}, {"worker_pid", std::int64_t{pid}}});
 }
 

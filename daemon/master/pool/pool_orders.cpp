@@ -32,7 +32,7 @@ void Pool::send_unsent(WorkerSlot& slot) {
 }
 
 void Pool::nudge_sibling_of(const WorkerSlot* slot) {
-    // Only one with room: those without it look by themselves when they have room again.
+    // Only one with capacity: those without it look by themselves when they have capacity again.
     WorkerSlot* best = nullptr;
     std::uint64_t least = current_.plan.pool.connections;
     for (WorkerSlot& sibling : table_) {

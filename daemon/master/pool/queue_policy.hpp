@@ -52,7 +52,7 @@ inline constexpr std::chrono::seconds shortest_queue_pause{1};
 ///
 /// A queue that is never empty is no fault yet: what counts is that a client of more than a second ago still waits.
 /// Queues are served in turn, so that is so while fewer have been accepted since than were queued then.  While all are
-/// busy and nobody waits the looks become rarer, up to every 15 s; when a worker has room they go on for as long as
+/// busy and nobody waits the looks become rarer, up to every 15 s; when a worker has capacity they go on for as long as
 /// workers may keep it to themselves that they are at their limit again.
 [[nodiscard]] constexpr QueuePlan look_again(const QueueHistory& before, const QueueLook& look) noexcept {
     constexpr std::chrono::milliseconds long_wait{1000};

@@ -17,7 +17,7 @@ struct SizeLimits {
 struct SizeView {
     int starting = 0;  ///< wanted already, and not ready; they count as spare, so that a slow start is not answered by
                        ///< a second fork
-    int spare = 0;     ///< have room for another client
+    int spare = 0;     ///< have space for another client
     int full = 0;
     bool clients_wait = false;  ///< in the kernel's queues
     int burst = 1;              ///< how many may be started at once if clients wait
@@ -47,7 +47,7 @@ struct SizePlan {
     constexpr std::chrono::milliseconds quiet{1000};
     constexpr std::chrono::milliseconds patience_with_surplus{60'000};
     const int ready_soon = pool.starting + pool.spare;
-    const int room = std::max(0, limits.most - ready_soon - pool.full);
+    const int space = std::max(0, limits.most - ready_soon - pool.full);
     const bool unmet = pool.clients_wait && ready_soon == 0;
     const int missing = std::max(unmet ? pool.burst : 0, limits.least_spare - ready_soon);
 
@@ -58,8 +58,8 @@ struct SizePlan {
                 .next_burst = pool.since_growth >= quiet ? 1 : pool.burst,
                 .surplus = surplus};
     }
-    if (room == 0) return {};
-    return {.grow = std::min({missing, room, pool.burst}), .next_burst = std::min(pool.burst * 2, largest_burst)};
+    if (space == 0) return {};
+    return {.grow = std::min({missing, space, pool.burst}), .next_burst = std::min(pool.burst * 2, largest_burst)};
 }
 
 static_assert(plan_size({.full = 1, .clients_wait = true}, {.most = 8}).grow == 1);

@@ -47,7 +47,7 @@ enum class ReloadAction {
     GiveUp,     ///< what is being loaded
     Commit,     ///< the new generation is the current one; those before are asked to leave
     Abandon,    ///< everything as it was
-    Refuse,     ///< whoever asked gets no reload: the service stops
+    Refuse,     ///< whoever asked gets no reload: the service is stopping
 };
 
 struct ReloadStep {
@@ -60,7 +60,7 @@ inline constexpr std::size_t most_old_generations = 2;
 
 /// Advances a reload by one event.
 ///
-///   phase \ event  Asked            Room           GoesOn  Booting  Refused  Ready         Late **        Stops
+///   phase \ event  Asked            Space           GoesOn  Booting  Refused  Ready         Late **        Stops
 ///   Idle           Waiting          -              -       -        -        -             -              -
 ///   Waiting        Waiting          Loading, Load  -       -        -        -             -              Idle *
 ///   Loading        Waiting, GiveUp  -              GoOn    Booting  Idle     -             -              GiveUp *

@@ -59,15 +59,15 @@ Reloader::Reloader(Pool& pool, SystemdNotify& systemd, BeginLoading load)
 
 void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
     if (stopping_) {
-        log(LogLevel::Notice, "no reload: the service stops");
-        if (answer) answer({.done = false, .sentence = "the service stops"});
+        log(LogLevel::Notice, "no reload: the service is stopping");
+        if (answer) answer({.done = false, .sentence = "the service is stopping"});
         return;
     }
     read_settings_ = true;
     if (answer) asked_.push_back(std::move(answer));
     if (pool_.old_generations().size() >= most_old_generations)
-        log(LogLevel::Notice, force ? "ending the oldest workers, which are still leaving, for a reload"
-                                    : "the reload waits: two old generations of workers are still leaving");
+        log(LogLevel::Notice, force ? "terminating the oldest draining workers for a reload"
+                                    : "the reload waits: two old generations are still draining");
     feed(ReloadAsked{.force = force}, now);
 }
 
@@ -101,7 +101,7 @@ void Reloader::perform(ReloadAction action, Clock::time_point now) {
         case ReloadAction::GiveUp: return give_up();
         case ReloadAction::Commit: return commit(now);
         case ReloadAction::Abandon: return abandon(now);
-        case ReloadAction::Refuse: return finish({.done = false, .sentence = "the service stops"});
+        case ReloadAction::Refuse: return finish({.done = false, .sentence = "the service is stopping"});
     }
 }
 
@@ -172,7 +172,7 @@ void Reloader::commit(Clock::time_point now) {
 
 void Reloader::abandon(Clock::time_point now) {
     const Generation failed = *pool_.next();
-    const ReloadOutcome outcome{.done = false, .sentence = stopping_ ? "the service stops" : pool_.why_next_failed()};
+    const ReloadOutcome outcome{.done = false, .sentence = stopping_ ? "the service is stopping" : pool_.why_next_failed()};
     const std::vector<std::uint32_t> added = only_in(*failed.listeners, *pool_.current().listeners);
     for (const std::uint32_t index : added) forget_listener(systemd_, (*failed.listeners)[index]);
     close_generation(*failed.listeners, added);
@@ -188,11 +188,11 @@ std::string Reloader::status() const {
 
 void Reloader::finish(const ReloadOutcome& outcome) {
     if (stopping_)
-        log(LogLevel::Notice, "reload given up: the service stops");
+        log(LogLevel::Notice, "reload canceled: the service is stopping");
     else if (outcome.done)
         log(LogLevel::Notice, "reloaded: {outcome}", {{"outcome", outcome.sentence}});
     else
-        log(LogLevel::Error, "reload failed, everything stays as it was: {cause}", {{"cause", outcome.sentence}});
+        log(LogLevel::Error, "reload failed, nothing has changed: {cause}", {{"cause", outcome.sentence}});
     if (reads_settings_) refusal_ = outcome.done ? std::string{} : outcome.sentence;
     if (!stopping_) systemd_.ready(status());
     if (stopping_) std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));

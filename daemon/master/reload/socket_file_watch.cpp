@@ -84,7 +84,7 @@ bool SocketFileWatch::should_bind_again(const std::vector<Listener>& listeners, 
         any_lost = true;
         if (obstacle = obstacle_to(listener); obstacle.empty()) continue;
         if (!std::exchange(told_, true))
-            log(LogLevel::Warning, "no client finds {endpoint} any more: {obstacle}",
+            log(LogLevel::Warning, "clients cannot reach {endpoint}: {obstacle}",
                 {{"endpoint", to_string(listener.local)}, {"obstacle", obstacle}});
         break;
     }

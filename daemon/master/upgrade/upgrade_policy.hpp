@@ -23,7 +23,7 @@ struct Upgrade {
 };
 
 struct UpgradeAsked {};
-struct PoolRests {  ///< running, no reload under way, room for a generation: a condition
+struct PoolRests {  ///< running, no reload under way, space for a generation: a condition
     Deadline rehearsal_ends{};
 };
 struct RehearsalPassed {};

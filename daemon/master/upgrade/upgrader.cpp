@@ -41,8 +41,8 @@ std::string why_not_executed(const std::string& executable, int error) {
 
 void Upgrader::ask(Answer answer) {
     if (stopping_) {
-        log(LogLevel::Notice, "no upgrade: the service stops");
-        if (answer) answer({.done = false, .sentence = "the service stops"});
+        log(LogLevel::Notice, "no upgrade: the service is stopping");
+        if (answer) answer({.done = false, .sentence = "the service is stopping"});
         return;
     }
     if (answer) asked_.push_back(std::move(answer));
@@ -62,7 +62,7 @@ void Upgrader::offer_conditions(bool rests, std::chrono::milliseconds boot_timeo
 
 void Upgrader::stop() {
     stopping_ = true;
-    if (busy()) cause_ = "the service stops";
+    if (busy()) cause_ = "the service is stopping";
     feed(UpgradeStops{});
 }
 
@@ -149,7 +149,7 @@ void Upgrader::execute() {
 }
 
 void Upgrader::refuse() {
-    log(stopping_ ? LogLevel::Notice : LogLevel::Error, "upgrade failed, everything stays as it was: {cause}",
+    log(stopping_ ? LogLevel::Notice : LogLevel::Error, "upgrade failed, nothing has changed: {cause}",
         {{"cause", cause_}});
     for (const Answer& answer : std::exchange(asked_, {})) answer({.done = false, .sentence = cause_});
 }

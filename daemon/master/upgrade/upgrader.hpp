@@ -25,7 +25,7 @@ public:
     /// USR2.  `answer` is called when nothing will come of it; otherwise the next image answers.
     void ask(Answer answer = {});
 
-    /// `rests`: the pool is ready, nothing is under way, and there is room for another generation.
+    /// `rests`: the pool is ready, nothing is under way, and there is space for another generation.
     void offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now);
     [[nodiscard]] Deadline deadline() const noexcept {
         return keeper_ ? earlier(life_.deadline, keeper_->deadline()) : life_.deadline;

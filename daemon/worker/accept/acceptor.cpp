@@ -59,7 +59,7 @@ void Acceptor::look() {
     for (Entry& entry : entries_)
         for (int left = takes_per_turn; left > 0 && state_ == State::Open; --left)
             if (const Attempt attempt = take_from(entry); attempt != Attempt::Taken && attempt != Attempt::Lost) break;
-    // A sibling that has no room cannot help: pass it on.
+    // A sibling without capacity cannot help: pass it on.
     if (state_ == State::Full && somebody_waits()) settings_.ask_sibling();
 }
 

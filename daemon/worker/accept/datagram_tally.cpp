@@ -95,7 +95,7 @@ bool DatagramLosses::say(Entry& entry) {
             {{"total", too_long}, {"listener", where}});
     // A client can make this happen, so it is no warning.
     if (has_grown(entry.lost_replies, lost))
-        log(LogLevel::Notice, "{total} replies from {listener} so far were lost: no room for them, or nobody there",
+        log(LogLevel::Notice, "{total} replies from {listener} so far were lost: buffer full, or no receiver",
             {{"total", lost}, {"listener", where}});
     return true;
 }

@@ -15,7 +15,7 @@ namespace preforkd {
 /// One worker's counters of one listener, in memory that it shares with the children it forks.
 struct DatagramTally {
     TrafficCounter traffic;
-    std::atomic<std::uint64_t> lost_replies{};  ///< no room at the receiver, or nobody there
+    std::atomic<std::uint64_t> lost_replies{};  ///< no space at the receiver, or nobody there
     std::atomic<std::uint64_t> too_long{};      ///< received cut, so not served
     std::atomic<std::uint64_t> dropped{};       ///< by the kernel, of the whole socket: its receive buffer was full
 };

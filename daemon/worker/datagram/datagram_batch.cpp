@@ -21,10 +21,10 @@ public:
           source_{inlet.listener, inlet.log_connections, inlet.acceptor.open_tally(inlet.listener)},
           acceptor_{inlet.acceptor} {}
 
-    /// Receives at most `room` and calls `serve` with each, between Acceptor's begun() and what `serve` makes of it.
+    /// Receives at most `space` and calls `serve` with each, between Acceptor's begun() and what `serve` makes of it.
     template <class Serve>
-    int take(int socket, std::size_t room, Serve&& serve) {
-        if (const int error = intake_.receive(socket, std::min(room, size_), source_)) return error;
+    int take(int socket, std::size_t space, Serve&& serve) {
+        if (const int error = intake_.receive(socket, std::min(space, size_), source_)) return error;
         const auto began = Clock::now();
         {
             const DatagramOutbox::Gathering gathering{outbox_};
@@ -100,10 +100,10 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHand
 Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, AsyncDatagramHandler& handler, Loop& loop) {
     auto batch = std::make_shared<DatagramBatch>(*this, inlet);
     return [batch, &acceptor = inlet.acceptor, &handler, &loop, limit = inlet.limit](int socket) {
-        const std::size_t room = limit > acceptor.active() ? limit - acceptor.active() : 1;
+        const std::size_t space = limit > acceptor.active() ? limit - acceptor.active() : 1;
         // One descriptor for the batch; coroutines that wait keep it beyond.
         const auto keep_open = batch->source().keep_open(socket);
-        return batch->take(socket, room, [&](const ArrivedDatagram& each) {
+        return batch->take(socket, space, [&](const ArrivedDatagram& each) {
             ReceivedDatagram datagram{.bytes = {each.bytes.begin(), each.bytes.end()},
                                       .peer = each.peer,
                                       .local = each.local,

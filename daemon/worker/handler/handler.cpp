@@ -7,7 +7,7 @@ namespace preforkd {
 bool Handler::verify(const Endpoint&) { return true; }
 
 void Handler::handle_error(const Endpoint& peer, std::exception_ptr error) {
-    std::string cause = "something that is no std::exception";
+    std::string cause = "something not derived from std::exception";
     try {
         std::rethrow_exception(std::move(error));
     } catch (const std::exception& exception) { cause = exception.what(); } catch (...) {

@@ -42,7 +42,7 @@ std::string examine(const std::string& path, const Settings& settings, const Ide
               << makes_one(entry.make_datagram) << ' ' << makes_one(entry.make_async_datagram);
     } catch (const std::exception& error) {
         throw std::runtime_error{std::string{"its constructor failed: "} + error.what()};
-    } catch (...) { throw std::runtime_error{"its constructor failed with something that is no std::exception"}; }
+    } catch (...) { throw std::runtime_error{"its constructor failed with something not derived from std::exception"}; }
     facts << '\n' << entry.summary;
     return facts.str();
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What nearly every room below the fork includes, compiled once.
+// what nearly every file below the fork includes, compiled once.
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>

@@ -225,7 +225,7 @@ bool ChildCrew::collect(pid_t pid) {
                  .age = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - born),
                  .asked_to_end = asked || stage_ == Stage::Hurried});
     let_go(*job, job->client_is_in_use(pid));
-    launch_waiting();  // there is room for one more
+    launch_waiting();  // there is space for one more
     return true;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// How a worker runs what it accepted: one room for each model.
+// How a worker runs what it accepted: one file for each model.
 #include <functional>
 
 #include "daemon/worker/process/worker_control.hpp"

@@ -175,7 +175,7 @@ int serve_thread(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& 
     start_handlers(workshop->handlers);
     workshop->service.serve(ready);
     if (const std::size_t stuck = workshop->crew.running(); stuck != 0) {
-        log(LogLevel::Warning, "leaving although handlers have not returned, in {threads} threads",
+        log(LogLevel::Warning, "exiting although handlers in {threads} threads have not returned",
             {{"threads", std::uint64_t{stuck}}});
         workshop->crew.abandon();
         (void)workshop.release();  // they use it

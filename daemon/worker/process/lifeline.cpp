@@ -214,7 +214,7 @@ void Lifeline::end_process() const noexcept {
         ::_exit(0);
     }
     log_cut_connections(cut != 0 ? cut : open);
-    log(LogLevel::Warning, "leaving although a handler has not returned");
+    log(LogLevel::Warning, "exiting although a handler has not returned");
     ::_exit(0);
 }
 

@@ -79,7 +79,7 @@ void MemoryWatch::measure() {
     if (anonymous_bytes(statm_.get()) > limit_bytes_) {
         if (const std::uint64_t bytes = private_memory_bytes(); bytes > limit_bytes_) {
             over_ = true;
-            log(LogLevel::Notice, "worker has grown to {private_bytes} bytes, beyond --max-memory: retiring it",
+            log(LogLevel::Notice, "worker uses {private_bytes} bytes, above --max-memory: replacing it",
                 {{"private_bytes", bytes}});
             return too_large_();
         }

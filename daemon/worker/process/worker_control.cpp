@@ -63,7 +63,7 @@ void WorkerControl::obey_master(const signalfd_siginfo& signal, WorkerActions& s
     const bool from_master = signal.ssi_pid == static_cast<std::uint32_t>(master_);
     if (!from_master && !orphaned_ && !std::exchange(stopping_, true)) {
         log(LogLevel::Notice,
-            "asked to end by process {sender_pid}, not by the master: asking the master for a successor first",
+            "got a stop signal from process {sender_pid}; requesting a replacement before exiting",
             {{"sender_pid", std::int64_t{signal.ssi_pid}}});
         return service.retire();
     }
@@ -93,7 +93,7 @@ bool WorkerControl::read_orders(WorkerActions& service) {
         if (std::holds_alternative<NothingYet>(received)) return true;
         if (std::holds_alternative<PeerGone>(received)) {
             orphaned_ = true;
-            log(LogLevel::Warning, "the master is gone: finishing what runs, then leaving");
+            log(LogLevel::Warning, "the master is gone: finishing open requests, then exiting");
             service.drain({});
             return false;
         }

@@ -41,8 +41,8 @@ StderrLines::Outcome StderrLines::read_some() {
 void StderrLines::take(std::string_view bytes) {
     while (!bytes.empty()) {
         const auto end = bytes.find('\n');
-        const std::size_t room = limit_bytes - partial_.size();
-        const std::size_t taken = std::min({end, room, bytes.size()});
+        const std::size_t space = limit_bytes - partial_.size();
+        const std::size_t taken = std::min({end, space, bytes.size()});
         partial_ += bytes.substr(0, taken);
         bytes.remove_prefix(taken);
         const bool line_ends = !bytes.empty() && bytes.front() == '\n';

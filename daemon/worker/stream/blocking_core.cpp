@@ -26,14 +26,14 @@ int milliseconds_left(Deadline limit) noexcept {
 
 }  // namespace
 
-Received BlockingCore::receive(std::span<std::byte> room) {
+Received BlockingCore::receive(std::span<std::byte> space) {
     for (;;) {
         if (const auto late = cut_when_late()) return {.error = failed(late)};
-        const ssize_t got = ::recv(fd.get(), room.data(), room.size(), MSG_DONTWAIT);
+        const ssize_t got = ::recv(fd.get(), space.data(), space.size(), MSG_DONTWAIT);
         if (got > 0) {
             how_.traffic.received(static_cast<std::size_t>(got));
             account.received(static_cast<std::size_t>(got));
-            return {.bytes = room.first(static_cast<std::size_t>(got))};
+            return {.bytes = space.first(static_cast<std::size_t>(got))};
         }
         if (got == 0) return {};
         const std::error_code error = error_now();

@@ -49,8 +49,8 @@ struct BlockingCore {
     BlockingCore(const BlockingCore&) = delete;
     BlockingCore& operator=(const BlockingCore&) = delete;
 
-    /// Receives into `room` what there is, once there is something.
-    [[nodiscard]] Received receive(std::span<std::byte> room);
+    /// Receives into `space` what there is, once there is something.
+    [[nodiscard]] Received receive(std::span<std::byte> space);
 
     /// Sends all of `bytes`; `flags` as for send(2).
     std::error_code send(std::span<const std::byte> bytes, int flags = 0);

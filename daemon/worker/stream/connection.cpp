@@ -43,14 +43,14 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
         std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
         core.unread_end -= std::exchange(core.unread_begin, 0);
     }
-    const std::size_t room = most - core.unread_end;
+    const std::size_t space = most - core.unread_end;
     ssize_t got = 0;
-    do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, room, MSG_DONTWAIT);
+    do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, space, MSG_DONTWAIT);
     while (got == -1 && errno == EINTR);
     if (got > 0) {
         core.received(static_cast<std::size_t>(got));
         core.unread_end += static_cast<std::size_t>(got);
-        core.drained = static_cast<std::size_t>(got) < room;
+        core.drained = static_cast<std::size_t>(got) < space;
         return Filled{.more = true};
     }
     const std::error_code error = got == 0 ? std::error_code{} : last_error();

@@ -34,7 +34,7 @@ static void stop(int signal_number) {
 int prefork(int workers, int type, void (*serve)(int socket)) {
     enum { most_workers = 512 };
     static pid_t pids[most_workers];
-    int room = 8 << 20;
+    int space = 8 << 20;
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
@@ -43,8 +43,8 @@ int prefork(int workers, int type, void (*serve)(int socket)) {
     if (fd < 0 || bind(fd, (struct sockaddr*)&address, size) || (type == SOCK_STREAM && listen(fd, 4096)) ||
         getsockname(fd, (struct sockaddr*)&address, &size) || sigaction(SIGTERM, &on_term, NULL))
         fail("listen");
-    if (type == SOCK_DGRAM && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room))
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    if (type == SOCK_DGRAM && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &space, sizeof room))
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &space, sizeof room);
     for (int worker = 0; worker < workers; ++worker) pids[worker] = fork_worker(fd, serve);
     printf("%s://127.0.0.1:%d\n", type == SOCK_STREAM ? "tcp" : "udp", ntohs(address.sin_port));
     fflush(stdout);

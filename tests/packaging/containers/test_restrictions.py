@@ -48,7 +48,7 @@ def test_a_root_without_capabilities_is_told_which_it_takes_to_be_somebody_else(
 def test_a_name_is_refused_where_there_is_no_user_database(run_once):
     done = run_once("--user=0", command=["--user", "www-data"])
     assert done.returncode == 78
-    assert "--user www-data: there is no such user" in done.stderr and "number" in done.stderr
+    assert "--user www-data: no such user" in done.stderr and "number" in done.stderr
 
 
 def test_without_any_network_it_serves_its_unix_socket(container, docker):
@@ -77,7 +77,7 @@ def test_at_its_limit_of_processes_it_serves_with_those_it_has(container):
     waiting.sendall(b"y")
     running.wait_log("Resource temporarily unavailable")
     held[0].close()
-    assert read_exactly(waiting, 1) == b"y", "served as soon as there is room"
+    assert read_exactly(waiting, 1) == b"y", "served as soon as there is space"
     waiting.close()
 
 

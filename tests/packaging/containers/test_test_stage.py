@@ -2,6 +2,6 @@
 import engine as engines
 
 
-def test_the_stage_runs_the_tests_of_the_rooms_and_they_pass(image):
+def test_the_stage_runs_the_compiled_tests_and_they_pass(image):
     told = image.attempt("build", "--target=test", f"--tag={engines.IMAGE}-test", ".", timeout=1800)
     assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-1000:]

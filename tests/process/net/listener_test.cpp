@@ -295,7 +295,7 @@ TEST(Listener, a_port_that_becomes_free_while_it_waits_is_bound) {
     verdict.writer = UniqueFd{};
     std::array<char, 512> line{};
     ASSERT_GT(::read(log.reader.get(), line.data(), line.size() - 1), 0);
-    EXPECT_NE(std::string{line.data()}.find("trying again"), std::string::npos) << line.data();
+    EXPECT_NE(std::string{line.data()}.find("retrying"), std::string::npos) << line.data();
     holder.clear();
     EXPECT_EQ(read_to_end(verdict.reader.get()), "bound");
     siginfo_t info{};

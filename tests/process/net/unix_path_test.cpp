@@ -251,10 +251,10 @@ TEST(UnixPath, an_unknown_owner_is_named) {
     const TemporaryDirectory directory;
     ListenSettings settings = settings_for(directory / "s");
     settings.user = "no such user";
-    EXPECT_NE(failure_of(settings).find(": user=no such user: there is no such user"), std::string::npos);
+    EXPECT_NE(failure_of(settings).find(": user=no such user: no such user"), std::string::npos);
     settings.user.clear();
     settings.group = "-1";
-    EXPECT_NE(failure_of(settings).find(": group=-1: there is no such group"), std::string::npos);
+    EXPECT_NE(failure_of(settings).find(": group=-1: no such group"), std::string::npos);
     settings.group = "4294967295";  // (gid_t)-1 would mean: leave it
     EXPECT_TRUE(failure_of(settings).starts_with("78: "));
     EXPECT_FALSE(fs::exists(directory / "s"));

@@ -61,7 +61,7 @@ ExitCode refusal_of(const std::string& user, const std::string& group) {
 }
 
 #define NEEDS_ROOT \
-    if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else"
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can change user"
 
 TEST(Identity, nothing_asked_is_nothing_done) {
     const Identity identity = look_up_identity("", "");

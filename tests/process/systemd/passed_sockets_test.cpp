@@ -81,7 +81,7 @@ TEST(TakePassedSockets, a_pid_that_is_no_number_is_told_apart) {
             (void)take_passed_sockets();
             return "accepted";
         });
-        EXPECT_TRUE(report.starts_with("78: LISTEN_PID=" + std::string{pid} + " is no process id")) << report;
+        EXPECT_TRUE(report.starts_with("78: LISTEN_PID=" + std::string{pid} + " is not a process id")) << report;
     }
 }
 

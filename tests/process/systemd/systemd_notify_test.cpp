@@ -46,13 +46,13 @@ struct Manager {
     /// The descriptor that comes with the next message; -1: none does.
     [[nodiscard]] UniqueFd receive_descriptor() const {
         std::array<char, 4096> buffer{};
-        alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+        alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
         ::iovec text{.iov_base = buffer.data(), .iov_len = buffer.size()};
         ::msghdr message{};
         message.msg_iov = &text;
         message.msg_iovlen = 1;
-        message.msg_control = room.data();
-        message.msg_controllen = room.size();
+        message.msg_control = space.data();
+        message.msg_controllen = space.size();
         ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         const ::cmsghdr* const header = CMSG_FIRSTHDR(&message);
         int fd = -1;

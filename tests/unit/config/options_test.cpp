@@ -203,7 +203,7 @@ TEST(Options, what_follows_two_dashes_is_the_program) {
 TEST(Options, a_word_without_dashes_is_refused_with_a_remedy) {
     EXPECT_THAT(usage_error({"/bin/cat"}), HasSubstr("-- PROGRAM"));
     EXPECT_THAT(usage_error({"-l", ":7", "handler=echo"}), HasSubstr("--listen 'ENDPOINT key=value'"));
-    for (const char* word : {"", "-", "--=x"}) EXPECT_THAT(usage_error({word}), HasSubstr("is no option")) << word;
+    for (const char* word : {"", "-", "--=x"}) EXPECT_THAT(usage_error({word}), HasSubstr("is not an option")) << word;
 }
 
 TEST(Options, an_unknown_option_is_answered_with_the_nearest) {
@@ -311,9 +311,9 @@ TEST(Options, unknown_variables_are_warnings) {
         {}, {"PREFORKD_PORT=tcp://10.0.0.1:7", "PREFORKD_SERVICE_HOST=10.0.0.1", "PREFORKD_PORT_7_TCP_PROTO=tcp",
              "PREFORKD_WORKER=4", "PREFORKD_HELP=1", "PREFORKD_=x", "PREFORKD_A\x1b[2J\n=x"});
     ASSERT_EQ(invocation.warnings.size(), 7u);
-    EXPECT_EQ(invocation.warnings[0], "PREFORKD_PORT is no option of preforkd, ignored");
+    EXPECT_EQ(invocation.warnings[0], "PREFORKD_PORT is not an option of preforkd, ignored");
     EXPECT_EQ(invocation.warnings[3],
-              "PREFORKD_WORKER is no option of preforkd, ignored; did you mean PREFORKD_WORKERS?");
+              "PREFORKD_WORKER is not an option of preforkd, ignored; did you mean PREFORKD_WORKERS?");
     EXPECT_EQ(invocation.task, Task::Serve);
     for (const auto& warning : invocation.warnings) EXPECT_TRUE(is_printable(warning));
 }

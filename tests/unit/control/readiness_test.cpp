@@ -29,7 +29,7 @@ TEST(Readiness, a_daemon_whose_workers_are_all_dead_or_new_is_not) {
 TEST(Readiness, a_daemon_that_no_client_finds_at_one_of_its_listeners_is_not) {
     StatusReport two = report("running", {"idle"});
     two.listeners = {{.endpoint = "tcp://:7"}, {.endpoint = "unix:///run/x.sock", .lost = true}};
-    EXPECT_EQ(why_not_ready(two), "not ready: no client finds unix:///run/x.sock: its file was removed or replaced");
+    EXPECT_EQ(why_not_ready(two), "not ready: the socket file of unix:///run/x.sock was removed or replaced");
     two.listeners.pop_back();
     EXPECT_EQ(why_not_ready(two), std::nullopt);
 }

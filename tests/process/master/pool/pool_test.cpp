@@ -261,7 +261,7 @@ TEST_P(PoolsWithPrograms, what_does_not_end_when_it_is_asked_is_killed_2_s_later
 INSTANTIATE_TEST_SUITE_P(Group, PoolsWithPrograms, ::testing::Bool(),
                          [](const auto& test) { return test.param ? "its_own" : "the_workers"; });
 
-TEST_F(Pools, a_pause_has_the_sibling_look_that_has_most_room_and_nobody_else) {
+TEST_F(Pools, a_pause_has_the_sibling_look_that_has_most_capacity_and_nobody_else) {
     Master master{{.workers = 4, .connections = 2}, [](const Wires& wires, WorkerHandoff& handoff) {
                       if (handoff.number == 2) count(handoff.record.active, 2);
                       if (handoff.number == 3) count(handoff.record.active, 1);

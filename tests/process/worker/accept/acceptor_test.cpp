@@ -127,7 +127,7 @@ TEST(Acceptor, at_its_limit_with_nobody_waiting_no_sibling_is_woken) {
     EXPECT_EQ(desk.siblings_asked, 0);
 }
 
-TEST(Acceptor, with_room_again_it_joins_again_and_finds_who_waited) {
+TEST(Acceptor, with_space_again_it_joins_again_and_finds_who_waited) {
     Desk desk{{.limit = 1}};
     desk.clients_come(2);
     desk.acceptor.open();

@@ -42,8 +42,8 @@ protected:
     /// A server's reply of 200 kB to a client that has sent what nobody reads.
     Connected reply_of_200_kb() {
         Connected both = connect();
-        const int room = 1'000'000;
-        ::setsockopt(both.server.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+        const int space = 1'000'000;
+        ::setsockopt(both.server.get(), SOL_SOCKET, SO_SNDBUF, &space, sizeof space);
         send(both.client.get(), 1000);
         EXPECT_TRUE(comes(both.server.get()));
         const std::string reply(200'000, 'r');

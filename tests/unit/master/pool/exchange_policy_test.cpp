@@ -12,7 +12,7 @@ constexpr int unlimited = std::numeric_limits<int>::max();
 
 /// A host on which processes come and go as the plan says, one event after the other.
 struct Host {
-    int room = unlimited;     ///< for so many workers
+    int space = unlimited;     ///< for so many workers
     int starts_fail_at = -1;  ///< the new worker with this number, from 0, cannot start
     ExchangeView view{};
 
@@ -32,7 +32,7 @@ struct Host {
                 if (view.ready == 0) dismissed_before_ready += plan.dismiss;
                 view.outgoing -= plan.dismiss;
                 view.leaving += plan.dismiss;
-            } else if (plan.fork && processes() >= room) {
+            } else if (plan.fork && processes() >= space) {
                 view.no_space = true;
             } else if (plan.fork) {
                 ++view.starting;
@@ -55,7 +55,7 @@ struct Host {
 
 TEST(ExchangePolicy, with_space_for_one_more_none_that_accepts_is_ever_missing) {
     for (const int size : {1, 2, 7, 100}) {
-        Host host{.room = size + 1, .view = {.size = size, .outgoing = size}};
+        Host host{.space = size + 1, .view = {.size = size, .outgoing = size}};
         EXPECT_EQ(host.exchange(), Host::End::Done) << size;
         EXPECT_EQ(host.fewest_accepting, size);
         EXPECT_EQ(host.most_processes, size + 1);
@@ -63,7 +63,7 @@ TEST(ExchangePolicy, with_space_for_one_more_none_that_accepts_is_ever_missing) 
     }
 }
 
-TEST(ExchangePolicy, however_much_room_there_is_one_more_is_the_most) {
+TEST(ExchangePolicy, however_much_space_there_is_one_more_is_the_most) {
     Host host{.view = {.size = 8, .outgoing = 8}};
     EXPECT_EQ(host.exchange(), Host::End::Done);
     EXPECT_EQ(host.most_processes, 9);
@@ -71,29 +71,29 @@ TEST(ExchangePolicy, however_much_room_there_is_one_more_is_the_most) {
 
 TEST(ExchangePolicy, without_space_for_one_more_one_goes_first_and_one_is_missing) {
     for (const int size : {1, 2, 7}) {
-        Host host{.room = size, .view = {.size = size, .outgoing = size}};
+        Host host{.space = size, .view = {.size = size, .outgoing = size}};
         EXPECT_EQ(host.exchange(), Host::End::Done) << size;
         EXPECT_EQ(host.fewest_accepting, size - 1);
         EXPECT_EQ(host.most_processes, size);
     }
 }
 
-TEST(ExchangePolicy, where_not_even_the_room_of_one_that_has_gone_is_left_it_fails_with_one_missing) {
-    Host host{.room = 3, .view = {.size = 4, .outgoing = 4}};
+TEST(ExchangePolicy, where_not_even_the_space_of_one_that_has_gone_is_left_it_fails_with_one_missing) {
+    Host host{.space = 3, .view = {.size = 4, .outgoing = 4}};
     EXPECT_EQ(host.exchange(), Host::End::Failed);
     EXPECT_EQ(host.fewest_accepting, 3);
 }
 
 TEST(ExchangePolicy, a_first_worker_that_cannot_start_has_cost_nothing) {
-    Host host{.room = 5, .starts_fail_at = 0, .view = {.size = 4, .outgoing = 4}};
+    Host host{.space = 5, .starts_fail_at = 0, .view = {.size = 4, .outgoing = 4}};
     EXPECT_EQ(host.exchange(), Host::End::Failed);
     EXPECT_EQ(host.view.outgoing, 4);
 }
 
 TEST(ExchangePolicy, half_way_it_goes_back_as_it_came) {
-    Host there{.room = 5, .starts_fail_at = 2, .view = {.size = 4, .outgoing = 4}};
+    Host there{.space = 5, .starts_fail_at = 2, .view = {.size = 4, .outgoing = 4}};
     EXPECT_EQ(there.exchange(), Host::End::Failed);
-    Host back{.room = 5, .view = {.size = 4, .ready = there.view.outgoing, .outgoing = there.view.ready}};
+    Host back{.space = 5, .view = {.size = 4, .ready = there.view.outgoing, .outgoing = there.view.ready}};
     EXPECT_EQ(back.exchange(), Host::End::Done);
     EXPECT_EQ(back.view.ready, 4);
     EXPECT_GE(back.fewest_accepting, 4);

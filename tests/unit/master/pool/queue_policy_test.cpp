@@ -38,9 +38,9 @@ TEST(QueuePolicy, a_busy_pool_that_serves_all_of_them_in_time_is_not) {
     QueueLook nobody = waiting(1000ms, 0, 3);
     nobody.clients_wait = false;
     EXPECT_EQ(warnings({waiting(0ms, 1, 2), nobody, waiting(2000ms, 1, 3)}), 0);
-    QueueLook room = waiting(1000ms, 1, 2);
-    room.all_busy = false;
-    EXPECT_EQ(warnings({waiting(0ms, 1, 2), room, waiting(2000ms, 1, 2)}), 0);
+    QueueLook space = waiting(1000ms, 1, 2);
+    space.all_busy = false;
+    EXPECT_EQ(warnings({waiting(0ms, 1, 2), space, waiting(2000ms, 1, 2)}), 0);
 }
 
 TEST(QueuePolicy, it_is_said_once_a_minute_at_most) {
@@ -51,7 +51,7 @@ TEST(QueuePolicy, it_is_said_once_a_minute_at_most) {
     EXPECT_EQ(warnings(looks), 2);
 }
 
-TEST(QueuePolicy, a_pool_with_room_is_looked_at_until_a_worker_would_tell_again_and_then_no_more) {
+TEST(QueuePolicy, a_pool_with_space_is_looked_at_until_a_worker_would_tell_again_and_then_no_more) {
     QueueHistory history = told_full({}, start);
     EXPECT_EQ(history.next_look, start + 1s);
     QueueLook look;

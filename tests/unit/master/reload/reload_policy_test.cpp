@@ -25,7 +25,7 @@ void expect(const Reload& before, const ReloadEvent& event, const Reload& after,
     EXPECT_EQ(result.actions, actions) << "phase " << static_cast<int>(before.phase) << " event " << event.index();
 }
 
-TEST(ReloadTable, a_reload_waits_for_room_then_loads_boots_and_commits) {
+TEST(ReloadTable, a_reload_waits_for_space_then_loads_boots_and_commits) {
     expect({}, ReloadAsked{}, waiting, {});
     expect(waiting, GenerationAllowed{}, loading, {Load});
     expect(loading, LoadingGoesOn{}, loading, {GoOn});
@@ -68,18 +68,18 @@ TEST(ReloadTable, a_stop_ends_every_reload_and_no_other_follows) {
 }
 
 TEST(ReloadTable, conditions_of_another_phase_change_nothing) {
-    const ReloadEvent room = GenerationAllowed{};
+    const ReloadEvent space = GenerationAllowed{};
     const ReloadEvent goes_on = LoadingGoesOn{};
     const ReloadEvent boots = GenerationBooting{limit};
     const ReloadEvent refused = GenerationRefused{};
     const ReloadEvent ready = GenerationReady{};
     const ReloadEvent hopeless = GenerationHopeless{};
     const ReloadEvent late = ReloadLate{};
-    for (const ReloadEvent& event : {room, goes_on, boots, refused, ready, hopeless, late}) expect({}, event, {}, {});
+    for (const ReloadEvent& event : {space, goes_on, boots, refused, ready, hopeless, late}) expect({}, event, {}, {});
     for (const ReloadEvent& event : {goes_on, boots, refused, ready, hopeless, late})
         expect(waiting, event, waiting, {});
-    for (const ReloadEvent& event : {room, ready, hopeless, late}) expect(loading, event, loading, {});
-    for (const ReloadEvent& event : {room, goes_on, boots, refused}) expect(booting, event, booting, {});
+    for (const ReloadEvent& event : {space, ready, hopeless, late}) expect(loading, event, loading, {});
+    for (const ReloadEvent& event : {space, goes_on, boots, refused}) expect(booting, event, booting, {});
 }
 
 }  // namespace
