@@ -11,7 +11,7 @@
 #include "daemon/master/upgrade/image.hpp"
 #include "daemon/startup/capacity.hpp"
 #include "daemon/worker/handler/handler_trial.hpp"
-#include "daemon/worker/process/worker_plan.hpp"
+#include "daemon/worker/worker.hpp"
 
 namespace preforkd {
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 
+#include "common/channel/worker_handoff.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 #include "daemon/worker/process/memory_watch.hpp"

@@ -2,6 +2,7 @@
 // The frame of the models that give each client a process of its own.
 #include <functional>
 
+#include "common/channel/worker_handoff.hpp"
 #include "daemon/worker/handler/handler_set.hpp"
 #include "daemon/worker/model/child_crew.hpp"
 #include "daemon/worker/process/worker_control.hpp"

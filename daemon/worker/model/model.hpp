@@ -2,6 +2,7 @@
 // How a worker runs what it accepted: one file for each model.
 #include <functional>
 
+#include "common/channel/worker_handoff.hpp"
 #include "daemon/worker/process/worker_control.hpp"
 #include "daemon/worker/process/worker_plan.hpp"
 
