@@ -27,9 +27,9 @@ constexpr int sndbuf_bytes = 8 * 1024 * 1024;  // what libsystemd takes: the que
 
 /// Writes to a description that may block, as far as the kernel lets us not to.
 ///
-/// RWF_NOWAIT makes one write non-blocking; pipes know it since Linux 6.4.  Before, POLLOUT says that a pipe has capacity
-/// for PIPE_BUF bytes, which a sibling may take in between: reached only when the description could not be opened
-/// again (no /proc, or a pipe that belongs to another user).  Source: pwritev2(2), pipe(7).
+/// RWF_NOWAIT makes one write non-blocking; pipes know it since Linux 6.4.  Before, POLLOUT says that a pipe has
+/// capacity for PIPE_BUF bytes, which a sibling may take in between: reached only when the description could not be
+/// opened again (no /proc, or a pipe that belongs to another user).  Source: pwritev2(2), pipe(7).
 ssize_t write_if_ready(int fd, std::string_view line) noexcept {
     const ::iovec piece{.iov_base = const_cast<char*>(line.data()), .iov_len = line.size()};
     const ssize_t written = ::pwritev2(fd, &piece, 1, -1, RWF_NOWAIT);

@@ -37,11 +37,10 @@ void store_listeners(SystemdNotify& systemd, std::vector<Listener>& listeners) {
     const auto ours = static_cast<std::size_t>(
         std::ranges::count_if(listeners, [](const Listener& listener) { return !listener.inherited; }));
     if (ours > systemd.store_limit())
-        return log(
-            LogLevel::Warning,
-            "systemd's store takes {accepted} of {listeners} listeners, and a restart will reset clients in the "
-            "queues of the others: raise FileDescriptorStoreMax=",
-            {{"listeners", std::uint64_t{ours}}, {"accepted", std::uint64_t{systemd.store_limit()}}});
+        return log(LogLevel::Warning,
+                   "systemd's store takes {accepted} of {listeners} listeners, and a restart will reset clients in the "
+                   "queues of the others: raise FileDescriptorStoreMax=",
+                   {{"listeners", std::uint64_t{ours}}, {"accepted", std::uint64_t{systemd.store_limit()}}});
     for (Listener& listener : listeners) {
         if (listener.outlives_us()) continue;
         listener.passed_name = stored_name(listener.local, listener.file);

@@ -56,8 +56,8 @@ void set_non_blocking(int fd) {
     check(::fcntl(fd, F_SETFL, check(::fcntl(fd, F_GETFL), "fcntl") | O_NONBLOCK), "fcntl");
 }
 
-/// A non-blocking connect to a full queue says EAGAIN, and poll(2) never tells that there is space again; a blocking one
-/// waits for as long as SO_SNDTIMEO allows.  Source: connect(2), socket(7).
+/// A non-blocking connect to a full queue says EAGAIN, and poll(2) never tells that there is space again; a blocking
+/// one waits for as long as SO_SNDTIMEO allows.  Source: connect(2), socket(7).
 void connect_unix(int fd, Deadline until, const SocketAddress& address) {
     for (;;) {
         if (until) {

@@ -1,5 +1,5 @@
 #pragma once
-// A server's handlers as its models see them: the author's instance, with an ear on what it throws.
+// A server's handlers as its models see them: the author's instance, and what it throws is noticed.
 #include <exception>
 #include <functional>
 #include <memory>

@@ -203,7 +203,8 @@ void Supervisor::tell_systemd(Clock::time_point now) {
         if (healthy) parts_.systemd.watchdog();
         if (healthy != std::exchange(was_healthy_, healthy))
             log(healthy ? LogLevel::Notice : LogLevel::Error,
-                healthy ? "most workers respond again" : "most workers hang: not notifying the watchdog until they respond");
+                healthy ? "most workers respond again"
+                        : "most workers hang: not notifying the watchdog until they respond");
     }
 }
 

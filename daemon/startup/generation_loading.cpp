@@ -44,8 +44,7 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
     for (const std::string& endpoint : taken.out_of_reach) {
         log(LogLevel::Warning, "the socket file of {endpoint} is missing: restart its .socket unit",
             {{"endpoint", endpoint}});
-        remarks.push_back(
-            fmt::format("the socket file of {} is missing: restart its .socket unit", endpoint));
+        remarks.push_back(fmt::format("the socket file of {} is missing: restart its .socket unit", endpoint));
     }
     for (const std::string& endpoint : taken.lost)
         log(LogLevel::Notice, "socket file of {endpoint} missing or replaced; binding it again",

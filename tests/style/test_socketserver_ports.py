@@ -3,7 +3,7 @@ import pathlib
 import re
 
 TESTS = pathlib.Path(__file__).parents[1]
-PORTS = [TESTS / "process/socketserver_test.cpp", TESTS / "daemon/test_public_names.py"]
+PORTS = [TESTS / "process/worker/model/socketserver_test.cpp", TESTS / "daemon/test_public_names.py"]
 
 KINDS = ["TCPServer", "UDPServer", "UnixStreamServer", "UnixDatagramServer"]
 SOCKETSERVER = {

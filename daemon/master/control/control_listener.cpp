@@ -90,7 +90,8 @@ std::optional<ControlListener> listen_for_control(const Settings& settings,
 std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept try {
     return bind_control(endpoint);
 } catch (const std::exception& error) {
-    log(LogLevel::Warning, "the control socket's file is missing and could not be bound again: " + without_option(error));
+    log(LogLevel::Warning,
+        "the control socket's file is missing and could not be bound again: " + without_option(error));
     return std::nullopt;
 }
 

@@ -80,7 +80,8 @@ void Pool::note_stop(pid_t pid, int signo, Clock::time_point now) {
     watching_.next_look = now;
     if (slot->stopped)
         log(LogLevel::Warning,
-            "worker {worker_number} (pid {worker_pid}) was stopped by SIG{signal}: starting a replacement until it continues",
+            "worker {worker_number} (pid {worker_pid}) was stopped by SIG{signal}: starting a replacement until it "
+            "continues",
             {{"worker_number", std::int64_t{slot->number}},
              {"worker_pid", std::int64_t{pid}},
              {"signal", sigabbrev_np(signo)}});

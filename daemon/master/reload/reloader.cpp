@@ -172,7 +172,8 @@ void Reloader::commit(Clock::time_point now) {
 
 void Reloader::abandon(Clock::time_point now) {
     const Generation failed = *pool_.next();
-    const ReloadOutcome outcome{.done = false, .sentence = stopping_ ? "the service is stopping" : pool_.why_next_failed()};
+    const ReloadOutcome outcome{.done = false,
+                                .sentence = stopping_ ? "the service is stopping" : pool_.why_next_failed()};
     const std::vector<std::uint32_t> added = only_in(*failed.listeners, *pool_.current().listeners);
     for (const std::uint32_t index : added) forget_listener(systemd_, (*failed.listeners)[index]);
     close_generation(*failed.listeners, added);

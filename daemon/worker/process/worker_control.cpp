@@ -62,8 +62,7 @@ void WorkerControl::obey_master(const signalfd_siginfo& signal, WorkerActions& s
     (void)read_orders(service);  // whether to empty the queue was said before the signal was sent
     const bool from_master = signal.ssi_pid == static_cast<std::uint32_t>(master_);
     if (!from_master && !orphaned_ && !std::exchange(stopping_, true)) {
-        log(LogLevel::Notice,
-            "got a stop signal from process {sender_pid}; requesting a replacement before exiting",
+        log(LogLevel::Notice, "got a stop signal from process {sender_pid}; requesting a replacement before exiting",
             {{"sender_pid", std::int64_t{signal.ssi_pid}}});
         return service.retire();
     }

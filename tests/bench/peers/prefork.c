@@ -43,8 +43,8 @@ int prefork(int workers, int type, void (*serve)(int socket)) {
     if (fd < 0 || bind(fd, (struct sockaddr*)&address, size) || (type == SOCK_STREAM && listen(fd, 4096)) ||
         getsockname(fd, (struct sockaddr*)&address, &size) || sigaction(SIGTERM, &on_term, NULL))
         fail("listen");
-    if (type == SOCK_DGRAM && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &space, sizeof room))
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &space, sizeof room);
+    if (type == SOCK_DGRAM && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &space, sizeof space))
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &space, sizeof space);
     for (int worker = 0; worker < workers; ++worker) pids[worker] = fork_worker(fd, serve);
     printf("%s://127.0.0.1:%d\n", type == SOCK_STREAM ? "tcp" : "udp", ntohs(address.sin_port));
     fflush(stdout);

@@ -139,7 +139,7 @@ TEST(UnixPath, what_is_no_socket_is_refused_and_never_deleted) {
     fs::create_symlink(directory / "nowhere", directory / "link");
     for (const char* name : {"file", "directory", "link"}) {
         const std::string failure = failure_of(settings_for(directory / name));
-        EXPECT_TRUE(failure.starts_with("78: --listen unix://" + (directory / name) + ": something that is no socket"))
+        EXPECT_TRUE(failure.starts_with("78: --listen unix://" + (directory / name) + ": a file that is not a socket"))
             << failure;
         EXPECT_TRUE(fs::exists(fs::symlink_status(directory / name)));
     }
@@ -237,7 +237,7 @@ TEST(UnixPath, what_has_taken_the_place_of_the_new_socket_keeps_its_mode_and_sta
     settings.mode = 0666;
     after_bind = [&] { fs::rename(directory / "precious", path); };
     const std::string failure = failure_of(settings);
-    EXPECT_TRUE(failure.starts_with("71: --listen unix://" + path + ": something that is no socket has taken"))
+    EXPECT_TRUE(failure.starts_with("71: --listen unix://" + path + ": a file that is not a socket has replaced"))
         << failure;
     EXPECT_EQ(fs::file_size(path), 8U);
     EXPECT_EQ(mode_of(path), 0600U);

@@ -141,7 +141,8 @@ TEST(AssignPassedSockets, a_socket_that_matches_nothing_is_named) {
 
 TEST(AssignPassedSockets, a_descriptor_that_is_no_socket_is_named) {
     UniqueFd fd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-    const std::string who = fmt::format("78: descriptor {} (web, no address) passed by systemd is not a socket", fd.get());
+    const std::string who =
+        fmt::format("78: descriptor {} (web, no address) passed by systemd is not a socket", fd.get());
     EXPECT_TRUE(refusal(passed_one(std::move(fd)), {"tcp://:7"}, true).starts_with(who));
 }
 

@@ -173,7 +173,8 @@ TEST(OptionsText, a_program_of_ones_own_speaks_as_itself) {
               "--greeting: is for the handler greet, which upper has not; leave it away");
     EXPECT_EQ(read_options({}, {"PREFORKD_GREETING=hi"}, upper).warnings,
               Texts{"PREFORKD_GREETING is not an option of upper, ignored"});
-    EXPECT_EQ(read_options({}, {"PREFORKD_X=1"}, upper).warnings, Texts{"PREFORKD_X is not an option of upper, ignored"});
+    EXPECT_EQ(read_options({}, {"PREFORKD_X=1"}, upper).warnings,
+              Texts{"PREFORKD_X is not an option of upper, ignored"});
     EXPECT_EQ(read_options({}, {}, upper).settings.handler, "upper");
     EXPECT_THAT(read_options({"--print-config"}, {}, upper).printed_config, Not(HasSubstr("greeting")));
     EXPECT_THAT(help_text(upper), AllOf(StartsWith("Usage: upper [OPTION...]"), Not(HasSubstr("--greeting"))));

@@ -53,8 +53,8 @@ TEST(ControlProtocol, what_cannot_be_understood_is_refused_with_what_can) {
 }
 
 TEST(ControlProtocol, an_object_that_does_not_fit_is_refused) {
-    EXPECT_THAT(refusal_of("{"), HasSubstr("no JSON object"));
-    EXPECT_THAT(refusal_of(R"({"command":"status"} x)"), HasSubstr("no JSON object"));
+    EXPECT_THAT(refusal_of("{"), HasSubstr("not a JSON object"));
+    EXPECT_THAT(refusal_of(R"({"command":"status"} x)"), HasSubstr("not a JSON object"));
     EXPECT_THAT(refusal_of("{}"), HasSubstr("\"command\" is missing"));
     EXPECT_THAT(refusal_of(R"({"command":7})"), HasSubstr("\"command\" must be a string"));
     EXPECT_THAT(refusal_of(R"({"command":["status"]})"), HasSubstr("\"command\" must be a string"));
@@ -63,8 +63,8 @@ TEST(ControlProtocol, an_object_that_does_not_fit_is_refused) {
     EXPECT_THAT(refusal_of(R"({"command":"workers","workers":1e9})"), HasSubstr("expected a number"));
     EXPECT_THAT(refusal_of(R"({"command":"status","force":true})"), HasSubstr("does not go with this command"));
     EXPECT_THAT(refusal_of(R"({"command":"reload","force":1})"), HasSubstr("true or false"));
-    EXPECT_THAT(refusal_of(std::string(2000, '{')), HasSubstr("no JSON object"));
-    EXPECT_THAT(refusal_of(R"({"command":)" + std::string(2000, '[')), HasSubstr("no JSON object"));
+    EXPECT_THAT(refusal_of(std::string(2000, '{')), HasSubstr("not a JSON object"));
+    EXPECT_THAT(refusal_of(R"({"command":)" + std::string(2000, '[')), HasSubstr("not a JSON object"));
 }
 
 TEST(ControlProtocol, an_answer_is_one_line_and_read_back_as_it_was_written) {

@@ -62,7 +62,7 @@ TEST(OptionsControl, an_option_that_does_not_go_with_the_command_is_refused) {
     EXPECT_THAT(refusal_of({"status", "--control"}), HasSubstr("--control: has no value"));
     EXPECT_THAT(refusal_of({"status", "--control", "--json"}), HasSubstr("is an option"));
     EXPECT_THAT(refusal_of({"status", "--control", "tcp://:1"}), HasSubstr("--control: expected unix:///PATH"));
-    EXPECT_THAT(refusal_of({"status", "--timeout", "soon"}), HasSubstr("no duration"));
+    EXPECT_THAT(refusal_of({"status", "--timeout", "soon"}), HasSubstr("not a duration"));
     EXPECT_THAT(refusal_of({"status", "--json", "--json"}), HasSubstr("given twice"));
 }
 

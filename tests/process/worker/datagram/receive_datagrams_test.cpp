@@ -160,7 +160,7 @@ TEST(ReceiveDatagrams, hands_what_a_coroutine_throws_to_handle_error) {
 }
 
 TEST(ReceiveDatagrams, leaves_out_a_datagram_that_is_too_long) {
-    OneByOne server{"unixgram://@datagram_gate_test" + std::to_string(::getpid())};
+    OneByOne server{"unixgram://@receive_datagrams_test" + std::to_string(::getpid())};
     const Client client{server.listener()};
     client.say(std::string(65'536, 'x'));
     client.say(std::string(65'535, 'y'));

@@ -38,10 +38,10 @@ TEST(Death, what_the_master_orders_is_ordered_by_the_master) {
     EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Hang}), "master: hang");
 }
 
-TEST(Death, what_nobody_of_ours_orders_comes_from_outside) {
-    EXPECT_EQ(ordered_by({.report = sigkill}), "outside");
-    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGTERM}}), "outside");
-    EXPECT_EQ(ordered_by({.report = left}), "outside") << "it leaves in good order only when told to";
+TEST(Death, what_nobody_of_ours_orders_comes_from_another_process) {
+    EXPECT_EQ(ordered_by({.report = sigkill}), "another process");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGTERM}}), "another process");
+    EXPECT_EQ(ordered_by({.report = left}), "another process") << "it leaves in good order only when told to";
 }
 
 TEST(Death, a_crash_and_a_failure_are_ordered_by_nobody) {

@@ -12,7 +12,7 @@ constexpr int unlimited = std::numeric_limits<int>::max();
 
 /// A host on which processes come and go as the plan says, one event after the other.
 struct Host {
-    int space = unlimited;     ///< for so many workers
+    int space = unlimited;    ///< for so many workers
     int starts_fail_at = -1;  ///< the new worker with this number, from 0, cannot start
     ExchangeView view{};
 
