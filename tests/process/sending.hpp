@@ -36,7 +36,7 @@ inline std::string read_some(int fd) {
     return text;
 }
 
-inline std::string read_to_end(int fd) {
+inline std::string wait_and_read_to_end(int fd) {
     std::string all;
     for (std::string some = read_some(fd); !some.empty(); some = read_some(fd)) all += some;
     return all;
@@ -75,8 +75,8 @@ public:
     void end_input() { close_early(input_.write_end); }
     [[nodiscard]] int answer_fd() const { return answer_.read_end.get(); }
     [[nodiscard]] std::string answer_so_far() const { return read_some(answer_fd()); }
-    [[nodiscard]] std::string rest_of_answer() const { return read_to_end(answer_fd()); }
-    [[nodiscard]] std::string notes() const { return read_to_end(notes_.read_end.get()); }
+    [[nodiscard]] std::string rest_of_answer() const { return wait_and_read_to_end(answer_fd()); }
+    [[nodiscard]] std::string notes() const { return wait_and_read_to_end(notes_.read_end.get()); }
 
     /// Empty if it went well.
     std::string complaint() { return done_.get(); }

@@ -28,7 +28,7 @@ TEST(Dial, an_empty_host_is_this_machine_and_its_addresses_are_tried_in_turn) {
     here.host.clear();
     Sending sending{{.endpoint = here, .verbose = true}};
     UniqueFd client = server.accept();
-    EXPECT_EQ(read_to_end(client.get()), "hello from client");
+    EXPECT_EQ(wait_and_read_to_end(client.get()), "hello from client");
     close_early(client);
     EXPECT_EQ(sending.complaint(), "");
     const std::string port = std::to_string(here.port);
@@ -54,7 +54,7 @@ TEST(Dial, one_that_is_silent_leaves_time_for_the_next) {
     here.host.clear();
     Sending sending{{.endpoint = here, .timeout = 1s, .verbose = true}};
     UniqueFd client = server.accept();
-    EXPECT_EQ(read_to_end(client.get()), "hello from client");
+    EXPECT_EQ(wait_and_read_to_end(client.get()), "hello from client");
     close_early(client);
     EXPECT_EQ(sending.complaint(), "");
     EXPECT_THAT(sending.notes(), HasSubstr("[::1]:" + std::to_string(here.port) + ": Connection timed out"));

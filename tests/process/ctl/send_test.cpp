@@ -22,7 +22,7 @@ TEST_P(EveryStream, the_server_reads_the_text_to_its_end_and_its_answer_is_passe
     const Server server{where()};
     Sending sending{{.endpoint = server.endpoint, .text = "good morning"}};
     UniqueFd client = server.accept();
-    EXPECT_EQ(read_to_end(client.get()), "good morning");
+    EXPECT_EQ(wait_and_read_to_end(client.get()), "good morning");
     write_all(client.get(), "good");
     EXPECT_EQ(sending.answer_so_far(), "good");  // before the answer has ended
     write_all(client.get(), " night");
@@ -75,7 +75,7 @@ TEST(SendStream, more_input_than_any_buffer_holds_arrives_whole) {
         sending.end_input();
     });
     UniqueFd client = server.accept();
-    EXPECT_EQ(read_to_end(client.get()).size(), text.size());
+    EXPECT_EQ(wait_and_read_to_end(client.get()).size(), text.size());
     close_early(client);
     EXPECT_EQ(sending.complaint(), "");
 }
@@ -103,7 +103,7 @@ TEST(SendStream, another_answer_than_the_expected_one_is_shown_and_refused) {
     const Server server{some_tcp};
     Sending sending{{.endpoint = server.endpoint, .expect = "connected"}};
     UniqueFd client = server.accept();
-    (void)read_to_end(client.get());
+    (void)wait_and_read_to_end(client.get());
     write_all(client.get(), "go away\n");
     close_early(client);
     EXPECT_EQ(sending.rest_of_answer(), "go away\n");
@@ -144,7 +144,7 @@ TEST(SendStream, a_full_unix_queue_is_waited_for) {
     Sending sending{{.endpoint = server.endpoint}};
     (void)server.accept();
     UniqueFd client = server.accept();
-    EXPECT_EQ(read_to_end(client.get()), "hello from client");
+    EXPECT_EQ(wait_and_read_to_end(client.get()), "hello from client");
     close_early(client);
     EXPECT_EQ(sending.complaint(), "");
 }

@@ -111,7 +111,7 @@ TEST(Endpoint, a_number_that_is_no_ipv4_address_is_no_host) {
     for (const char* text :
          {"tcp://256.0.0.1:80", "tcp://1.2.3:80", "tcp://1.2.3.4.5:80", "tcp://010.0.0.1:80", "tcp://10000:80",
           "tcp://1.2.3.:80", "tcp://.:80", "tcp://1..2.3:80", "tcp://0000.0.0.0:80"})
-        EXPECT_THAT(refusal(text), HasSubstr("no IPv4 address")) << text;
+        EXPECT_THAT(refusal(text), HasSubstr("not an IPv4 address")) << text;
     EXPECT_EQ(refusal("tcp://0.0.0.0:80"), "");
     EXPECT_EQ(refusal("tcp://255.255.255.255:80"), "");
 }
