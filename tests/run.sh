@@ -1,6 +1,7 @@
 # The parts of `./dev test`, how each is run, and the summary.  Sourced by ./dev.
 # shellcheck shell=bash disable=SC2154  # what ./dev has set
-all_parts='unit process style lint daemon chaos asan tsan packaging bench'
+asked=  # the parts that were named; none: all
+all_parts='unit process style lint daemon chaos asan tsan packaging containers bench'
 
 # rings PRESET LABEL_REGEX: the compiled tests.
 rings() {
@@ -41,13 +42,22 @@ run_pytest() {
 
 packages_tested() {
     # shellcheck disable=SC2086  # lists of words
-    need $package_packages $packaging_packages $container_packages
+    need $package_packages $packaging_packages
+    build_programs && DEB_BUILD_OPTIONS=noautodbgsym build_debs &&
+        PREFORKD_PACKAGES=$root/build/package run_pytest packaging --ignore=tests/packaging/containers "$@"
+}
+
+containers_tested() {
+    # shellcheck disable=SC2086  # a list of words
+    need $container_packages
     # These may come from elsewhere, under other package names.
     command -v kubectl >/dev/null || need kubernetes-client
     command -v npm >/dev/null || need nodejs npm
-    build_programs && DEB_BUILD_OPTIONS=noautodbgsym build_debs &&
-        PREFORKD_PACKAGES=$root/build/package run_pytest packaging "$@"
+    build_programs && run_pytest packaging/containers "$@"
 }
+
+# What a run of all parts lints outside CI: what is not upstream yet.
+unpublished() { git -C "$root" merge-base HEAD '@{upstream}' 2>/dev/null || git -C "$root" rev-parse HEAD 2>/dev/null; }
 
 run_part() {
     local part=$1
@@ -55,11 +65,18 @@ run_part() {
     case $part in
         unit | process) build_tests release && rings release "^$part\$" ;;
         style) run_pytest style -n "$jobs" "$@" ;;
-        lint) "$root/tests/style/lint.sh" ;;
+        lint)
+            if [ -n "$asked" ] || [ "${CI-}" = true ]; then
+                "$root/tests/style/lint.sh"
+            else
+                LINT_SINCE=$(unpublished) "$root/tests/style/lint.sh"
+            fi
+            ;;
         daemon) build_tests release && run_pytest daemon -n 4 "$@" ;;
         asan) sanitized ;;
         tsan) thread_sanitized ;;
         packaging) packages_tested "$@" ;;
+        containers) containers_tested "$@" ;;
         chaos) build_tests release && run_pytest chaos -n 2 && chaos --seed 1 ;;
         bench) build_tests release && compile release bench_tools && run_pytest bench -n 2 && benchmark --quick ;;
     esac
@@ -70,7 +87,7 @@ why_not() {
     case $1 in unit | style | lint) return ;; esac
     if [ ! -e /proc/self/stat ]; then
         echo '/proc is not mounted here'
-    elif [ "$1" != packaging ]; then
+    elif [ "$1" != packaging ] && [ "$1" != containers ]; then
         return
     elif ! command -v dpkg-query >/dev/null; then
         echo 'this is not Debian'
@@ -78,6 +95,8 @@ why_not() {
         echo 'needs root, to boot a system of its own'
     elif ! grep -q ' cgroup' /proc/self/mounts; then
         echo 'no control groups are mounted here'
+    elif [ "$1" = containers ] && [ -z "$asked" ] && [ "${CI-}" != true ] && ! command -v podman >/dev/null; then
+        echo 'podman is not installed; ./dev test containers installs it and what else this part needs'
     else
         local probe
         probe=$(mktemp -d)
@@ -101,6 +120,7 @@ run_tests() {
     if [ $# -gt 1 ] && [ -z "$parts" ]; then parts=daemon; fi
     if [ $# -gt 0 ]; then shift; fi
 
+    asked=$parts
     # shellcheck disable=SC2086  # lists of words
     logged packages need $build_packages $test_packages
     for part in ${parts:-$all_parts}; do

@@ -77,7 +77,7 @@ def place(request):
 def test_a_plain_daemon_can_be_asked(place):
     daemon = place.start()
     assert json.loads(place.ctl("status", "--json").stdout)["pid"] == daemon.pid
-    assert daemon.wait_log("preforkctl can ask")["control"] == f"unix://{place.directory}/preforkd.sock"
+    assert daemon.wait_log("control socket: ")["control"] == f"unix://{place.directory}/preforkd.sock"
     assert stat.S_IMODE(place.outside.stat().st_mode) == 0o700
     assert stat.S_IMODE((place.outside / "preforkd.sock").stat().st_mode) == 0o600
     assert place.ctl("-i", "preforkd", "stop").stdout == "stopped\n"

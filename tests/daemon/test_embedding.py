@@ -139,7 +139,7 @@ def test_a_server_object_serves_inside_a_program(built_by_cmake):
 
 
 def test_the_readme_shows_the_example_that_is_tested():
-    readme = (EXAMPLES.parent / "README.md").read_text()
+    readme = (EXAMPLES.parents[1] / "README.md").read_text()
     assert re.search(r"^```cpp\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[1] == \
         (EXAMPLES / "upper/upper.cpp").read_text()
 

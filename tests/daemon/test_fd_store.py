@@ -95,7 +95,7 @@ def test_a_stored_listener_that_is_no_longer_wanted_is_removed_and_closed(prefor
     first = preforkd(listen=["tcp://127.0.0.1:0", f"unix://{tmp_path}/old"], env=notify.environment_with_store)
     end(first, signal.SIGKILL)
     second = preforkd(listen=f"unix://{tmp_path}/new", **notify.restart())
-    assert len(second.log.find("no longer asked for")) == 2
+    assert len(second.log.find("settings no longer name")) == 2
     assert notify.stored_endpoints() == [f"{tmp_path}/new"]
     assert refused(first.endpoint) and not (tmp_path / "old").exists()
     assert exchange(second.endpoint) == b"connected\n"
@@ -153,7 +153,7 @@ def test_a_listener_with_another_v6only_is_bound_anew(preforkd, notify):
     if notify.stored[0][1].family != socket.AF_INET6:
         pytest.skip("this machine has no IPv6")
     second = preforkd(listen="tcp://:0 v6only=yes", **notify.restart())
-    assert second.log.find("no longer asked for")
+    assert second.log.find("settings no longer name")
     assert second.endpoint != first.endpoint
 
 

@@ -186,7 +186,6 @@ def test_a_passed_one_is_named_with_the_remedy(configured, tmp_path):
     path.unlink()
     service.daemon.expect("is missing")
     outcome = service.reload("handler = echo")["outcome"]
-    assert outcome.endswith(f"; no client finds unix://{path}, whose file is gone: "
-                            "restart the .socket unit it is from")
-    service.daemon.wait_log("restart the .socket unit it is from")
+    assert outcome.endswith(f"; the socket file of unix://{path} is missing: restart its .socket unit")
+    service.daemon.wait_log("restart its .socket unit")
     assert proc.eventually(lambda: len(service.daemon.workers()) == 2)

@@ -139,7 +139,7 @@ HOLDS = {
     "umask": ([], ["umask = 0123"], lambda daemon, tmp: of_proc(one(daemon), "Umask") == "0123"),
     "log-level": ([], ["log-level = debug"], lambda daemon, tmp: daemon.wait_log("worker ready")),
     "log-format": (["log-file = {tmp}/new"], ["log-file = {tmp}/new", "log-format = text"],
-                   lambda daemon, tmp: logs_into(daemon, tmp / "new", "Z info    got connection from")),
+                   lambda daemon, tmp: logs_into(daemon, tmp / "new", "Z info    worker 1: got connection from")),
     "log-file": ([], ["log-file = {tmp}/new"], lambda daemon, tmp: logs_into(daemon, tmp / "new", "got connection")),
     "log-connections": ([], ["log-connections = no"], lambda daemon, tmp: says_nothing_of_a_client(daemon)),
 }
@@ -194,7 +194,7 @@ def test_a_changed_option_holds_after_a_reload(configured, trouble, tmp_path, na
 def test_one_that_takes_a_restart_is_named_each_time(configured, tmp_path, name):
     service = start(configured, tmp_path, name, [] if name != "control" else [f"control = unix://{tmp_path}/first"])
     service.daemon.wait_log("ready")
-    service.daemon.expect("not changed by a reload")
+    service.daemon.expect("cannot be changed by a reload")
     for _ in range(2):
         mark = service.daemon.log.mark()
         outcome = service.reload(*service.given, NAMED[name].format(tmp=tmp_path))["outcome"]

@@ -1,7 +1,7 @@
 """Ring 4: the packages as a user installs them, under a real systemd and in real containers.
 
 PREFORKD_PACKAGES names the directory of the .debs, PREFORKD_BUILD the build directory.  `./dev test packaging` makes
-both.  Where CI=true nothing here may be skipped: a skip counts as a failure."""
+both, `./dev test containers` the second.  Where CI=true nothing here may be skipped: a skip counts as a failure."""
 import os
 import shutil
 

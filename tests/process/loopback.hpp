@@ -10,6 +10,7 @@
 #include "common/base/sys_error.hpp"
 #include "common/net/listener.hpp"
 #include "common/net/socket_address.hpp"
+#include "waiting.hpp"
 
 namespace preforkd::testing {
 
@@ -26,12 +27,6 @@ inline SocketAddress numeric(const std::string& host, std::uint16_t port) {
 
 inline UniqueFd client_socket(int family, int flags = 0) {
     return UniqueFd{check(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), "socket")};
-}
-
-inline UniqueFd connect_to(const SocketAddress& address) {
-    UniqueFd fd = client_socket(address.family());
-    check(::connect(fd.get(), address.data(), address.size()), "connect");
-    return fd;
 }
 
 inline UniqueFd accept_from(const Listener& listener) {

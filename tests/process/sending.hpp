@@ -18,8 +18,8 @@
 
 namespace preforkd::testing {
 
-struct Pipe {
-    Pipe() {
+struct PipePair {
+    PipePair() {
         std::array<int, 2> ends{};
         check(::pipe2(ends.data(), O_CLOEXEC), "pipe");
         read_end = UniqueFd{ends[0]};
@@ -83,9 +83,9 @@ public:
 
 private:
     SendRequest request_;
-    Pipe input_{};
-    Pipe answer_{};
-    Pipe notes_{};
+    PipePair input_{};
+    PipePair answer_{};
+    PipePair notes_{};
     std::future<std::string> done_{};
 };
 

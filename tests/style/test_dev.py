@@ -104,10 +104,15 @@ def test_why_googletest_skipped_is_told(tmp_path):
     assert shell.rest() == ("SKIPPED /src/a_test.cpp:12: needs root\n", 0)
 
 
+NO_PODMAN = 'command() { [ "$2" != podman ]; }'
+
+
 @pytest.mark.parametrize("taken_away, part, sentence", [
     ("umount --lazy /proc", "daemon", "/proc is not mounted here\n"), ("umount --lazy /proc", "unit", ""),
     ("umount --recursive --lazy /sys", "packaging", "no control groups are mounted here\n"),
-    ("umount --recursive --lazy /sys", "daemon", "")])
+    ("umount --recursive --lazy /sys", "daemon", ""),
+    (NO_PODMAN + "; unset CI", "containers", "podman is not installed; ./dev test containers installs it and what else this part needs\n"),
+    (NO_PODMAN + "; CI=true", "containers", "")])
 def test_a_part_that_cannot_run_is_skipped_with_a_sentence(taken_away, part, sentence):
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
         pytest.skip("needs root, and a root directory that is a mount point, which a chroot's is not")

@@ -9,11 +9,12 @@ namespace preforkd {
 
 void give_children_ordinary_signals() {
     const auto reset = [] {
-        for (const int signo : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU}) ::signal(signo, SIG_DFL);
         sigset_t ours;
         ::sigemptyset(&ours);
-        for (const int signo : {SIGQUIT, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU})
+        for (const int signo : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD}) {
+            ::signal(signo, SIG_DFL);
             ::sigaddset(&ours, signo);
+        }
         ::pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
     };
     if (const int error = ::pthread_atfork(nullptr, nullptr, reset); error != 0)

@@ -10,7 +10,7 @@ import pytest
 
 yaml = pytest.importorskip("yaml", reason="python3-yaml is not installed")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BASE = ROOT / "packaging/kubernetes"
 BUILD = Path(os.environ.get("PREFORKD_BUILD") or ROOT / "build/release").resolve()
 SCHEMA = ROOT / "build/kubernetes"
