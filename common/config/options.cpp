@@ -279,14 +279,13 @@ std::optional<ConfigFile> config_file_of(const Texts& arguments, const Texts& en
 }
 
 std::string read_config(const ConfigFile& config) {
-    const auto& [file, asked_by] = config;
     const auto refuse = [&](std::string_view reason, ExitCode code = ExitCode::Configuration,
                             std::string_view remedy = "expected a text file") {
-        throw OperatorError{code, fmt::format("{}: cannot read {}: {}; {}", name_at(asked_by, "config"),
-                                              in_quotes(file), reason, remedy)};
+        throw OperatorError{code, fmt::format("{}: cannot read {}: {}; {}", name_at(config.asked_by, "config"),
+                                              in_quotes(config.path), reason, remedy)};
     };
     try {
-        return read_config_file(file);
+        return read_config_file(config.path);
     } catch (const std::system_error& error) {
         const std::string reason = error.code().message();
         if (error.code() == std::errc::permission_denied)

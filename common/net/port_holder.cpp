@@ -121,7 +121,7 @@ std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_t
         collect_ip(rows, "/proc/net/tcp6", address);
     }
     // A client whose connection happens to use the port counts only if nobody listens.
-    std::ranges::stable_partition(rows, &Row::listening);
+    std::stable_partition(rows.begin(), rows.end(), [](const Row& row) { return row.listening; });
     for (const Row& row : rows)
         if (auto holder = owner_of(row.inode)) return holder;
     return std::nullopt;

@@ -194,7 +194,8 @@ std::vector<SocketAddress> resolve(const Endpoint& endpoint) {
         if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
     }
     if (endpoint.host.empty())
-        std::ranges::stable_partition(addresses, [](const auto& each) { return each.family() == AF_INET6; });
+        std::stable_partition(addresses.begin(), addresses.end(),
+                              [](const auto& each) { return each.family() == AF_INET6; });
     return addresses;
 }
 

@@ -132,10 +132,10 @@ Target* find_target(std::vector<Target>& targets, const PassedSocket& socket) {
 }
 
 std::vector<PassedSocket> split_off_stored(std::vector<PassedSocket>& passed) {
-    const auto stored =
-        std::ranges::stable_partition(passed, [](const PassedSocket& socket) { return !is_stored_name(socket.name); });
-    std::vector<PassedSocket> ours{std::move_iterator{stored.begin()}, std::move_iterator{stored.end()}};
-    passed.erase(stored.begin(), stored.end());
+    const auto stored = std::stable_partition(passed.begin(), passed.end(),
+                                              [](const PassedSocket& socket) { return !is_stored_name(socket.name); });
+    std::vector<PassedSocket> ours{std::move_iterator{stored}, std::move_iterator{passed.end()}};
+    passed.erase(stored, passed.end());
     return ours;
 }
 

@@ -98,11 +98,11 @@ public:
                 take_option(word);
         }
         if (line_.command == nullptr) refuse("say what to do: preforkctl status; see preforkctl --help");
-        for (const auto& [name, value] : line_.options)
+        for (const auto& option : line_.options)
             if (std::ranges::none_of(ctl_options(), [&](const CtlOption& each) {
-                    return each.name == name && goes_with(each, *line_.command);
+                    return each.name == option.first && goes_with(each, *line_.command);
                 }))
-                refuse(fmt::format("--{}: does not go with {}", name, line_.command->name));
+                refuse(fmt::format("--{}: does not go with {}", option.first, line_.command->name));
         return std::move(line_);
     }
 

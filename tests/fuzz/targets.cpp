@@ -1,0 +1,167 @@
+#include "targets.hpp"
+
+#include <array>
+#include <boost/json/parse.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/units.hpp"
+#include "common/config/config_file.hpp"
+#include "common/config/control_endpoint.hpp"
+#include "common/config/listen_settings.hpp"
+#include "common/config/options.hpp"
+#include "common/control/control_protocol.hpp"
+#include "common/control/death_report.hpp"
+#include "common/control/status_report.hpp"
+#include "common/log/journal_record.hpp"
+#include "common/log/log_format.hpp"
+#include "daemon/ctl/command_line.hpp"
+#include "daemon/master/pool/handover.hpp"
+
+namespace preforkd::fuzz {
+namespace {
+
+void require(bool holds, const char* sentence) {
+    if (holds) return;
+    std::fprintf(stderr, "does not hold: %s\n", sentence);
+    std::abort();
+}
+
+/// What `Refusal`s are for.
+template <class Refusal, class Read>
+void refusing(Read read) {
+    try {
+        read();
+    } catch (const Refusal& refusal) { require(*refusal.what() != '\0', "a refusal says why"); }
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+    std::vector<std::string> lines;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        lines.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return lines;
+}
+
+void read_config_text(std::string_view bytes) {
+    refusing<OperatorError>([&] {
+        for (const ConfigLine& line : parse_config(bytes, "file")) {
+            const auto again = parse_config(line.name + " = " + config_value(line.value), "file");
+            require(again.size() == 1 && again[0].value == line.value, "a value is read back as it was written");
+        }
+        require(compare_configs(bytes, bytes) == Emptied::No, "a text that has not changed was not emptied");
+    });
+}
+
+void read_endpoint(std::string_view bytes) {
+    refusing<std::invalid_argument>([&] {
+        const Endpoint endpoint = parse_endpoint(bytes);
+        require(parse_endpoint(to_string(endpoint)) == endpoint, "an endpoint is read back as it was written");
+    });
+    refusing<std::invalid_argument>([&] { (void)parse_control_endpoint(bytes); });
+    refusing<std::invalid_argument>([&] { (void)read_daemon_name(bytes); });
+}
+
+void read_listen(std::string_view bytes) {
+    refusing<std::invalid_argument>([&] {
+        const ListenSettings settings = parse_listen(bytes);
+        require(parse_listen(to_string(settings)) == settings, "a listener is read back as it was written");
+    });
+}
+
+/// Lines: arguments, and variables of the environment where they begin as one.
+void read_all_options(std::string_view bytes) {
+    std::vector<std::string> arguments;
+    std::vector<std::string> environment;
+    for (std::string& line : lines_of(bytes))
+        (line.starts_with("PREFORKD_") ? environment : arguments).push_back(std::move(line));
+    refusing<OperatorError>([&] { (void)config_file_of(arguments, environment); });
+    refusing<OperatorError>([&] { (void)read_options(arguments, environment, {}, ""); });
+}
+
+void read_settings_file(std::string_view bytes) {
+    refusing<OperatorError>([&] { (void)read_options({"-C", "file"}, {}, {}, std::string{bytes}); });
+}
+
+void read_ctl_options(std::string_view bytes) {
+    refusing<std::invalid_argument>([&] { (void)parse_command_line(lines_of(bytes)); });
+    refusing<std::invalid_argument>([&] { (void)read_ctl_timeout(std::string{bytes}); });
+}
+
+void read_units(std::string_view bytes) {
+    if (const auto duration = parse_duration(bytes))
+        require(parse_duration(to_string(*duration)) == duration, "a duration is read back as it was written");
+    if (const auto size = parse_size_bytes(bytes))
+        require(parse_size_bytes(print_size_bytes(*size)) == size, "a size is read back as it was written");
+}
+
+void read_request(std::string_view bytes) {
+    refusing<std::invalid_argument>([&] {
+        const ControlRequest request = parse_control_request(bytes);
+        require(parse_control_request(to_json(request)) == request, "a request is read back as it was written");
+    });
+}
+
+void read_answer(std::string_view bytes) {
+    refusing<std::runtime_error>([&] { (void)parse_control_answer(bytes); });
+    refusing<std::runtime_error>([&] { (void)parse_status(bytes); });
+    refusing<std::runtime_error>([&] { (void)parse_deaths(bytes); });
+}
+
+void read_handover(std::string_view bytes) {
+    refusing<std::runtime_error>([&] {
+        const std::string once = to_text(parse_handover(bytes));
+        require(to_text(parse_handover(once)) == once, "what is handed over is read back as it was written");
+    });
+}
+
+bool is_one_line(std::string_view line) {
+    return line.size() <= log_line_limit_bytes && line.find('\n') == line.size() - 1;
+}
+
+bool is_harmless(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; }
+
+void write_log(std::string_view bytes) {
+    constexpr std::string_view stamp = "2026-11-22T16:02:11.123Z";
+    const std::vector<LogField> fields{{"text", bytes}, {"number", 0.5}};
+    for (const std::string_view sentence : {std::string_view{"received: {text}"}, bytes}) {
+        const LogRecord record{.sentence = sentence, .fields = fields, .pid = 7, .worker = 3};
+        for (const LogLine& line : {format_text(record, stamp), format_terminal(record, stamp, false)}) {
+            require(is_one_line(line.view()), "an event is one line, and one write");
+            require(std::ranges::all_of(line.view().substr(0, line.size() - 1), is_harmless),
+                    "no control character reaches a terminal");
+        }
+        const LogLine json = format_json(record, stamp);
+        require(is_one_line(json.view()), "an event is one line of JSON");
+        boost::json::error_code error;
+        (void)boost::json::parse(json.view(), error);
+        require(!error, "the line is valid JSON");
+        require(format_journal(record).size() <= log_line_limit_bytes, "a record is one datagram");
+    }
+}
+
+constexpr std::array all{
+    Target{"answer", read_answer},
+    Target{"config", read_config_text},
+    Target{"ctl_options", read_ctl_options},
+    Target{"endpoint", read_endpoint},
+    Target{"handover", read_handover},
+    Target{"listen", read_listen},
+    Target{"log", write_log},
+    Target{"options", read_all_options},
+    Target{"request", read_request},
+    Target{"settings", read_settings_file},
+    Target{"units", read_units},
+};
+
+}  // namespace
+
+std::span<const Target> targets() noexcept { return all; }
+
+}  // namespace preforkd::fuzz
