@@ -4,7 +4,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         g++ cmake ninja-build ccache pkg-config \
-        libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libfmt-dev \
+        libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libfmt-dev libsystemd-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Not the whole checkout: a change of a test or of the documentation compiles nothing anew.
@@ -19,8 +19,10 @@ RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$CI \
     && install -D --strip build/release/preforkd /image/usr/sbin/preforkd \
     && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl \
     && rm -rf build
-# What the loader would look for, where it would look for it, the loader itself included.
-RUN ldd /image/usr/*bin/* | grep -o '/[^ ]*\.so[^ ]*' | sort -u \
+# What the loader would look for, where it would look for it, the loader itself included; and libsystemd, which preforkd
+# opens where an engine passes it sockets or wants to be notified, with what that needs.
+RUN ldd /image/usr/*bin/* "$(ldconfig -p | grep -o '/.*/libsystemd\.so\.0$' | head -n 1)" \
+    | grep -o '/[^ ]*\.so[^ :]*' | sort -u \
     | xargs cp --dereference --parents --target-directory=/image
 
 FROM build AS test

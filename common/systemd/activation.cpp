@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
+#include <cstdint>
+#include <exception>
 #include <iterator>
 #include <optional>
 #include <string_view>
@@ -25,12 +23,6 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& sentence) { throw OperatorError{ExitCode::Configuration, sentence}; }
 
-int option_of(int fd, int level, int option) {
-    int value = 0;
-    socklen_t size = sizeof value;
-    return ::getsockopt(fd, level, option, &value, &size) == 0 ? value : -1;
-}
-
 /// `descriptor 3 (web, tcp://:80)`
 std::string describe(const PassedSocket& socket) {
     std::string where = "no address";
@@ -45,32 +37,11 @@ std::string describe(const PassedSocket& socket) {
     refuse(fmt::format("{} passed by systemd {}", describe(socket), sentence));
 }
 
-/// What it is matters, what port it has does not: that is the .socket unit's business.
-void check_kind(const PassedSocket& socket) {
-    const int fd = socket.fd.get();
-    const int type = option_of(fd, SOL_SOCKET, SO_TYPE);
-    if (type == -1) refuse(socket, "is not a socket: list only sockets in its .socket unit");
-    const int domain = option_of(fd, SOL_SOCKET, SO_DOMAIN);
-    const int protocol = option_of(fd, SOL_SOCKET, SO_PROTOCOL);
-    const bool stream = type == SOCK_STREAM;
-    const bool ip = domain == AF_INET || domain == AF_INET6;
-    const bool ip_served = stream ? protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP : protocol == IPPROTO_UDP;
-    if ((!stream && type != SOCK_DGRAM) || (ip ? !ip_served : domain != AF_UNIX))
-        refuse(socket,
-               fmt::format("is of a kind that is not served (family {}, type {}, protocol {}): use ListenStream= "
-                           "or ListenDatagram= with an IP address or a path",
-                           domain, type, protocol));
-    if (stream && option_of(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
-        refuse(socket, "is not listening: a connection, perhaps; use Accept=no in its .socket unit");
-    if (ip && SocketAddress::local_of(fd).port() == 0) refuse(socket, "is not bound to an address");
-}
-
 /// O_NONBLOCK is on the description, which we share with systemd: it only ever accepts to flush, so it does not mind.
 /// No option is set: systemd's copy would keep it for the next service that gets the socket.  Source: sd_listen_fds(3).
 Listener adopt(PassedSocket socket, const ListenSettings& settings) {
     const int fd = socket.fd.get();
     check(::fcntl(fd, F_SETFL, check(::fcntl(fd, F_GETFL), "F_GETFL") | O_NONBLOCK), "set O_NONBLOCK");
-    check(::fcntl(fd, F_SETFD, FD_CLOEXEC), "set FD_CLOEXEC");
     if (settings.backlog || settings.mode || settings.rcvbuf_bytes || !settings.user.empty() || !settings.group.empty())
         log(LogLevel::Notice, fmt::format("{} keeps its backlog, buffers, mode and owner: set them in its .socket unit",
                                           describe(socket)));
@@ -106,8 +77,7 @@ enum class PortRule { Exact, AnyForZero };
 
 bool stands_on(const Target& target, const PassedSocket& socket, PortRule rule) {
     const Endpoint& wanted = target.settings->endpoint;
-    if (wanted.transport == Transport::Passed) return false;
-    if (socket_type_of(wanted.transport) != option_of(socket.fd.get(), SOL_SOCKET, SO_TYPE)) return false;
+    if (wanted.transport != local_endpoint(socket.fd.get()).transport) return false;
     const SocketAddress local = SocketAddress::local_of(socket.fd.get());
     const bool any_port = rule == PortRule::AnyForZero && wanted.port == 0;
     return std::ranges::any_of(target.addresses, [&](const SocketAddress& each) {
@@ -139,13 +109,6 @@ std::vector<PassedSocket> split_off_stored(std::vector<PassedSocket>& passed) {
     return ours;
 }
 
-bool is_served(const PassedSocket& socket) {
-    try {
-        check_kind(socket);
-        return true;
-    } catch (const OperatorError&) { return false; }
-}
-
 /// One endpoint may have several addresses, all on one port; of several that leave the port open, each has another.
 Target* find_free_target(std::vector<Target>& targets, const PassedSocket& socket) {
     const std::uint16_t port = SocketAddress::local_of(socket.fd.get()).port();
@@ -157,7 +120,7 @@ Target* find_free_target(std::vector<Target>& targets, const PassedSocket& socke
 
 void take_back_all(std::vector<PassedSocket> ours, std::vector<Target>& targets, Assignment& assignment) {
     for (PassedSocket& socket : ours) {
-        Target* const target = is_served(socket) ? find_free_target(targets, socket) : nullptr;
+        Target* const target = socket.flaw.empty() ? find_free_target(targets, socket) : nullptr;
         std::optional<Listener> listener;
         if (target != nullptr) listener = take_back(socket, *target->settings);
         if (listener) {
@@ -182,7 +145,8 @@ Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::ve
                                  bool wanted_is_default) {
     Assignment assignment;
     std::vector<PassedSocket> ours = split_off_stored(passed);
-    std::ranges::for_each(passed, check_kind);
+    for (const PassedSocket& socket : passed)
+        if (!socket.flaw.empty()) refuse(socket, socket.flaw);
     if (wanted_is_default && !passed.empty()) {
         for (PassedSocket& socket : passed) assignment.listeners.push_back(adopt(std::move(socket), wanted.at(0)));
         assignment.unwanted = std::move(ours);

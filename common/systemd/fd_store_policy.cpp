@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::string_view prefix = "preforkd,";
 
-constexpr bool plain(char c) noexcept { return c > 0x20 && c < 0x7f && c != ':' && c != '%' && c != ','; }
+/// A backslash is legal, but sd_listen_fds_with_names(3) takes it for an escape and gives back another name.
+constexpr bool plain(char c) noexcept { return c > 0x20 && c < 0x7f && c != ':' && c != '%' && c != ',' && c != '\\'; }
 
 std::string encoded(std::string_view text) {
     std::string result;

@@ -12,18 +12,20 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <utility>
 
+#include "common/systemd/libsystemd.hpp"
+
 namespace preforkd {
+
+using namespace std::chrono_literals;
+
 namespace {
 
-/// A variable's value, which is gone from the environment afterwards and noted in `taken`.
-std::string take_variable(const char* name, std::vector<std::string>& taken) {
+/// A variable's value, which is gone from the environment afterwards.
+std::string take_variable(const char* name) {
     const char* const variable = std::getenv(name);
-    if (variable == nullptr) return {};
-    std::string value{variable};
-    taken.push_back(std::string{name} + '=' + value);
+    std::string value{variable != nullptr ? variable : ""};
     ::unsetenv(name);
     return value;
 }
@@ -35,16 +37,12 @@ std::optional<std::uint64_t> natural_number(std::string_view text) noexcept {
     return number;
 }
 
-/// Source: sd_watchdog_enabled(3): for us if WATCHDOG_PID is unset or our process; 0 and the largest number mean never.
-std::optional<std::chrono::microseconds> period(std::string_view watchdog_usec,
-                                                std::string_view watchdog_pid) noexcept {
-    constexpr std::uint64_t longest = std::numeric_limits<std::int64_t>::max();
-    const auto usec = natural_number(watchdog_usec);
-    if (!usec || *usec == 0 || *usec > longest) return std::nullopt;
-    if (!watchdog_pid.empty() && natural_number(watchdog_pid) != static_cast<std::uint64_t>(::getpid())) {
-        return std::nullopt;
-    }
-    return std::chrono::microseconds{std::max<std::uint64_t>(*usec / 2, 1)};
+/// Half of what WATCHDOG_USEC says, an hour at most, which can be added to any time; the variables are gone afterwards.
+std::optional<std::chrono::microseconds> take_watchdog_period() {
+    if (std::getenv("NOTIFY_SOCKET") == nullptr && std::getenv("WATCHDOG_USEC") == nullptr) return std::nullopt;
+    std::uint64_t usec = 0;
+    if (Libsystemd{}.watchdog_enabled(1, &usec) <= 0) return std::nullopt;
+    return std::clamp(std::chrono::microseconds{usec / 2}, 1us, std::chrono::microseconds{1h});
 }
 
 /// A status is one line: a line break in it would be read as another assignment.
@@ -60,23 +58,20 @@ std::string status_line(std::string_view text) {
 }  // namespace
 
 SystemdNotify::SystemdNotify() {
-    socket_ = take_variable("NOTIFY_SOCKET", environment_);
-    const std::string usec = take_variable("WATCHDOG_USEC", environment_);
-    const std::string pid = take_variable("WATCHDOG_PID", environment_);
+    const auto period = take_watchdog_period();
+    socket_ = take_variable("NOTIFY_SOCKET");
     // A path or an abstract name; what systemd 253 calls vsock: is for virtual machines.
     const bool addressed = socket_.size() > 1 && (socket_.front() == '/' || socket_.front() == '@');
     if (!addressed || socket_.size() >= sizeof(::sockaddr_un::sun_path)) socket_.clear();
-    const std::string store = take_variable("FDSTORE", environment_);
+    const std::string store = take_variable("FDSTORE");
     if (!active()) return;
-    watchdog_period_ = period(usec, pid);
+    watchdog_period_ = period;
     store_limit_ = static_cast<std::size_t>(natural_number(store).value_or(0));
 }
 
 bool SystemdNotify::active() const noexcept { return !socket_.empty(); }
 
 std::optional<std::chrono::microseconds> SystemdNotify::watchdog_period() const noexcept { return watchdog_period_; }
-
-const std::vector<std::string>& SystemdNotify::environment() const noexcept { return environment_; }
 
 void SystemdNotify::ready(std::string_view status) {
     last_status_ = status;
@@ -140,8 +135,8 @@ void SystemdNotify::announce(std::string state) {
 
 bool SystemdNotify::send(std::string_view message) { return flush() && send_datagram(message) == Sent::Yes; }
 
-// Not sd_notify(3): it reads the environment that we have just cleaned, and in systemd 252 its socket blocks, so that
-// a service manager that does not read would stop the master.  The protocol is one datagram.
+// Not sd_pid_notify_with_fds(3): its socket blocks, so that a service manager that does not read would stop the master.
+// The protocol is one datagram.
 // Source: sd_notify(3), NOTES; systemd, src/libsystemd/sd-daemon/sd-daemon.c.
 SystemdNotify::Sent SystemdNotify::send_datagram(std::string_view message, int fd) const {
     if (!active()) return Sent::No;

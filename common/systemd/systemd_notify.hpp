@@ -13,7 +13,7 @@ namespace preforkd {
 class SystemdNotify {
 public:
     /// Reads NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID and FDSTORE, and takes them out of the environment that
-    /// children see.
+    /// children see.  Throws OperatorError (71) when one of the first two is set and libsystemd cannot be loaded.
     SystemdNotify();
 
     /// Whether anybody listens.
@@ -21,9 +21,6 @@ public:
 
     /// How often to call watchdog(): half of WATCHDOG_USEC; nullopt if systemd does not ask for it.
     [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_period() const noexcept;
-
-    /// The variables that were taken, as NAME=value: what an upgrade passes on to the new image of the master.
-    [[nodiscard]] const std::vector<std::string>& environment() const noexcept;
 
     void ready(std::string_view status);
     void reloading();  ///< end it with ready()
@@ -59,7 +56,6 @@ private:
     [[nodiscard]] Sent send_datagram(std::string_view message, int fd = -1) const;
 
     std::string socket_{};
-    std::vector<std::string> environment_{};
     std::optional<std::chrono::microseconds> watchdog_period_{};
     std::size_t store_limit_ = 0;
     std::string last_status_{};

@@ -17,6 +17,7 @@
 #include "common/log/log_output.hpp"
 #include "common/process/spawn.hpp"
 #include "common/systemd/socket_takeover.hpp"
+#include "common/systemd/systemd_notify.hpp"
 #include "daemon/master/pool/handed_listeners.hpp"
 #include "daemon/startup/generation_loading.hpp"
 
@@ -30,6 +31,7 @@ std::shared_ptr<GenerationPlan> restore_plan(const StartUp& start_up, const Hand
     std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
     open_log(plan->settings->log);                     // whether it can be
     open_log({.file = "/dev/null"});                   // what is worth a line is the verdict
+    const SystemdNotify systemd;                       // whether libsystemd is there, if it is needed
     const Scoreboard slots{UniqueFd{handover.slots}};  // whether they can be read
     Takeover taken = take_over_sockets(from_handed(handover.listeners), *plan->settings);
     take_listeners(*plan, std::move(taken.listeners));

@@ -59,6 +59,12 @@ def test_the_configuration_is_the_operators(package):
     assert run("dpkg-deb", "--info", package("preforkd"), "conffiles").stdout == "/etc/preforkd/preforkd.conf\n"
 
 
+@pytest.mark.parametrize("name", ["preforkd", "libpreforkd-dev"])
+def test_the_library_that_is_loaded_is_installed_too(package, name):
+    """No linker tells dpkg-shlibdeps of it."""
+    assert "libsystemd0" in field(package(name), "Depends").split(", ")
+
+
 def test_the_library_is_packaged_for_authors(package):
     found = contents(package("libpreforkd-dev"))
     architecture = run("dpkg-architecture", "--query", "DEB_HOST_MULTIARCH", check=True).stdout.strip()

@@ -2,6 +2,7 @@
 import json
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -171,6 +172,15 @@ def test_a_master_that_stops_for_ever_is_restarted_by_the_watchdog(host):
     assert eventually(lambda: host.show(UNIT, "ActiveState") == "active")
     assert host.exchange() == b"connected\n"
     assert any("Watchdog timeout" in entry["MESSAGE"] for entry in host.journal(UNIT))
+
+
+def test_without_systemds_library_it_fails_and_says_what_to_install(host):
+    [library] = Path("/usr/lib").glob("*/libsystemd.so.0")
+    adapt(host, UNIT, f"[Service]\nRestart=no\nInaccessiblePaths={library}\n")
+    cursor = host.cursor()
+    assert host.run("systemctl", "restart", UNIT, check=False).returncode != 0
+    assert host.show(UNIT, "ExecMainStatus") == "71"
+    assert [line for line in log_of(host, UNIT, cursor) if "NOTIFY_SOCKET" in line and "install libsystemd0" in line]
 
 
 # --- reload ---------------------------------------------------------------------------------------------------------------

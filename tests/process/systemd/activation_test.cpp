@@ -24,7 +24,7 @@ using namespace testing;
 UniqueFd systemd_socket(const std::string& endpoint, bool listening = true) {
     const Endpoint parsed = parse_endpoint(endpoint);
     const SocketAddress address = resolve(parsed).at(0);
-    UniqueFd fd{check(::socket(address.family(), socket_type_of(parsed.transport), 0), "socket")};
+    UniqueFd fd{check(::socket(address.family(), socket_type_of(parsed.transport) | SOCK_CLOEXEC, 0), "socket")};
     check(::bind(fd.get(), address.data(), address.size()), "bind");
     if (listening && !is_datagram(parsed.transport)) check(::listen(fd.get(), 8), "listen");
     return fd;
@@ -32,7 +32,8 @@ UniqueFd systemd_socket(const std::string& endpoint, bool listening = true) {
 
 std::vector<PassedSocket> passed_one(UniqueFd fd, const std::string& name = "web") {
     std::vector<PassedSocket> passed;
-    passed.push_back({.fd = std::move(fd), .name = name});
+    std::string flaw = flaw_of(Libsystemd{}, fd.get());
+    passed.push_back({.fd = std::move(fd), .name = name, .flaw = std::move(flaw)});
     return passed;
 }
 
@@ -94,7 +95,6 @@ TEST(AssignPassedSockets, an_adopted_socket_is_non_blocking_and_otherwise_as_it_
     const Listener& listener = assignment.listeners.at(0);
     EXPECT_TRUE(listener.inherited);
     EXPECT_TRUE(::fcntl(listener.fd.get(), F_GETFL) & O_NONBLOCK);
-    EXPECT_TRUE(::fcntl(listener.fd.get(), F_GETFD) & FD_CLOEXEC);
     for (const auto& [level, option] :
          {std::pair<int, int>{IPPROTO_TCP, TCP_NODELAY}, std::pair<int, int>{SOL_SOCKET, SO_KEEPALIVE}}) {
         int value = -1;

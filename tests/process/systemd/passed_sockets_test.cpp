@@ -12,6 +12,7 @@
 
 #include "child_report.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/systemd/fd_store_policy.hpp"
 
 namespace preforkd {
 namespace {
@@ -119,10 +120,34 @@ TEST(TakePassedSockets, variables_that_promise_what_is_not_open_are_refused) {
         pass(two_sockets(), "", ::getpid());
         ::setenv("LISTEN_FDS", "3", 1);
         ::close(5);
+        note_passed_descriptors();
         (void)take_passed_sockets();
         return "accepted";
     });
-    EXPECT_TRUE(report.starts_with("78: LISTEN_FDS")) << report;
+    EXPECT_TRUE(report.starts_with("78: LISTEN_FDS=3 does not fit what was passed: descriptor 5 is not open"))
+        << report;
+}
+
+TEST(TakePassedSockets, one_that_cannot_be_served_comes_with_its_flaw) {
+    const std::string report = in_child([]() -> std::string {
+        std::vector<UniqueFd> files;
+        files.push_back(some_socket());
+        files.emplace_back(check(::open("/dev/null", O_RDONLY), "open"));
+        pass(std::move(files), "", ::getpid());
+        const auto passed = take_passed_sockets();
+        return passed.at(0).flaw + '\n' + passed.at(1).flaw;
+    });
+    EXPECT_TRUE(report.starts_with("is not listening")) << report;
+    EXPECT_NE(report.find("\nis not a socket: "), std::string::npos) << report;
+}
+
+TEST(TakePassedSockets, a_stored_name_comes_back_as_it_went_whatever_is_in_the_path) {
+    const std::string name = stored_name(parse_endpoint(R"(unix:///run/a\b"c'd\)"), std::nullopt);
+    const std::string report = in_child([&]() -> std::string {
+        pass(two_sockets(), name + ":" + name, ::getpid());
+        return take_passed_sockets().at(1).name;
+    });
+    EXPECT_EQ(report, name);
 }
 
 }  // namespace
