@@ -45,7 +45,7 @@ struct PoolReady {};
 struct PoolHopeless {  ///< no worker ever became ready, and trying again makes no sense
     Clock::time_point at{};
 };
-struct PoolEmpty {};  ///< no worker lives, nor anything that a worker or a rehearsal had started
+struct PoolEmpty {};  ///< no worker lives, nor anything that a worker had started
 struct StopRequested {
     Urgency urgency{};
     Clock::time_point at{};

@@ -27,7 +27,7 @@ Supervisor::Supervisor(const MasterParts& parts, Generation first, BeginLoading 
     : parts_{parts},
       pool_{std::move(first), events_},
       reloader_{pool_, parts_.systemd, std::move(load)},
-      upgrader_{parts_.launch, [this] { return describe(); }} {
+      upgrader_{parts_.launch, events_, [this] { return describe(); }} {
     const auto now = Clock::now();
     life_.deadline = deadline_after(now, pool_.current().pool.boot_timeout);
     start(now);
@@ -56,6 +56,8 @@ int Supervisor::run() {
                 control_->serve(Clock::now());
             else if (key == socket_files_key)
                 socket_files_.hear(Clock::now());
+            else if (key == rehearsal_key)
+                upgrader_.hear();
             else
                 pool_.hear(static_cast<pid_t>(key));
         }
@@ -82,7 +84,7 @@ Timeouts Supervisor::limits() const noexcept {
 void Supervisor::offer_conditions(Clock::time_point now) {
     if (pool_.all_ready()) feed(PoolReady{});
     if (pool_.hopeless()) feed(PoolHopeless{now});
-    if (pool_.empty() && !upgrader_.rehearses()) feed(PoolEmpty{});
+    if (pool_.empty()) feed(PoolEmpty{});
     if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
     reloader_.offer_conditions(life_.phase == Phase::Running, now);
     upgrader_.offer_conditions(rests(), pool_.current().pool.boot_timeout, now);
@@ -143,7 +145,7 @@ void Supervisor::perform(Action action) {
         case Action::CloseListeners: return close_listeners();
         case Action::AskWorkersToFinish: return pool_.signal_all(SIGQUIT);
         case Action::TerminateWorkers: return pool_.signal_all(SIGTERM);
-        case Action::KillWorkers: upgrader_.kill_rehearsal(); return pool_.signal_all(SIGKILL);
+        case Action::KillWorkers: return pool_.signal_all(SIGKILL);
     }
 }
 
@@ -169,6 +171,7 @@ void Supervisor::on_signal(int signo) {
 }
 
 void Supervisor::reap() {
+    pool_.spare(upgrader_.rehearsal());
     for (;;) {
         // Look before collecting: as PID 1 or subreaper we have children that nothing of ours has made.
         siginfo_t child{};

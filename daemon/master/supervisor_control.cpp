@@ -71,7 +71,7 @@ void Supervisor::adopt_control(const Handover& handover, Clock::time_point now) 
 }
 
 HandedControl Supervisor::describe_control() const {
-    HandedControl handed{.knows_peers = true};
+    HandedControl handed;
     handed.setting = pool_.current().settings->control;
     handed.name = pool_.current().settings->name;
     if (!control_) return handed;

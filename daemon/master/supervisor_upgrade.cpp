@@ -15,7 +15,7 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoadin
     : parts_{parts},
       pool_{std::move(current), events_, handover},
       reloader_{pool_, parts_.systemd, std::move(load)},
-      upgrader_{parts_.launch, [this] { return describe(); }},
+      upgrader_{parts_.launch, events_, [this] { return describe(); }},
       before_{handover},
       old_image_{handover.old_image},
       life_{.phase = Phase::Running} {
@@ -66,7 +66,7 @@ void Supervisor::revert(const std::string& cause) {
     handover.purpose = Handover::Purpose::Resume;
     handover.reason = cause;
     handover.config_text = before_->config_text;
-    if (!before_->control.knows_peers) handover.control.peers.clear();
+    restrict_to(before_->format, handover);
     spare_ = {};
     const int error = become(old_image_.get(), launch_of(*before_), handover);
     log(LogLevel::Error,

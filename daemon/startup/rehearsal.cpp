@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <stdexcept>
 #include <utility>
 
@@ -13,7 +12,6 @@
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/channel/channel.hpp"
-#include "common/control/rehearsal_verdict.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/spawn.hpp"
 #include "common/systemd/socket_takeover.hpp"
@@ -55,15 +53,7 @@ void require_descriptors(const std::shared_ptr<GenerationPlan>& plan, const Hand
                         needed - spare, plan->descriptors.usable, shortage_remedy(EMFILE))};
 }
 
-/// Who waits for the verdict asks with SIGTERM for an early end.
-void heed_sigterm() {
-    sigset_t term;
-    ::sigemptyset(&term);
-    ::sigaddset(&term, SIGTERM);
-    ::sigprocmask(SIG_UNBLOCK, &term, nullptr);
-}
-
-/// It leaves by itself at the end of its channel; left running, it would be ended, and a line would say so.
+/// It leaves by itself at the end of its channel, after its hooks; left running, it would be killed.
 void let_leave(ChannelPair& channel, const ChildProcess& worker) {
     channel.master = {};
     constexpr int patience_ms = 2000;
@@ -98,18 +88,10 @@ void boot_one_worker(const std::shared_ptr<GenerationPlan>& plan) {
 
 }  // namespace
 
-int rehearse(const StartUp& start_up, const Handover& handover) noexcept {
-    try {
-        heed_sigterm();
-        const std::shared_ptr<GenerationPlan> plan = restore_plan(start_up, handover);
-        require_descriptors(plan, handover);
-        boot_one_worker(plan);
-        write_verdict(handover.report, handover.control.knows_peers ? verdict_passed_with_peers : verdict_passed);
-        return 0;
-    } catch (const std::exception& error) { write_verdict(handover.report, with_remedy(error)); } catch (...) {
-        write_verdict(handover.report, "an exception not derived from std::exception");
-    }
-    return static_cast<int>(ExitCode::Unavailable);
+void rehearse(const StartUp& start_up, const Handover& handover) {
+    const std::shared_ptr<GenerationPlan> plan = restore_plan(start_up, handover);
+    require_descriptors(plan, handover);
+    boot_one_worker(plan);
 }
 
 }  // namespace preforkd

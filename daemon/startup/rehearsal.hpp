@@ -6,7 +6,7 @@
 namespace preforkd {
 
 /// Restores a copy of the state and boots one worker to ready, which takes no client.  Binds nothing, tells systemd
-/// nothing, touches none of the running workers.  The verdict goes into handover.report; returns the exit code.
-[[nodiscard]] int rehearse(const StartUp& start_up, const Handover& handover) noexcept;
+/// nothing, touches none of the running workers.  Throws std::exception with what the running image shall say.
+void rehearse(const StartUp& start_up, const Handover& handover);
 
 }  // namespace preforkd

@@ -35,6 +35,7 @@
 #include "daemon/master/pool/handed_listeners.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "daemon/master/upgrade/image.hpp"
+#include "daemon/master/upgrade/rehearsal_channel.hpp"
 #include "daemon/startup/generation_loading.hpp"
 #include "daemon/startup/rehearsal.hpp"
 #include "daemon/startup/settings_reading.hpp"
@@ -247,13 +248,18 @@ int perform(StartUp& start_up, SignalFd& signals) {
     return serve(plan, start_up, signals);
 }
 
-int perform_upgrade(Handover& handover, StartUp& start_up, SignalFd& signals) {
+/// `report`: where a rehearsal tells its verdict.
+int perform_upgrade(Handover& handover, int report, StartUp& start_up, SignalFd& signals) {
     start_up.launch.executable = handover.executable;
     start_up.launch.descriptor_limit = handover.descriptor_limit;
     start_up.descriptors = raise_descriptor_limit();
     start_up.descriptors.original = handover.descriptor_limit;
     ignore_signals_of_writes();
-    if (handover.purpose == Handover::Purpose::Rehearsal) return rehearse(start_up, handover);
+    if (handover.purpose == Handover::Purpose::Rehearsal) {
+        rehearse(start_up, handover);
+        give_verdict(report, verdict_passed);
+        return 0;
+    }
     const bool resumes = handover.purpose == Handover::Purpose::Resume;
     if (resumes) ::prctl(PR_SET_NAME, program_invocation_short_name);  // a file executed by descriptor has no name
     Invocation invocation =
@@ -276,9 +282,13 @@ void give_back(Handover& handover, const char* cause) {
 int run(int argc, char** argv, const Handlers& handlers) noexcept {
     std::optional<Handover> handover;
     StartUp start_up;
+    int report = -1;  // a rehearsal's, whose errors are for the running image to tell
     const auto fail = [&](const char* sentence, ExitCode code) {
         if (handover) give_back(*handover, sentence);
-        report_fatal(sentence, start_up.early_errors);
+        if (report >= 0)
+            give_verdict(report, sentence);
+        else
+            report_fatal(sentence, start_up.early_errors);
         return static_cast<int>(code);
     };
     try {
@@ -296,8 +306,8 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
                     .handlers = handlers};
         start_up.early_errors =
             format_of_early_errors({argv + std::min(argc, 1), argv + argc}, start_up.launch.environment);
-        handover = take_handover();
-        return handover ? perform_upgrade(*handover, start_up, signals) : perform(start_up, signals);
+        handover = take_handover(report);
+        return handover ? perform_upgrade(*handover, report, start_up, signals) : perform(start_up, signals);
     } catch (const OperatorError& error) {
         return fail(error.what(), error.code());
     } catch (const std::system_error& error) {

@@ -57,9 +57,9 @@ def test_without_it_a_reload_fails_at_once_and_names_it(confined):
 
 @pytest.mark.root
 def test_an_upgrade_is_rolling_too(preforkd, tmp_path):
-    """What rehearses the new image takes four tasks; so many have space, and no second generation."""
+    """What rehearses the new image takes three tasks; so many have space, and no second generation."""
     open_to_others(tmp_path)
-    service = Installed(preforkd, tmp_path, "--reload", "rolling", "--workers", str(WORKERS), **confine(4))
+    service = Installed(preforkd, tmp_path, "--reload", "rolling", "--workers", str(WORKERS), **confine(3))
     before = set(service.daemon.workers())
     service.install(NEXT)
     assert service.upgrade()["version"] == "99.0.0"

@@ -1,5 +1,7 @@
 #include "daemon/master/pool/handover.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 #include <stdexcept>
 
@@ -9,8 +11,6 @@ namespace preforkd {
 namespace {
 
 namespace json = boost::json;
-
-constexpr int current_format = 1;  // another number is a text that no other version can restore
 
 std::int64_t ticks(Clock::time_point when) { return when.time_since_epoch().count(); }
 Clock::time_point time_of(std::int64_t ticks) { return Clock::time_point{Clock::duration{ticks}}; }
@@ -76,9 +76,11 @@ json::object control_to_json(const HandedControl& control) {
                                      {"unsent", each.unsent},
                                      {"last", each.last},
                                      {"waits_for_reload", each.waits_for_reload}});
-    json::object object{
-        {"fd", control.fd}, {"local", control.local}, {"file", to_json(control.file)}, {"waiting", waiting}};
-    if (control.knows_peers) object["peers"] = peers;
+    json::object object{{"fd", control.fd},
+                        {"local", control.local},
+                        {"file", to_json(control.file)},
+                        {"waiting", waiting},
+                        {"peers", peers}};
     if (control.setting) object["setting"] = *control.setting;
     if (control.name) object["name"] = *control.name;
     return object;
@@ -92,7 +94,6 @@ HandedControl control_of(const json::value& value) {
         .fd = fields.number<int>("fd"), .local = fields.text("local"), .file = file_of(control->as_object())};
     for (const json::value& fd : fields.elements("waiting"))
         if (fd.is_int64()) handed.waiting.push_back(static_cast<int>(fd.get_int64()));
-    handed.knows_peers = control->as_object().contains("peers");
     if (control->as_object().contains("setting")) handed.setting = fields.text("setting");
     if (control->as_object().contains("name")) handed.name = fields.text("name");
     for (const json::value& peer : fields.elements("peers")) {
@@ -206,7 +207,7 @@ std::vector<HandedGroup> groups_of(const json::array& array) {
 
 std::string to_text(const Handover& handover) {
     json::object object{
-        {"format", current_format},
+        {"format", handover.format},
         {"purpose", static_cast<int>(handover.purpose)},
         {"version", handover.version},
         {"reason", handover.reason},
@@ -214,7 +215,6 @@ std::string to_text(const Handover& handover) {
         {"environment", texts_to_json(handover.environment)},
         {"executable", handover.executable},
         {"old_image", handover.old_image},
-        {"report", handover.report},
         {"descriptors_soft", handover.descriptor_limit.rlim_cur},
         {"descriptors_hard", handover.descriptor_limit.rlim_max},
         {"config_text", handover.config_text ? json::value(*handover.config_text) : nullptr},
@@ -247,9 +247,12 @@ Handover parse_handover(std::string_view text) {
     const json::value value =
         json::parse(json::string_view{text.data(), text.size()}, error, {}, {.allow_invalid_utf8 = true});
     const JsonFields fields{value};
-    if (error || fields.number<int>("format") != current_format)
-        throw std::runtime_error{"what the image before has left is nothing that this version can restore"};
+    const int format = error ? 0 : fields.number<int>("format");
+    if (!common_format({.oldest = format, .newest = format}, known_formats))
+        throw std::runtime_error{fmt::format("not understood: a handover of format {}; this version reads {} to {}",
+                                             format, known_formats.oldest, known_formats.newest)};
     Handover handover{
+        .format = format,
         .purpose = static_cast<Handover::Purpose>(fields.number<int>("purpose")),
         .version = fields.text("version"),
         .reason = fields.text("reason"),
@@ -257,7 +260,7 @@ Handover parse_handover(std::string_view text) {
         .environment = texts_of(fields.elements("environment")),
         .executable = fields.text("executable"),
         .old_image = fields.number<int>("old_image"),
-        .report = fields.number<int>("report"),
+        .report = fields.maybe<int>("report").value_or(-1),
         .descriptor_limit = {.rlim_cur = fields.number<rlim_t>("descriptors_soft"),
                              .rlim_max = fields.number<rlim_t>("descriptors_hard")},
         .started = time_of(fields.number<std::int64_t>("started")),
@@ -283,6 +286,11 @@ Handover parse_handover(std::string_view text) {
     if (const json::value* config = value.as_object().if_contains("config_text"); config && config->is_string())
         handover.config_text = fields.text("config_text");
     return handover;
+}
+
+void restrict_to(int format, Handover& handover) {
+    handover.format = format;
+    if (format < 2) handover.control.peers.clear();
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -40,10 +41,8 @@ struct HandedControl {
     int fd = -1;  ///< -1: there is none
     std::string local{};
     std::optional<FileIdentity> file{};
-    std::vector<int> waiting{};       ///< for how the upgrade ends
-    std::vector<HandedPeer> peers{};  ///< the others
-    /// Whether its writer knows of `peers`.  Only then may it be given some: their descriptors would be nobody's.
-    bool knows_peers = false;
+    std::vector<int> waiting{};            ///< for how the upgrade ends
+    std::vector<HandedPeer> peers{};       ///< the others; since format 2
     std::optional<std::string> setting{};  ///< --control as it was; nullopt: its writer has not said
     std::optional<std::string> name{};     ///< --name, likewise
     friend bool operator==(const HandedControl&, const HandedControl&) = default;
@@ -79,10 +78,25 @@ struct HandedCut {
     friend bool operator==(const HandedCut&, const HandedCut&) = default;
 };
 
+/// The formats that a version reads, and writes.
+struct FormatRange {
+    int oldest = 0;
+    int newest = 0;
+};
+
+/// A field is added without a new format, and reads as zero or empty where it lacks.  One with descriptors is not:
+/// where the reader does not know it they would be nobody's.
+inline constexpr FormatRange known_formats{.oldest = 1, .newest = 2};
+
+/// The newest format that both know.
+[[nodiscard]] constexpr std::optional<int> common_format(FormatRange one, FormatRange other) {
+    const int newest = std::min(one.newest, other.newest);
+    return newest < std::max(one.oldest, other.oldest) ? std::nullopt : std::optional{newest};
+}
+
 /// Plain data; the descriptors are borrowed from whoever wrote it, and belong to whoever has read it.
-///
-/// Every later version reads it: fields are only added, and one that lacks reads as zero or empty.
 struct Handover {
+    int format = known_formats.newest;
     enum class Purpose {
         Rehearsal,  ///< restore a copy, boot one worker, say how it went, end
         Upgrade,    ///< carry on with these workers until a generation of this image is ready
@@ -96,7 +110,7 @@ struct Handover {
     std::vector<std::string> environment{};    ///< NAME=value
     std::string executable{};                  ///< its path, where an upgrade finds the new image
     int old_image = -1;                        ///< Upgrade: the file of the image before
-    int report = -1;                           ///< Rehearsal: a pipe for the verdict
+    int report = -1;                           ///< Rehearsal, in format 1: a pipe for the verdict
     rlimit descriptor_limit{};                 ///< RLIMIT_NOFILE as the daemon was given it
     std::optional<std::string> config_text{};  ///< what the file said that -C names when it was last read
     Clock::time_point started{};
@@ -127,7 +141,10 @@ struct Handover {
 
 [[nodiscard]] std::string to_text(const Handover& handover);
 
-/// Throws std::runtime_error with one sentence when `text` is nothing that this version can restore.
+/// Leaves out what a reader of `format` does not know.
+void restrict_to(int format, Handover& handover);
+
+/// Throws std::runtime_error with one sentence when `text` is nothing that this version reads.
 [[nodiscard]] Handover parse_handover(std::string_view text);
 
 /// Every descriptor that it names.  Write through the pointers to name others.

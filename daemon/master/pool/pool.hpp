@@ -50,6 +50,9 @@ public:
     /// Collects the child `pid`, which has ended; false if it is no worker of this pool.
     bool reap(pid_t pid, Clock::time_point now);
 
+    /// `child` leads a group, and yet is nothing that a dead worker had started; 0: there is none.
+    void spare(pid_t child) noexcept { spared_ = child; }
+
     /// Reads what the worker `pid` has reported.
     void hear(pid_t pid);
 
@@ -175,7 +178,8 @@ private:
     Scoreboard slots_;
     WorkerTable table_{};
     Orphans orphans_{};
-    Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr; };
+    Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr || pid == spared_; };
+    pid_t spared_ = 0;
     Cohort current_;
     std::optional<Cohort> next_{};
     std::optional<Exchange> exchange_{};

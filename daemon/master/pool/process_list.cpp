@@ -1,7 +1,5 @@
 #include "daemon/master/pool/process_list.hpp"
 
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,11 +14,10 @@ namespace {
 std::optional<ProcessEntry> read_entry(pid_t pid) {
     std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
     std::string text;
-    std::getline(file, text, '\0');  // a read that fails, of one that has just gone, is no exception here
-    const auto name_begin = text.find('(');
+    std::getline(file, text, '\0');         // a read that fails, of one that has just gone, is no exception here
     const auto name_end = text.rfind(')');  // the name before it may hold anything
-    if (name_begin == text.npos || name_end == text.npos) return std::nullopt;
-    ProcessEntry entry{.pid = pid, .name = text.substr(name_begin + 1, name_end - name_begin - 1)};
+    if (name_end == text.npos) return std::nullopt;
+    ProcessEntry entry{.pid = pid};
     std::istringstream fields{text.substr(name_end + 1)};
     fields >> entry.state >> entry.parent >> entry.group;
     return entry;
@@ -35,7 +32,7 @@ std::vector<ProcessEntry> list_processes() {
     for (; file != std::filesystem::directory_iterator{}; file.increment(ignored)) {
         const auto pid = static_cast<pid_t>(std::atoi(file->path().filename().c_str()));
         if (pid <= 0) continue;
-        if (auto entry = read_entry(pid)) found.push_back(std::move(*entry));
+        if (auto entry = read_entry(pid)) found.push_back(*entry);
     }
     return found;
 }
@@ -51,13 +48,6 @@ std::vector<ProcessEntry> list_descendants(pid_t ancestor) {
             if (each.state != 'Z') found.push_back(each);
         }
     return found;
-}
-
-std::string names_of(const std::vector<ProcessEntry>& processes) {
-    std::string names;
-    for (const ProcessEntry& each : processes)
-        names += fmt::format("{}{} (pid {})", names.empty() ? "" : ", ", each.name, each.pid);
-    return names;
 }
 
 }  // namespace preforkd

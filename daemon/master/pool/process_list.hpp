@@ -2,7 +2,6 @@
 // The processes of this machine, as /proc tells.
 #include <sys/types.h>
 
-#include <string>
 #include <vector>
 
 namespace preforkd {
@@ -11,8 +10,7 @@ struct ProcessEntry {
     pid_t pid = 0;
     pid_t parent = 0;
     pid_t group = 0;
-    char state = 0;      ///< `Z` has ended and is not reaped
-    std::string name{};  ///< cut at 15 characters, any bytes
+    char state = 0;  ///< `Z` has ended and is not reaped
 };
 
 /// All that can be seen; none without /proc.  Each may have gone, or have other parents, by the time it is read.
@@ -21,8 +19,5 @@ struct ProcessEntry {
 
 /// Children of `ancestor`, theirs, and so on, save those that have ended; parents come before their children.
 [[nodiscard]] std::vector<ProcessEntry> list_descendants(pid_t ancestor);
-
-/// `cat (pid 7), sh (pid 8)`
-[[nodiscard]] std::string names_of(const std::vector<ProcessEntry>& processes);
 
 }  // namespace preforkd

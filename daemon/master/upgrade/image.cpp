@@ -9,10 +9,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 
 #include "common/base/sys_error.hpp"
+#include "common/process/descriptors.hpp"
+#include "daemon/master/upgrade/rehearsal_channel.hpp"
 
 namespace preforkd {
 namespace {
@@ -40,11 +43,43 @@ std::string read_all(int fd) {
     return text;
 }
 
+bool is_socket(int fd) noexcept {
+    struct stat file {};
+    return ::fstat(fd, &file) == 0 && S_ISSOCK(file.st_mode);
+}
+
+Handover receive_handover(int channel) {
+    write_packet(channel, to_hello(known_formats));
+    std::vector<UniqueFd> passed = receive_descriptors(channel);
+    Handover handover = parse_handover(read_all(passed.front().get()));
+    const std::vector<int*> named = descriptors_of(handover);
+    if (named.size() + 1 != passed.size()) throw std::runtime_error{"not understood: other descriptors than it names"};
+    for (std::size_t i = 0; i < named.size(); ++i) *named[i] = passed[i + 1].release();
+    return handover;
+}
+
 std::vector<char*> pointers_to(std::vector<std::string>& lines) {
     std::vector<char*> pointers;
     for (std::string& line : lines) pointers.push_back(line.data());
     pointers.push_back(nullptr);
     return pointers;
+}
+
+/// With `kept` open, the first of which the new image is told of.  Returns only errno.
+int execute(int image, const Launch& launch, const std::vector<int>& kept) {
+    std::vector<std::string> arguments = launch.arguments;
+    std::vector<std::string> environment = launch.environment;
+    environment.push_back(std::string{variable} + '=' + std::to_string(kept.front()));
+    const std::vector<char*> argv = pointers_to(arguments);
+    const std::vector<char*> envp = pointers_to(environment);
+    for (const int fd : kept) set_close_on_exec(fd, false);
+    if (image >= 0)
+        ::fexecve(image, argv.data(), envp.data());
+    else
+        ::execve(launch.executable.c_str(), argv.data(), envp.data());
+    const int error = errno;
+    for (const int fd : kept) set_close_on_exec(fd, true);
+    return error;
 }
 
 /// The working directory as the shell names it: its path may lead over a symbolic link, which may lead elsewhere
@@ -118,12 +153,18 @@ std::vector<std::string> lasting_environment(const std::vector<std::string>& env
     return lasting;
 }
 
-std::optional<Handover> take_handover() {
+std::optional<Handover> take_handover(int& report) {
     const char* const number = std::getenv(variable.data());
     if (number == nullptr) return std::nullopt;
-    const UniqueFd file{std::atoi(number)};
+    UniqueFd file{std::atoi(number)};
     ::unsetenv(variable.data());
+    if (is_socket(file.get())) {
+        report = file.release();  // for as long as this process lives
+        set_close_on_exec(report, true);
+        return receive_handover(report);
+    }
     Handover handover = parse_handover(read_all(file.get()));
+    if (handover.purpose == Handover::Purpose::Rehearsal) report = handover.report;
     for (const int* fd : descriptors_of(handover)) set_close_on_exec(*fd, true);
     return handover;
 }
@@ -141,25 +182,24 @@ void close_descriptors(Handover& handover) noexcept {
     }
 }
 
+void send_handover(int channel, Handover& handover) {
+    const UniqueFd file = write_handover(handover);
+    std::vector<int> descriptors{file.get()};
+    for (const int* fd : descriptors_of(handover)) descriptors.push_back(*fd);
+    send_descriptors(channel, descriptors);
+}
+
+int become_rehearsal(const Launch& launch, int channel) {
+    close_all_descriptors_except(std::span{&channel, 1});
+    return execute(-1, launch, {channel});
+}
+
 int become(int image, const Launch& launch, Handover& handover) noexcept {
-    std::vector<int> kept;
     try {
         const UniqueFd file = write_handover(handover);
-        std::vector<std::string> arguments = launch.arguments;
-        std::vector<std::string> environment = launch.environment;
-        environment.push_back(std::string{variable} + '=' + std::to_string(file.get()));
+        std::vector<int> kept{file.get()};
         for (const int* fd : descriptors_of(handover)) kept.push_back(*fd);
-        kept.push_back(file.get());
-        for (const int fd : kept) set_close_on_exec(fd, false);
-        const std::vector<char*> argv = pointers_to(arguments);
-        const std::vector<char*> envp = pointers_to(environment);
-        if (image >= 0)
-            ::fexecve(image, argv.data(), envp.data());
-        else
-            ::execve(launch.executable.c_str(), argv.data(), envp.data());
-        const int error = errno;
-        for (const int fd : kept) set_close_on_exec(fd, true);
-        return error;
+        return execute(image, launch, kept);
     } catch (const std::system_error& error) { return error.code().value(); } catch (const std::exception&) {
         return ENOMEM;
     }

@@ -36,9 +36,13 @@ struct Launch {
 /// Leaves out what is meant for the first image alone: passed sockets, an earlier handover.
 [[nodiscard]] std::vector<std::string> lasting_environment(const std::vector<std::string>& environment);
 
-/// The handover for this process, if it took another image's place; its descriptors are close-on-exec again.  Throws
-/// std::runtime_error when there is one that cannot be read.
-[[nodiscard]] std::optional<Handover> take_handover();
+/// The handover for this process, if another image has executed it; its descriptors are close-on-exec.  `report`: where
+/// a rehearsal tells its verdict, also when this throws; -1: this is none.  Throws std::exception when the handover
+/// cannot be had, or is not understood.
+[[nodiscard]] std::optional<Handover> take_handover(int& report);
+
+/// To a rehearsal that has said hello.  Never blocks.  Throws std::system_error.
+void send_handover(int channel, Handover& handover);
 
 /// The same with descriptors of its own, for whoever takes them over while the first may still be needed.  Throws
 /// std::system_error.
@@ -50,5 +54,8 @@ void close_descriptors(Handover& handover) noexcept;
 /// Executes the file `image` (if it is not -1), or else what stands at launch.executable, in place of this process and
 /// with all descriptors that `handover` names.  Returns only when that fails, with errno, and nothing has changed.
 [[nodiscard]] int become(int image, const Launch& launch, Handover& handover) noexcept;
+
+/// The same in a child, for a rehearsal: nothing but `channel` stays open.
+[[nodiscard]] int become_rehearsal(const Launch& launch, int channel);
 
 }  // namespace preforkd

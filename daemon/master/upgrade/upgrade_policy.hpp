@@ -54,7 +54,7 @@ struct UpgradeStep {
 ///   Rehearsing     Rehearsing  -                     Rehearsed  Idle, Refuse  Idle, Kill *  -             Idle, Kill *
 ///   Rehearsed      Rehearsed   Execute               -          -             -             Idle, Refuse  Idle *
 ///
-/// * and Refuse.  Kill: the rehearsal's end is heard later, and until then no other begins.
+/// * and Refuse
 [[nodiscard]] inline UpgradeStep step(const Upgrade& now, const UpgradeEvent& event) {
     using enum UpgradePhase;
     using enum UpgradeAction;

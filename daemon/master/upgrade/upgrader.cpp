@@ -1,19 +1,21 @@
 #include "daemon/master/upgrade/upgrader.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
 #include <utility>
 
 #include "common/base/shortage.hpp"
-#include "common/control/rehearsal_verdict.hpp"
+#include "common/process/exit_report.hpp"
 #include "common/process/spawn.hpp"
+#include "daemon/master/pool/process_list.hpp"
+#include "daemon/master/upgrade/rehearsal_channel.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -47,17 +49,12 @@ void Upgrader::ask(Answer answer) {
     }
     if (answer) asked_.push_back(std::move(answer));
     if (!busy()) log(LogLevel::Notice, "upgrading to {executable}", {{"executable", launch_.executable}});
-    if (!busy() && rehearses())
-        log(LogLevel::Notice, "the upgrade waits until the rehearsal before it has ended (pid {keeper_pid})",
-            {{"keeper_pid", std::int64_t{keeper_->pid()}}});
     feed(UpgradeAsked{});
 }
 
 void Upgrader::offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now) {
     if (has_passed(life_.deadline, now)) feed(RehearsalLate{});
-    if (keeper_) keeper_->maintain(now);
-    // One that was given up may take a moment to be gone.
-    if (rests && !rehearses()) feed(PoolRests{.rehearsal_ends = deadline_after(now, boot_timeout)});
+    if (rests) feed(PoolRests{.rehearsal_ends = deadline_after(now, boot_timeout)});
 }
 
 void Upgrader::stop() {
@@ -77,7 +74,8 @@ void Upgrader::perform(UpgradeAction action) {
         case UpgradeAction::Rehearse: return rehearse();
         case UpgradeAction::KillRehearsal:
             if (cause_.empty()) cause_ = "the rehearsal of the new image did not end within --boot-timeout";
-            return keeper_->end(Clock::now());  // reap() hears of it
+            kill_rehearsal();
+            return forget_rehearsal();  // one that cannot be killed is not waited for
         case UpgradeAction::Execute: return execute();
         case UpgradeAction::Refuse: return refuse();
     }
@@ -85,61 +83,109 @@ void Upgrader::perform(UpgradeAction action) {
 
 void Upgrader::rehearse() {
     cause_.clear();
+    verdict_.clear();
+    format_.reset();
     try {
-        std::array<int, 2> ends{};
-        check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "open a pipe for the rehearsal");
-        verdict_ = UniqueFd{ends[0]};
-        const UniqueFd report{ends[1]};
-        // Its descriptors stay open over the exec, or the new image would not have them.  preforkd closes them to
-        // whatever it starts in turn (take_handover()); an image that is something else does not, and its children
-        // hold the listeners for as long as they live.  Therefore none of them outlives the rehearsal.
-        keeper_.emplace(spawn([&, master = ::getpid()] {
-            return keep_rehearsal(master, report.get(), [&] {
-                Handover copy = describe_();
-                copy.purpose = Handover::Purpose::Rehearsal;
-                copy.report = report.get();
-                copy.workers_to_come = copy.workers_alive.size();
-                copy.workers_alive.clear();  // the copy is nobody's master
-                copy.control.waiting.clear();
-                copy.control.peers.clear();
-                const int error = become(-1, launch_, copy);
-                write_verdict(report.get(), why_not_executed(launch_.executable, error));
-                return 1;
-            });
+        RehearsalChannel channel = open_rehearsal_channel();
+        channel_ = std::move(channel.master);
+        events_.watch(channel_.get(), rehearsal_key);
+        child_.emplace(spawn([&, master = ::getpid()] {
+            ::setpgid(0, 0);
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (::getppid() != master) return 1;          // it died before that could be a signal
+            ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);  // or kill_rehearsal() would not find what has lost its parent
+            sigset_t none;
+            ::sigemptyset(&none);
+            ::sigprocmask(SIG_SETMASK, &none, nullptr);  // an image may be a script, which shall hear signals
+            const int error = become_rehearsal(launch_, channel.child.get());
+            write_packet(channel.child.get(), why_not_executed(launch_.executable, error));
+            return 1;
         }));
     } catch (const std::exception& error) {
+        forget_rehearsal();
         cause_ = with_remedy(error);
         feed(RehearsalFailed{});
     }
 }
 
+bool Upgrader::hear() {
+    const std::optional<std::string> packet = read_packet(channel_.get());
+    if (!packet) return false;
+    if (packet->empty()) {  // how it ends says more
+        close_channel();
+        return false;
+    }
+    const std::optional<FormatRange> formats = format_ ? std::nullopt : parse_hello(*packet);
+    formats ? answer_hello(*formats) : conclude(*packet);
+    return channel_.get() >= 0;
+}
+
+void Upgrader::answer_hello(FormatRange formats) {
+    format_ = common_format(formats, known_formats);
+    if (!format_)
+        return conclude(
+            fmt::format("the new image reads handovers of the formats {} to {}, and this version writes {} to {}: "
+                        "upgrade to a version between the two first",
+                        formats.oldest, formats.newest, known_formats.oldest, known_formats.newest));
+    try {
+        Handover copy = describe_();
+        copy.purpose = Handover::Purpose::Rehearsal;
+        copy.workers_to_come = copy.workers_alive.size();
+        copy.workers_alive.clear();  // the copy is nobody's master
+        copy.control.waiting.clear();
+        copy.control.peers.clear();
+        restrict_to(*format_, copy);
+        send_handover(channel_.get(), copy);
+    } catch (const std::exception& error) { conclude(with_remedy(error)); }
+}
+
+/// What it has started loses its parent with it, and would not be found any more.
+void Upgrader::conclude(std::string verdict) {
+    verdict_ = std::move(verdict);
+    kill_rehearsal();
+    close_channel();
+}
+
+void Upgrader::kill_rehearsal() {
+    const std::vector<ProcessEntry> started = list_descendants(child_->pid());
+    child_->signal(SIGKILL);
+    ::kill(-child_->pid(), SIGKILL);
+    for (const ProcessEntry& each : started) ::kill(each.pid, SIGKILL);
+}
+
+void Upgrader::close_channel() {
+    if (channel_) events_.forget(channel_.get());
+    channel_ = {};
+}
+
+void Upgrader::forget_rehearsal() {
+    close_channel();
+    child_.reset();
+}
+
 bool Upgrader::reap(pid_t pid) {
-    if (!keeper_ || keeper_->pid() != pid) return false;
-    const auto report = keeper_->try_reap();
+    if (rehearsal() != pid) return false;
+    while (channel_ && hear()) continue;  // what it has said before it ended
+    ::kill(-pid, SIGKILL);                // until it is reaped its group's number cannot be anybody else's
+    const auto report = child_->try_reap();
     if (!report) return true;
-    keeper_.reset();
-    const std::string verdict = read_verdict(verdict_.get());
-    verdict_ = {};
-    if (life_.phase != UpgradePhase::Rehearsing) return true;  // it was given up
-    takes_peers_ = verdict == verdict_passed_with_peers;
-    if (verdict == verdict_passed || takes_peers_) {
+    forget_rehearsal();
+    if (verdict_ == verdict_passed && format_) {
         log(LogLevel::Info, "the new image has passed its rehearsal");
         feed(RehearsalPassed{});
         return true;
     }
-    if (cause_.empty()) cause_ = verdict.empty() ? without_verdict(*report) : verdict;
+    cause_ = verdict_.empty() ? "the rehearsal of the new image " + describe(*report) +
+                                    " without a verdict: install a preforkd that starts there"
+                              : verdict_;
     feed(RehearsalFailed{});
     return true;
-}
-
-void Upgrader::kill_rehearsal() {
-    if (keeper_) keeper_->kill();
 }
 
 void Upgrader::execute() {
     Handover handover = describe_();
     handover.purpose = Handover::Purpose::Upgrade;
-    if (!takes_peers_) handover.control.peers.clear();
+    restrict_to(*format_, handover);
     try {
         const UniqueFd self = open_own_image();
         handover.old_image = self.get();

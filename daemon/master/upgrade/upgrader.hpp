@@ -4,12 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "common/process/child_process.hpp"
+#include "daemon/master/pool/event_source.hpp"
 #include "daemon/master/reload/reloader.hpp"
+#include "daemon/master/reload/socket_file_watch.hpp"
 #include "daemon/master/upgrade/image.hpp"
-#include "daemon/master/upgrade/keeper.hpp"
 #include "daemon/master/upgrade/upgrade_policy.hpp"
 
 namespace preforkd {
+
+inline constexpr std::uint64_t rehearsal_key = socket_files_key + 1;
 
 /// Puts the image on disk into this process's place, once a child has shown that it can carry on.  What fails before
 /// the exec changes nothing.  The decisions are upgrade_policy.hpp's.
@@ -19,43 +23,48 @@ public:
     using Describe = std::function<Handover()>;
     using Answer = Reloader::Answer;
 
-    /// `launch` must outlive it.
-    Upgrader(const Launch& launch, Describe describe) : launch_{launch}, describe_{std::move(describe)} {}
+    /// `launch` and `events` must outlive it.
+    Upgrader(const Launch& launch, EventSource& events, Describe describe)
+        : launch_{launch}, events_{events}, describe_{std::move(describe)} {}
 
     /// USR2.  `answer` is called when nothing will come of it; otherwise the next image answers.
     void ask(Answer answer = {});
 
     /// `rests`: the pool is ready, nothing is under way, and there is space for another generation.
     void offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now);
-    [[nodiscard]] Deadline deadline() const noexcept {
-        return keeper_ ? earlier(life_.deadline, keeper_->deadline()) : life_.deadline;
-    }
+    [[nodiscard]] Deadline deadline() const noexcept { return life_.deadline; }
 
+    /// A packet of the rehearsal's, as rehearsal_key tells; whether there may be another.
+    bool hear();
     /// Collects the rehearsal, if `pid` is it.
     bool reap(pid_t pid);
+    [[nodiscard]] pid_t rehearsal() const noexcept { return child_ ? child_->pid() : 0; }
 
-    /// The service stops: what a rehearsal has started is ended first.
-    void stop();
-    void kill_rehearsal();  ///< at once, whoever may be left of it
+    void stop();  ///< the service stops, and a rehearsal with it
 
-    /// Whether anything of a rehearsal is left, also of one that was given up.
-    [[nodiscard]] bool rehearses() const noexcept { return keeper_.has_value(); }
     [[nodiscard]] bool busy() const noexcept { return life_.phase != UpgradePhase::Idle; }
 
 private:
     void feed(const UpgradeEvent& event);
     void perform(UpgradeAction action);
     void rehearse();
+    void answer_hello(FormatRange formats);
+    void conclude(std::string verdict);
+    void kill_rehearsal();  ///< and whatever it has started
+    void close_channel();
+    void forget_rehearsal();
     void execute();
     void refuse();
 
     const Launch& launch_;
+    EventSource& events_;
     Describe describe_;
     Upgrade life_{};
-    std::optional<Keeper> keeper_{};  ///< of the rehearsal; ends as soon as nothing is left of it
-    UniqueFd verdict_{};
-    bool takes_peers_ = false;  ///< the image that has passed its rehearsal
-    std::string cause_{};       ///< why it fails
+    std::optional<ChildProcess> child_{};  ///< while it rehearses
+    UniqueFd channel_{};
+    std::optional<int> format_{};  ///< of the handover, since the new image has said hello
+    std::string verdict_{};        ///< the new image's
+    std::string cause_{};          ///< why the upgrade fails
     bool stopping_ = false;
     std::vector<Answer> asked_{};
 };
