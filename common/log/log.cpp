@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 
 #include "common/base/operator_error.hpp"
 #include "common/log/journal_record.hpp"
@@ -176,6 +177,21 @@ void open_log(const LogSettings& settings, const std::string& journal_socket) {
     in_file.store(!settings.file.empty(), relaxed);
     layout.store(next, relaxed);
     threshold.store(settings.level, relaxed);
+}
+
+bool reopen_log(const LogSettings& settings) {
+    if (settings.file.empty()) {
+        log(LogLevel::Notice, "no --log-file to reopen");
+        return false;
+    }
+    try {
+        open_log(settings);
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "the log file was not reopened: {cause}", {{"cause", error.what()}});
+        return false;
+    }
+    log(LogLevel::Notice, "log file reopened");
+    return true;
 }
 
 bool log_is_open() noexcept { return opened.load(relaxed); }

@@ -31,6 +31,10 @@ inline constexpr const char* default_journal_socket = "/run/systemd/journal/sock
 /// Throws OperatorError when the file or the journal cannot be opened; the old output stays.
 void open_log(const LogSettings& settings, const std::string& journal_socket = default_journal_socket);
 
+/// What USR1 asks for: opens the log file again and says so.  False, with a line, when there is none or it cannot be
+/// opened; the old one stays, and the service goes on.
+[[nodiscard]] bool reopen_log(const LogSettings& settings);
+
 [[nodiscard]] bool log_is_open() noexcept;
 
 /// The descriptor that lines are written to.  Borrowed; its number stays when the output is opened again or adopted.

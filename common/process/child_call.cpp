@@ -20,8 +20,8 @@
 #include "common/base/sys_error.hpp"
 #include "common/base/units.hpp"
 #include "common/log/log_output.hpp"
+#include "common/process/child_process.hpp"
 #include "common/process/descriptors.hpp"
-#include "common/process/exit_report.hpp"
 #include "common/process/spawn.hpp"
 
 namespace preforkd {

@@ -5,13 +5,17 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+// glibc 2.36 (Debian 12) ships it without extern "C": C++ that includes it as it is compiles, and then fails to link.
+extern "C" {
+#include <sys/pidfd.h>
+}
 
 #include <csignal>
 #include <optional>
+#include <string>
 
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
-#include "common/process/pidfd.hpp"
 
 namespace preforkd {
 
@@ -22,6 +26,10 @@ struct ExitReport {
     int value;  ///< the exit code or the signal number; 0 where it is unknown
     friend bool operator==(const ExitReport&, const ExitReport&) = default;
 };
+
+/// How a child ended, as an operator would say it: `exited with code 70`, `killed by SIGSEGV, core dumped`,
+/// `ended unobserved`.
+[[nodiscard]] std::string describe(const ExitReport& report);
 
 /// What a parent holds of one child.
 ///

@@ -15,7 +15,7 @@
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
-#include "common/process/pidfd.hpp"
+#include "common/process/child_process.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {

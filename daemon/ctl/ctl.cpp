@@ -10,8 +10,7 @@
 
 #include "common/base/version.hpp"
 #include "common/process/descriptors.hpp"
-#include "daemon/ctl/options_control.hpp"
-#include "daemon/ctl/options_send.hpp"
+#include "daemon/ctl/options.hpp"
 #include "daemon/ctl/output.hpp"
 
 namespace preforkd {

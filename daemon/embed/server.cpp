@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "common/base/sys_error.hpp"
-#include "common/channel/cut_connections.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/config/listen_settings.hpp"
 #include "daemon/embed/stop_event.hpp"
 #include "daemon/embed/watched_handler.hpp"

@@ -5,7 +5,6 @@
 #include <system_error>
 #include <utility>
 
-#include "common/log/log_reopen.hpp"
 #include "common/log/log_sink.hpp"
 
 namespace preforkd {

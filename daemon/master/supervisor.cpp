@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "common/base/units.hpp"
-#include "common/channel/fast_stop.hpp"
-#include "common/net/closing.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/systemd/ready_fd.hpp"
 
 namespace preforkd {

@@ -1,8 +1,7 @@
 #include "daemon/startup/standalone.hpp"
 
-#include "common/channel/cut_connections.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/log/log_output.hpp"
-#include "common/net/closing.hpp"
 #include "common/systemd/ready_fd.hpp"
 
 namespace preforkd {

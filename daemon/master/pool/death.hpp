@@ -6,7 +6,7 @@
 
 #include "common/channel/scoreboard.hpp"
 #include "common/control/death_report.hpp"
-#include "common/process/exit_report.hpp"
+#include "common/process/child_process.hpp"
 
 namespace preforkd {
 

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "common/base/shortage.hpp"
-#include "common/channel/fast_stop.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/process/spawn.hpp"
 #include "daemon/master/pool/death.hpp"
 #include "daemon/master/pool/respawn_policy.hpp"

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/base/operator_error.hpp"
-#include "common/process/exit_report.hpp"
+#include "common/process/child_process.hpp"
 #include "daemon/master/pool/pool.hpp"
 #include "preforkd/log.hpp"
 

@@ -3,8 +3,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "common/channel/cut_connections.hpp"
-#include "common/channel/fast_stop.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/config/options_table.hpp"
 #include "common/log/log_output.hpp"
 #include "daemon/master/pool/pool.hpp"

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "common/base/counted.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/log/log_output.hpp"
-#include "common/net/closing.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/systemd/stored_listeners.hpp"
 #include "daemon/master/pool/ordered_size.hpp"

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "common/base/shortage.hpp"
-#include "common/process/exit_report.hpp"
+#include "common/process/child_process.hpp"
 #include "common/process/spawn.hpp"
 #include "daemon/master/pool/process_list.hpp"
 #include "daemon/master/upgrade/rehearsal_channel.hpp"

@@ -11,8 +11,7 @@
 #include <vector>
 
 #include "common/channel/channel.hpp"
-#include "common/channel/cut_connections.hpp"
-#include "common/channel/fast_stop.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/process/recycle_policy.hpp"
 
 namespace preforkd {

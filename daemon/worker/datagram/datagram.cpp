@@ -1,6 +1,6 @@
 #include "preforkd/datagram.hpp"
 
-#include "daemon/worker/datagram/datagram_core.hpp"
+#include "daemon/worker/datagram/datagram_request.hpp"
 
 namespace preforkd {
 

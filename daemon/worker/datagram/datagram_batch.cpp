@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "common/base/overloaded.hpp"
-#include "daemon/worker/datagram/datagram_hooks.hpp"
+#include "daemon/worker/datagram/datagram_request.hpp"
 #include "daemon/worker/datagram/receive_datagrams.hpp"
 
 namespace preforkd {

@@ -6,8 +6,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "common/base/overloaded.hpp"
-#include "daemon/worker/datagram/datagram_hooks.hpp"
 #include "daemon/worker/datagram/datagram_intake.hpp"
+#include "daemon/worker/datagram/datagram_request.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {

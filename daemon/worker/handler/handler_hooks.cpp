@@ -1,6 +1,6 @@
 #include "daemon/worker/handler/handler_hooks.hpp"
 
-#include <exception>
+#include <utility>
 
 #include "preforkd/log.hpp"
 
@@ -38,5 +38,19 @@ void start_handlers(HandlerSet& handlers) {
 void let_handlers_act(HandlerSet& handlers) noexcept { handlers.for_each(act); }
 
 void dismiss_handlers(HandlerSet& handlers) noexcept { handlers.for_each(dismiss); }
+
+void report_failure(Handler& handler, const Endpoint& peer, std::exception_ptr failure) noexcept {
+    try {
+        handler.handle_error(peer, std::move(failure));
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "handle_error() itself failed: {cause}", {{"cause", error.what()}});
+    } catch (...) { log(LogLevel::Error, "handle_error() itself failed"); }
+}
+
+void report_timeout(Handler& handler, const Endpoint& peer) noexcept {
+    try {
+        handler.handle_timeout(peer);
+    } catch (...) { report_failure(handler, peer, std::current_exception()); }
+}
 
 }  // namespace preforkd

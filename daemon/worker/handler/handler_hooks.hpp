@@ -1,6 +1,9 @@
 #pragma once
-// What a worker tells its handlers about itself: the same in every model.
+// What a worker tells its handlers about itself and their clients: the same in every model.
+#include <exception>
+
 #include "daemon/worker/handler/handler_set.hpp"
+#include "preforkd/handler.hpp"
 
 namespace preforkd {
 
@@ -12,5 +15,12 @@ void let_handlers_act(HandlerSet& handlers) noexcept;
 
 /// After the last client.  Throws nothing: the worker leaves all the same.
 void dismiss_handlers(HandlerSet& handlers) noexcept;
+
+/// Has `handler` deal with what its request threw; if that throws too, it is logged: a failure must not end more than
+/// the request.
+void report_failure(Handler& handler, const Endpoint& peer, std::exception_ptr failure) noexcept;
+
+/// Tells `handler` that a client was waited for in vain.
+void report_timeout(Handler& handler, const Endpoint& peer) noexcept;
 
 }  // namespace preforkd

@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "common/base/units.hpp"
-#include "common/process/exit_report.hpp"
+#include "common/process/child_process.hpp"
 #include "daemon/worker/handler/handler_instances.hpp"
 #include "daemon/worker/handler/shared_object.hpp"
 

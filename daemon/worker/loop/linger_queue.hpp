@@ -11,6 +11,9 @@
 
 namespace preforkd {
 
+/// How long a worker that leaves stays for clients that have their answer and do not close.
+inline constexpr std::chrono::milliseconds last_linger_limit{500};
+
 /// Connections that are done on our side and wait for the client's end.
 ///
 /// close() with unread input makes Linux send a reset, which destroys what the client has not read yet (measured: a

@@ -2,12 +2,32 @@
 #include <sys/epoll.h>
 
 #include <boost/asio/basic_socket.hpp>
+#include <boost/asio/detail/epoll_reactor.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include "common/base/sys_error.hpp"
-#include "daemon/worker/loop/reactor_fd.hpp"
 
 namespace preforkd {
+
+namespace detail {
+
+// [temp.spec]: access checks do not apply to the arguments of an explicit
+// instantiation, so this is legal C++, and a renamed member fails to compile.
+template <auto Member>
+struct ReactorMember {
+    friend int epoll_fd_of(boost::asio::detail::epoll_reactor& reactor) { return reactor.*Member; }
+};
+int epoll_fd_of(boost::asio::detail::epoll_reactor& reactor);
+template struct ReactorMember<&boost::asio::detail::epoll_reactor::epoll_fd_>;
+
+}  // namespace detail
+
+/// The epoll set that `loop` sleeps on.  Borrowed; valid as long as `loop`.
+/// Checked with Boost 1.81.
+[[nodiscard]] inline int reactor_fd(boost::asio::io_context& loop) {
+    return detail::epoll_fd_of(boost::asio::use_service<boost::asio::detail::epoll_reactor>(loop));
+}
 
 /// A listening socket that several worker processes wait on, of which the kernel
 /// wakes about one per connection.

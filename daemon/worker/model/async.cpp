@@ -8,12 +8,6 @@
 
 namespace preforkd {
 
-using namespace std::chrono_literals;
-
-namespace {
-constexpr auto last_linger_limit = 500ms;  // for clients that have their answer and do not close
-}
-
 int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     Loop loop{handoff.record, plan.settings.idle_timeout, plan.parked};
     loop.request_timeout = plan.settings.request_timeout;

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "common/base/shortage.hpp"
-#include "common/channel/fast_stop.hpp"
-#include "common/process/exit_report.hpp"
+#include "common/channel/stopping.hpp"
+#include "common/process/child_process.hpp"
 
 namespace preforkd {
 
@@ -23,7 +23,6 @@ constexpr auto retry_period = 500ms;  // as for clients that cannot be accepted
 constexpr auto youth = 5ms;           // in which nobody waits for a child's end, save the next client
 constexpr int looks_per_client = 2;   // one ends for each that comes, and one to catch up
 constexpr auto patience_after_term = fast_stop - 500ms;  // the worker itself has until then, and reaps them first
-constexpr auto last_linger_limit = 500ms;                // for clients that have their answer and do not close
 
 /// Errors that pass: too many processes, no memory, no descriptors or watches, or a program that is being replaced on
 /// disk.
@@ -233,7 +232,7 @@ void ChildCrew::let_go(ChildJob& job, bool in_use) {
     // SHUT_WR is for the connection, not for our copy of it: it would cut off whoever still answers.
     if (job.client && !in_use && stage_ != Stage::Hurried) linger_.finish(std::move(job.client), job.linger);
     job.client = {};
-    job.account.close_without_bytes();
+    job.account.close(/*bytes_are_known=*/false);
     job.ended();
 }
 

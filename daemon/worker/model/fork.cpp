@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/log/standard_output.hpp"
-#include "common/process/exit_report.hpp"
+#include "common/process/child_process.hpp"
 #include "common/process/heap_holes.hpp"
 #include "common/process/spawn.hpp"
 #include "daemon/worker/accept/accept_streams.hpp"

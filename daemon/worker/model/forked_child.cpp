@@ -13,7 +13,7 @@
 #include <ctime>
 
 #include "common/base/sys_error.hpp"
-#include "common/channel/fast_stop.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
 #include "daemon/worker/process/child_signals.hpp"

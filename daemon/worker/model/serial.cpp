@@ -19,8 +19,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto last_linger_limit = 500ms;  // for clients that have their answer and do not close
-
 /// Lets a blocking handler that waits for its client hear what the reactor, which does not run meanwhile, would hear.
 class StopNotifier final : public StopWatch {
 public:

@@ -18,8 +18,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto last_linger_limit = 500ms;  // for clients that have their answer and do not close
-
 /// What the main thread has, and its threads use some of.
 struct Workshop {
     Workshop(const WorkerPlan& plan, WorkerHandoff& its_handoff, WorkerControl& control)

@@ -13,8 +13,7 @@
 #include <utility>
 
 #include "common/base/sys_error.hpp"
-#include "common/channel/cut_connections.hpp"
-#include "common/channel/fast_stop.hpp"
+#include "common/channel/stopping.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {

@@ -8,7 +8,6 @@
 
 #include "common/base/sys_error.hpp"
 #include "common/channel/channel.hpp"
-#include "common/log/log_reopen.hpp"
 
 namespace preforkd {
 

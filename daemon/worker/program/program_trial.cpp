@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "common/base/operator_error.hpp"
-#include "common/process/exit_report.hpp"
+#include "common/process/child_process.hpp"
 #include "common/process/spawn.hpp"
 
 namespace preforkd {

@@ -3,7 +3,7 @@
 #include <optional>
 #include <utility>
 
-#include "daemon/worker/handler/handler_failure.hpp"
+#include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/stream/connection_core.hpp"
 #include "daemon/worker/stream/request_limit.hpp"
 #include "preforkd/log.hpp"

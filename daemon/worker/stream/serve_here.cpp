@@ -2,7 +2,7 @@
 
 #include <exception>
 
-#include "daemon/worker/handler/handler_failure.hpp"
+#include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/stream/blocking_core.hpp"
 #include "daemon/worker/stream/coroutine_stream.hpp"
 #include "preforkd/log.hpp"

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include "common/process/exit_report.hpp"
 #include "common/process/spawn.hpp"
 #include "tests/process/child_report.hpp"
 #include "tests/process/waiting.hpp"

@@ -1,10 +1,12 @@
 #pragma once
-// What is behind a Datagram.
+// What is behind a Datagram, and what is called for each, in which order.
+#include <boost/asio/awaitable.hpp>
 #include <optional>
 #include <span>
 
 #include "daemon/worker/datagram/datagram_outbox.hpp"
 #include "preforkd/datagram.hpp"
+#include "preforkd/handler.hpp"
 
 namespace preforkd {
 
@@ -15,5 +17,11 @@ struct DatagramCore {
     std::optional<Endpoint> peer{};    ///< once asked for
     std::optional<Endpoint> local{};   ///< once asked for
 };
+
+/// verify(), serve(), handle_error().  Ends no more than this request.
+void serve_datagram(DatagramHandler& handler, DatagramCore& core) noexcept;
+
+/// The same for a handler that may suspend.  `core` outlives it.  Throws nothing.
+[[nodiscard]] awaitable<void> serve_datagram(AsyncDatagramHandler& handler, DatagramCore& core);
 
 }  // namespace preforkd

@@ -1,4 +1,4 @@
-#include "common/channel/cut_connections.hpp"
+#include "common/channel/stopping.hpp"
 
 #include "preforkd/log.hpp"
 
@@ -13,6 +13,16 @@ void log_cut_connections(std::uint64_t connections, int generation) noexcept {
             : "connections were cut: {connections} of generation {generation}, still open when --stop-timeout was over "
               "or a faster stop was ordered",
         {{"connections", connections}, {"generation", std::int64_t{generation}}});
+}
+
+void close_for_good(std::vector<Listener>& listeners) noexcept {
+    for (Listener& listener : listeners) {
+        if (!listener.outlives_us()) {
+            refuse_new_connections(listener);
+            remove_socket_file(listener);
+        }
+        listener.fd = {};
+    }
 }
 
 }  // namespace preforkd

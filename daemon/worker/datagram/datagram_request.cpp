@@ -1,6 +1,6 @@
-#include "daemon/worker/datagram/datagram_hooks.hpp"
+#include "daemon/worker/datagram/datagram_request.hpp"
 
-#include "daemon/worker/handler/handler_failure.hpp"
+#include "daemon/worker/handler/handler_hooks.hpp"
 
 namespace preforkd {
 

@@ -1,5 +1,10 @@
 #pragma once
+// What a stop has in common in master, workers and their children.
 #include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "common/net/listener.hpp"
 
 namespace preforkd {
 
@@ -9,5 +14,13 @@ namespace preforkd {
 /// One number for all of them, because each side counts on the other's: the master kills workers when it has passed,
 /// so by then a worker has left, and before that it has ended its children.
 inline constexpr std::chrono::seconds fast_stop{2};
+
+/// One warning about connections that a stop did not wait for; nothing if there were none.
+/// `generation`: whose workers were ended, where others go on.
+void log_cut_connections(std::uint64_t connections, int generation = 0) noexcept;
+
+/// The final stop, seen from whoever bound the listeners: no new client gets in, Unix paths go, our copies are closed.
+/// Whoever is queued can still be accepted through the workers' copies.  Sockets that outlive us are only closed.
+void close_for_good(std::vector<Listener>& listeners) noexcept;
 
 }  // namespace preforkd

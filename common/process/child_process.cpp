@@ -1,4 +1,4 @@
-#include "common/process/exit_report.hpp"
+#include "common/process/child_process.hpp"
 
 #include <fmt/format.h>
 
