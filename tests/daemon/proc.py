@@ -64,6 +64,12 @@ def children(pid):
         return []
 
 
+def faults_of_children(pid):
+    """Minor page faults of its children that it has reaped."""
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[8])
+
+
 def zombies(pid):
     return [found for found in map(stat, children(pid)) if found and found.state == "Z"]
 

@@ -117,3 +117,11 @@ def test_no_private_words_are_used():
 def test_a_private_word_is_found():
     assert private_words("class WorkerSeat; stop_bell_; // no room\n") == {"seat", "bell", "room"}
     assert private_words("mushroom, bedroom, aggregate, year, surrogate") == set()
+
+
+def test_the_linker_script_names_files_that_exist():
+    """The linker passes over what it does not find."""
+    script = (ROOT / "daemon/worker/model/child_path.ld").read_text()
+    named = set(re.findall(r"libpreforkd\.a:(\w+\.cpp)\.o\(", script))
+    assert named <= {file.name for file in CXX_FILES}
+    assert named >= {file.name for file in (ROOT / "daemon/handlers").glob("*.cpp")}
