@@ -3,8 +3,9 @@
 #include <fmt/core.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <limits>
+
+#include "common/base/utf8.hpp"
 
 namespace preforkd {
 namespace {
@@ -13,27 +14,10 @@ constexpr std::size_t longest_quote = 80;
 constexpr std::size_t longest_name = 200;
 constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
-bool obeyed_by_terminals(std::uint32_t code) noexcept {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
-           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
-}
-
-/// Bytes of the printable character that `text` begins with; 0 if there is none.  Source: RFC 3629, section 4.
+/// Bytes of the printable character that `text` begins with; 0 if there is none.
 std::size_t printable_prefix(std::string_view text) noexcept {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const std::uint32_t first = byte(0);
-    const std::size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (size == 0 || size > text.size() || first > 0xf4) return 0;
-    if (size == 1) return obeyed_by_terminals(first) ? 0 : 1;
-
-    std::uint32_t code = first & (0x7fu >> size);
-    for (std::size_t i = 1; i < size; ++i) {
-        if ((byte(i) & 0xc0) != 0x80) return 0;
-        code = (code << 6) | (byte(i) & 0x3f);
-    }
-    const bool overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
-    const bool no_character = (code >= 0xd800 && code < 0xe000) || code > 0x10ffff;
-    return overlong || no_character || obeyed_by_terminals(code) ? 0 : size;
+    const Utf8Character character = decode_utf8(text);
+    return obeyed_by_terminals(character.code_point) ? 0 : character.size_bytes;
 }
 
 std::string escape(char c) {

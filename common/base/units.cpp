@@ -1,8 +1,9 @@
 #include "common/base/units.hpp"
 
 #include <array>
-#include <charconv>
 #include <limits>
+
+#include "common/base/parse_number.hpp"
 
 namespace preforkd {
 namespace {
@@ -25,15 +26,6 @@ constexpr std::array<DurationUnit, 6> duration_units{{
 }};
 constexpr milliseconds longest_duration = std::chrono::days{365};
 
-/// Takes the digits that `text` begins with; nullopt if there are none or the number is too large.
-std::optional<std::uint64_t> take_number(std::string_view& text) {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{}) return std::nullopt;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    return number;
-}
-
 std::string_view take_letters(std::string_view& text) {
     const std::string_view letters = text.substr(0, text.find_first_of("0123456789"));
     text.remove_prefix(letters.size());
@@ -52,7 +44,7 @@ std::optional<milliseconds> parse_duration(std::string_view text) {
     milliseconds sum{0};
     bool alone = true;
     do {
-        const auto number = take_number(text);
+        const auto number = take_number<std::uint64_t>(text);
         if (!number) return std::nullopt;
         const std::string_view name = take_letters(text);
         if (name.empty() && !alone) return std::nullopt;  // `1m30`: seconds or minutes?
@@ -82,7 +74,7 @@ std::string to_string(milliseconds duration) {
 }
 
 std::optional<std::uint64_t> parse_size_bytes(std::string_view text) {
-    const auto number = take_number(text);
+    const auto number = take_number<std::uint64_t>(text);
     if (!number) return std::nullopt;
     int shift = 0;
     if (text.starts_with('K')) shift = 10;

@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <stdexcept>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
@@ -89,12 +89,11 @@ private:
                 text.remove_prefix(1);
                 return meanings[letter];
             }
-            unsigned code = 0;
             const std::string_view digits = text.substr(1, 2);
-            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
-            if (text[0] == 'x' && digits.size() == 2 && error == std::errc{} && end == digits.data() + 2) {
+            const auto code = parse_number<unsigned>(digits, 16);
+            if (text[0] == 'x' && digits.size() == 2 && code) {
                 text.remove_prefix(3);
-                return static_cast<char>(code);
+                return static_cast<char>(*code);
             }
         }
         refuse("unknown escape in the quotes; expected \\\\ \\\" \\n \\r \\t or \\xHH");

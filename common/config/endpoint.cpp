@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
 
+#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 
 namespace preforkd {
@@ -39,10 +39,8 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 
 /// Reads decimal digits and nothing else, at most `max`.
 std::optional<unsigned> read_decimal(std::string_view text, unsigned max) {
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.empty() || error != std::errc{} || end != text.data() + text.size() || number > max) return std::nullopt;
-    return number;
+    const auto number = parse_number<unsigned>(text);
+    return number && *number <= max ? number : std::nullopt;
 }
 
 /// Four octets without leading zeros.  The resolver would read `1.2.3` as 1.2.0.3 and `010.0.0.1` as 8.0.0.1.

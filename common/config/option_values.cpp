@@ -3,9 +3,9 @@
 #include <fmt/core.h>
 
 #include <array>
-#include <charconv>
 #include <stdexcept>
 
+#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
 
@@ -16,19 +16,16 @@ void refuse_value(std::string_view expected, std::string_view text) {
 }
 
 std::uint64_t read_number(std::string_view text, NumberRange range) {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size() || number < range.min || number > range.max)
+    const auto number = parse_number<std::uint64_t>(text);
+    if (!number || *number < range.min || *number > range.max)
         refuse_value(fmt::format("a number from {} to {}", range.min, range.max), text);
-    return number;
+    return *number;
 }
 
 unsigned read_permissions(std::string_view text) {
-    unsigned bits = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits, 8);
-    if (error != std::errc{} || end != text.data() + text.size() || bits > 0777)
-        refuse_value("octal permission bits from 0 to 0777", text);
-    return bits;
+    const auto bits = parse_number<unsigned>(text, 8);
+    if (!bits || *bits > 0777) refuse_value("octal permission bits from 0 to 0777", text);
+    return *bits;
 }
 
 std::string print_permissions(unsigned bits) { return fmt::format("{:04o}", bits); }

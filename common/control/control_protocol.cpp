@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <charconv>
 #include <stdexcept>
 #include <vector>
 
 #include "common/base/nearest_name.hpp"
+#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/config/option_values.hpp"
 
@@ -35,11 +35,8 @@ int checked_workers(std::int64_t workers) {
 }
 
 std::int64_t read_integer(std::string_view word) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-    if (error != std::errc{} || end != word.data() + word.size())
-        refuse(fmt::format("workers: expected a number from 1 to {}, not {}", most_workers, in_quotes(word)));
-    return number;
+    if (const auto number = parse_number<std::int64_t>(word)) return *number;
+    refuse(fmt::format("workers: expected a number from 1 to {}, not {}", most_workers, in_quotes(word)));
 }
 
 std::vector<std::string_view> words_of(std::string_view line) {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "common/base/utf8.hpp"
+
 namespace preforkd {
 namespace {
 
@@ -24,41 +26,6 @@ constexpr bool is(std::uint8_t kind, char c) noexcept { return (classes[static_c
 
 /// What every style takes as it is.
 constexpr bool plain(char c) noexcept { return is(Plain, c); }
-
-struct Character {
-    char32_t code_point = 0;
-    std::size_t size_bytes = 0;  ///< 0: no character of UTF-8 starts here
-};
-
-/// The character at the start of `text`, which is not empty.  Overlong forms and surrogates are none.
-/// Source: RFC 3629, section 4.
-Character decode(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-    const unsigned first = byte(0);
-    const std::size_t size = first < 0x80   ? 1
-                             : first < 0xc2 ? 0
-                             : first < 0xe0 ? 2
-                             : first < 0xf0 ? 3
-                             : first < 0xf5 ? 4
-                                            : 0;
-    if (size == 0 || size > text.size()) return {};
-    if (size == 1) return {.code_point = first, .size_bytes = 1};
-
-    char32_t code_point = first & (0x7fU >> size);
-    for (std::size_t at = 1; at < size; ++at) {
-        if ((byte(at) & 0xc0U) != 0x80U) return {};
-        code_point = code_point << 6 | (byte(at) & 0x3fU);
-    }
-    const bool overlong = (size == 3 && code_point < 0x800) || (size == 4 && code_point < 0x10000);
-    const bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
-    if (overlong || surrogate || code_point > 0x10ffff) return {};
-    return {.code_point = code_point, .size_bytes = size};
-}
-
-constexpr bool deceptive(char32_t code_point) noexcept {
-    return code_point < 0x20 || (code_point >= 0x7f && code_point <= 0x9f) ||
-           (code_point >= 0x2028 && code_point <= 0x202e) || (code_point >= 0x2066 && code_point <= 0x2069);
-}
 
 /// Every byte as `\x1b`, in one piece.
 void append_bytes(LogLine& line, std::string_view bytes) noexcept {
@@ -93,13 +60,13 @@ std::size_t append_character(LogLine& line, std::string_view text, LogEscape sty
         case '\r': line.append_whole("\\r"); return 1;
         default: break;  // a byte, not an event: the rest is decided by its character
     }
-    const Character character = decode(text);
+    const Utf8Character character = decode_utf8(text);
     const std::string_view bytes = text.substr(0, character.size_bytes == 0 ? 1 : character.size_bytes);
     if (character.size_bytes == 0 && json) {
         line.append_whole("\\ufffd");
-    } else if (character.size_bytes == 0 || (deceptive(character.code_point) && !json)) {
+    } else if (character.size_bytes == 0 || (obeyed_by_terminals(character.code_point) && !json)) {
         append_bytes(line, bytes);
-    } else if (deceptive(character.code_point)) {
+    } else if (obeyed_by_terminals(character.code_point)) {
         append_json_escape(line, character.code_point);
     } else {
         line.append_whole(bytes);

@@ -13,9 +13,8 @@ enum class LogEscape {
     Json,          ///< RFC 8259; an invalid byte becomes \ufffd
 };
 
-/// Appends `text` without a control character: none of C0, DEL, C1 (U+0080..U+009F), no invalid UTF-8, and none of the
-/// characters that separate lines (U+2028, U+2029) or turn the direction of what follows (U+202A..U+202E,
-/// U+2066..U+2069), with which a client could make a line look like another.
+/// Appends `text` without invalid UTF-8 and without what a terminal obeys (obeyed_by_terminals()), with which a client
+/// could make a line look like another.
 void append_escaped(LogLine& line, std::string_view text, LogEscape style) noexcept;
 
 /// Appends the name of a field; whatever is no letter, digit or underscore becomes an underscore.

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/parse_number.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/log/log_line.hpp"
 
@@ -140,13 +140,10 @@ bool standard_error_is_journal() noexcept {
     const char* const variable = std::getenv("JOURNAL_STREAM");
     struct ::stat status {};
     if (variable == nullptr || ::fstat(STDERR_FILENO, &status) == -1) return false;
-    const char* const end = variable + std::strlen(variable);
-    ::dev_t device = 0;
-    ::ino_t inode = 0;
-    const auto [colon, device_error] = std::from_chars(variable, end, device);
-    if (device_error != std::errc{} || colon == end || *colon != ':') return false;
-    const auto [rest, inode_error] = std::from_chars(colon + 1, end, inode);
-    return inode_error == std::errc{} && rest == end && device == status.st_dev && inode == status.st_ino;
+    const std::string_view text{variable};
+    const auto colon = text.find(':');
+    return colon != text.npos && parse_number<::dev_t>(text.substr(0, colon)) == status.st_dev &&
+           parse_number<::ino_t>(text.substr(colon + 1)) == status.st_ino;
 }
 
 LogLayout log_layout(LogFormat format, int fd) noexcept {

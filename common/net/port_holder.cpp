@@ -4,12 +4,13 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string_view>
 #include <vector>
+
+#include "common/base/parse_number.hpp"
 
 namespace preforkd {
 namespace {
@@ -74,13 +75,6 @@ void collect_unix(std::vector<Row>& rows, const Endpoint& wanted) {
     }
 }
 
-std::optional<pid_t> parse_pid(std::string_view text) {
-    pid_t pid{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return pid;
-}
-
 bool has_open(pid_t pid, const std::string& link) {
     std::error_code ignored;  // processes end, and those of other users keep their descriptors to themselves
     for (fs::directory_iterator each{fmt::format("/proc/{}/fd", pid), ignored}, end; each != end;
@@ -96,7 +90,7 @@ std::optional<PortHolder> owner_of(const std::string& inode) {
     std::vector<pid_t> pids;
     std::error_code ignored;
     for (fs::directory_iterator each{"/proc", ignored}, end; each != end; each.increment(ignored))
-        if (const auto pid = parse_pid(each->path().filename().native())) pids.push_back(*pid);
+        if (const auto pid = parse_number<pid_t>(each->path().filename().native())) pids.push_back(*pid);
     std::ranges::sort(pids);  // a pre-fork server's master comes before its workers
     const auto found = std::ranges::find_if(pids, [&](pid_t pid) { return has_open(pid, link); });
     if (found == pids.end()) return std::nullopt;

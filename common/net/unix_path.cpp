@@ -9,7 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "common/base/operator_error.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/process/identity.hpp"
 #include "common/process/stop_request.hpp"
 #include "preforkd/log.hpp"
 
@@ -25,14 +25,6 @@ namespace {
 
 [[noreturn]] void refuse(const ListenSettings& settings, ExitCode code, std::string_view sentence) {
     throw OperatorError{code, fmt::format("--listen {}: {}", to_string(settings.endpoint), sentence)};
-}
-
-/// (id_t)-1 tells chown(2) to leave it alone, so as a number it is not one.
-std::optional<id_t> parse_id(const std::string& text) {
-    id_t id{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc{} || end != text.data() + text.size() || id == static_cast<id_t>(-1)) return std::nullopt;
-    return id;
 }
 
 /// Calls getpwnam_r(3) or getgrnam_r(3) with a buffer that is large enough for groups of many members.

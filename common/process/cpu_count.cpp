@@ -3,10 +3,12 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <string>
+
+#include "common/base/parse_number.hpp"
+#include "common/process/cgroup.hpp"
 
 namespace preforkd {
 
@@ -25,16 +27,6 @@ std::optional<int> fewer(std::optional<int> a, std::optional<int> b) {
     return std::min(*a, *b);
 }
 
-/// The tightest quota from `group` up to the root of the hierarchy mounted at `mount`.
-std::optional<int> tightest(const std::filesystem::path& mount, std::filesystem::path group,
-                            std::optional<int> (*quota_of)(const std::filesystem::path&)) {
-    std::optional<int> cpus;
-    for (;; group = group.parent_path()) {
-        cpus = fewer(cpus, quota_of(mount / group.relative_path()));
-        if (!group.has_relative_path()) return cpus;
-    }
-}
-
 std::optional<int> quota_v2(const std::filesystem::path& group) {
     const auto text = read_text(group / "cpu.max");
     return text ? cpus_of_quota(*text) : std::nullopt;
@@ -46,20 +38,12 @@ std::optional<int> quota_v1(const std::filesystem::path& group) {
     return quota && period && quota->front() != '-' ? cpus_of_quota(*quota + ' ' + *period) : std::nullopt;
 }
 
+/// The tightest quota of our groups and of those above them.
 std::optional<int> quota_of_this_process() {
-    std::ifstream membership{"/proc/self/cgroup"};  // lines of `ID:CONTROLLERS:PATH`; v2 is `0::PATH`
     std::optional<int> cpus;
-    for (std::string line; std::getline(membership, line);) {
-        const auto first = line.find(':');
-        const auto second = line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        const std::string path = line.substr(second + 1);
-        if (controllers.empty())
-            cpus = fewer(cpus, tightest("/sys/fs/cgroup", path, quota_v2));
-        else if (controllers == "cpu" || controllers.starts_with("cpu,") || controllers.ends_with(",cpu"))
-            cpus = fewer(cpus, tightest("/sys/fs/cgroup/cpu", path, quota_v1));
-    }
+    for (const Cgroup& group : own_cgroups("cpu"))
+        for (const auto& directory : group.directories)
+            cpus = fewer(cpus, group.v2 ? quota_v2(directory) : quota_v1(directory));
     return cpus;
 }
 
@@ -68,13 +52,11 @@ std::optional<int> quota_of_this_process() {
 std::optional<int> cpus_of_quota(std::string_view cpu_max) {
     const auto space = cpu_max.find(' ');
     if (space == std::string_view::npos || cpu_max.starts_with("max")) return std::nullopt;
-    long long quota = 0;
-    long long period = 0;
-    const auto [quota_end, quota_error] = std::from_chars(cpu_max.data(), cpu_max.data() + space, quota);
-    const auto [period_end, period_error] =
-        std::from_chars(cpu_max.data() + space + 1, cpu_max.data() + cpu_max.size(), period);
-    if (quota_error != std::errc{} || period_error != std::errc{} || quota <= 0 || period <= 0) return std::nullopt;
-    return static_cast<int>(std::min<long long>(quota / period + (quota % period != 0 ? 1 : 0), 1'000'000));
+    const auto quota = parse_number<long long>(cpu_max.substr(0, space));
+    cpu_max.remove_prefix(space + 1);
+    const auto period = take_number<long long>(cpu_max);
+    if (!quota || !period || *quota <= 0 || *period <= 0) return std::nullopt;
+    return static_cast<int>(std::min<long long>(*quota / *period + (*quota % *period != 0 ? 1 : 0), 1'000'000));
 }
 
 int usable_cpus() {

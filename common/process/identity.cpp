@@ -8,22 +8,15 @@
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 #include <string_view>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/parse_number.hpp"
 #include "common/base/sys_error.hpp"
 
 namespace preforkd {
 
 namespace {
-
-std::optional<unsigned> number(const std::string& text) {
-    unsigned value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size() || value == ~0U) return std::nullopt;
-    return value;
-}
 
 /// All groups of `user`, `primary` included.
 std::vector<gid_t> groups_of(const char* user, gid_t primary) {
@@ -36,7 +29,7 @@ std::vector<gid_t> groups_of(const char* user, gid_t primary) {
 
 gid_t look_up_group(const std::string& group) {
     if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
-    if (const auto gid = number(group)) return *gid;
+    if (const auto gid = parse_id(group)) return *gid;
     throw OperatorError{ExitCode::Configuration,
                         "--group " + group + ": no such group; see getent group, or give a number"};
 }
@@ -74,11 +67,16 @@ void check_capabilities(const Identity& identity) {
 
 }  // namespace
 
+std::optional<id_t> parse_id(std::string_view text) noexcept {
+    const auto id = parse_number<id_t>(text);
+    return id == static_cast<id_t>(-1) ? std::nullopt : id;
+}
+
 Identity look_up_identity(const std::string& user, const std::string& group) {
     Identity identity;
     if (!user.empty()) {
         const passwd* entry = ::getpwnam(user.c_str());
-        const auto uid = number(user);
+        const auto uid = parse_id(user);
         if (entry == nullptr && uid) entry = ::getpwuid(*uid);
         if (entry == nullptr && !uid) throw OperatorError{ExitCode::Configuration, no_such_user(user)};
         identity.uid = entry != nullptr ? entry->pw_uid : *uid;

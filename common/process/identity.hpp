@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace preforkd {
@@ -14,6 +15,10 @@ struct Identity {
     std::optional<gid_t> gid{};
     std::vector<gid_t> groups{};  ///< supplementary
 };
+
+/// The number of a user or a group.  nullopt also for (id_t)-1, which tells chown(2) and setresuid(2) to leave it
+/// alone.
+[[nodiscard]] std::optional<id_t> parse_id(std::string_view text) noexcept;
 
 /// Looks up --user and --group, names or numbers; empty strings ask for nothing.  A user brings its own group and
 /// supplementary groups.  Throws OperatorError: 78 when there is no such name, 77 when this process may not become it.

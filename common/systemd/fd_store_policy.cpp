@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstdint>
+
+#include "common/base/parse_number.hpp"
 
 namespace preforkd {
 namespace {
@@ -23,13 +24,6 @@ std::string encoded(std::string_view text) {
     return result;
 }
 
-std::optional<std::uint64_t> hexadecimal(std::string_view text) noexcept {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
 }  // namespace
 
 std::string stored_name(const Endpoint& local, const std::optional<FileIdentity>& file) {
@@ -45,8 +39,8 @@ std::optional<FileIdentity> file_in_stored_name(std::string_view name) noexcept 
     const std::string_view file = name.substr(name.rfind(',') + 1);
     const auto dot = file.find('.');
     if (!is_stored_name(name) || dot == file.npos) return std::nullopt;
-    const auto device = hexadecimal(file.substr(0, dot));
-    const auto inode = hexadecimal(file.substr(dot + 1));
+    const auto device = parse_number<std::uint64_t>(file.substr(0, dot), 16);
+    const auto inode = parse_number<std::uint64_t>(file.substr(dot + 1), 16);
     if (!device || !inode) return std::nullopt;
     return FileIdentity{.device = *device, .inode = *inode};
 }

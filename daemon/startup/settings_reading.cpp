@@ -24,8 +24,8 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
     };
     std::error_code ignored;
     look("--log-file", settings.log.file, [&] { (void)open_file_log(settings.log.file); });
-    look("--user", settings.user, [&] { (void)look_up_identity(settings.user, settings.group); });
-    look("--group", settings.group, [&] { (void)look_up_identity(settings.user, settings.group); });
+    look("--user", settings.user, [&] { (void)look_up_identity(settings.user, {}); });
+    look("--group", settings.group, [&] { (void)look_up_identity({}, settings.group); });
     look("--chdir", settings.chdir, [&] { (void)std::filesystem::is_directory(settings.chdir, ignored); });
     if (!settings.program.empty())
         look("--", settings.program.front(), [&] { (void)find_program(settings.program.front()); });

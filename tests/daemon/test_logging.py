@@ -27,7 +27,7 @@ FORGERIES = {
     "null": b"a\x00b",
     "bad utf-8": b"\xff\xfe\xc0\x80\xed\xa0\x80 overlong \xf4\x90\x80\x80",
     "cut utf-8": "é".encode()[:1],
-    "line separators": "\u2028forged\u2029\u0085\u200b\u202e".encode(),
+    "line separators": "\u2028forged\u2029\u0085\u200b\u202e\u200e\u200f\ufeff".encode(),
     "everything": bytes(range(256)),
 }
 
@@ -66,7 +66,7 @@ def test_nothing_a_client_sends_reaches_a_terminal_raw(preforkd, forgery):
     text = re.sub(rb"^\x1b\[2m(\S+)\x1b\[0m (?:\x1b\[[\d;]+m(\w+)\x1b\[0m)?", rb"\1 \2", shown, flags=re.MULTILINE)
     assert text != shown, "colours of our own"
     assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", text), text
-    for character in ("\u2028", "\u2029", "\u0085", "\u202e", "\u009b"):
+    for character in ("\u2028", "\u2029", "\u0085", "\u202e", "\u009b", "\u200e", "\u200f", "\ufeff"):
         assert character.encode() not in shown
     assert not [line for line in text.splitlines() if line.startswith((b"forged", b"{", b"next"))]
     os.close(controller)

@@ -29,28 +29,25 @@ double milliseconds_since(Clock::time_point begun) {
 
 }  // namespace
 
-void ConnectionAccount::close() {
+void ConnectionAccount::close(bool bytes_are_known) {
     const auto entries = std::exchange(entries_, nullptr);
     if (!entries) return;
+    const std::string peer = address_of(entries->peer.to_endpoint(SOCK_STREAM));
+    const std::string listener = to_string(entries->listener.local);
+    const double duration_ms = milliseconds_since(entries->begun);
+    const char* const outcome = name_of(entries->outcome);
+    if (!bytes_are_known)
+        return log(LogLevel::Info, "connection from {peer} ended after {duration_ms} ms: {outcome}",
+                   {{"peer", peer}, {"duration_ms", duration_ms}, {"outcome", outcome}, {"listener", listener}});
     log(LogLevel::Info,
         "connection from {peer} ended after {duration_ms} ms: {outcome}, {received_bytes} bytes received, {sent_bytes} "
         "sent",
-        {{"peer", address_of(entries->peer.to_endpoint(SOCK_STREAM))},
-         {"duration_ms", milliseconds_since(entries->begun)},
-         {"outcome", name_of(entries->outcome)},
+        {{"peer", peer},
+         {"duration_ms", duration_ms},
+         {"outcome", outcome},
          {"received_bytes", entries->received_bytes},
          {"sent_bytes", entries->sent_bytes},
-         {"listener", to_string(entries->listener.local)}});
-}
-
-void ConnectionAccount::close_without_bytes() {
-    const auto entries = std::exchange(entries_, nullptr);
-    if (!entries) return;
-    log(LogLevel::Info, "connection from {peer} ended after {duration_ms} ms: {outcome}",
-        {{"peer", address_of(entries->peer.to_endpoint(SOCK_STREAM))},
-         {"duration_ms", milliseconds_since(entries->begun)},
-         {"outcome", name_of(entries->outcome)},
-         {"listener", to_string(entries->listener.local)}});
+         {"listener", listener}});
 }
 
 }  // namespace preforkd

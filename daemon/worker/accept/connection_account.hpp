@@ -49,11 +49,9 @@ public:
         if (entries_) entries_->limit = limit;
     }
 
-    /// Prints the line, once.
-    void close();
-
-    /// The same where the bytes passed by this process: a program served, or a child that died has taken them along.
-    void close_without_bytes();
+    /// Prints the line, once.  The bytes are not known where they passed by this process: a program served, or a child
+    /// that died has taken them along.
+    void close(bool bytes_are_known = true);
 
     /// Another process prints it.
     void leave() noexcept { entries_ = nullptr; }

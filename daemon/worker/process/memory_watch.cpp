@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <charconv>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "common/base/parse_number.hpp"
 #include "common/base/units.hpp"
 #include "preforkd/log.hpp"
 
@@ -26,11 +28,10 @@ std::uint64_t anonymous_bytes(int statm) {
     const ssize_t size = ::pread(statm, text.data(), text.size(), 0);
     if (size <= 0) return 0;
     std::array<std::uint64_t, 3> pages{};  // size, resident, shared
-    const char* from = text.data();
-    const char* const end = text.data() + size;
+    std::string_view rest{text.data(), static_cast<std::size_t>(size)};
     for (std::uint64_t& each : pages) {
-        from = std::from_chars(from, end, each).ptr;
-        if (from != end) ++from;
+        each = take_number<std::uint64_t>(rest).value_or(0);
+        rest.remove_prefix(std::min<std::size_t>(rest.size(), 1));
     }
     return pages[1] < pages[2] ? 0 : (pages[1] - pages[2]) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }

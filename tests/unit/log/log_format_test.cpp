@@ -74,7 +74,9 @@ std::vector<std::string> hostile_texts() {
     for (int byte = 0; byte < 0x20; ++byte) all.emplace_back(1, static_cast<char>(byte));
     for (int byte = 0x7f; byte < 0x100; ++byte) all.emplace_back(1, static_cast<char>(byte));
     for (int low = 0x80; low < 0xa0; ++low) all.push_back("\xc2"s + static_cast<char>(low));
-    for (const char* each : {"\xe2\x80\xa8", "\xe2\x80\xae", "\xe2\x81\xa6"}) all.emplace_back(each);
+    for (const char* each :
+         {"\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xa8", "\xe2\x80\xae", "\xe2\x81\xa6", "\xef\xbb\xbf"})
+        all.emplace_back(each);
     for (const char* each : {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x9f\x98", "\xc3"}) {
         all.emplace_back(each);
     }
