@@ -50,6 +50,12 @@ def read_exactly(client, size):
     return data
 
 
+def echo(client, data=b"x"):
+    """Has `client` served by a handler that echoes."""
+    client.sendall(data)
+    assert read_exactly(client, len(data)) == data
+
+
 def say(client, word):
     """The pid of the process that serves this client of a trouble and is about to do what it was told."""
     client.sendall(word.encode() + b"\n")

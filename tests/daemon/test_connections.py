@@ -8,7 +8,7 @@ import time
 import pytest
 
 import proc
-from clients import Load, connect, exchange, port_of, read_exactly, read_to_end
+from clients import Load, connect, echo, exchange, port_of, read_exactly, read_to_end
 
 
 
@@ -68,8 +68,7 @@ def test_a_connection_that_is_busy_is_not_idle(preforkd):
     daemon = preforkd("--handler", "echo", "--idle-timeout", "400ms")
     with connect(daemon.endpoint) as client:
         for _ in range(8):
-            client.sendall(b"x")
-            assert read_exactly(client, 1) == b"x"
+            echo(client)
             time.sleep(0.1)  # the client's own pace: what is tested is that it may take its time
 
 
@@ -157,8 +156,7 @@ def connected_in(daemon, client):
 def test_socket_options_of_a_connection(preforkd, setting, nodelay, keepalive):
     daemon = preforkd("--handler", "echo", listen=f"tcp://127.0.0.1:0 {setting}")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         with proc.socket_connected_to(daemon.workers(), client.getsockname()) as held:
             assert bool(held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)) == nodelay
             assert bool(held.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) == keepalive
@@ -167,8 +165,7 @@ def test_socket_options_of_a_connection(preforkd, setting, nodelay, keepalive):
 def test_every_descriptor_of_a_worker_closes_on_exec(preforkd):
     daemon = preforkd("--handler", "echo", workers=1)
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         worker = daemon.workers()[0]
         for number in os.listdir(f"/proc/{worker}/fd"):
             with open(f"/proc/{worker}/fdinfo/{number}") as file:

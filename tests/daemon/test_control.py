@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 import proc
-from clients import connect as connect_client, exchange, read_exactly, refused
+from clients import connect as connect_client, echo, exchange, refused
 from control import ask, connect, counted, deaths, endpoint_in, status
 from daemon_process import CUT, PREFORKCTL, clean_environment
 
@@ -68,8 +68,7 @@ def test_who_asks_for_a_reload_is_told_that_the_daemon_stops(controlled, tmp_pat
 
             def held():
                 client = stack.enter_context(connect_client(daemon.endpoint))
-                client.sendall(b"x")
-                assert read_exactly(client, 1) == b"x"
+                echo(client)
                 return [each for each in status(daemon.control)["workers"]
                         if each["generation"] == generation and each["connections"]]
             assert proc.eventually(held, 20)  # the generation before may take one more while it hears that it should leave
@@ -94,8 +93,7 @@ def test_stop_returns_when_the_daemon_has_stopped(controlled, ctl):
 def test_stop_is_graceful_and_status_tells_of_it(controlled):
     daemon = controlled("--handler", "echo")
     with connect_client(daemon.endpoint) as client:
-        client.sendall(b"x")
-        assert read_exactly(client, 1) == b"x"
+        echo(client)
         with subprocess.Popen([PREFORKCTL, "stop", "--control", daemon.control], text=True, stdout=subprocess.PIPE,
                               env=clean_environment()) as stopping:
             daemon.wait_log("stop requested by preforkctl")
@@ -104,8 +102,7 @@ def test_stop_is_graceful_and_status_tells_of_it(controlled):
             seen = status(daemon.control)
             assert (seen["phase"], seen["listeners"]) == ("draining", [])
             assert stopping.poll() is None
-            client.sendall(b"y")
-            assert read_exactly(client, 1) == b"y"
+            echo(client, b"y")
             client.shutdown(socket.SHUT_WR)
             assert stopping.stdout.read() == "stopped\n"
     assert stopping.returncode == 0 and daemon.wait_exit() == 0

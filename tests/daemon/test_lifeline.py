@@ -7,7 +7,7 @@ import time
 import pytest
 
 import proc
-from clients import Load, connect, exchange, read_exactly, read_to_end, refused, say
+from clients import Load, connect, echo, exchange, read_exactly, read_to_end, refused, say
 from daemon_process import LOOPBACK
 
 
@@ -153,8 +153,7 @@ def test_a_new_master_can_bind_while_old_workers_finish_their_clients(preforkd):
     first.expect("the master is gone")
     clients = [connect(first.endpoint) for _ in range(6)]
     for client in clients:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
     kill_master(first)
     second = preforkd(listen=first.endpoint)
     for client in clients:
@@ -183,8 +182,7 @@ def test_orphaned_workers_wait_for_clients_no_longer_than_the_stop_timeout(prefo
     daemon = preforkd("--handler", "echo", "--stop-timeout", "500ms", workers=2)
     daemon.expect("the master is gone")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         began = time.monotonic()
         workers = kill_master(daemon)
         assert all(proc.wait_gone(pid, 5) for pid in workers)

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 import proc
-from clients import connect, exchange, read_exactly, read_to_end
+from clients import connect, echo, exchange, read_exactly, read_to_end
 
 
 def limit_of(pid, name="Max open files"):
@@ -171,8 +171,7 @@ def test_at_its_limit_a_worker_leaves_clients_in_the_queue_until_there_is_capaci
     daemon = preforkd("--handler", "echo", "--connections", "2", workers=1)
     first, second, third = (connect(daemon.endpoint) for _ in range(3))
     for client in (first, second):
-        client.sendall(b"x")
-        assert read_exactly(client, 1) == b"x"
+        echo(client)
     third.sendall(b"x")
     third.settimeout(0.3)
     with pytest.raises(TimeoutError):
@@ -192,8 +191,7 @@ def test_at_its_limit_a_worker_leaves_clients_to_its_siblings(preforkd, model):
     for _ in range(5):
         clients = [connect(daemon.endpoint) for _ in range(4)]
         for client in clients:
-            client.sendall(b"x")
-            assert read_exactly(client, 1) == b"x"
+            echo(client)
         for client in clients:
             client.close()
 

@@ -7,9 +7,11 @@ import struct
 import pytest
 
 import proc
-from clients import connect, exchange, read_exactly, read_to_end
+from clients import connect, echo, exchange, read_to_end
 
 MODELS = ["async", "serial", "thread", "fork"]
+EACH_THAT_ECHOES = pytest.mark.parametrize(
+    "served", [*(["--handler", "echo", "--model", model] for model in MODELS), ["--", "cat"]], ids=[*MODELS, "program"])
 BEGINS, ENDS = "got connection from", " ended after "
 
 
@@ -26,8 +28,7 @@ def test_the_end_tells_duration_bytes_and_outcome(preforkd, model):
     daemon = preforkd("--handler", "echo", "--model", model, "--log-connections", "end")
     with connect(daemon.endpoint) as client:
         name = name_of(client)
-        client.sendall(b"hello")
-        assert read_exactly(client, 5) == b"hello"
+        echo(client, b"hello")
         assert not daemon.log.find(ENDS)
         client.shutdown(socket.SHUT_WR)
         read_to_end(client)
@@ -66,21 +67,18 @@ def test_a_silent_client_ends_by_the_idle_timeout(preforkd, model):
         assert ending(daemon, name_of(client))["outcome"] == "idle_timeout"
 
 
-@pytest.mark.parametrize("served", [*(["--handler", "echo", "--model", model] for model in MODELS), ["--", "cat"]],
-                         ids=[*MODELS, "program"])
+@EACH_THAT_ECHOES
 def test_a_slow_client_ends_by_the_request_timeout(preforkd, served):
     daemon = preforkd("--log-connections", "end", "--request-timeout", "200ms", *served)
     with connect(daemon.endpoint) as client:
         assert ending(daemon, name_of(client))["outcome"] == "request_timeout"
 
 
-@pytest.mark.parametrize("served", [*(["--handler", "echo", "--model", model] for model in MODELS), ["--", "cat"]],
-                         ids=[*MODELS, "program"])
+@EACH_THAT_ECHOES
 def test_a_fast_stop_cuts(preforkd, served):
     daemon = preforkd("--log-connections", "end", *served, workers=1)
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        assert read_exactly(client, 1) == b"x"
+        echo(client)
         daemon.signal(signal.SIGINT)
         assert ending(daemon, name_of(client))["outcome"] == "cut"
         assert daemon.wait_exit() == 0
@@ -92,8 +90,7 @@ def test_a_connection_that_breaks_is_an_error(preforkd, model):
     daemon = preforkd("--handler", "echo", "--model", model, "--log-connections", "end")
     with connect(daemon.endpoint) as client:
         name = name_of(client)
-        client.sendall(b"x")
-        assert read_exactly(client, 1) == b"x"
+        echo(client)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # the close is a reset
     assert ending(daemon, name)["outcome"] == "error"
 
@@ -114,8 +111,7 @@ def test_a_child_that_is_killed_leaves_its_end_to_the_worker(preforkd):
     daemon = preforkd("--handler", "echo", "--model", "fork", "--log-connections", "end", workers=1)
     daemon.expect("killed by SIGKILL")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         worker, = daemon.workers()
         child, = proc.children(worker)
         os.kill(child, signal.SIGKILL)

@@ -8,7 +8,7 @@ import pytest
 import control
 import proc
 from activation import Passing, listening
-from clients import connect, exchange, read_exactly, read_to_end
+from clients import connect, echo, exchange, read_to_end
 from control import ask, endpoint_in, status
 from datagram_clients import ask as ask_datagram
 
@@ -35,23 +35,27 @@ def replace(path):
         stale.bind(str(path))
 
 
-@pytest.mark.parametrize("lose", [remove, replace])
-def test_a_stream_socket_is_bound_anew_and_its_clients_are_served_on(serving, tmp_path, lose):
-    path = tmp_path / "s"
-    service = serving(f"unix://{path} mode=0600")
-    daemon = service.daemon
-    held = connect(daemon.endpoint)
-    held.sendall(b"before")
-    assert read_exactly(held, 6) == b"before"
-    lose(path)
-    assert service.again()["message"].startswith("reloaded")
-    daemon.wait_log("binding it again")
+def check_new_and_held(daemon, path, held):
+    """A client finds the new file, and `held`, which came before, is served on until the old generation is gone."""
     assert exchange(daemon.endpoint, b"new") == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
     held.sendall(b"after")
     held.shutdown(socket.SHUT_WR)
     assert read_to_end(held) == b"after"
     daemon.wait_workers(2)
+
+
+@pytest.mark.parametrize("lose", [remove, replace])
+def test_a_stream_socket_is_bound_anew_and_its_clients_are_served_on(serving, tmp_path, lose):
+    path = tmp_path / "s"
+    service = serving(f"unix://{path} mode=0600")
+    daemon = service.daemon
+    held = connect(daemon.endpoint)
+    echo(held, b"before")
+    lose(path)
+    assert service.again()["message"].startswith("reloaded")
+    daemon.wait_log("binding it again")
+    check_new_and_held(daemon, path, held)
     assert exchange(daemon.endpoint, b"still") == b"still", "the old generation has not taken the new file with it"
     after = daemon.log.mark()
     assert service.again()["message"].startswith("reloaded")
@@ -85,18 +89,12 @@ def test_it_is_noticed_and_bound_anew_with_the_settings_in_force(serving, tmp_pa
     service = serving(f"unix://{path} mode=0600")
     daemon = service.daemon
     held = connect(daemon.endpoint)
-    held.sendall(b"before")
-    assert read_exactly(held, 6) == b"before"
+    echo(held, b"before")
     service.write("nonsense")  # nobody has asked for that to be read
     lose(path)
     daemon.wait_log("binding it again")
     daemon.wait_log("reloaded")
-    assert exchange(daemon.endpoint, b"new") == b"new"
-    assert path.stat().st_mode & 0o777 == 0o600
-    held.sendall(b"after")
-    held.shutdown(socket.SHUT_WR)
-    assert read_to_end(held) == b"after"
-    daemon.wait_workers(2)
+    check_new_and_held(daemon, path, held)
     assert ask(daemon.control, "ready")["ok"]
     remove(path)
     assert proc.eventually(lambda: status(daemon.control)["generation"] == 3), "and the new one is watched too"
@@ -169,8 +167,7 @@ def test_clients_who_wait_at_the_old_socket_are_served(configured, tmp_path):
     lines = [f"listen = unix://{path}", "handler = echo", "model = serial"]
     service = configured(*lines, workers=1)
     busy = connect(service.daemon.endpoint)
-    busy.sendall(b"x")
-    assert read_exactly(busy, 1) == b"x"
+    echo(busy)
     queued = connect(service.daemon.endpoint)
     queued.sendall(b"queued")
     queued.shutdown(socket.SHUT_WR)

@@ -6,7 +6,7 @@ from signal import SIGINT, SIGTERM
 import pytest
 
 import proc
-from clients import Load, connect, exchange, read_exactly, read_to_end
+from clients import Load, connect, echo, exchange, read_exactly, read_to_end
 
 MODELS = ["serial", "thread"]
 
@@ -37,8 +37,7 @@ def test_threads_serve_clients_that_hold_their_connections(preforkd, workers):
     clients = [connect(daemon.endpoint) for _ in range(30)]
     for _ in range(2):
         for client in clients:
-            client.sendall(b"x")
-            assert read_exactly(client, 1) == b"x"
+            echo(client)
     for client in clients:
         client.close()
 
@@ -67,13 +66,11 @@ def test_threads_do_not_wake_a_worker_at_rest(preforkd):
     daemon = preforkd("--handler", "echo", "--model", "thread", workers=1)
     worker, = daemon.workers()
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        assert read_exactly(client, 1) == b"x"
+        echo(client)
         assert proc.eventually(lambda: proc.stat(worker).state == "S")
         before = proc.voluntary_switches(worker)
         for _ in range(20):  # the thread answers, the worker sleeps on
-            client.sendall(b"x")
-            assert read_exactly(client, 1) == b"x"
+            echo(client)
         assert proc.voluntary_switches(worker) == before
 
 
@@ -97,8 +94,7 @@ def test_a_graceful_stop_lets_threads_finish_and_a_fast_one_does_not(preforkd):
     for signo, answer in ((SIGTERM, b"y"), (SIGINT, b"")):
         daemon = preforkd("--handler", "echo", "--model", "thread", workers=1)
         with connect(daemon.endpoint) as client:
-            client.sendall(b"x")
-            assert read_exactly(client, 1) == b"x"
+            echo(client)
             daemon.signal(signo)
             daemon.wait_log("stopping")
             if signo == SIGTERM:

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import proc
-from clients import address_of, connect, exchange, read_exactly, read_to_end
+from clients import address_of, connect, echo, exchange, read_exactly, read_to_end
 from daemon_process import LOOPBACK
 
 CONFIGURATION = 78
@@ -260,8 +260,7 @@ def test_serial_runs_one_program_at_a_time(preforkd):
 def test_a_graceful_stop_lets_programs_finish(preforkd):
     daemon = preforkd("--", "cat")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"before")
-        assert read_exactly(client, 6) == b"before"
+        echo(client, b"before")
         daemon.signal(signal.SIGTERM)
         daemon.wait_log("stopping")
         client.sendall(b"after")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import proc
-from clients import Load, connect, exchange, read_exactly, read_to_end, refused, say
+from clients import Load, connect, echo, exchange, read_to_end, refused, say
 
 GRACEFUL = pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGQUIT], ids=["TERM", "QUIT"])
 
@@ -31,8 +31,7 @@ def test_a_graceful_stop_finishes_what_was_accepted(preforkd, signo, workers):
     daemon = preforkd("--handler", "echo", workers=workers)
     clients = [connect(daemon.endpoint) for _ in range(10)]
     for client in clients:
-        client.sendall(b"before")
-        read_exactly(client, 6)
+        echo(client, b"before")
     daemon.signal(signo)
     assert proc.eventually(lambda: refused(daemon.endpoint)), "the listener is closed at once"
     for client in clients:
@@ -46,8 +45,7 @@ def test_a_graceful_stop_finishes_what_was_accepted(preforkd, signo, workers):
 def test_a_graceful_stop_waits_no_longer_than_the_stop_timeout(preforkd):
     daemon = preforkd("--handler", "echo", "--stop-timeout", "500ms")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         began = time.monotonic()
         assert daemon.stop(timeout=5) == 0
         assert 0.4 < time.monotonic() - began < 3
@@ -58,8 +56,7 @@ def test_a_graceful_stop_waits_no_longer_than_the_stop_timeout(preforkd):
 def test_a_second_graceful_stop_cuts_the_drain_short(preforkd, signo):
     daemon = preforkd("--handler", "echo")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         daemon.signal(signo)
         assert proc.eventually(lambda: refused(daemon.endpoint))
         assert proc.stat(daemon.pid).state != "Z", "it must be draining when the second signal arrives"
@@ -135,8 +132,7 @@ def test_a_worker_that_dies_during_the_drain_delay_is_replaced(preforkd):
 def test_int_does_not_wait_for_clients(preforkd):
     daemon = preforkd("--handler", "echo")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         began = time.monotonic()
         assert daemon.stop(signal.SIGINT, timeout=5) == 0
         assert time.monotonic() - began < 3
@@ -149,8 +145,7 @@ def test_the_connections_of_all_workers_that_a_stop_cuts_are_one_warning(prefork
     daemon = preforkd("--handler", "echo", "--model", model, workers=workers)
     clients = [connect(daemon.endpoint) for _ in range(8)]
     for client in clients:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
     assert daemon.stop(signal.SIGINT) == 0
     assert daemon.cut() == [8]
     for client in clients:
@@ -170,8 +165,7 @@ def test_a_connection_of_a_worker_that_has_to_be_killed_was_cut(preforkd, troubl
 def test_who_was_served_to_the_end_was_not_cut(preforkd):
     daemon = preforkd("--handler", "echo", workers=2)
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        read_exactly(client, 1)
+        echo(client)
         daemon.signal(signal.SIGTERM)
         assert proc.eventually(lambda: refused(daemon.endpoint))
         client.shutdown(socket.SHUT_WR)
@@ -221,8 +215,7 @@ def test_a_long_queue_is_answered_before_the_end(preforkd):
     """Forty clients in the kernel's queue of one worker that is at its limit: TERM must not reset them."""
     daemon = preforkd("--model", "serial", "--handler", "echo", workers=1)
     with connect(daemon.endpoint) as first:
-        first.sendall(b"x")
-        read_exactly(first, 1)
+        echo(first)
         queued = [connect(daemon.endpoint) for _ in range(40)]
         for client in queued:
             client.sendall(b"queued")

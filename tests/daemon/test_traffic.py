@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import proc
-from clients import connect, exchange, read_exactly
+from clients import connect, echo, exchange
 from control import ask, status
 from datagram_clients import ask as ask_datagram
 
@@ -62,8 +62,7 @@ def test_nothing_is_lost_where_many_count_at_once(controlled, model):
 def test_what_was_sent_in_part_counts_while_the_client_is_there(controlled):
     daemon = controlled("--handler", "echo", "--model", "thread")
     with connect(daemon.endpoint) as client:
-        client.sendall(b"hello")
-        assert read_exactly(client, 5) == b"hello"
+        echo(client, b"hello")
         comes_to(daemon, 5, 5)
 
 

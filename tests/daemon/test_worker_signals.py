@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import proc
-from clients import Load, connect, exchange, read_exactly, read_to_end, say
+from clients import Load, connect, echo, exchange, read_to_end, say
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGQUIT])
@@ -15,8 +15,7 @@ from clients import Load, connect, exchange, read_exactly, read_to_end, say
 def test_a_worker_told_to_end_is_replaced_and_finishes_its_client(preforkd, model, signo):
     daemon = preforkd("--handler", "echo", "--model", model, workers=1)
     with connect(daemon.endpoint) as client:
-        client.sendall(b"before ")
-        assert read_exactly(client, 7) == b"before "
+        echo(client, b"before ")
         old, = daemon.workers()
         os.kill(old, signo)
         assert proc.eventually(lambda: set(daemon.workers()) - {old} or None), "another serves meanwhile"
@@ -43,8 +42,7 @@ def test_the_second_time_it_does_not_wait_for_its_client(preforkd):
     daemon = preforkd("--handler", "echo", workers=1)
     daemon.expect("exited with code 0")  # a warning, unless its successor was there first
     with connect(daemon.endpoint) as client:
-        client.sendall(b"x")
-        assert read_exactly(client, 1) == b"x"
+        echo(client)
         old, = daemon.workers()
         os.kill(old, signal.SIGTERM)
         daemon.wait_log("requesting a replacement")

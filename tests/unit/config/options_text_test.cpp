@@ -3,15 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <fstream>
-#include <random>
 #include <sstream>
 #include <string>
 
 #include "common/config/listen_settings.hpp"
-#include "common/config/options.hpp"
 #include "common/config/options_table.hpp"
+#include "tests/unit/config/options_fixture.hpp"
 
 namespace preforkd {
 namespace {
@@ -21,21 +18,6 @@ using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-using Texts = std::vector<std::string>;
-
-/// A configuration file that is there for one test.
-class TextFile {
-public:
-    explicit TextFile(const std::string& text) { std::ofstream{path_, std::ios::binary} << text; }
-    TextFile(const TextFile&) = delete;
-    TextFile& operator=(const TextFile&) = delete;
-    ~TextFile() { std::remove(path_.c_str()); }
-    [[nodiscard]] const std::string& path() const { return path_; }
-
-private:
-    // Several test programs may run at once.
-    std::string path_ = testing::TempDir() + "preforkd." + std::to_string(std::random_device{}()) + ".conf";
-};
 
 std::string printed(Texts arguments, const Texts& environment = {}) {
     arguments.insert(arguments.begin(), "--print-config");
