@@ -6,13 +6,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <system_error>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/net/socket_address.hpp"
 
@@ -30,10 +30,8 @@ std::optional<std::string> variable(const char* name) {
 }
 
 std::optional<int> positive_number(std::string_view text) noexcept {
-    int number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool whole = error == std::errc{} && end == text.data() + text.size();
-    return whole && number > 0 ? std::optional{number} : std::nullopt;
+    const auto number = parse_number<int>(text);
+    return number && *number > 0 ? number : std::nullopt;
 }
 
 struct ListenVariables {

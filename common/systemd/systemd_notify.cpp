@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "common/base/parse_number.hpp"
 #include "common/systemd/libsystemd.hpp"
 
 namespace preforkd {
@@ -28,13 +28,6 @@ std::string take_variable(const char* name) {
     std::string value{variable != nullptr ? variable : ""};
     ::unsetenv(name);
     return value;
-}
-
-std::optional<std::uint64_t> natural_number(std::string_view text) noexcept {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
 }
 
 /// Half of what WATCHDOG_USEC says, an hour at most, which can be added to any time; the variables are gone afterwards.
@@ -66,7 +59,7 @@ SystemdNotify::SystemdNotify() {
     const std::string store = take_variable("FDSTORE");
     if (!active()) return;
     watchdog_period_ = period;
-    store_limit_ = static_cast<std::size_t>(natural_number(store).value_or(0));
+    store_limit_ = static_cast<std::size_t>(parse_number<std::uint64_t>(store).value_or(0));
 }
 
 bool SystemdNotify::active() const noexcept { return !socket_.empty(); }
