@@ -2,12 +2,12 @@
 #include <optional>
 #include <string>
 
+#include "common/base/epoll_set.hpp"
 #include "common/process/signal_fd.hpp"
 #include "common/systemd/systemd_notify.hpp"
 #include "daemon/master/control/control_server.hpp"
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/log_reopening.hpp"
-#include "daemon/master/pool/event_source.hpp"
 #include "daemon/master/pool/pool.hpp"
 #include "daemon/master/reload/reloader.hpp"
 #include "daemon/master/reload/socket_file_watch.hpp"
@@ -75,7 +75,7 @@ private:
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
     MasterParts parts_;
-    EventSource events_{};
+    EpollSet events_{};
     Pool pool_;
     Reloader reloader_;
     Upgrader upgrader_;

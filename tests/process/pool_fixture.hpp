@@ -174,7 +174,7 @@ private:
 
     std::vector<Note> notes_{};
     SignalFd signals_{SIGCHLD};
-    EventSource events_{};
+    EpollSet events_{};
 
 public:
     Pool pool;

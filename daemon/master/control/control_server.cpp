@@ -1,6 +1,5 @@
 #include "daemon/master/control/control_server.hpp"
 
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,13 +21,6 @@ namespace {
 constexpr std::uint64_t listener_id = 0;
 constexpr int accepts_per_turn = 16;
 constexpr auto rest_period = 500ms;
-
-bool watch(int epoll, int operation, int fd, std::uint64_t id, std::uint32_t events) noexcept {
-    epoll_event wanted{};
-    wanted.events = events;
-    wanted.data.u64 = id;
-    return ::epoll_ctl(epoll, operation, fd, &wanted) == 0;
-}
 
 /// A peer that waits for an outcome is heard only when it has gone, which epoll tells unasked.
 std::uint32_t events_of(ControlPeer::Phase phase) {
@@ -53,19 +45,16 @@ void turn_away(int connection, const std::string& reason) {
 }  // namespace
 
 ControlServer::ControlServer(ControlListener listener, ControlDesk desk)
-    : listener_{std::move(listener)},
-      desk_{std::move(desk)},
-      epoll_{check(::epoll_create1(EPOLL_CLOEXEC), "create the control socket's epoll set")} {
-    if (!watch(epoll_.get(), EPOLL_CTL_ADD, listener_.fd.get(), listener_id, EPOLLIN))
-        throw_errno("watch the control socket");
+    : listener_{std::move(listener)}, desk_{std::move(desk)} {
+    epoll_.watch(listener_.fd.get(), listener_id);
 }
 
 bool ControlServer::bind_again(Clock::time_point now) {
     if (!listener_.file || is_socket_at(listener_.local.path, *listener_.file)) return false;
     auto again = listen_again_at(listener_.local);
-    if (!again || !watch(epoll_.get(), EPOLL_CTL_ADD, again->fd.get(), listener_id, EPOLLIN)) return false;
+    if (!again || !epoll_.add(again->fd.get(), listener_id, EPOLLIN)) return false;
     accept_peers(now);
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.fd.get(), nullptr);
+    epoll_.remove(listener_.fd.get());
     listener_ = std::move(*again);
     log(LogLevel::Notice,
         "the control socket's file was missing or replaced; bound again at " + to_string(listener_.local));
@@ -73,10 +62,7 @@ bool ControlServer::bind_again(Clock::time_point now) {
 }
 
 void ControlServer::serve(Clock::time_point now) {
-    std::array<epoll_event, most_peers + 1> events{};
-    const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-    for (int index = 0; index < ready; ++index) {
-        const Id id = events[static_cast<std::size_t>(index)].data.u64;
+    for (const Id id : epoll_.wait_until(now)) {
         if (id == listener_id) {
             accept_peers(now);
         } else if (const auto peer = peers_.find(id); peer != peers_.end()) {
@@ -92,7 +78,7 @@ void ControlServer::accept_peers(Clock::time_point now) {
             if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
             // Out of descriptors or memory: the socket would stay readable, and the loop never rest.
             log(LogLevel::Warning, "control: cannot accept a connection: {cause}", {{"cause", std::strerror(errno)}});
-            (void)watch(epoll_.get(), EPOLL_CTL_MOD, listener_.fd.get(), listener_id, 0);
+            epoll_.change(listener_.fd.get(), listener_id, 0);
             listen_again_ = now + rest_period;
             return;
         }
@@ -132,12 +118,12 @@ void ControlServer::admit(ControlPeer admitted) {
     const Id id = ++last_id_;
     const ControlPeer& peer = peers_.emplace(id, std::move(admitted)).first->second;
     // One that cannot be watched, for want of memory, is sent away when its time is over.
-    (void)watch(epoll_.get(), EPOLL_CTL_ADD, peer.fd(), id, events_of(peer.phase()));
+    epoll_.add(peer.fd(), id, events_of(peer.phase()));
 }
 
 void ControlServer::drop(Peers::iterator peer) {
     // Not by closing alone: a child that was forked just now may hold a copy, and epoll goes by the description.
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, peer->second.fd(), nullptr);
+    epoll_.remove(peer->second.fd());
     peers_.erase(peer);
 }
 
@@ -173,13 +159,13 @@ void ControlServer::hear(Peers::iterator peer, Clock::time_point now) {
 
 void ControlServer::settle(Peers::iterator peer, bool goes_on) {
     const ControlPeer& who = peer->second;
-    if (!goes_on || !watch(epoll_.get(), EPOLL_CTL_MOD, who.fd(), peer->first, events_of(who.phase()))) drop(peer);
+    if (!goes_on || !epoll_.change(who.fd(), peer->first, events_of(who.phase()))) drop(peer);
 }
 
 void ControlServer::maintain(Clock::time_point now) {
     if (has_passed(listen_again_, now)) {
         listen_again_.reset();
-        (void)watch(epoll_.get(), EPOLL_CTL_MOD, listener_.fd.get(), listener_id, EPOLLIN);
+        epoll_.change(listener_.fd.get(), listener_id, EPOLLIN);
     }
     for (auto peer = peers_.begin(); peer != peers_.end();) {
         const auto current = peer++;

@@ -8,14 +8,14 @@
 #include <variant>
 #include <vector>
 
-#include "common/base/clock.hpp"
+#include "common/base/epoll_set.hpp"
 #include "common/control/control_protocol.hpp"
 #include "daemon/master/control/control_listener.hpp"
 #include "daemon/master/control/control_peer.hpp"
 
 namespace preforkd {
 
-/// Its key in the master's EventSource: above every pid.
+/// Its key in the master's EpollSet: above every pid.
 inline constexpr std::uint64_t control_key = std::uint64_t{1} << 32;
 
 /// What is said at once, a line with its newline; or the ticket under which the outcome will be told.
@@ -45,7 +45,7 @@ public:
     ControlServer& operator=(const ControlServer&) = delete;
 
     /// Readable when serve() has something to do.
-    [[nodiscard]] int fd() const noexcept { return epoll_.get(); }
+    [[nodiscard]] int fd() const noexcept { return epoll_.fd(); }
     void serve(Clock::time_point now);
 
     /// Sends away who is out of time.
@@ -86,7 +86,7 @@ private:
 
     ControlListener listener_;
     ControlDesk desk_;
-    UniqueFd epoll_;  ///< its own, so that the master's loop has one descriptor for all of it
+    EpollSet epoll_{};  ///< its own, so that the master's loop has one descriptor for all of it
     Peers peers_{};
     Id last_id_ = 0;           ///< 0 is the listener's
     Deadline listen_again_{};  ///< out of descriptors until then

@@ -32,7 +32,7 @@ constexpr auto before_sending_again = 100ms;
 
 }  // namespace
 
-Pool::Pool(Generation first, EventSource& events)
+Pool::Pool(Generation first, EpollSet& events)
     : events_{events}, slots_{3 * std::size_t{most_workers}}, current_{.plan = std::move(first)} {}
 
 void Pool::maintain(Clock::time_point now) {
@@ -201,7 +201,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     }
     cut_[death.generation] += connections_cut(death, slots_[slot->record]);
     slots_.release(slot->record);
-    events_.forget(slot->channel.get());
+    events_.remove(slot->channel.get());
     nudge_sibling_of(slot);
     table_.remove(*slot);
     tell_of_cut_connections(death.generation);
@@ -228,7 +228,7 @@ void Pool::hear(pid_t pid) {
             continue;
         }
         // SIGCHLD tells of its end; the open end of a dead worker's channel would only keep us awake.
-        if (std::holds_alternative<PeerGone>(received)) events_.forget(slot->channel.get());
+        if (std::holds_alternative<PeerGone>(received)) events_.remove(slot->channel.get());
         return;
     }
 }

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "common/base/epoll_set.hpp"
 #include "common/channel/channel.hpp"
 #include "common/channel/worker_handoff.hpp"
 #include "common/control/status_report.hpp"
 #include "daemon/master/pool/death.hpp"
-#include "daemon/master/pool/event_source.hpp"
 #include "daemon/master/pool/exchange_policy.hpp"
 #include "daemon/master/pool/generation.hpp"
 #include "daemon/master/pool/handover.hpp"
@@ -36,9 +36,9 @@ public:
     };
 
     /// `events` must outlive the pool; a worker's key in it is its pid.
-    Pool(Generation first, EventSource& events);
+    Pool(Generation first, EpollSet& events);
     /// Carries on with the workers, slots and totals of the image before.  Throws when they cannot be read.
-    Pool(Generation current, EventSource& events, const Handover& handover);
+    Pool(Generation current, EpollSet& events, const Handover& handover);
 
     /// Writes what the next image needs to know of the pool.
     void describe(Handover& handover) const;
@@ -174,7 +174,7 @@ private:
     [[nodiscard]] std::uint64_t dropped_lines();
     void tell_of_cut_connections(int generation);
 
-    EventSource& events_;
+    EpollSet& events_;
     Scoreboard slots_;
     WorkerTable table_{};
     Orphans orphans_{};

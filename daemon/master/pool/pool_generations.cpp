@@ -104,7 +104,7 @@ void Pool::tell_of_cut_connections(int generation) {
     if (goes_on || !others_leave) log_cut_connections(std::exchange(cut_[generation], 0), generation);
 }
 
-Pool::Pool(Generation current, EventSource& events, const Handover& handover)
+Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     : events_{events},
       slots_{UniqueFd{handover.slots}},
       current_{.plan = std::move(current), .ever_ready = true},

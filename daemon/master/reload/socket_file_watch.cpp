@@ -48,7 +48,7 @@ std::string obstacle_to(const Listener& listener) {
 }  // namespace
 
 void SocketFileWatch::follow(const std::vector<SocketFile>& files, Clock::time_point now) {
-    if (inotify_) events_.forget(inotify_.get());
+    if (inotify_) events_.remove(inotify_.get());
     inotify_ = {};
     for (const auto& [path, identity] : files) {
         if (!inotify_) {

@@ -3,14 +3,14 @@
 #include <vector>
 
 #include "common/base/clock.hpp"
+#include "common/base/epoll_set.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/net/listener.hpp"
 #include "daemon/master/control/control_server.hpp"
-#include "daemon/master/pool/event_source.hpp"
 
 namespace preforkd {
 
-/// Its key in the master's EventSource: above every pid.
+/// Its key in the master's EpollSet: above every pid.
 inline constexpr std::uint64_t socket_files_key = control_key + 1;
 
 /// The file of a Unix socket that we bound.
@@ -24,7 +24,7 @@ struct SocketFile {
 class SocketFileWatch {
 public:
     /// `events` must outlive it.
-    explicit SocketFileWatch(EventSource& events) : events_{events} {}
+    explicit SocketFileWatch(EpollSet& events) : events_{events} {}
 
     /// Watches these files instead of those before.
     void follow(const std::vector<SocketFile>& files, Clock::time_point now);
@@ -41,7 +41,7 @@ public:
     [[nodiscard]] bool should_bind_again(const std::vector<Listener>& listeners, Clock::time_point now);
 
 private:
-    EventSource& events_;
+    EpollSet& events_;
     UniqueFd inotify_{};
     Deadline look_at_{};
     bool told_ = false;  ///< what stands in the way of binding again

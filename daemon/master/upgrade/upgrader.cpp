@@ -154,7 +154,7 @@ void Upgrader::kill_rehearsal() {
 }
 
 void Upgrader::close_channel() {
-    if (channel_) events_.forget(channel_.get());
+    if (channel_) events_.remove(channel_.get());
     channel_ = {};
 }
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/epoll_set.hpp"
 #include "common/process/child_process.hpp"
-#include "daemon/master/pool/event_source.hpp"
 #include "daemon/master/reload/reloader.hpp"
 #include "daemon/master/reload/socket_file_watch.hpp"
 #include "daemon/master/upgrade/image.hpp"
@@ -24,7 +24,7 @@ public:
     using Answer = Reloader::Answer;
 
     /// `launch` and `events` must outlive it.
-    Upgrader(const Launch& launch, EventSource& events, Describe describe)
+    Upgrader(const Launch& launch, EpollSet& events, Describe describe)
         : launch_{launch}, events_{events}, describe_{std::move(describe)} {}
 
     /// USR2.  `answer` is called when nothing will come of it; otherwise the next image answers.
@@ -57,7 +57,7 @@ private:
     void refuse();
 
     const Launch& launch_;
-    EventSource& events_;
+    EpollSet& events_;
     Describe describe_;
     Upgrade life_{};
     std::optional<ChildProcess> child_{};  ///< while it rehearses

@@ -1,10 +1,5 @@
 #include "daemon/worker/loop/epoll_reactor.hpp"
 
-#include <sys/epoll.h>
-
-#include <algorithm>
-#include <array>
-
 #include "common/base/sys_error.hpp"
 
 namespace preforkd {
@@ -17,15 +12,11 @@ public:
     [[nodiscard]] int fd() const noexcept override { return socket_.get(); }
 
     void join() override {
-        epoll_event wanted{};
-        wanted.events = EPOLLIN | EPOLLEXCLUSIVE;
-        wanted.data.u64 = key_;
-        check(::epoll_ctl(home_.epoll_.get(), EPOLL_CTL_ADD, socket_.get(), &wanted), "join accept queue");
+        if (!home_.epoll_.add(socket_.get(), key_, EPOLLIN | EPOLLEXCLUSIVE)) throw_errno("join accept queue");
     }
 
     void leave() override {
-        if (::epoll_ctl(home_.epoll_.get(), EPOLL_CTL_DEL, socket_.get(), nullptr) == -1 && errno != ENOENT)
-            throw_errno("leave accept queue");
+        if (!home_.epoll_.remove(socket_.get()) && errno != ENOENT) throw_errno("leave accept queue");
     }
 
 private:
@@ -64,9 +55,6 @@ private:
     std::function<void()> then_{};
 };
 
-EpollReactor::EpollReactor() : epoll_{check(::epoll_create1(EPOLL_CLOEXEC), "create the worker's epoll set")} {}
-EpollReactor::~EpollReactor() = default;
-
 EpollReactor::Key EpollReactor::enter(std::function<void()> readable) {
     callbacks_[++last_key_] = std::make_shared<std::function<void()>>(std::move(readable));
     return last_key_;
@@ -78,13 +66,11 @@ std::unique_ptr<SharedQueue> EpollReactor::share(UniqueFd socket, std::function<
 
 void EpollReactor::watch(int fd, std::function<void()> readable) {
     const Key key = enter(std::move(readable));
-    epoll_event wanted{};
-    wanted.events = EPOLLIN;
-    wanted.data.u64 = key;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &wanted) == -1) {
-        const int error = errno;
+    try {
+        epoll_.watch(fd, key);
+    } catch (const std::system_error&) {
         callbacks_.erase(key);
-        throw std::system_error{error, std::generic_category(), "watch a descriptor"};
+        throw;
     }
     watched_[fd] = key;
 }
@@ -92,7 +78,7 @@ void EpollReactor::watch(int fd, std::function<void()> readable) {
 void EpollReactor::forget(int fd) {
     const auto found = watched_.find(fd);
     if (found == watched_.end()) return;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    epoll_.remove(fd);
     callbacks_.erase(found->second);
     watched_.erase(found);
 }
@@ -101,10 +87,8 @@ std::unique_ptr<Timer> EpollReactor::make_timer() { return std::make_unique<Alar
 
 void EpollReactor::run() {
     while (!stopped_) {
-        std::array<epoll_event, 16> events{};
-        const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms());
-        if (ready == -1 && errno != EINTR) throw_errno("wait for events");
-        for (int index = 0; index < ready; ++index) dispatch(events[static_cast<std::size_t>(index)].data.u64);
+        const Deadline alarm = alarms_.empty() ? Deadline{} : alarms_.begin()->first;
+        for (const Key key : epoll_.wait_until(alarm)) dispatch(key);
         ring_alarms();
     }
 }
@@ -119,13 +103,6 @@ void EpollReactor::dispatch(Key key) {
 void EpollReactor::ring_alarms() {
     const auto now = Clock::now();
     while (!alarms_.empty() && alarms_.begin()->first <= now) alarms_.begin()->second->ring();
-}
-
-int EpollReactor::timeout_ms() const {
-    using namespace std::chrono;
-    if (alarms_.empty()) return -1;
-    const auto left = ceil<milliseconds>(alarms_.begin()->first - Clock::now());
-    return static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, hours{24} / milliseconds{1}));
 }
 
 }  // namespace preforkd

@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "common/base/clock.hpp"
+#include "common/base/epoll_set.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 
 namespace preforkd {
@@ -11,14 +11,11 @@ namespace preforkd {
 /// A bare epoll set, for workers that fork or whose handlers block: nothing in it does harm in a forked child.
 class EpollReactor final : public Reactor {
 public:
-    EpollReactor();
-    ~EpollReactor() override;
-
     [[nodiscard]] std::unique_ptr<SharedQueue> share(UniqueFd socket, std::function<void()> readable) override;
     void watch(int fd, std::function<void()> readable) override;
     void forget(int fd) override;
     [[nodiscard]] std::unique_ptr<Timer> make_timer() override;
-    [[nodiscard]] int epoll_fd() override { return epoll_.get(); }
+    [[nodiscard]] int epoll_fd() override { return epoll_.fd(); }
     void run() override;
     void stop() override { stopped_ = true; }
 
@@ -30,9 +27,8 @@ private:
     Key enter(std::function<void()> readable);
     void dispatch(Key key);
     void ring_alarms();
-    [[nodiscard]] int timeout_ms() const;
 
-    UniqueFd epoll_;
+    EpollSet epoll_{};
     std::map<Key, std::shared_ptr<std::function<void()>>> callbacks_{};
     std::map<int, Key> watched_{};
     std::multimap<Clock::time_point, Alarm*> alarms_{};

@@ -1,9 +1,9 @@
-#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "common/base/epoll_set.hpp"
 #include "common/base/sys_error.hpp"
 #include "daemon/worker/accept/worker_frame.hpp"
 #include "daemon/worker/datagram/receive_datagrams.hpp"
@@ -25,11 +25,10 @@ public:
     StopNotifier(WorkerControl& control, Reactor& reactor)
         : control_{control},
           reactor_{reactor},
-          all_{check(::epoll_create1(EPOLL_CLOEXEC), "create an epoll set")},
           deadline_{check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "create a timer")} {
-        for (const int fd : control_.signal_fds()) listen_to(fd);
-        listen_to(deadline_.get());
-        if (control_.channel_fd() >= 0) listen_to(control_.channel_fd());
+        for (const int fd : control_.signal_fds()) all_.watch(fd, 0);
+        all_.watch(deadline_.get(), 0);
+        if (control_.channel_fd() >= 0) all_.watch(control_.channel_fd(), 0);
     }
 
     void attach(WorkerFrame& service) noexcept { service_ = &service; }
@@ -44,14 +43,14 @@ public:
 
     void hurry() noexcept { hurried_ = true; }
 
-    [[nodiscard]] int fd() const noexcept override { return all_.get(); }
+    [[nodiscard]] int fd() const noexcept override { return all_.fd(); }
 
     void hear() override {
         control_.read_signals(*service_);
         if (std::uint64_t times = 0; ::read(deadline_.get(), &times, sizeof times) == sizeof times) service_->hurry();
         const int channel = control_.channel_fd();
         if (channel < 0 || control_.read_orders(*service_)) return;
-        ::epoll_ctl(all_.get(), EPOLL_CTL_DEL, channel, nullptr);  // its end would be heard for ever
+        all_.remove(channel);  // its end would be heard for ever
         reactor_.forget(channel);
     }
 
@@ -60,16 +59,10 @@ public:
     [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
 
 private:
-    void listen_to(int fd) {
-        epoll_event wanted{};
-        wanted.events = EPOLLIN;
-        check(::epoll_ctl(all_.get(), EPOLL_CTL_ADD, fd, &wanted), "watch a descriptor");
-    }
-
     WorkerControl& control_;
     Reactor& reactor_;
     WorkerFrame* service_ = nullptr;
-    UniqueFd all_;  // poll(2) beside the client takes one
+    EpollSet all_{};  // poll(2) beside the client takes one
     UniqueFd deadline_;
     bool hurried_ = false;
 };
