@@ -42,8 +42,8 @@ int Supervisor::run() {
     while (life_.phase != Phase::Stopped) {
         const auto now = Clock::now();
         pool_.maintain(now);
-        if (control_) control_->maintain(now);
-        follow_log_reopening(now);
+        control_.maintain(now);
+        if (log_reopening_.maintain(now)) pool_.order_all(Order::TakeLog);
         tell_systemd(now);
         mind_socket_files(now);
         offer_conditions(now);
@@ -52,7 +52,7 @@ int Supervisor::run() {
             if (key == signals_key)
                 on_signals();
             else if (key == control_key)
-                control_->serve(Clock::now());
+                control_.serve(Clock::now());
             else if (key == socket_files_key)
                 socket_files_.hear(Clock::now());
             else if (key == rehearsal_key)
@@ -61,16 +61,16 @@ int Supervisor::run() {
                 pool_.hear(static_cast<pid_t>(key));
         }
     }
-    close_control();
+    control_.close();
     log(LogLevel::Notice, "stopped with exit code {exit_code}", {{"exit_code", std::int64_t{life_.exit_code}}});
     return life_.exit_code;
 }
 
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
     const Deadline work = earlier(log_reopening_.deadline(), earlier(reloader_.deadline(), upgrader_.deadline()));
-    const Deadline next = earlier(earlier(life_.deadline, earlier(pool_.next_deadline(now), work)),
-                                  earlier(socket_files_.deadline(), earlier(next_status_, next_watchdog_)));
-    return control_ ? earlier(next, control_->next_deadline()) : next;
+    const Deadline own = earlier(life_.deadline, earlier(next_status_, next_watchdog_));
+    const Deadline sockets = earlier(socket_files_.deadline(), control_.next_deadline());
+    return earlier(earlier(own, pool_.next_deadline(now)), earlier(work, sockets));
 }
 
 /// A stop is the current generation's, whatever the settings were at the start.
@@ -93,8 +93,8 @@ void Supervisor::watch_socket_files(Clock::time_point now) {
     std::vector<SocketFile> files;
     for (const Listener& listener : *pool_.current().listeners)
         if (listener.file) files.push_back({.path = listener.local.path, .identity = *listener.file});
-    if (control_ && control_->listener().file)
-        files.push_back({.path = control_->listener().local.path, .identity = *control_->listener().file});
+    if (const ControlListener* control = control_.listener(); control != nullptr && control->file)
+        files.push_back({.path = control->local.path, .identity = *control->file});
     socket_files_.follow(files, now);
     watched_generation_ = pool_.current().number;
 }
@@ -103,7 +103,7 @@ void Supervisor::watch_socket_files(Clock::time_point now) {
 void Supervisor::mind_socket_files(Clock::time_point now) {
     if (watched_generation_ != pool_.current().number) watch_socket_files(now);
     if (!socket_files_.is_time_to_look(now) || life_.phase >= Phase::Withdrawing) return;
-    if (control_ && control_->bind_again(now)) watch_socket_files(now);
+    if (control_.bind_again(now)) watch_socket_files(now);
     if (socket_files_.should_bind_again(*pool_.current().listeners, now) && !reloader_.busy())
         reloader_.bind_again(now);
 }
@@ -218,10 +218,6 @@ std::string Supervisor::state() {
 void Supervisor::close_listeners() {
     close_for_good(*pool_.current().listeners);  // the workers hold their copies until they have emptied the queues
     pool_.order_all(Order::EmptyQueue);
-}
-
-void Supervisor::follow_log_reopening(Clock::time_point now) {
-    if (log_reopening_.maintain(now)) pool_.order_all(Order::TakeLog);
 }
 
 }  // namespace preforkd

@@ -5,7 +5,7 @@
 #include "common/base/epoll_set.hpp"
 #include "common/process/signal_fd.hpp"
 #include "common/systemd/systemd_notify.hpp"
-#include "daemon/master/control/control_server.hpp"
+#include "daemon/master/control_commands.hpp"
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/log_reopening.hpp"
 #include "daemon/master/pool/pool.hpp"
@@ -35,7 +35,7 @@ public:
     Supervisor(const MasterParts& parts, Generation current, BeginLoading load, const Handover& handover);
 
     /// Lets preforkctl ask and order.  Never fatal: what is in the way is a warning.
-    void open_control(ControlListener listener);
+    void open_control(ControlListener listener) { control_.open(std::move(listener)); }
 
     /// Supervises until stopped; returns the exit code.
     [[nodiscard]] int run();
@@ -51,7 +51,6 @@ private:
     void reap();
     void tell_systemd(Clock::time_point now);
     void close_listeners();
-    void follow_log_reopening(Clock::time_point now);
     void start(Clock::time_point now);
     [[nodiscard]] Handover describe();  ///< for the next image
     void prove(const Handover& handover, Clock::time_point now);
@@ -60,18 +59,6 @@ private:
     [[nodiscard]] bool rests() const;
     [[nodiscard]] std::string state();  ///< for STATUS=
     [[nodiscard]] Timeouts limits() const noexcept;
-    void serve_control(ControlListener listener);
-    void close_control();
-    [[nodiscard]] ControlReply obey(const ControlRequest& request);
-    [[nodiscard]] ControlReply obey_ready();
-    [[nodiscard]] ControlReply obey_workers(int workers);
-    [[nodiscard]] ControlReply obey_reload(bool force);
-    [[nodiscard]] ControlReply obey_upgrade();
-    [[nodiscard]] HandedControl describe_control() const;
-    void adopt_control(const Handover& handover, Clock::time_point now);
-    void reload_for_adopted(const Handover& handover, Clock::time_point now);
-    void conclude_upgrade(const Outcome& outcome);
-    [[nodiscard]] StatusReport status();
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
     MasterParts parts_;
@@ -90,8 +77,11 @@ private:
     Deadline next_watchdog_{};
     bool was_healthy_ = true;
     Clock::time_point began_ = Clock::now();
-    std::optional<ControlServer> control_{};
-    std::uint64_t last_ticket_ = 0;
+    ControlCommands control_{
+        events_,
+        {.pool = pool_, .reloader = reloader_, .upgrader = upgrader_, .life = life_, .began = began_, .stop = [this] {
+             feed(StopRequested{Urgency::Graceful, Clock::now()});
+         }}};
 };
 
 }  // namespace preforkd

@@ -22,17 +22,17 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoadin
     const auto now = Clock::now();
     began_ = handover.started;
     start(now);
-    adopt_control(handover, now);
+    control_.adopt(handover.control, now);
     reloader_.count_from(handover.last_generation);
     reap();  // who died between the two images; a signal for it may have been taken by the first
     pool_.current().body ? resume(handover) : prove(handover, now);
-    reload_for_adopted(handover, now);
+    control_.reload_for_adopted(handover.control, now);
 }
 
 void Supervisor::resume(const Handover& handover) {
     log(LogLevel::Error, "upgrade failed, version {version} carries on: {cause}",
         {{"cause", handover.reason}, {"version", version()}});
-    conclude_upgrade({.ok = false, .sentence = handover.reason});
+    control_.conclude_upgrade({.ok = false, .sentence = handover.reason});
     before_.reset();
 }
 
@@ -55,7 +55,7 @@ void Supervisor::prove(const Handover& handover, Clock::time_point now) {
                        "there; {outcome}"
                      : "upgraded: version {version} runs, from {executable}; {outcome}",
                 {{"version", version()}, {"executable", file}, {"outcome", outcome.sentence}});
-        conclude_upgrade(
+        control_.conclude_upgrade(
             {.ok = outcome.done,
              .sentence = fmt::format("version {} runs, from {}{}; {}", version(), file, hint, outcome.sentence)});
     });
@@ -85,7 +85,7 @@ Handover Supervisor::describe() {
                       .last_generation = reloader_.last_number(),
                       .listeners = to_handed(*pool_.current().listeners)};
     pool_.describe(handover);
-    handover.control = describe_control();
+    handover.control = control_.describe();
     return handover;
 }
 

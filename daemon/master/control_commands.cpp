@@ -1,0 +1,168 @@
+#include "daemon/master/control_commands.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/base/counted.hpp"
+#include "common/base/quoted.hpp"
+#include "common/base/version.hpp"
+#include "common/control/readiness.hpp"
+#include "common/systemd/socket_takeover.hpp"
+#include "daemon/master/pool/queue_depth.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace {
+
+constexpr std::uint64_t of_a_reload = 1ULL << 63;
+constexpr Ticket stop_ticket{0};  // others count from 1
+// Of who had asked the image before.
+constexpr Ticket upgrade_ticket{of_a_reload - 1};
+constexpr Ticket reload_ticket{of_a_reload};
+
+bool is_of_a_reload(Ticket ticket) { return (static_cast<std::uint64_t>(ticket) & of_a_reload) != 0; }
+
+std::string said(bool ok, std::string sentence) {
+    return answer_line(Outcome{.ok = ok, .sentence = std::move(sentence)});
+}
+
+/// By name, as the command line has it: a program, or a handler.
+std::string server_of(const Listener& listener, const Settings& settings) {
+    const bool is_program = !settings.program.empty() && listener.settings.handler.empty();
+    return printable(is_program ? settings.program.front() : handler_of(listener.settings, settings));
+}
+
+}  // namespace
+
+void ControlCommands::open(ControlListener listener) {
+    const std::string where = to_string(listener.local);
+    serve_at(std::move(listener));
+    if (server_) log(LogLevel::Info, "control socket: {control}", {{"control", where}});
+}
+
+void ControlCommands::serve_at(ControlListener listener) {
+    try {
+        server_.emplace(std::move(listener), [this](const ControlRequest& request) { return obey(request); });
+        events_.watch(server_->fd(), control_key);
+    } catch (const std::exception& error) {
+        server_.reset();
+        log(LogLevel::Warning, "no control socket: {cause}", {{"cause", error.what()}});
+    }
+}
+
+void ControlCommands::adopt(const HandedControl& handed, Clock::time_point now) {
+    if (handed.fd < 0) return;
+    serve_at({.fd = UniqueFd{handed.fd}, .local = parse_endpoint(handed.local), .file = handed.file});
+    for (const int fd : handed.waiting)
+        if (UniqueFd connection{fd}; server_) server_->adopt(std::move(connection), {.waits_for = upgrade_ticket}, now);
+    for (const HandedPeer& peer : handed.peers)
+        if (UniqueFd connection{peer.fd}; server_)
+            server_->adopt(std::move(connection),
+                           {.heard = peer.heard,
+                            .unsent = peer.unsent,
+                            .last = peer.last,
+                            .waits_for = peer.waits_for_reload ? std::optional{reload_ticket} : std::nullopt},
+                           now);
+}
+
+HandedControl ControlCommands::describe() const {
+    HandedControl handed;
+    handed.setting = targets_.pool.current().settings->control;
+    handed.name = targets_.pool.current().settings->name;
+    if (!server_) return handed;
+    ControlHandover control = server_->handover();
+    handed.fd = control.listener;
+    handed.local = to_string(control.local);
+    handed.file = control.file;
+    for (auto& [fd, state] : control.peers) {
+        if (state.waits_for && !is_of_a_reload(*state.waits_for))
+            handed.waiting.push_back(fd);
+        else
+            handed.peers.push_back({.fd = fd,
+                                    .heard = std::move(state.heard),
+                                    .unsent = std::move(state.unsent),
+                                    .last = state.last,
+                                    .waits_for_reload = state.waits_for.has_value()});
+    }
+    return handed;
+}
+
+void ControlCommands::reload_for_adopted(const HandedControl& handed, Clock::time_point now) {
+    if (std::ranges::any_of(handed.peers, &HandedPeer::waits_for_reload))
+        targets_.reloader.ask(false, now, concluding(reload_ticket));
+}
+
+void ControlCommands::conclude_upgrade(const Outcome& outcome) {
+    if (server_) server_->conclude(upgrade_ticket, outcome);
+}
+
+void ControlCommands::close() {
+    if (server_) server_->close(stop_ticket, {.sentence = "stopped"});
+}
+
+ControlReply ControlCommands::obey(const ControlRequest& request) {
+    switch (request.command) {
+        case ControlCommand::Status: return answer_line("status", to_json(status()));
+        case ControlCommand::Deaths: return answer_line("deaths", to_json(targets_.pool.deaths()));
+        case ControlCommand::Ready: {
+            const auto reason = why_not_ready(status());
+            return said(!reason, reason.value_or("ready"));
+        }
+        case ControlCommand::Workers: return obey_workers(request.workers);
+        case ControlCommand::Stop:
+            log(LogLevel::Notice, "stop requested by preforkctl");
+            if (!stopping()) targets_.stop();
+            return stop_ticket;
+        case ControlCommand::Reload: return obey_reload(request.force);
+        case ControlCommand::Upgrade: return obey_upgrade();
+    }
+    return said(false, "not understood");
+}
+
+ControlReply ControlCommands::obey_workers(int workers) {
+    if (stopping()) return said(false, "the daemon is stopping");
+    targets_.pool.resize_to(workers);
+    return said(true, counted(static_cast<std::uint64_t>(workers), "worker") + " wanted");
+}
+
+ControlReply ControlCommands::obey_reload(bool force) {
+    if (stopping()) return said(false, "the daemon is stopping");
+    const Ticket ticket{of_a_reload | ++last_ticket_};
+    targets_.reloader.ask(force, Clock::now(), concluding(ticket));
+    return ticket;
+}
+
+ControlReply ControlCommands::obey_upgrade() {
+    if (stopping()) return said(false, "the daemon is stopping");
+    const Ticket ticket{++last_ticket_};
+    targets_.upgrader.ask(concluding(ticket));
+    return ticket;
+}
+
+Reloader::Answer ControlCommands::concluding(Ticket ticket) {
+    return [this, ticket](const ReloadOutcome& outcome) {
+        if (server_) server_->conclude(ticket, {.ok = outcome.done, .sentence = outcome.sentence});
+    };
+}
+
+StatusReport ControlCommands::status() const {
+    const auto now = Clock::now();
+    StatusReport report{.version = version(),
+                        .pid = ::getpid(),
+                        .phase = name_of(targets_.life.phase),
+                        .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - targets_.began)};
+    for (const Listener& listener : *targets_.pool.current().listeners) {
+        if (!listener.fd) continue;  // closed: the daemon is stopping
+        report.listeners.push_back({.endpoint = to_string(listener.local),
+                                    .handler = server_of(listener, *targets_.pool.current().settings),
+                                    .passed = listener.inherited,
+                                    .lost = has_lost_its_file(listener),
+                                    .queue = queue_depth(listener)});
+    }
+    targets_.pool.describe(report, now);
+    return report;
+}
+
+}  // namespace preforkd

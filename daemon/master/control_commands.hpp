@@ -1,0 +1,69 @@
+#pragma once
+#include <functional>
+#include <optional>
+
+#include "common/base/epoll_set.hpp"
+#include "daemon/master/control/control_server.hpp"
+#include "daemon/master/lifecycle.hpp"
+#include "daemon/master/pool/pool.hpp"
+#include "daemon/master/reload/reloader.hpp"
+#include "daemon/master/upgrade/upgrader.hpp"
+
+namespace preforkd {
+
+/// What the commands look at and act on; all borrowed, all must outlive them.
+struct ControlTargets {
+    Pool& pool;
+    Reloader& reloader;
+    Upgrader& upgrader;
+    const Lifecycle& life;
+    const Clock::time_point& began;
+    std::function<void()> stop;  ///< gracefully
+};
+
+/// The control socket: obeys what preforkctl asks and orders of the master.  Without a socket everything here does
+/// nothing.
+class ControlCommands {
+public:
+    ControlCommands(EpollSet& events, ControlTargets targets) : events_{events}, targets_{std::move(targets)} {}
+
+    /// Never fatal: what is in the way is a warning.
+    void open(ControlListener listener);
+    /// Everybody is told how it ended.
+    void close();
+
+    void serve(Clock::time_point now) { server_->serve(now); }
+    void maintain(Clock::time_point now) {
+        if (server_) server_->maintain(now);
+    }
+    [[nodiscard]] Deadline next_deadline() const { return server_ ? server_->next_deadline() : Deadline{}; }
+
+    /// The socket's file, if there is one; and what to do if that was removed or replaced: false if nothing was.
+    [[nodiscard]] const ControlListener* listener() const { return server_ ? &server_->listener() : nullptr; }
+    bool bind_again(Clock::time_point now) { return server_ && server_->bind_again(now); }
+
+    // To the next image, and from the one before.
+    [[nodiscard]] HandedControl describe() const;
+    void adopt(const HandedControl& handed, Clock::time_point now);
+    /// Who had asked the image before for a reload is answered by one of this image.
+    void reload_for_adopted(const HandedControl& handed, Clock::time_point now);
+    /// Who had asked the image before for the upgrade is told how it ended.
+    void conclude_upgrade(const Outcome& outcome);
+
+private:
+    void serve_at(ControlListener listener);
+    [[nodiscard]] ControlReply obey(const ControlRequest& request);
+    [[nodiscard]] ControlReply obey_workers(int workers);
+    [[nodiscard]] ControlReply obey_reload(bool force);
+    [[nodiscard]] ControlReply obey_upgrade();
+    [[nodiscard]] bool stopping() const noexcept { return targets_.life.phase >= Phase::Withdrawing; }
+    [[nodiscard]] Reloader::Answer concluding(Ticket ticket);
+    [[nodiscard]] StatusReport status() const;
+
+    EpollSet& events_;
+    ControlTargets targets_;
+    std::optional<ControlServer> server_{};
+    std::uint64_t last_ticket_ = 0;
+};
+
+}  // namespace preforkd
