@@ -65,7 +65,7 @@ ALLOWED = [
     ("daemon/worker/worker.cpp", '#include "daemon/worker/model/model.hpp"\n#include "common/log/log_output.hpp"'),
     ("common/include/preforkd/connection.hpp", "#pragma once\n#include <boost/asio/awaitable.hpp>"),
     ("daemon/worker/model/async.cpp", "#include <boost/asio.hpp>\ntry { f(); } catch (...) {}"),
-    ("daemon/master/pool/event_source.cpp", "// no sleep(1) here, and no fork()\nconst auto now = Clock::now();"),
+    ("daemon/master/pool/worker_start.cpp", "// no sleep(1) here, and no fork()\nconst auto now = Clock::now();"),
     ("daemon/worker/worker.cpp", "\n" * 399),
     ("tests/process/peer_test.cpp", "#include <boost/asio.hpp>\nconst pid_t pid = ::fork();\n::usleep(1000);"),
 ]

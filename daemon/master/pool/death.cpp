@@ -105,7 +105,7 @@ DeathReport certify(const Death& death, const WorkerRecord& record) {
             .generation = static_cast<std::uint64_t>(death.generation),
             .cause = describe(death.report),
             .ordered_by = ordered_by(death),
-            .expected = death.expected && death.report == ExitReport{ExitReport::Kind::Exited, 0},
+            .expected = death.expected && death.in_good_order(),
             .out_of_memory = death.out_of_memory,
             .age = death.age,
             .served = record.served.load(std::memory_order_relaxed),

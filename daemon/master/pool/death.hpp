@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 
 #include "common/channel/scoreboard.hpp"
@@ -25,6 +26,9 @@ struct Death {
     bool expected = false;                ///< it was told to leave
     bool out_of_memory = false;
     rusage used{};
+
+    [[nodiscard]] bool in_good_order() const noexcept { return report == ExitReport{ExitReport::Kind::Exited, 0}; }
+    [[nodiscard]] bool by_sigkill() const noexcept { return report == ExitReport{ExitReport::Kind::Killed, SIGKILL}; }
 };
 
 /// `master: resize`, `kernel: out of memory`, `another process` (an operator, another program), `nobody` (it crashed or

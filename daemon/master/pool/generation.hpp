@@ -26,7 +26,7 @@ struct PoolSettings {
     std::chrono::milliseconds worker_timeout{};
 };
 
-/// The most workers that a pool can have; the slots have space for three generations of them.
+/// The most workers that a pool can have; the scoreboard has records for three generations of them.
 inline constexpr int most_workers = 1024;
 
 /// One generation: workers with the same settings, sockets and code.  A reload starts the next one.

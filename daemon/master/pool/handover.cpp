@@ -160,7 +160,7 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .channel = fields.number<int>("channel"),
                            .printed = fields.maybe<int>("printed").value_or(-1),
                            .started = time_of(fields.number<std::int64_t>("started")),
-                           .state = static_cast<WorkerSlot::State>(fields.number<int>("state")),
+                           .state = static_cast<WorkerEntry::State>(fields.number<int>("state")),
                            .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
                            .stopped = fields.is_true("stopped"),
                            .order = order_of(fields),
@@ -228,7 +228,7 @@ std::string to_text(const Handover& handover) {
         {"stop_timeout_ms", handover.stop_timeout.count()},
         {"worker_timeout_ms", handover.worker_timeout.count()},
         {"listeners", listeners_to_json(handover.listeners)},
-        {"slots", handover.slots},
+        {"slots", handover.scoreboard},
         {"workers_alive", workers_to_json(handover.workers_alive)},
         {"workers_to_come", handover.workers_to_come},
         {"groups", groups_to_json(handover.groups)},
@@ -273,7 +273,7 @@ Handover parse_handover(std::string_view text) {
         .stop_timeout = fields.milliseconds("stop_timeout_ms"),
         .worker_timeout = fields.milliseconds("worker_timeout_ms"),
         .listeners = listeners_of(fields.elements("listeners")),
-        .slots = fields.number<int>("slots"),
+        .scoreboard = fields.number<int>("slots"),
         .workers_alive = workers_of(fields.elements("workers_alive")),
         .workers_to_come = fields.number<std::size_t>("workers_to_come"),
         .groups = groups_of(fields.elements("groups")),
@@ -295,7 +295,7 @@ void restrict_to(int format, Handover& handover) {
 
 std::vector<int*> descriptors_of(Handover& handover) {
     std::vector<int*> descriptors;
-    for (int* fd : {&handover.old_image, &handover.report, &handover.slots, &handover.control.fd})
+    for (int* fd : {&handover.old_image, &handover.report, &handover.scoreboard, &handover.control.fd})
         if (*fd >= 0) descriptors.push_back(fd);
     for (HandedListener& each : handover.listeners) descriptors.push_back(&each.fd);
     for (HandedWorker& each : handover.workers_alive) {

@@ -56,7 +56,7 @@ struct HandedWorker {
     int channel = -1;
     int printed = -1;  ///< -1: it prints to what the master prints to
     Clock::time_point started{};
-    WorkerSlot::State state{};
+    WorkerEntry::State state{};
     Deadline patience{};
     bool stopped = false;
     DeathOrder order = DeathOrder::None;
@@ -127,7 +127,7 @@ struct Handover {
     std::vector<HandedListener> listeners{};
 
     // The pool
-    int slots = -1;  ///< memfd
+    int scoreboard = -1;  ///< memfd
     std::vector<HandedWorker> workers_alive{};
     std::size_t workers_to_come = 0;  ///< Rehearsal: how many of these the upgrade itself will hand over
     std::vector<HandedGroup> groups{};

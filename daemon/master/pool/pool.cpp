@@ -1,20 +1,17 @@
 #include "daemon/master/pool/pool.hpp"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <optional>
-#include <stdexcept>
-#include <system_error>
 #include <utility>
 
-#include "common/base/shortage.hpp"
-#include "common/channel/stopping.hpp"
-#include "common/process/spawn.hpp"
-#include "daemon/master/pool/death.hpp"
-#include "daemon/master/pool/respawn_policy.hpp"
-#include "preforkd/log.hpp"
+#include "common/config/options_table.hpp"
+#include "common/log/log_output.hpp"
+#include "daemon/master/pool/handed_workers.hpp"
+#include "daemon/master/pool/ordered_size.hpp"
+#include "daemon/master/pool/worker_orders.hpp"
+#include "daemon/master/pool/worker_start.hpp"
+#include "daemon/master/pool/worker_status.hpp"
 
 namespace preforkd {
 
@@ -22,271 +19,336 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A leaving worker ends by itself: at the stop timeout, and a fast stop later at the latest; only one that is stuck is
-/// killed.
-constexpr auto grace_beyond_stop_timeout = fast_stop + 2s;
-
 /// To a worker whose channel had no place.  Not when it becomes writable: want of memory, or too many descriptors under
 /// way, end without an event.
 constexpr auto before_sending_again = 100ms;
 
+/// The idle ones first.  Who is dismissed must be `wanted` no more.
+void dismiss_some(WorkerTable& workers, int count, const auto& wanted, const auto& dismiss_one) {
+    for (const bool idle_ones : {true, false})
+        for (WorkerEntry& worker : workers) {
+            if (count <= 0) return;
+            if (!wanted(worker) || (worker.active() == 0) != idle_ones) continue;
+            dismiss_one(worker);
+            --count;
+        }
+}
+
 }  // namespace
 
 Pool::Pool(Generation first, EpollSet& events)
-    : events_{events}, slots_{3 * std::size_t{most_workers}}, current_{.plan = std::move(first)} {}
+    : events_{events}, scoreboard_{3 * std::size_t{most_workers}}, generations_{Cohort{.plan = std::move(first)}} {}
+
+Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
+    : events_{events},
+      scoreboard_{UniqueFd{handover.scoreboard}},
+      generations_{Cohort{.plan = std::move(current), .ever_ready = true}},
+      replaced_{handover.replaced},
+      dropped_before_{handover.dropped_log_lines} {
+    orphans_.adopt(handover.groups);
+    deaths_.adopt(handover);
+    for (const HandedWorker& handed : handover.workers_alive) {
+        const WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
+        events_.watch(worker.channel.get(), static_cast<std::uint64_t>(handed.pid));
+    }
+}
+
+void Pool::describe(Handover& handover) const {
+    const PoolSettings& settings = current().pool;
+    handover.generation = current().number;
+    handover.workers = settings.workers;
+    handover.workers_ordered = settings.ordered.value_or(0);
+    handover.workers_setting = find_option("workers")->print(*current().settings).at(0);
+    handover.connections = settings.connections;
+    handover.stop_timeout = settings.stop_timeout;
+    handover.worker_timeout = settings.worker_timeout;
+    handover.scoreboard = scoreboard_.memory_fd();
+    handover.replaced = replaced_;
+    handover.dropped_log_lines = dropped_before_ + dropped_log_lines();
+    deaths_.describe(handover);
+    handover.groups = orphans_.asked();
+    handover.workers_alive.clear();
+    for (const WorkerEntry& worker : table_) handover.workers_alive.push_back(to_handed(worker));
+}
 
 void Pool::maintain(Clock::time_point now) {
     orphans_.maintain(is_worker_, now);
-    for (WorkerSlot& slot : table_)
-        if (has_passed(slot.patience, now)) kill_impatiently(slot);
-    watch(now);
-    for (WorkerSlot& slot : table_)
-        if (slot.unsent.any()) send_unsent(slot);
+    for (WorkerEntry& worker : table_)
+        if (has_passed(worker.patience, now)) kill_impatiently(worker);
+    health_watch_.look(table_, current().pool, now);
+    for (WorkerEntry& worker : table_)
+        if (worker.unsent.any()) send_unsent(worker);
     if (closing_) return;
-    if (exchange_) return follow_exchange(now);
-    follow_demand(now);
-    watch_queue(now);
-    keep_at_size(current_, now);
-    if (next_) keep_at_size(*next_, now);
-}
-
-bool Pool::is_incomplete(const Cohort& cohort) const noexcept {
-    const int number = cohort.plan.number;
-    const int living = table_.count(State::Starting, number) + table_.count(State::Ready, number);
-    return cohort.plan.body && living < cohort.plan.pool.workers;
-}
-
-void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
-    while (is_incomplete(cohort) && cohort.respawn.not_before <= now) fork_worker(cohort, now);
-
-    const int number = cohort.plan.number;
-    int surplus = table_.count(State::Ready, number) - cohort.plan.pool.workers;
-    // Of those that are too many the idle ones go first.
-    for (const bool idle_ones : {true, false})
-        for (WorkerSlot& slot : table_) {
-            if (slot.generation != number || slot.stopped) continue;
-            // A worker that retires goes once its replacement accepts, so capacity never dips.
-            if (slot.state == State::Retiring && surplus >= 0) dismiss(slot, now, DeathOrder::Recycle);
-            if (slot.state == State::Ready && surplus > 0 && (active(slot) == 0) == idle_ones) {
-                dismiss(slot, now, DeathOrder::Resize);
-                --surplus;
-            }
-        }
+    if (RollingExchange* exchange = generations_.exchange()) {
+        while (!exchange->over() && advance_exchange(*exchange, now)) {}
+        return;
+    }
+    Generation& plan = generations_.current().plan;
+    sizing_.follow_demand(plan, table_, now);
+    busy_watch_.look(plan, table_, scoreboard_, now);
+    keep_at_size(generations_.current(), now);
+    if (Cohort* next = generations_.next()) keep_at_size(*next, now);
 }
 
 Deadline Pool::next_deadline(Clock::time_point now) const {
-    Deadline next = earlier(orphans_.deadline(), watching_.next_look);
-    if (!closing_) next = earlier(next, earlier(sizing_.next_look, queue_.next_look));
-    for (const WorkerSlot& slot : table_) {
-        next = earlier(next, slot.patience);
-        if (slot.unsent.any()) next = earlier(next, now + before_sending_again);
+    Deadline next = earlier(orphans_.deadline(), health_watch_.next_look());
+    if (!closing_) next = earlier(next, earlier(sizing_.next_look(), busy_watch_.next_look()));
+    for (const WorkerEntry& worker : table_) {
+        next = earlier(next, worker.patience);
+        if (worker.unsent.any()) next = earlier(next, now + before_sending_again);
     }
-    const auto consider = [&](const Cohort& cohort) {
-        if (!closing_ && is_incomplete(cohort) && cohort.respawn.not_before > now)
-            next = earlier(next, cohort.respawn.not_before);
+    return closing_ ? next : earlier(next, generations_.next_fork(table_, now));
+}
+
+void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
+    while (cohort.is_incomplete(table_) && cohort.respawn.not_before <= now) fork_worker(cohort, now);
+
+    const auto is_one = [number = cohort.plan.number](const WorkerEntry& worker, State state) {
+        return worker.state == state && worker.generation == number && !worker.stopped;
     };
-    if (!exchange_ || exchange_->back) consider(current_);
-    if (next_ && !(exchange_ && exchange_->back)) consider(*next_);
-    return next;
+    const int surplus = table_.count(State::Ready, cohort.plan.number) - cohort.plan.pool.workers;
+    const Deadline patience = gone_by(current().pool.stop_timeout, now);
+    if (surplus < 0) return;
+    // A worker that retires goes once its replacement accepts, so capacity never dips.
+    for (WorkerEntry& worker : table_)
+        if (is_one(worker, State::Retiring)) dismiss(worker, DeathOrder::Recycle, patience);
+    dismiss_some(
+        table_, surplus, [&](const WorkerEntry& worker) { return is_one(worker, State::Ready); },
+        [&](WorkerEntry& worker) { dismiss(worker, DeathOrder::Resize, patience); });
 }
 
-Pool::Cohort* Pool::cohort_of(const WorkerSlot& slot) noexcept {
-    if (slot.generation == current_.plan.number) return &current_;
-    return next_ && slot.generation == next_->plan.number ? &*next_ : nullptr;
+/// One step; whether another may follow at once.
+bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
+    Cohort& coming = generations_.coming();
+    const ExchangePlan plan = exchange.next_step(table_, coming.plan);
+    if (plan.failed) generations_.turn_back(table_);
+    dismiss_some(
+        table_, plan.dismiss,
+        [&](const WorkerEntry& worker) { return RollingExchange::is_outgoing(worker, coming.plan); },
+        [&](WorkerEntry& worker) {
+            dismiss(worker, DeathOrder::Reload, gone_by(current().pool.stop_timeout, now), exchange.closing());
+        });
+    if (!plan.fork) return plan.failed || plan.dismiss > 0;
+    if (coming.respawn.not_before > now) return false;
+    const Respawn before = coming.respawn;
+    fork_worker(coming, now);
+    const bool refused = std::exchange(coming.fork_failed, false);
+    exchange.note_space(!refused);
+    if (refused) coming.respawn = before;  // a worker that goes frees space, not time
+    return refused;
 }
 
+/// What fails is never a reason to end the service.
 void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
-    const int number = table_.free_number();
-    std::optional<std::size_t> taken;
     try {
-        const std::size_t index = taken.emplace(slots_.acquire());
-        ChannelPair channel = open_channel();
-        OutputPipe output = open_output_pipe();
-        WorkerRecord& record = slots_[index];
-        // Without a pidfd: nobody waits on it, reap() alone collects children, and it would double what a pool of many
-        // workers takes of RLIMIT_NOFILE.
-        ChildProcess process = spawn(
-            [&] {
-                return cohort.plan.body({.number = number,
-                                         .record = record,
-                                         .channel = std::move(channel.worker),
-                                         .output = std::move(output)});
-            },
-            ChildProcess::Handle::Later);
-        record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
-        try {
-            events_.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
-        } catch (const std::system_error&) {
-            // It must not write into a record that is released, and another one's by then.
-            process.signal(SIGKILL);
-            ::waitpid(process.pid(), nullptr, 0);
-            throw;
-        }
-        log(LogLevel::Debug, "worker forked: {worker_number} (pid {worker_pid})",
-            {{"worker_number", std::int64_t{number}}, {"worker_pid", std::int64_t{process.pid()}}});
-        table_.add({.number = number,
-                    .generation = cohort.plan.number,
-                    .record = index,
-                    .process = std::move(process),
-                    .channel = std::move(channel.master),
-                    .printed = std::move(output.reader),
-                    .started = now,
-                    .patience = deadline_after(now, cohort.plan.pool.boot_timeout)});
+        table_.add(start_worker(cohort.plan, table_.free_number(), scoreboard_, events_, now));
     } catch (const std::exception& error) {
-        // The machine is out of processes, descriptors or memory, or we of slots: never a reason to end the service.
-        if (taken) slots_.release(*taken);
-        cohort.fork_failed = true;
-        cohort.last_failure = with_remedy(error);
-        cohort.respawn = after_failed_fork(cohort.respawn, now);
-        if (cohort.respawn.early_deaths == 1 && &cohort == &current_)
+        cohort.note_failed_fork(error, now);
+        if (cohort.respawn.early_deaths == 1 && &cohort == &generations_.current())
             log(LogLevel::Error, "cannot fork a worker; retrying: {cause}", {{"cause", cohort.last_failure}});
     }
 }
 
-void Pool::dismiss(WorkerSlot& slot, Clock::time_point now, DeathOrder order,
-                   const std::vector<std::uint32_t>& closing) {
-    for (const std::uint32_t index : closing) tell(slot, Order::EmptyQueue, index);
-    const auto stop_timeout = current_.plan.pool.stop_timeout;
-    slot.state = State::Leaving;
-    slot.order = order;
-    slot.patience = stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
-    ask_to_leave(slot);
-}
-
-void Pool::kill_impatiently(WorkerSlot& slot) {
-    const bool starting = slot.state == State::Starting;
-    if (Cohort* cohort = cohort_of(slot); cohort != nullptr && starting)
-        cohort->last_failure = fmt::format("worker {} was not ready within --boot-timeout", slot.number);
-    log(LogLevel::Error,
-        starting ? "worker {worker_number} (pid {worker_pid}) was not ready within --boot-timeout: killing it"
-        : slot.state == State::Doomed
-            ? "worker {worker_number} (pid {worker_pid}) has not died of SIGABRT: killing it"
-            : "worker {worker_number} (pid {worker_pid}) has not left within --stop-timeout: killing it",
-        {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
-    if (slot.state != State::Doomed) slot.order = starting ? DeathOrder::BootTimeout : DeathOrder::StopTimeout;
-    slot.patience.reset();
-    slot.process.signal(SIGKILL);
+void Pool::kill_impatiently(WorkerEntry& worker) {
+    if (Cohort* cohort = generations_.find(worker.generation); cohort != nullptr && worker.state == State::Starting)
+        cohort->last_failure = fmt::format("worker {} was not ready within --boot-timeout", worker.number);
+    kill_late(worker);
 }
 
 bool Pool::reap(pid_t pid, Clock::time_point now) {
-    WorkerSlot* slot = table_.find(pid);
-    if (slot == nullptr) return false;
+    WorkerEntry* worker = table_.find(pid);
+    if (worker == nullptr) return false;
     hear(pid);              // why it could not start, for instance
     ::kill(-pid, SIGTERM);  // what it had started; until it is reaped its group's number cannot be anybody else's
     rusage used{};
-    const auto report = slot->process.try_reap(&used);
+    const auto report = worker->process.try_reap(&used);
     if (!report) return true;
-    PrintedLines{std::move(slot->printed), slot->number}.log_rest();
+    PrintedLines{std::move(worker->printed), worker->number}.log_rest();
 
-    constexpr ExitReport left_in_good_order{ExitReport::Kind::Exited, 0};
-    const bool killed_by_others =
-        *report == ExitReport{ExitReport::Kind::Killed, SIGKILL} && slot->order == DeathOrder::None;
-    const Death death{.number = slot->number,
+    const Death death{.number = worker->number,
                       .pid = pid,
                       .report = *report,
-                      .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - slot->started),
-                      .generation = slot->generation,
-                      .order = slot->order,
-                      .expected = slot->state == State::Leaving || closing_,
-                      .out_of_memory = *report != left_in_good_order && oom_.is_to_blame(killed_by_others),
+                      .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker->started),
+                      .generation = worker->generation,
+                      .order = worker->order,
+                      .expected = worker->state == State::Leaving || closing_,
                       .used = used};
-    const DeathReport certificate = certify(death, slots_[slot->record]);
-    log_death(certificate);
-    deaths_.add(certificate);
-    if (exchange_) exchange_->no_space = false;
-    if (Cohort* cohort = cohort_of(*slot); cohort != nullptr && !death.expected) {
-        note_unexpected_death(
-            *cohort, {.age = death.age, .served = certificate.served, .pool_served = served_so_far(), .at = now});
-        if (slot->state == State::Starting) note_failed_start(*cohort, death);
-    }
-    cut_[death.generation] += connections_cut(death, slots_[slot->record]);
-    slots_.release(slot->record);
-    events_.remove(slot->channel.get());
-    nudge_sibling_of(slot);
-    table_.remove(*slot);
+    deaths_.add(death, worker->record);
+    if (RollingExchange* exchange = generations_.exchange()) exchange->note_space(true);
+    if (!death.expected) note_death(*worker, death, now);
+    scoreboard_.release(worker->record_index);
+    events_.remove(worker->channel.get());
+    nudge_least_busy(table_, current().pool.connections, worker);
+    table_.remove(*worker);
     tell_of_cut_connections(death.generation);
     // One that left in good order has ended what it had started.
-    const bool out_of_patience = closing_ && death.report == ExitReport{ExitReport::Kind::Killed, SIGKILL};
-    if (death.report != ExitReport{ExitReport::Kind::Exited, 0}) orphans_.end(pid, is_worker_, out_of_patience, now);
+    if (!death.in_good_order()) orphans_.end(pid, is_worker_, closing_ && death.by_sigkill(), now);
     return true;
 }
 
-void Pool::note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death) {
+/// Nobody had ordered it.
+void Pool::note_death(const WorkerEntry& worker, const Death& death, Clock::time_point now) {
+    Cohort* cohort = generations_.find(death.generation);
+    if (cohort == nullptr) return;
     ++replaced_;
-    cohort.respawn = after_death(cohort.respawn, death);
-    if (cohort.respawn.not_before - death.at == 100ms)
+    cohort->respawn = after_death(cohort->respawn, {.age = death.age,
+                                                    .served = worker.record.served.load(std::memory_order_relaxed),
+                                                    .pool_served = served(),
+                                                    .at = now});
+    if (cohort->respawn.not_before - now == 100ms)
         log(LogLevel::Warning, "workers exit early: delaying replacements, by up to 30 s");
+    if (worker.state == State::Starting) generations_.note_failed_start(*cohort, death, table_);
+}
+
+/// One line for all that were ended together: the whole pool, the generations before this one, or a single worker.
+void Pool::tell_of_cut_connections(int generation) {
+    if (closing_) {
+        if (table_.empty()) deaths_.log_all_cut_connections();
+        return;
+    }
+    const bool others_leave = std::ranges::find(table_, generation, &WorkerEntry::generation) != table_.end();
+    if (generation == current().number || !others_leave) deaths_.log_cut_connections_of(generation);
 }
 
 void Pool::hear(pid_t pid) {
-    WorkerSlot* slot = table_.find(pid);
-    if (slot == nullptr) return;
+    WorkerEntry* worker = table_.find(pid);
+    if (worker == nullptr) return;
     for (;;) {
-        const auto received = receive_report(slot->channel.get());
+        const auto received = receive_report(worker->channel.get());
         if (const Report* report = std::get_if<Report>(&received)) {
-            on_report(*slot, *report);
+            on_report(*worker, *report);
             continue;
         }
         // SIGCHLD tells of its end; the open end of a dead worker's channel would only keep us awake.
-        if (std::holds_alternative<PeerGone>(received)) events_.remove(slot->channel.get());
+        if (std::holds_alternative<PeerGone>(received)) events_.remove(worker->channel.get());
         return;
     }
 }
 
-void Pool::on_report(WorkerSlot& slot, const Report& report) {
+void Pool::on_report(WorkerEntry& worker, const Report& report) {
     switch (report.kind) {
         case Report::Kind::Ready:
-            if (slot.state != State::Starting) return;
-            slot.state = State::Ready;
-            slot.patience.reset();
-            if (Cohort* cohort = cohort_of(slot)) cohort->ever_ready = true;
-            sizing_.told = true;
+            if (worker.state != State::Starting) return;
+            worker.state = State::Ready;
+            worker.patience.reset();
+            if (Cohort* cohort = generations_.find(worker.generation)) cohort->ever_ready = true;
+            sizing_.note_change();
             log(LogLevel::Debug, "worker ready: {worker_number} (pid {worker_pid})",
-                {{"worker_number", std::int64_t{slot.number}}, {"worker_pid", std::int64_t{slot.process.pid()}}});
+                {{"worker_number", std::int64_t{worker.number}}, {"worker_pid", std::int64_t{worker.process.pid()}}});
             return;
-        case Report::Kind::Paused: note_full(); return nudge_sibling_of(&slot);
+        case Report::Kind::Paused: note_full(); return nudge_least_busy(table_, current().pool.connections, &worker);
         case Report::Kind::Full: return note_full();
         case Report::Kind::Retiring:
-            if (slot.state == State::Ready) slot.state = State::Retiring;
+            if (worker.state == State::Ready) worker.state = State::Retiring;
             return;
         case Report::Kind::Failed:
-            if (Cohort* cohort = cohort_of(slot)) cohort->last_failure = report.text;
+            if (Cohort* cohort = generations_.find(worker.generation)) cohort->last_failure = report.text;
             log(LogLevel::Error, "worker {worker_number} cannot start: {cause}",
-                {{"worker_number", std::int64_t{slot.number}}, {"cause", report.text}});
+                {{"worker_number", std::int64_t{worker.number}}, {"cause", report.text}});
             return;
         case Report::Kind::Stack: return;
     }
 }
 
-bool Pool::all_ready() const noexcept {
-    return table_.count(State::Ready, current_.plan.number) >= current_.plan.pool.workers;
+void Pool::note_full() {
+    sizing_.note_full();
+    busy_watch_.note_full(Clock::now());
 }
 
-bool Pool::hopeless() const noexcept {
-    return !current_.ever_ready && is_hopeless(current_.respawn.early_deaths, current_.plan.pool.workers);
+void Pool::note_stop(pid_t pid, int signo, Clock::time_point now) {
+    if (WorkerEntry* worker = table_.find(pid)) health_watch_.note_stop(*worker, signo, now);
 }
 
-std::uint64_t Pool::served_so_far() {
-    std::uint64_t served = slots_.totals().served;
-    for (const WorkerSlot& slot : table_) served += slots_[slot.record].served.load(std::memory_order_relaxed);
-    return served;
+void Pool::resize_to(int size) {
+    PoolSettings& pool = generations_.current().plan.pool;
+    const int before = ordered_size(pool);
+    order_size(pool, size);
+    if (Cohort* next = generations_.next()) order_size(next->plan.pool, size);  // it has read its settings already
+    sizing_.note_change();
+    log_ordered_size(pool, size, before);
 }
 
-PoolCounts Pool::counts() {
-    PoolCounts counts{.target = current_.plan.pool.workers,
+void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
+    const DeathOrder order = current().body ? DeathOrder::Reload : DeathOrder::Upgrade;
+    generations_.commit();
+    sizing_.start_over();
+    health_watch_.look_at_once(now);  // with another --worker-timeout, maybe
+    for (WorkerEntry& worker : table_)
+        if (worker.generation != current().number && !worker.is_going())
+            dismiss(worker, order, gone_by(current().pool.stop_timeout, now), dropped);
+}
+
+void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point now) {
+    for (WorkerEntry& worker : table_) {
+        if (worker.generation != next()->number || worker.is_going()) continue;
+        const bool has_taken_nobody = worker.state == State::Starting;
+        dismiss(worker, DeathOrder::Reload,
+                has_taken_nobody ? now + patience_after_term : gone_by(current().pool.stop_timeout, now), added);
+    }
+    generations_.abandon();
+}
+
+std::set<int> Pool::old_generations() const {
+    std::set<int> numbers;
+    for (const WorkerEntry& worker : table_)
+        if (worker.generation < current().number) numbers.insert(worker.generation);
+    return numbers;
+}
+
+void Pool::end_generation(int number, Clock::time_point now) {
+    for (WorkerEntry& worker : table_)
+        if (worker.generation == number && worker.state != State::Doomed) terminate(worker, DeathOrder::Reload, now);
+}
+
+void Pool::signal_all(int signo) {
+    closing_ = true;
+    for (WorkerEntry& worker : table_) {
+        if (worker.order == DeathOrder::None) worker.order = DeathOrder::Stop;
+        signo == SIGQUIT ? ask_to_leave(worker) : worker.process.signal(signo);
+    }
+}
+
+void Pool::order_all(Order order) {
+    for (WorkerEntry& worker : table_) send(worker, order);
+}
+
+std::uint64_t Pool::served() const noexcept {
+    return scoreboard_.totals().served + table_.total(&WorkerRecord::served);
+}
+
+/// By this process, by workers that live, and by those that do not.
+std::uint64_t Pool::dropped_lines() const {
+    return dropped_before_ + dropped_log_lines() + scoreboard_.totals().dropped_log_lines +
+           table_.total(&WorkerRecord::dropped_log_lines);
+}
+
+PoolCounts Pool::counts() const {
+    PoolCounts counts{.target = current().pool.workers,
                       .starting = table_.count(State::Starting),
                       .leaving = table_.count(State::Leaving),
-                      .served = served_so_far(),
+                      .connections = table_.total(&WorkerRecord::active),
+                      .served = served(),
                       .replaced = replaced_,
                       .dropped_log_lines = dropped_lines()};
-    for (const WorkerSlot& slot : table_) {
-        const WorkerRecord& record = slots_[slot.record];
-        const std::uint64_t active = record.active.load(std::memory_order_relaxed);
-        counts.connections += active;
-        if (slot.state != State::Ready && slot.state != State::Retiring) continue;
-        ++(slot.stopped ? counts.stopped : active == 0 ? counts.idle : counts.busy);
-    }
+    for (const WorkerEntry& worker : table_)
+        if (worker.state == State::Ready || worker.state == State::Retiring)
+            ++(worker.stopped ? counts.stopped : worker.active() == 0 ? counts.idle : counts.busy);
     return counts;
+}
+
+void Pool::describe(StatusReport& report, Clock::time_point now) const {
+    const WorkerTotals dead = scoreboard_.totals();
+    report.generation = static_cast<std::uint64_t>(current().number);
+    report.workers_wanted = current().pool.workers;
+    report.accepted = dead.accepted;
+    report.served = dead.served;
+    report.dropped_log_lines = dropped_lines();
+    if (dead.received_bytes + dead.sent_bytes != 0) {
+        report.received_bytes = dead.received_bytes;
+        report.sent_bytes = dead.sent_bytes;
+    }
+    report.replaced = replaced_;
+    add_workers(table_, now, report);
 }
 
 }  // namespace preforkd

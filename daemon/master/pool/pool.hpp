@@ -1,6 +1,4 @@
 #pragma once
-#include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -8,16 +6,14 @@
 
 #include "common/base/epoll_set.hpp"
 #include "common/channel/channel.hpp"
-#include "common/channel/worker_handoff.hpp"
 #include "common/control/status_report.hpp"
-#include "daemon/master/pool/death.hpp"
-#include "daemon/master/pool/exchange_policy.hpp"
-#include "daemon/master/pool/generation.hpp"
+#include "daemon/master/pool/busy_watch.hpp"
+#include "daemon/master/pool/death_register.hpp"
+#include "daemon/master/pool/generations.hpp"
 #include "daemon/master/pool/handover.hpp"
-#include "daemon/master/pool/oom_watch.hpp"
+#include "daemon/master/pool/health_watch.hpp"
 #include "daemon/master/pool/orphans.hpp"
-#include "daemon/master/pool/queue_policy.hpp"
-#include "daemon/master/pool/respawn_policy.hpp"
+#include "daemon/master/pool/pool_sizing.hpp"
 #include "daemon/master/pool/status_line.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
@@ -29,15 +25,9 @@ namespace preforkd {
 /// ones have been asked to leave.
 class Pool {
 public:
-    /// What workers serve to the end before they leave: listeners that only their generation has, by their index.
-    struct RollingReload {
-        std::vector<std::uint32_t> dropped{};  ///< of the current generation
-        std::vector<std::uint32_t> added{};    ///< of the next
-    };
-
     /// `events` must outlive the pool; a worker's key in it is its pid.
     Pool(Generation first, EpollSet& events);
-    /// Carries on with the workers, slots and totals of the image before.  Throws when they cannot be read.
+    /// Carries on with the workers, their records and the totals of the image before.  Throws when they cannot be read.
     Pool(Generation current, EpollSet& events, const Handover& handover);
 
     /// Writes what the next image needs to know of the pool.
@@ -61,16 +51,18 @@ public:
 
     /// One worker more or fewer, TTIN and TTOU; where the pool resizes itself, one more or fewer at least.  Never below
     /// 1.  For how long that holds: ordered_size.hpp.
-    void resize(int by);
+    void resize(int by) { resize_to(ordered_size(current().pool) + by); }
     void resize_to(int size);
 
     // The next generation.  It boots beside the current one, which serves on and is kept at its size; or, with
     // `rolling`, a worker of the one comes and one of the other goes, and the other way round when one cannot start.
-    void boot(Generation next, std::optional<RollingReload> rolling = {});
-    [[nodiscard]] bool next_ready() const noexcept;
-    [[nodiscard]] bool next_hopeless() const noexcept;
+    void boot(Generation next, std::optional<RollingReload> rolling = {}) {
+        generations_.boot(std::move(next), std::move(rolling));
+    }
+    [[nodiscard]] bool next_ready() const noexcept { return generations_.next_ready(table_); }
+    [[nodiscard]] bool next_hopeless() const noexcept { return generations_.next_hopeless(); }
     /// Why none of it became ready, as far as is known.
-    [[nodiscard]] std::string why_next_failed() const;
+    [[nodiscard]] std::string why_next_failed() const { return generations_.why_next_failed(); }
     /// Makes it the current one; the workers before it are asked to leave, once they have served who is queued on
     /// `dropped`: listeners that it does not have, by their index in the generation before.
     void commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now);
@@ -78,8 +70,10 @@ public:
     /// that the current one does not have.
     void abandon(const std::vector<std::uint32_t>& added, Clock::time_point now);
 
-    [[nodiscard]] const Generation& current() const noexcept { return current_.plan; }
-    [[nodiscard]] const Generation* next() const noexcept { return next_ ? &next_->plan : nullptr; }
+    [[nodiscard]] const Generation& current() const noexcept { return generations_.current().plan; }
+    [[nodiscard]] const Generation* next() const noexcept {
+        return generations_.next() ? &generations_.next()->plan : nullptr;
+    }
 
     /// The generations before the current one that still have workers, oldest first.
     [[nodiscard]] std::set<int> old_generations() const;
@@ -90,108 +84,50 @@ public:
     void signal_all(int signo);
     void order_all(Order order);
 
-    [[nodiscard]] bool all_ready() const noexcept;
-    [[nodiscard]] bool hopeless() const noexcept;  ///< none ever became ready, and trying on makes no sense
+    [[nodiscard]] bool all_ready() const noexcept { return generations_.current().is_ready(table_); }
+    /// None ever became ready, and trying on makes no sense.
+    [[nodiscard]] bool hopeless() const noexcept { return generations_.current().is_hopeless(); }
     /// No worker is left, nor anything that a dead one had started.
     [[nodiscard]] bool empty() const noexcept { return table_.empty() && orphans_.none(); }
-    [[nodiscard]] const std::string& last_failure() const noexcept { return current_.last_failure; }
+    [[nodiscard]] const std::string& last_failure() const noexcept { return generations_.current().last_failure; }
 
-    [[nodiscard]] PoolCounts counts();
+    [[nodiscard]] PoolCounts counts() const;
 
     /// The pool's part of the status: its workers, and what is counted.
-    void describe(StatusReport& report, Clock::time_point now);
-    [[nodiscard]] const DeathRing& deaths() const noexcept { return deaths_; }
+    void describe(StatusReport& report, Clock::time_point now) const;
+    [[nodiscard]] const DeathRing& deaths() const noexcept { return deaths_.last(); }
 
     /// Whether more workers go on than hang.
-    [[nodiscard]] bool healthy() const noexcept;
+    [[nodiscard]] bool healthy() const noexcept { return most_respond(table_, current().pool.worker_timeout); }
 
 private:
-    using State = WorkerSlot::State;
+    using State = WorkerEntry::State;
 
-    /// A generation that is kept at its size.
-    struct Cohort {
-        Generation plan;
-        Respawn respawn{};
-        bool ever_ready = false;
-        bool fork_failed = false;  ///< once at least
-        std::string last_failure{};
-    };
-
-    /// Between one look at the demand and the next.
-    struct Sizing {
-        Deadline next_look{};
-        bool told = false;  ///< by a worker, that something has changed
-        bool told_full = false;
-        int burst = 1;
-        Clock::time_point grown_at{};
-        Deadline surplus_since{};
-    };
-
-    /// Between one look at the workers' health and the next.
-    struct Watching {
-        Deadline next_look = Clock::time_point{};
-        Clock::time_point last_look{};
-        std::chrono::milliseconds planned{};
-    };
-
-    /// Of the workers of one generation for those of another, while both serve.
-    struct Exchange : RollingReload {
-        bool back = false;      ///< the next generation has failed, and those of the current one come again
-        bool no_space = false;  ///< see ExchangeView
-        bool over = false;      ///< as far back as it goes
-    };
-
-    [[nodiscard]] ExchangeView exchange_view(const Cohort& coming) const;
-    void follow_exchange(Clock::time_point now);
-    bool advance_exchange(Clock::time_point now);
-    void dismiss_outgoing(int coming, int count, Clock::time_point now);
-    void turn_back();
-    void note_failed_start(Cohort& cohort, const Death& death);
     void keep_at_size(Cohort& cohort, Clock::time_point now);
-    [[nodiscard]] bool is_incomplete(const Cohort& cohort) const noexcept;
-    [[nodiscard]] Cohort* cohort_of(const WorkerSlot& slot) noexcept;
+    bool advance_exchange(RollingExchange& exchange, Clock::time_point now);
     void fork_worker(Cohort& cohort, Clock::time_point now);
-    void dismiss(WorkerSlot& slot, Clock::time_point now, DeathOrder order,
-                 const std::vector<std::uint32_t>& closing = {});
-    void kill_impatiently(WorkerSlot& slot);
-    void watch(Clock::time_point now);
-    void abort_hung(WorkerSlot& slot, Clock::time_point now);
-    void kill_lifeless(WorkerSlot& slot);
-    void follow_demand(Clock::time_point now);
-    [[nodiscard]] SizeView size_view(Clock::time_point now);
-    [[nodiscard]] std::uint64_t active(const WorkerSlot& slot) {
-        return slots_[slot.record].active.load(std::memory_order_relaxed);
-    }
-    void on_report(WorkerSlot& slot, const Report& report);
-    void tell(WorkerSlot& slot, Order order, std::uint32_t listener = every_listener);
-    void ask_to_leave(WorkerSlot& slot);
-    void send_unsent(WorkerSlot& slot);
-    void nudge_sibling_of(const WorkerSlot* slot);
+    void kill_impatiently(WorkerEntry& worker);
+    void on_report(WorkerEntry& worker, const Report& report);
     void note_full();
-    void watch_queue(Clock::time_point now);
-    void note_unexpected_death(Cohort& cohort, const UnexpectedDeath& death);
-    [[nodiscard]] std::uint64_t served_so_far();
-    [[nodiscard]] std::uint64_t dropped_lines();
+    void note_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
     void tell_of_cut_connections(int generation);
+    [[nodiscard]] std::uint64_t served() const noexcept;
+    [[nodiscard]] std::uint64_t dropped_lines() const;
 
     EpollSet& events_;
-    Scoreboard slots_;
+    Scoreboard scoreboard_;
     WorkerTable table_{};
+    Generations generations_;
+    PoolSizing sizing_{};
+    BusyWatch busy_watch_{};
+    HealthWatch health_watch_{};
+    DeathRegister deaths_{};
     Orphans orphans_{};
     Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr || pid == spared_; };
     pid_t spared_ = 0;
-    Cohort current_;
-    std::optional<Cohort> next_{};
-    std::optional<Exchange> exchange_{};
-    Sizing sizing_{};
-    QueueHistory queue_{};
-    Watching watching_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;
-    std::uint64_t dropped_before_ = 0;    ///< lines of the log, by the images of the master before this one
-    std::map<int, std::uint64_t> cut_{};  ///< connections not waited for, by generation, until they are told of
-    DeathRing deaths_{};
-    OomWatch oom_{};
+    std::uint64_t dropped_before_ = 0;  ///< lines of the log, by the images of the master before this one
 };
 
 }  // namespace preforkd

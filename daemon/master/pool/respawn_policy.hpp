@@ -14,7 +14,7 @@ namespace preforkd {
     return served == 0 && age < useful_life;
 }
 
-/// How long to leave a slot empty after its worker died.
+/// How long to wait before a dead worker is replaced.
 ///
 /// @param early_deaths  deaths in a row, over the pool, of workers that had neither served a request nor lived 10 s;
 ///                      any worker's success resets it.

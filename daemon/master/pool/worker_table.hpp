@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <list>
 #include <set>
@@ -22,8 +23,8 @@ struct UnsentOrders {
     friend bool operator==(const UnsentOrders&, const UnsentOrders&) = default;
 };
 
-/// The master's book on one living worker.
-struct WorkerSlot {
+/// What the master knows of one living worker.
+struct WorkerEntry {
     enum class State {
         Starting,  ///< forked, has not reported in
         Ready,     ///< accepts
@@ -34,7 +35,8 @@ struct WorkerSlot {
 
     int number = 0;
     int generation = 1;
-    std::size_t record = 0;  ///< its index in the shared slots
+    std::size_t record_index = 0;  ///< in the scoreboard
+    WorkerRecord& record;
     ChildProcess process;
     UniqueFd channel{};
     UniqueFd printed{};  ///< what it has printed, for when it has died; empty: not ours to log
@@ -45,54 +47,59 @@ struct WorkerSlot {
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
     HealthHistory history{};
     UnsentOrders unsent{};
+
+    /// Its open connections.
+    [[nodiscard]] std::uint64_t active() const noexcept { return record.active.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool is_going() const noexcept { return state == State::Leaving || state == State::Doomed; }
 };
 
-/// The living workers, oldest first.  A list: slots stay where they are while others come and go.
+/// The living workers, oldest first.  A list: entries stay where they are while others come and go.
 class WorkerTable {
 public:
-    WorkerSlot& add(WorkerSlot slot) { return slots_.emplace_back(std::move(slot)); }
+    WorkerEntry& add(WorkerEntry worker) { return workers_.emplace_back(std::move(worker)); }
 
-    [[nodiscard]] WorkerSlot* find(pid_t pid) noexcept {
-        for (WorkerSlot& slot : slots_)
-            if (slot.process.pid() == pid) return &slot;
+    [[nodiscard]] WorkerEntry* find(pid_t pid) noexcept {
+        for (WorkerEntry& worker : workers_)
+            if (worker.process.pid() == pid) return &worker;
         return nullptr;
     }
 
-    void remove(const WorkerSlot& gone) {
-        slots_.remove_if([&](const WorkerSlot& slot) { return &slot == &gone; });
+    void remove(const WorkerEntry& gone) {
+        workers_.remove_if([&](const WorkerEntry& worker) { return &worker == &gone; });
     }
 
     /// The lowest number, from 1, that no living worker has.
     [[nodiscard]] int free_number() const noexcept {
-        for (int number = 1;; ++number) {
-            bool taken = false;
-            for (const WorkerSlot& slot : slots_) taken |= slot.number == number;
-            if (!taken) return number;
-        }
+        for (int number = 1;; ++number)
+            if (std::ranges::find(workers_, number, &WorkerEntry::number) == workers_.end()) return number;
     }
 
-    [[nodiscard]] int count(WorkerSlot::State state) const noexcept {
-        int found = 0;
-        for (const WorkerSlot& slot : slots_) found += slot.state == state ? 1 : 0;
-        return found;
+    [[nodiscard]] int count(WorkerEntry::State state) const noexcept {
+        return static_cast<int>(std::ranges::count(workers_, state, &WorkerEntry::state));
     }
 
     /// Those that go on, of one generation.
-    [[nodiscard]] int count(WorkerSlot::State state, int generation) const noexcept {
-        int found = 0;
-        for (const WorkerSlot& slot : slots_)
-            found += slot.state == state && slot.generation == generation && !slot.stopped ? 1 : 0;
-        return found;
+    [[nodiscard]] int count(WorkerEntry::State state, int generation) const noexcept {
+        return static_cast<int>(std::ranges::count_if(workers_, [=](const WorkerEntry& worker) {
+            return worker.state == state && worker.generation == generation && !worker.stopped;
+        }));
     }
 
-    [[nodiscard]] bool empty() const noexcept { return slots_.empty(); }
-    [[nodiscard]] auto begin() noexcept { return slots_.begin(); }
-    [[nodiscard]] auto end() noexcept { return slots_.end(); }
-    [[nodiscard]] auto begin() const noexcept { return slots_.begin(); }
-    [[nodiscard]] auto end() const noexcept { return slots_.end(); }
+    /// The sum of a counter of their records.
+    [[nodiscard]] std::uint64_t total(std::atomic<std::uint64_t> WorkerRecord::*counter) const noexcept {
+        std::uint64_t sum = 0;
+        for (const WorkerEntry& worker : workers_) sum += (worker.record.*counter).load(std::memory_order_relaxed);
+        return sum;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return workers_.empty(); }
+    [[nodiscard]] auto begin() noexcept { return workers_.begin(); }
+    [[nodiscard]] auto end() noexcept { return workers_.end(); }
+    [[nodiscard]] auto begin() const noexcept { return workers_.begin(); }
+    [[nodiscard]] auto end() const noexcept { return workers_.end(); }
 
 private:
-    std::list<WorkerSlot> slots_{};
+    std::list<WorkerEntry> workers_{};
 };
 
 }  // namespace preforkd

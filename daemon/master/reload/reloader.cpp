@@ -135,7 +135,7 @@ void Reloader::boot(Generation next, Clock::time_point now) {
     if (next.settings->log != pool_.current().settings->log) open_new_log(next, pool_.current());
     store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
     Deadline deadline = deadline_after(now, next.pool.boot_timeout);
-    std::optional<Pool::RollingReload> rolling;
+    std::optional<RollingReload> rolling;
     if (next.settings->reload == ReloadMode::Rolling) {
         deadline.reset();  // each worker has its own, and those that leave are waited for
         rolling = {.dropped = only_in(*pool_.current().listeners, *next.listeners),

@@ -73,7 +73,7 @@ protected:
 TEST_F(PoolExchange, a_worker_comes_and_then_one_goes) {
     Master master{settings, idle};
     ASSERT_TRUE(master.until_ready());
-    master.pool.boot(next_of(master), Pool::RollingReload{});
+    master.pool.boot(next_of(master), RollingReload{});
     Census census;
     ASSERT_TRUE(until(master, census, [&] { return master.pool.next_ready(); }));
     EXPECT_EQ(census.fewest_accepting, size);
@@ -88,7 +88,7 @@ TEST_F(PoolExchange, where_one_more_has_no_space_one_goes_first) {
     Master master{settings, idle};
     ASSERT_TRUE(master.until_ready());
     leave_descriptors(3);  // a channel and a pipe take four for a moment
-    master.pool.boot(next_of(master), Pool::RollingReload{});
+    master.pool.boot(next_of(master), RollingReload{});
     Census census;
     ASSERT_TRUE(until(master, census, [&] { return master.pool.next_ready(); }));
     EXPECT_EQ(census.fewest_accepting, size - 1);
@@ -110,7 +110,7 @@ TEST_F(PoolExchange, a_worker_that_cannot_start_brings_those_of_before_back) {
         send_report(handoff.channel.get(), Report::Kind::Failed, "the third is one too many");
         return 1;
     };
-    master.pool.boot(std::move(next), Pool::RollingReload{});
+    master.pool.boot(std::move(next), RollingReload{});
     Census census;
     ASSERT_TRUE(until(master, census, [&] { return census.old == size - 2; })) << "half way";
     ASSERT_TRUE(until(master, census, [&] { return master.pool.next_hopeless(); }));
@@ -129,7 +129,7 @@ TEST_F(PoolExchange, a_worker_that_dies_while_it_starts_is_named) {
     ASSERT_TRUE(master.until_ready());
     Generation next = next_of(master);
     next.body = [](const WorkerHandoff&) { return 3; };
-    master.pool.boot(std::move(next), Pool::RollingReload{});
+    master.pool.boot(std::move(next), RollingReload{});
     Census census;
     ASSERT_TRUE(until(master, census, [&] { return master.pool.next_hopeless(); }));
     EXPECT_THAT(master.pool.why_next_failed(), HasSubstr("exited with code 3 before it was ready"));

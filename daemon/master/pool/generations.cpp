@@ -1,0 +1,115 @@
+#include "daemon/master/pool/generations.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/operator_error.hpp"
+#include "common/base/shortage.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using State = WorkerEntry::State;
+
+bool Cohort::is_incomplete(const WorkerTable& workers) const noexcept {
+    const int living = workers.count(State::Starting, plan.number) + workers.count(State::Ready, plan.number);
+    return plan.body && living < plan.pool.workers;
+}
+
+bool Cohort::is_ready(const WorkerTable& workers) const noexcept {
+    return workers.count(State::Ready, plan.number) >= plan.pool.workers;
+}
+
+bool Cohort::is_hopeless() const noexcept {
+    return !ever_ready && preforkd::is_hopeless(respawn.early_deaths, plan.pool.workers);
+}
+
+void Cohort::note_failed_fork(const std::exception& error, Clock::time_point now) {
+    fork_failed = true;
+    last_failure = with_remedy(error);
+    respawn = after_failed_fork(respawn, now);
+}
+
+Cohort* Generations::find(int number) noexcept {
+    if (number == current_.plan.number) return &current_;
+    return next_ && number == next_->plan.number ? &*next_ : nullptr;
+}
+
+void Generations::boot(Generation next, std::optional<RollingReload> rolling) {
+    // The demand is what it was.
+    if (next.pool.range)
+        next.pool.workers = std::clamp(current_.plan.pool.workers, next.pool.range->fewest, next.pool.range->most);
+    next_.emplace(Cohort{.plan = std::move(next)});
+    if (rolling) exchange_.emplace(std::move(*rolling));
+}
+
+void Generations::commit() {
+    current_ = std::move(*next_);
+    abandon();
+}
+
+void Generations::abandon() {
+    next_.reset();
+    exchange_.reset();
+}
+
+bool Generations::next_ready(const WorkerTable& workers) const noexcept {
+    return next_ && !(exchange_ && exchange_->goes_back()) && next_->is_ready(workers);
+}
+
+bool Generations::next_hopeless() const noexcept {
+    if (!next_) return false;
+    if (exchange_) return exchange_->over();
+    // A machine without capacity for both generations will not have it in a moment, while both are there.
+    return next_->fork_failed || next_->is_hopeless();
+}
+
+std::string Generations::why_next_failed() const {
+    if (!next_ || next_->last_failure.empty()) return "the new workers were not ready within --boot-timeout";
+    if (exchange_ || !next_->fork_failed) return next_->last_failure;
+    return next_->last_failure + "; if only one generation fits: --reload rolling";
+}
+
+void Generations::turn_back(const WorkerTable& workers) {
+    if (exchange_->goes_back() || !current_.plan.body) return exchange_->give_up();
+    log(LogLevel::Notice,
+        "a new worker failed: exchanging the {ready} that are ready for workers of the generation before: {cause}",
+        {{"cause", why_next_failed()}, {"ready", std::int64_t{workers.count(State::Ready, next_->plan.number)}}});
+    exchange_->turn_back();
+    current_.respawn = {};
+}
+
+void Generations::note_failed_start(Cohort& cohort, const Death& death, const WorkerTable& workers) {
+    // The process had space, and its thread had none, for instance.
+    const bool no_space = death.report == ExitReport{ExitReport::Kind::Exited, static_cast<int>(ExitCode::System)};
+    if (cohort.last_failure.empty())
+        cohort.last_failure = fmt::format("worker {} {} before it was ready", death.number, describe(death.report));
+    if (!exchange_) cohort.fork_failed |= no_space;
+    if (!exchange_ || exchange_->over()) return;
+    if (no_space) {
+        exchange_->note_space(false);
+        cohort.respawn = {};
+        return;
+    }
+    if (&cohort != &current_) {
+        if (!exchange_->goes_back()) turn_back(workers);
+    } else if (exchange_->goes_back() && preforkd::is_hopeless(cohort.respawn.early_deaths, cohort.plan.pool.workers)) {
+        exchange_->give_up();
+    }
+}
+
+Deadline Generations::next_fork(const WorkerTable& workers, Clock::time_point now) const {
+    Deadline next;
+    const auto consider = [&](const Cohort& cohort) {
+        if (cohort.is_incomplete(workers) && cohort.respawn.not_before > now)
+            next = earlier(next, cohort.respawn.not_before);
+    };
+    const bool goes_back = exchange_ && exchange_->goes_back();
+    if (!exchange_ || goes_back) consider(current_);
+    if (next_ && !goes_back) consider(*next_);
+    return next;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,45 @@
+#pragma once
+// The master's workers, written into a handover and taken out of it.
+#include <stdexcept>
+#include <utility>
+
+#include "daemon/master/pool/handover.hpp"
+
+namespace preforkd {
+
+[[nodiscard]] inline HandedWorker to_handed(const WorkerEntry& worker) {
+    return {.pid = worker.process.pid(),
+            .number = worker.number,
+            .generation = worker.generation,
+            .record = worker.record_index,
+            .channel = worker.channel.get(),
+            .printed = worker.printed.get(),
+            .started = worker.started,
+            .state = worker.state,
+            .patience = worker.patience,
+            .stopped = worker.stopped,
+            .order = worker.order,
+            .unsent = worker.unsent};
+}
+
+/// Owns the descriptors.  Throws std::runtime_error if `scoreboard` does not have its record.
+[[nodiscard]] inline WorkerEntry from_handed(const HandedWorker& worker, Scoreboard& scoreboard) {
+    UniqueFd channel{worker.channel};
+    UniqueFd printed{worker.printed};
+    if (worker.record >= scoreboard.capacity()) throw std::runtime_error{"a worker was handed over without its record"};
+    return {.number = worker.number,
+            .generation = worker.generation,
+            .record_index = worker.record,
+            .record = scoreboard[worker.record],
+            .process = ChildProcess{worker.pid, ChildProcess::Handle::Later},
+            .channel = std::move(channel),
+            .printed = std::move(printed),
+            .started = worker.started,
+            .state = worker.state,
+            .order = worker.order,
+            .patience = worker.patience,
+            .stopped = worker.stopped,
+            .unsent = worker.unsent};
+}
+
+}  // namespace preforkd

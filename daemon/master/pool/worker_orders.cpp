@@ -1,0 +1,114 @@
+#include "daemon/master/pool/worker_orders.hpp"
+
+#include <utility>
+
+#include "common/log/log_output.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using State = WorkerEntry::State;
+
+/// A leaving worker ends by itself: at the stop timeout, and a fast stop later at the latest; only one that is stuck is
+/// killed.
+constexpr auto grace_beyond_stop_timeout = fast_stop + 2s;
+constexpr auto patience_after_abort = 2s;  // to write a stack, and a core
+
+}  // namespace
+
+void send(WorkerEntry& worker, Order order, std::uint32_t listener) {
+    switch (order) {
+        case Order::LookForClients: (void)send_order(worker.channel.get(), order); return;
+        case Order::EmptyQueue: worker.unsent.closing.insert(listener); break;
+        case Order::TakeLog: worker.unsent.take_log = true; break;
+    }
+    send_unsent(worker);
+}
+
+void ask_to_leave(WorkerEntry& worker) {
+    worker.unsent.leave = true;
+    send_unsent(worker);
+}
+
+void send_unsent(WorkerEntry& worker) {
+    UnsentOrders& unsent = worker.unsent;
+    const int channel = worker.channel.get();
+    // The number of the log stays, so what is sent is the output that was opened last.
+    if (unsent.take_log && send_order(channel, Order::TakeLog, {.passed_fd = log_fd()})) unsent.take_log = false;
+    while (!unsent.closing.empty() && send_order(channel, Order::EmptyQueue, {.listener = *unsent.closing.begin()}))
+        unsent.closing.erase(unsent.closing.begin());
+    if (!unsent.closing.empty() || !std::exchange(unsent.leave, false)) return;
+    worker.process.signal(SIGQUIT);
+}
+
+void nudge_least_busy(WorkerTable& workers, std::size_t connections, const WorkerEntry* except) {
+    // Only one with capacity: those without it look by themselves when they have capacity again.
+    WorkerEntry* best = nullptr;
+    std::uint64_t least = connections;
+    for (WorkerEntry& worker : workers) {
+        const bool accepts = worker.state == State::Ready || worker.state == State::Retiring;
+        if (&worker == except || worker.stopped || !accepts || worker.active() >= least) continue;
+        best = &worker;
+        least = worker.active();
+    }
+    if (best != nullptr) send(*best, Order::LookForClients);
+}
+
+Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now) {
+    return stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
+}
+
+void dismiss(WorkerEntry& worker, DeathOrder order, Deadline patience, const std::vector<std::uint32_t>& closing) {
+    for (const std::uint32_t index : closing) send(worker, Order::EmptyQueue, index);
+    worker.state = State::Leaving;
+    worker.order = order;
+    worker.patience = patience;
+    ask_to_leave(worker);
+}
+
+void terminate(WorkerEntry& worker, DeathOrder order, Clock::time_point now) {
+    worker.state = State::Leaving;
+    worker.order = order;
+    worker.patience = now + patience_after_term;
+    worker.process.signal(SIGTERM);
+}
+
+void abort_hung(WorkerEntry& worker, Clock::time_point now) {
+    log(LogLevel::Error,
+        "worker {worker_number} (pid {worker_pid}) hangs in its handler for {busy_seconds} s: aborting it",
+        {{"worker_number", std::int64_t{worker.number}},
+         {"worker_pid", std::int64_t{worker.process.pid()}},
+         {"busy_seconds", static_cast<double>(worker.history.busy.count()) / 1000}});
+    worker.state = State::Doomed;
+    worker.order = DeathOrder::Hang;
+    worker.patience = now + patience_after_abort;
+    worker.process.signal(SIGABRT);
+}
+
+void kill_lifeless(WorkerEntry& worker) {
+    log(LogLevel::Error, "worker {worker_number} (pid {worker_pid}) has been stopped for too long: killing it",
+        {{"worker_number", std::int64_t{worker.number}}, {"worker_pid", std::int64_t{worker.process.pid()}}});
+    worker.state = State::Doomed;
+    worker.order = DeathOrder::Lifeless;
+    worker.patience.reset();
+    worker.process.signal(SIGKILL);
+}
+
+void kill_late(WorkerEntry& worker) {
+    const bool starting = worker.state == State::Starting;
+    log(LogLevel::Error,
+        starting ? "worker {worker_number} (pid {worker_pid}) was not ready within --boot-timeout: killing it"
+        : worker.state == State::Doomed
+            ? "worker {worker_number} (pid {worker_pid}) has not died of SIGABRT: killing it"
+            : "worker {worker_number} (pid {worker_pid}) has not left within --stop-timeout: killing it",
+        {{"worker_number", std::int64_t{worker.number}}, {"worker_pid", std::int64_t{worker.process.pid()}}});
+    if (worker.state != State::Doomed) worker.order = starting ? DeathOrder::BootTimeout : DeathOrder::StopTimeout;
+    worker.patience.reset();
+    worker.process.signal(SIGKILL);
+}
+
+}  // namespace preforkd

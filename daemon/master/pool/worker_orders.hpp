@@ -1,0 +1,45 @@
+#pragma once
+// What the master says to a worker: orders over its channel, and signals, up to the last.
+#include <chrono>
+#include <vector>
+
+#include "common/channel/channel.hpp"
+#include "common/channel/stopping.hpp"
+#include "daemon/master/pool/worker_table.hpp"
+
+namespace preforkd {
+
+/// Sends it now, or with send_unsent() if the channel has no place; save LookForClients, which may be lost.
+void send(WorkerEntry& worker, Order order, std::uint32_t listener = every_listener);
+
+/// SIGQUIT, once the orders to empty queues have been sent.
+void ask_to_leave(WorkerEntry& worker);
+
+/// What its channel had no place for before.
+void send_unsent(WorkerEntry& worker);
+
+/// Has the least busy one that accepts look for clients, if it has fewer than `connections`; `except` is no candidate.
+void nudge_least_busy(WorkerTable& workers, std::size_t connections, const WorkerEntry* except = nullptr);
+
+/// A worker that is told to stop fast ends by itself; one that is stuck is killed then.
+inline constexpr auto patience_after_term = fast_stop + std::chrono::seconds{1};
+
+/// When one that is asked to leave now is stuck; zero: it may take for ever.
+[[nodiscard]] Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now);
+
+/// Asks it to leave once it has served its clients, and those that are queued on the listeners `closing`.
+void dismiss(WorkerEntry& worker, DeathOrder order, Deadline patience, const std::vector<std::uint32_t>& closing = {});
+
+/// Ends it fast: its clients are not waited for.
+void terminate(WorkerEntry& worker, DeathOrder order, Clock::time_point now);
+
+/// It hangs: it is to write a stack, and die.
+void abort_hung(WorkerEntry& worker, Clock::time_point now);
+
+/// Nobody continues it.
+void kill_lifeless(WorkerEntry& worker);
+
+/// It has not done in time what it was to do.
+void kill_late(WorkerEntry& worker);
+
+}  // namespace preforkd

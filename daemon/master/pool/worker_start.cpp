@@ -1,0 +1,57 @@
+#include "daemon/master/pool/worker_start.hpp"
+
+#include <sys/wait.h>
+
+#include <system_error>
+#include <utility>
+
+#include "common/channel/channel.hpp"
+#include "common/process/spawn.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, EpollSet& events,
+                         Clock::time_point now) {
+    const std::size_t index = scoreboard.acquire();
+    try {
+        ChannelPair channel = open_channel();
+        OutputPipe output = open_output_pipe();
+        WorkerRecord& record = scoreboard[index];
+        // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
+        // many workers takes of RLIMIT_NOFILE.
+        ChildProcess process = spawn(
+            [&] {
+                return generation.body({.number = number,
+                                        .record = record,
+                                        .channel = std::move(channel.worker),
+                                        .output = std::move(output)});
+            },
+            ChildProcess::Handle::Later);
+        record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
+        try {
+            events.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
+        } catch (const std::system_error&) {
+            // It must not write into a record that is released, and another one's by then.
+            process.signal(SIGKILL);
+            ::waitpid(process.pid(), nullptr, 0);
+            throw;
+        }
+        log(LogLevel::Debug, "worker forked: {worker_number} (pid {worker_pid})",
+            {{"worker_number", std::int64_t{number}}, {"worker_pid", std::int64_t{process.pid()}}});
+        return {.number = number,
+                .generation = generation.number,
+                .record_index = index,
+                .record = record,
+                .process = std::move(process),
+                .channel = std::move(channel.master),
+                .printed = std::move(output.reader),
+                .started = now,
+                .patience = deadline_after(now, generation.pool.boot_timeout)};
+    } catch (const std::exception&) {
+        scoreboard.release(index);
+        throw;
+    }
+}
+
+}  // namespace preforkd

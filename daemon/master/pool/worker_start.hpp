@@ -1,0 +1,15 @@
+#pragma once
+#include "common/base/epoll_set.hpp"
+#include "daemon/master/pool/generation.hpp"
+#include "daemon/master/pool/worker_table.hpp"
+
+namespace preforkd {
+
+/// Forks a worker of `generation` with a record of its own, and watches its channel with its pid as the key.
+///
+/// Throws when the machine is out of processes, descriptors or memory, or `scoreboard` of records; nothing is left
+/// then.
+[[nodiscard]] WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard,
+                                       EpollSet& events, Clock::time_point now);
+
+}  // namespace preforkd

@@ -1,0 +1,80 @@
+#include "daemon/master/pool/worker_status.hpp"
+
+#include <algorithm>
+
+#include "common/base/quoted.hpp"
+
+namespace preforkd {
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+std::string name_of(WorkerState state) {
+    switch (state) {
+        case WorkerState::Vacant:
+        case WorkerState::Starting: return "starting";
+        case WorkerState::Idle: return "idle";
+        case WorkerState::InHandler: return "busy";
+        case WorkerState::WaitingForClient: return "waiting";
+        case WorkerState::Draining: return "leaving";
+    }
+    return "";
+}
+
+/// Written by another process, perhaps after `now` was read.
+std::chrono::milliseconds since_of(const WorkerRecord& record, Clock::time_point now) {
+    const std::chrono::nanoseconds since{now.time_since_epoch().count() - record.since_ns.load(relaxed)};
+    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(since), {});
+}
+
+std::string state_of(const WorkerEntry& worker) {
+    if (worker.stopped) return "stopped";
+    switch (worker.state) {
+        case WorkerEntry::State::Starting: return "starting";
+        case WorkerEntry::State::Retiring: return "retiring";
+        case WorkerEntry::State::Leaving: return "leaving";
+        case WorkerEntry::State::Doomed: return "hung";
+        case WorkerEntry::State::Ready: break;
+    }
+    return name_of(worker.record.state.load(relaxed));
+}
+
+std::optional<std::uint64_t> if_counted(const WorkerRecord& record, const std::atomic<std::uint64_t>& bytes) {
+    if (record.counts_traffic.load(relaxed) == 0) return std::nullopt;
+    return bytes.load(relaxed);
+}
+
+void add(std::optional<std::uint64_t>& total, const std::optional<std::uint64_t>& bytes) {
+    if (bytes) total = total.value_or(0) + *bytes;
+}
+
+}  // namespace
+
+void add_workers(const WorkerTable& workers, Clock::time_point now, StatusReport& report) {
+    for (const WorkerEntry& worker : workers) {
+        const WorkerRecord& record = worker.record;
+        const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.started);
+        const WorkerStatus& added = report.workers.emplace_back(
+            WorkerStatus{.number = worker.number,
+                         .pid = worker.process.pid(),
+                         .generation = static_cast<std::uint64_t>(worker.generation),
+                         .state = state_of(worker),
+                         .since = std::min(since_of(record, now), age),  // the record's clock is coarse
+                         .age = age,
+                         .connections = record.active.load(relaxed),
+                         .accepted = record.accepted.load(relaxed),
+                         .served = record.served.load(relaxed),
+                         .received_bytes = if_counted(record, record.traffic.received),
+                         .sent_bytes = if_counted(record, record.traffic.sent),
+                         .last_error = printable(record.last_error.read()),
+                         .last_peer = last_peer_of(record)});
+        report.connections += added.connections;
+        report.accepted += added.accepted;
+        report.served += added.served;
+        add(report.received_bytes, added.received_bytes);
+        add(report.sent_bytes, added.sent_bytes);
+    }
+}
+
+}  // namespace preforkd
