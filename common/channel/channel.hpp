@@ -13,7 +13,7 @@ namespace preforkd {
 
 /// What the master asks of a worker.  Draining and stopping travel as signals, which an operator can send too.
 enum class Order : std::uint8_t {
-    LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the slot.  May be
+    LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the record.  May be
                      ///< lost: the ones before it in a full channel ask for the same
     EmptyQueue,      ///< a listener will close for good: with the next drain, serve what is queued there first
     TakeLog,         ///< the log file was reopened; its descriptor comes along

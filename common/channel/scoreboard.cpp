@@ -39,15 +39,15 @@ struct Scoreboard::Layout {
 
 void Scoreboard::map() {
     void* mapped = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(), 0);
-    if (mapped == MAP_FAILED) throw_errno("map worker slots");
+    if (mapped == MAP_FAILED) throw_errno("map the scoreboard");
     layout_ = static_cast<Layout*>(mapped);
 }
 
 Scoreboard::Scoreboard(std::size_t capacity)
-    : memory_{check(::memfd_create("preforkd-slots", MFD_CLOEXEC), "create worker slots")},
+    : memory_{check(::memfd_create("preforkd-scoreboard", MFD_CLOEXEC), "create the scoreboard")},
       bytes_{Layout::reserved_bytes + capacity * Layout::stride_bytes} {
     static_assert(sizeof(Layout) <= Layout::reserved_bytes);
-    check(::ftruncate(memory_.get(), static_cast<off_t>(bytes_)), "size worker slots");
+    check(::ftruncate(memory_.get(), static_cast<off_t>(bytes_)), "size the scoreboard");
     map();
     new (layout_) Layout{.magic = Layout::expected_magic,
                          .version = Layout::current_version,
@@ -62,7 +62,7 @@ Scoreboard::Scoreboard(std::size_t capacity)
 
 Scoreboard::Scoreboard(UniqueFd memory) : memory_{std::move(memory)} {
     struct stat file {};
-    check(::fstat(memory_.get(), &file), "look at the worker slots");
+    check(::fstat(memory_.get(), &file), "look at the scoreboard");
     bytes_ = static_cast<std::size_t>(file.st_size);
     if (bytes_ < Layout::reserved_bytes) throw std::runtime_error{"the scoreboard is too small"};
     map();

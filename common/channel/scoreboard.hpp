@@ -22,7 +22,7 @@ enum class WorkerState : std::uint32_t {
 
 /// One living worker's record.  Only its worker writes it (but see `traffic` and `dropped_log_lines`), between spawn
 /// and reaping; anybody may read it at any time. The layout is append-only: a master that upgrades itself reads the
-/// slots of the image before.
+/// records of the image before.
 struct alignas(128) WorkerRecord {
     std::atomic<std::uint32_t> pid{};
     std::atomic<WorkerState> state{};

@@ -36,7 +36,7 @@ public:
         return spawn(
             [this, worker = ::getpid(), flushed = flush_standard_output()] {
                 ForkedChild child{worker, kept_fd()};
-                WorkerRecord record;  // but for its traffic, the worker's own slot is the worker's to write
+                WorkerRecord record;  // but for its traffic, the worker's own is the worker's to write
                 serve({.idle_timeout = idle_timeout_, .stop = child, .record = record, .traffic = traffic_});
                 if (flushed) flush_standard_output();
                 return 0;
