@@ -1,5 +1,5 @@
 #pragma once
-// Who holds an address that we cannot have: what `ss -lp` would show, read from /proc.
+// Which process holds an address that cannot be bound: what `ss -lp` would show, read from /proc.
 #include <sys/types.h>
 
 #include <optional>

@@ -1,5 +1,5 @@
 #pragma once
-// Whom the workers run as.
+// The user and groups that workers run as.
 #include <sys/types.h>
 
 #include <optional>

@@ -12,7 +12,7 @@ namespace preforkd {
 enum class Phase {
     Starting,
     Running,
-    Withdrawing,  ///< serves as before, but says that it will not for long: who sends clients shall look elsewhere
+    Withdrawing,  ///< serves as before, but tells load balancers to send clients elsewhere
     Draining,     ///< takes nobody new, finishes what runs
     Killing,
     Stopped

@@ -99,7 +99,7 @@ void Supervisor::watch_socket_files(Clock::time_point now) {
     watched_generation_ = pool_.current().number;
 }
 
-/// A generation of its own binds again what has lost its file: the old one serves who waits at the old socket.
+/// A generation of its own binds again what has lost its file: the old one serves the clients queued at the old socket.
 void Supervisor::mind_socket_files(Clock::time_point now) {
     if (watched_generation_ != pool_.current().number) watch_socket_files(now);
     if (!socket_files_.is_time_to_look(now) || life_.phase >= Phase::Withdrawing) return;

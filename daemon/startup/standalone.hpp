@@ -6,7 +6,7 @@
 
 namespace preforkd {
 
-/// Whom the process tells that it is ready and that it stops; borrowed.
+/// What is told that the process is ready and that it stops; borrowed.
 struct Announcements {
     SystemdNotify& systemd;
     UniqueFd& ready_fd;

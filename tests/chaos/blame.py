@@ -13,17 +13,18 @@ def seconds(timestamp):
 
 
 def holders(entries):
-    """{address of a client: [(when, pid of the worker that took it), ...]}, from the daemon's log."""
+    """{(address of a client, listener): [(when, pid of the worker that took it), ...]}, from the daemon's log.  One port may
+    be a client's to two listeners at a time."""
     taken = defaultdict(list)
     for entry in entries:
         if found := _GOT.match(entry["message"]):
-            taken[found[1]].append((seconds(entry["time"]), entry["pid"]))
+            taken[found[1], entry["listener"]].append((seconds(entry["time"]), entry["pid"]))
     return taken
 
 
 def holder_of(visit, taken):
     """The worker that took the client during its visit; None if none said so."""
-    pids = [pid for when, pid in taken.get(visit.name, ()) if visit.began - _SLACK <= when <= visit.ended + _SLACK]
+    pids = [pid for when, pid in taken.get((visit.name, visit.endpoint), ()) if visit.began - _SLACK <= when <= visit.ended + _SLACK]
     return pids[-1] if pids else None
 
 

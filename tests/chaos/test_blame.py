@@ -3,8 +3,8 @@ from blame import acquit
 from load import Visit
 
 
-def took(pid, name, when):
-    return {"message": f"got connection from {name}", "pid": pid, "time": f"1970-01-01T00:00:{when:06.3f}Z"}
+def took(pid, name, when, listener="tcp://x:1"):
+    return {"message": f"got connection from {name}", "listener": listener, "pid": pid, "time": f"1970-01-01T00:00:{when:06.3f}Z"}
 
 
 def broken(name, began, ended, outcome="reset"):
@@ -32,6 +32,11 @@ def test_a_connection_that_broke_before_the_kill_is_not():
 def test_an_earlier_client_of_the_same_address_has_nothing_to_do_with_it():
     visit = broken("a:1", 30, 40)
     assert unexplained([visit], [(35.0, 7)], [took(7, "a:1", 11), took(8, "a:1", 31)]) == [visit]
+
+
+def test_nor_has_a_later_one_of_another_listener():
+    entries = [took(7, "a:1", 11), took(8, "a:1", 12, "tcp://y:2")]
+    assert not unexplained([broken("a:1", 10, 20)], [(15.0, 7)], entries)
 
 
 def test_a_kill_explains_one_client_that_nobody_has_on_record():

@@ -49,6 +49,11 @@ def _has_localhost():
         return False
 
 
+def _others_may_run_it():
+    build = daemon_process.BUILD.resolve()
+    return os.geteuid() != 0 or all(directory.stat().st_mode & 0o001 for directory in [build, *build.parents])
+
+
 def _may_mount():
     return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
 
@@ -59,6 +64,8 @@ NEEDS = {
     "ipv6": (_has_ipv6, "this machine has no ::1"),
     "terminals": (_has_terminals, "there are no pseudo-terminals here: /dev/pts is not mounted"),
     "localhost": (_has_localhost, "localhost has no address here: /etc/hosts does not name it"),
+    "others": (_others_may_run_it, "other users cannot enter the directory of the build: test a checkout elsewhere"),
+    "hosts": (lambda: os.path.exists("/etc/hosts"), "there is no /etc/hosts here"),
     "mounts": (functools.cache(_may_mount), "needs root, and a root directory that is a mount point, which a chroot's is not"),
 }
 

@@ -69,7 +69,7 @@ def user(preforkd):
 
 
 @pytest.fixture(params=[pytest.param("root", marks=[pytest.mark.mounts, pytest.mark.programs("nsenter")]),
-                        pytest.param("user", marks=pytest.mark.programs("setpriv"))])
+                        pytest.param("user", marks=[pytest.mark.others, pytest.mark.programs("setpriv")])])
 def place(request):
     return request.getfixturevalue(request.param)
 

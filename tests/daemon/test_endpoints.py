@@ -138,6 +138,7 @@ def test_without_ipv6_an_empty_host_is_ipv4(preforkd):
 
 @pytest.mark.mounts
 @pytest.mark.ipv6
+@pytest.mark.hosts
 @pytest.mark.programs("nsenter", "nc", "ip")
 def test_port_0_on_several_addresses_is_one_port(preforkd, tmp_path):
     (tmp_path / "hosts").write_text("127.0.0.1 both.test\n::1 both.test\n")

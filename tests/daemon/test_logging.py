@@ -58,7 +58,8 @@ def terminal_lines(controller, until, timeout=10.0):
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_nothing_a_client_sends_reaches_a_terminal_raw(preforkd, forgery):
     controller, terminal = pty.openpty()
-    daemon = preforkd("--handler", "print", "--log-connections", "no", workers=1, stderr=terminal, log_format=None)
+    daemon = preforkd("--handler", "print", "--log-connections", "no", workers=1, stderr=terminal, log_format=None,
+                      env={"TERM": "xterm"})
     os.close(terminal)
     exchange(daemon.endpoint, FORGERIES[forgery])
     exchange(daemon.endpoint, b"the end")

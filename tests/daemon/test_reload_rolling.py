@@ -26,6 +26,7 @@ def confined(preforkd, tmp_path):
 
 
 @pytest.mark.root
+@pytest.mark.others
 @pytest.mark.parametrize("spare", [0, 1, 2])
 def test_a_host_with_space_for_one_generation_is_enough(confined, spare):
     service = confined(spare, *ROLLING)
@@ -42,6 +43,7 @@ def test_a_host_with_space_for_one_generation_is_enough(confined, spare):
 
 
 @pytest.mark.root
+@pytest.mark.others
 def test_without_it_a_reload_fails_at_once_and_names_it(confined):
     generation = (f"workers = {WORKERS}", "boot-timeout = 10m")
     service = confined(2, *generation)
@@ -56,6 +58,7 @@ def test_without_it_a_reload_fails_at_once_and_names_it(confined):
 
 
 @pytest.mark.root
+@pytest.mark.others
 def test_an_upgrade_is_rolling_too(preforkd, tmp_path):
     """What rehearses the new image takes three tasks; so many have space, and no second generation."""
     open_to_others(tmp_path)

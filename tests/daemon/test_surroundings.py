@@ -119,6 +119,7 @@ AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 
 
 @pytest.mark.root
+@pytest.mark.others
 @pytest.mark.programs("setpriv")
 def test_a_configuration_of_another_user_is_used_if_it_can_be_read(preforkd, run_preforkd, public):
     configuration = public / "preforkd.conf"
@@ -132,6 +133,7 @@ def test_a_configuration_of_another_user_is_used_if_it_can_be_read(preforkd, run
 
 
 @pytest.mark.root
+@pytest.mark.others
 @pytest.mark.programs("setpriv")
 @pytest.mark.parametrize("arguments", [[], ["--", "/bin/cat"]], ids=["handler", "program"])
 def test_a_uid_without_a_passwd_entry_serves(preforkd, arguments):

@@ -1,5 +1,5 @@
 #pragma once
-// Whom the control socket serves, and for how long.
+// The peers of the control socket: how many, and for how long.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -48,18 +48,18 @@ public:
     [[nodiscard]] int fd() const noexcept { return epoll_.fd(); }
     void serve(Clock::time_point now);
 
-    /// Sends away who is out of time.
+    /// Disconnects peers whose time is over.
     void maintain(Clock::time_point now);
     [[nodiscard]] Deadline next_deadline() const;
 
-    /// Tells everybody who waits for it.
+    /// Tells every peer that waits for it.
     void conclude(Ticket ticket, const Outcome& outcome);
 
     /// The last words: `outcome` for `ticket`, a failure for who waits for anything else, a farewell for who asks
     /// nothing just now.  Removes the socket's file.
     void close(Ticket ticket, const Outcome& outcome);
 
-    /// If its file was removed or replaced, binds it again.  Who is connected stays, who waits in the queue is taken.
+    /// If its file was removed or replaced, binds it again.  Connected peers stay, queued ones are accepted.
     /// False if nothing has changed.
     bool bind_again(Clock::time_point now);
     [[nodiscard]] const ControlListener& listener() const noexcept { return listener_; }

@@ -1,5 +1,6 @@
 #pragma once
-// Who waits on the shared sockets, when, and who has a sibling look instead.  For clients of every transport and model.
+// When a worker waits on the shared sockets, and when it asks a sibling to look instead.  For every transport and
+// model.
 #include <functional>
 #include <list>
 #include <memory>
@@ -19,7 +20,7 @@ struct AcceptorSettings {
     std::uint64_t retire_after = 0;                                  ///< clients; 0: never
     bool has_siblings = true;                                        ///< in whose hands a wake-up of ours may be needed
     Lifeline* lifeline = nullptr;            ///< what takes this process off the sockets when the master dies
-    std::function<void()> ask_sibling{};     ///< clients may be waiting whom this worker will not take
+    std::function<void()> ask_sibling{};     ///< clients may be waiting that this worker will not take
     std::function<void()> ask_retirement{};  ///< retire_after is reached
     std::function<void()> full{};  ///< at the limit; not each time of a quick succession.  Empty: not asked for
     std::chrono::nanoseconds between_full{};  ///< at least, whatever happens
@@ -32,7 +33,7 @@ struct AcceptorSettings {
 ///   Open      in the kernel's queue of sleepers
 ///   Full      at the limit: left the queue; joins again when a client has gone
 ///   Resting   out of descriptors, memory or processes: left the queue; joins again after 500 ms
-///   Emptying  told to close: left the queue, takes whom it still has to take, then Closed
+///   Emptying  told to close: left the queue, takes the clients it still has to take, then Closed
 ///   Closed    holds no socket, and its last client has gone
 ///
 /// While handler code runs this worker sleeps in no epoll_wait(), so the kernel does not choose it: only a worker that
@@ -55,14 +56,14 @@ public:
 
     void open();
 
-    /// A sibling may have taken a wake-up with it: takes who is queued, within the limit.
+    /// A sibling may have died with a wake-up: takes the clients that are queued, within the limit.
     void look();
 
-    /// The client in service makes a blocking handler wait: whoever is queued is left to the siblings.
+    /// The client in service makes a blocking handler wait: queued clients are left to the siblings.
     void about_to_block();
 
-    /// Takes nobody more, once who is queued on the listeners that are `closing` (by the order of add()) is served; who
-    /// is queued elsewhere is left to the siblings.
+    /// Takes no more clients once those queued on the listeners that are `closing` (by the order of add()) are served;
+    /// those queued elsewhere are left to the siblings.
     void close(const ClosingListeners& closing);
 
     // What a model reports of each client.  ended() may be called from within take.

@@ -17,7 +17,7 @@
 
 namespace preforkd {
 
-/// Which of a worker's listeners close for good, so that who is queued there has to be served first.
+/// Which of a worker's listeners close for good, so that the clients queued there have to be served first.
 struct ClosingListeners {
     bool all = false;
     std::set<std::uint32_t> indices{};  ///< beside `all`
@@ -33,13 +33,13 @@ public:
     /// Accept what is queued: a sibling may have taken a wake-up with it.
     virtual void look() = 0;
 
-    /// Accept no more, finish what runs, after serving who is queued on `closing`.  Repeating it is harmless.
+    /// Accept no more, finish what runs, after serving the clients queued on `closing`.  Repeating it is harmless.
     virtual void drain(const ClosingListeners& closing) = 0;
 
     /// As drain(), and wait for no client any more.
     virtual void hurry() = 0;
 
-    /// Asks the master for a successor, who is there before this worker has to leave.
+    /// Asks the master for a replacement, which starts before this worker has to leave.
     virtual void retire() = 0;
 };
 
