@@ -1,5 +1,5 @@
 #pragma once
-// What the daemon and whoever asks it say to each other: one JSON object a line, in both directions.  Pure.
+// What the daemon and its control clients say to each other: one JSON object a line, in both directions.  Pure.
 //
 //   > status                                            or {"command":"status"}
 //   < {"ok":true,"status":{...}}
@@ -8,7 +8,7 @@
 //   > reload --force                                    or {"command":"reload","force":true}
 //   < {"ok":false,"error":"..."}
 //
-// Who is still connected when the daemon stops in good order is told so unasked:
+// A client that is still connected when the daemon stops in good order is told so unasked:
 //   < {"ok":false,"error":"the daemon has stopped","stopped":true}
 #include <array>
 #include <cstddef>
@@ -34,7 +34,7 @@ struct ControlRequest {
 /// The longest request, without its newline.
 inline constexpr std::size_t longest_request_bytes = 4096;
 
-/// Reads a line, with or without its newline.  Throws std::invalid_argument with one sentence for whoever wrote it.
+/// Reads a line, with or without its newline.  Throws std::invalid_argument with one sentence for its sender.
 [[nodiscard]] ControlRequest parse_control_request(std::string_view line);
 
 /// The JSON form, without a newline.

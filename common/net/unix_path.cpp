@@ -64,7 +64,7 @@ UniqueFd lock_directory_of(const std::string& path) {
     const auto directory = std::filesystem::path{path}.parent_path();
     UniqueFd fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (!fd) return fd;  // not readable: nothing to lock, bind() will say what is wrong
-    // Ours is held for microseconds.  Who holds it for seconds is somebody else, in a directory like /tmp: go on
+    // Ours is held for microseconds.  One held for seconds is another program's, in a directory like /tmp: go on
     // without.
     using namespace std::chrono_literals;
     for (int tries = 0; ::flock(fd.get(), LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK && tries < 50; ++tries)
@@ -108,7 +108,7 @@ void change_mode(int file, const ListenSettings& settings) {
            "the mode of a socket file cannot be set without /proc before Linux 6.6: mount it, or use unix://@NAME");
 }
 
-/// Works on the opened file, never on the path: whoever can write to the directory could put a link to another file
+/// Works on the opened file, never on the path: a user who can write to the directory could put a link to another file
 /// there between two calls, and have that one given away.
 void apply_owner_and_mode(int file, const ListenSettings& settings, uid_t uid, gid_t gid) {
     if ((uid != unchanged || gid != unchanged) && ::fchownat(file, "", uid, gid, AT_EMPTY_PATH) == -1) {
@@ -119,7 +119,7 @@ void apply_owner_and_mode(int file, const ListenSettings& settings, uid_t uid, g
     if (settings.mode) change_mode(file, settings);
 }
 
-/// nullopt for what is no socket: somebody who may write to the directory has put it there since.
+/// nullopt for what is not a socket: somebody who may write to the directory has put it there since.
 std::optional<FileIdentity> identity_of(int file) {
     struct stat info {};
     check(::fstat(file, &info), "stat the socket file");
@@ -160,7 +160,7 @@ FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const Socket
     }
 
     // Bound in place rather than under another name and renamed: getsockname() would tell the other name forever, to
-    // clients, to `ss` and to whoever matches stored sockets by address.
+    // clients, to `ss` and to programs that match stored sockets by address.
     // Linux makes the file with the mode of the socket's own inode (less the umask), so this closes it until owner and
     // mode are right.  A datagram socket takes messages as soon as it is bound.
     if (settings.mode) check(::fchmod(fd, 0), "fchmod the socket");

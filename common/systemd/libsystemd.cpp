@@ -18,7 +18,7 @@ constexpr auto note_text =
     std::to_array(R"([{"feature":"systemd","description":"Socket activation and the watchdog of systemd",)"
                   R"("priority":"recommended","soname":[")" PREFORKD_LIBSYSTEMD R"("]}])");
 
-/// Tells who packages a program that it loads a library which it is not linked with.
+/// Tells packagers that the program loads a library which it is not linked with.
 /// Source: https://uapi-group.org/specifications/specs/elf_dlopen_metadata/; elf(5), Notes.
 struct DlopenNote {
     std::uint32_t owner_size = sizeof owner;

@@ -106,7 +106,7 @@ std::string flaw_of(const Libsystemd& systemd, int fd) {
 
 std::vector<PassedSocket> take_passed_sockets() {
     const ListenVariables said;
-    if (!said.count) return {};  // nothing was passed, whoever it was meant for
+    if (!said.count) return {};  // nothing was passed, whatever LISTEN_PID says
     const Libsystemd systemd;
     char** names = nullptr;
     const int count = systemd.listen_fds_with_names(1, &names);

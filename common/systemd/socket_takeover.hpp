@@ -24,8 +24,8 @@ struct Takeover {
 /// Throws OperatorError (78) when a passed socket matches no endpoint, or an fd://NAME has no socket.
 [[nodiscard]] Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings);
 
-/// Gives the sockets we bound what their settings ask for and a bound socket can be given, for all who share them.
-/// Throws std::system_error.
+/// Gives the sockets we bound what their settings ask for and a bound socket can be given, for all processes that share
+/// them. Throws std::system_error.
 void change_sockets(const std::vector<Listener>& listeners, std::optional<int> default_backlog);
 
 /// Which of `listeners` are in none of `others`, by their index.

@@ -6,8 +6,8 @@
 // (`Restart=`, `systemctl restart`); the next process finds its sockets behind LISTEN_FDS, under the names they were
 // stored by.  When the unit stops or fails for good, the store is closed.  A process that is asked to stop is not told
 // which of the two comes, so a stored listener is left as it is: not filtered, its queue not emptied, its socket file
-// not removed.  After `systemctl stop` whoever came during the drain is reset, and the file of a Unix socket is a stale
-// one, which the next start replaces.
+// not removed.  After `systemctl stop` clients that came during the drain are reset, and the file of a Unix socket is a
+// stale one, which the next start replaces.
 //
 // A Unix socket needs its file: RuntimeDirectoryPreserve=restart where it is in a RuntimeDirectory=.
 // Source: sd_notify(3); systemd.service(5), FileDescriptorStoreMax=; systemd 252, service_release_resources().

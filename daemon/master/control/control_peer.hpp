@@ -9,7 +9,7 @@
 
 namespace preforkd {
 
-/// Work under way whose outcome peers wait for.  Whoever does the work chooses it.
+/// Work under way whose outcome peers wait for.  The part that does the work chooses it.
 enum class Ticket : std::uint64_t {};
 
 /// What an exec in place carries over of a peer, beside its connection.

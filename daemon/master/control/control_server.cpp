@@ -33,7 +33,7 @@ std::uint32_t events_of(ControlPeer::Phase phase) {
     return 0;
 }
 
-/// For whom no peer is made: what fits is sent, and nothing is waited for.
+/// For a connection that becomes no peer: what fits is sent, and nothing is waited for.
 void turn_away(int connection, const std::string& reason) {
     const std::string line = answer_line(Outcome{.ok = false, .sentence = reason});
     (void)::send(connection, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -137,29 +137,29 @@ void ControlServer::serve_peer(Peers::iterator peer, Clock::time_point now) {
 }
 
 void ControlServer::hear(Peers::iterator peer, Clock::time_point now) {
-    ControlPeer& who = peer->second;
+    ControlPeer& asking = peer->second;
     const auto refuse = [&](const std::string& reason) {
-        settle(peer, who.answer(answer_line(Outcome{.ok = false, .sentence = reason}), now));
+        settle(peer, asking.answer(answer_line(Outcome{.ok = false, .sentence = reason}), now));
     };
-    switch (who.hear()) {
+    switch (asking.hear()) {
         case ControlPeer::Heard::Part: return;
         case ControlPeer::Heard::Gone: return settle(peer, false);
         case ControlPeer::Heard::TooLong: return refuse("a request has at most 4096 bytes");
         case ControlPeer::Heard::Request: break;
     }
     try {
-        ControlReply reply = desk_(parse_control_request(who.line()));
+        ControlReply reply = desk_(parse_control_request(asking.line()));
         if (const Ticket* ticket = std::get_if<Ticket>(&reply)) {
-            who.wait_for(*ticket);
+            asking.wait_for(*ticket);
             return settle(peer, true);
         }
-        settle(peer, who.answer(std::move(std::get<std::string>(reply)), now));
+        settle(peer, asking.answer(std::move(std::get<std::string>(reply)), now));
     } catch (const std::exception& error) { refuse(error.what()); }
 }
 
 void ControlServer::settle(Peers::iterator peer, bool goes_on) {
-    const ControlPeer& who = peer->second;
-    if (!goes_on || !epoll_.change(who.fd(), peer->first, events_of(who.phase()))) drop(peer);
+    const ControlPeer& asking = peer->second;
+    if (!goes_on || !epoll_.change(asking.fd(), peer->first, events_of(asking.phase()))) drop(peer);
 }
 
 void ControlServer::maintain(Clock::time_point now) {

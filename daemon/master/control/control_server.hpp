@@ -55,8 +55,8 @@ public:
     /// Tells every peer that waits for it.
     void conclude(Ticket ticket, const Outcome& outcome);
 
-    /// The last words: `outcome` for `ticket`, a failure for who waits for anything else, a farewell for who asks
-    /// nothing just now.  Removes the socket's file.
+    /// The last words: `outcome` for `ticket`, a failure for peers that wait for anything else, a farewell for peers
+    /// that ask nothing just now.  Removes the socket's file.
     void close(Ticket ticket, const Outcome& outcome);
 
     /// If its file was removed or replaced, binds it again.  Connected peers stay, queued ones are accepted.

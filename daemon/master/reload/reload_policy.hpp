@@ -47,7 +47,7 @@ enum class ReloadAction {
     GiveUp,     ///< what is being loaded
     Commit,     ///< the new generation is the current one; those before are asked to leave
     Abandon,    ///< everything as it was
-    Refuse,     ///< whoever asked gets no reload: the service is stopping
+    Refuse,     ///< no reload for the one that asked: the service is stopping
 };
 
 struct ReloadStep {
@@ -66,9 +66,9 @@ inline constexpr std::size_t most_old_generations = 2;
 ///   Loading        Waiting, GiveUp  -              GoOn    Booting  Idle     -             -              GiveUp *
 ///   Booting        Booting, again   -              -       -        -        Idle, Commit  Idle, Abandon  Abandon *
 ///
-/// * Idle; who waits is told why.  ** or Hopeless.
-/// Who asks may have changed the settings: what is being loaded is of no use then, and begins anew.  With `again`, Idle
-/// is Waiting: whoever asked while a generation was booting gets a reload after it.
+/// * Idle; those that wait are told why.  ** or Hopeless.
+/// Another request may mean that the settings have changed: what is being loaded is dropped, and loading begins again.
+/// With `again`, Idle is Waiting: a request that came while a generation was booting gets a reload after it.
 [[nodiscard]] inline ReloadStep step(const Reload& now, const ReloadEvent& event) {
     using enum ReloadPhase;
     using enum ReloadAction;

@@ -22,7 +22,7 @@ void close_generation(std::vector<Listener>& listeners, const std::vector<std::u
     std::vector<Listener> closing;
     for (const std::uint32_t index : indices) closing.push_back(std::move(listeners[index]));
     close_for_good(closing);
-    listeners.clear();  // whoever else still refers to the generation must not keep a queue alive
+    listeners.clear();  // others that still refer to the generation must not keep a queue alive
 }
 
 /// Throws what open_log() throws, and then what `next` had bound is closed again.

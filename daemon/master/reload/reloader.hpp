@@ -10,7 +10,7 @@
 
 namespace preforkd {
 
-/// How a reload ended, for whoever asked for it.
+/// How a reload ended, for the one that asked for it.
 struct ReloadOutcome {
     bool done = false;
     std::string sentence{};  ///< what was done, or why everything is as it was

@@ -29,8 +29,8 @@ public:
     /// Watches these files instead of those before.
     void follow(const std::vector<SocketFile>& files, Clock::time_point now);
 
-    /// Something happened to a file, or near it: it is time to look at deadline().  Not at once, because who removes a
-    /// socket file may be about to put another socket there.
+    /// Something happened to a file, or near it: it is time to look at deadline().  Not at once, because a program that
+    /// removes a socket file may be about to put another socket there.
     void hear(Clock::time_point now);
     [[nodiscard]] Deadline deadline() const noexcept { return look_at_; }
     /// Whether the deadline has passed; then there is none any more.

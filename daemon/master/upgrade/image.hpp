@@ -44,7 +44,7 @@ struct Launch {
 /// To a rehearsal that has said hello.  Never blocks.  Throws std::system_error.
 void send_handover(int channel, Handover& handover);
 
-/// The same with descriptors of its own, for whoever takes them over while the first may still be needed.  Throws
+/// The same with descriptors of its own, for a taker while the first may still be needed.  Throws
 /// std::system_error.
 [[nodiscard]] Handover duplicate(const Handover& handover);
 

@@ -38,7 +38,7 @@ enum class UpgradeAction {
     Rehearse,
     KillRehearsal,  ///< with all that it has started
     Execute,        ///< returns only as ExecFailed
-    Refuse,         ///< whoever asked is told why
+    Refuse,         ///< the one that asked is told why
 };
 
 struct UpgradeStep {

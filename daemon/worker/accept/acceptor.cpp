@@ -112,7 +112,7 @@ void Acceptor::begun() {
     enter(record_, WorkerState::InHandler);
     if (settings_.retire_after != 0 && record_.accepted.load(std::memory_order_relaxed) == settings_.retire_after)
         settings_.ask_retirement();
-    // Whoever looks at it a little later sees what becomes of clients that come in quick succession.
+    // A reader a little later sees what becomes of clients that come in quick succession.
     told_full_ = false;
     if (active() >= settings_.limit && since_told_full() >= quick_succession) tell_full();
 }
@@ -146,7 +146,7 @@ void Acceptor::check_limit() {
     if (state_ != State::Open || active() < settings_.limit) return;
     state_ = State::Full;
     leave_all();
-    // Whoever came between our last look and the leaving woke us alone.
+    // A client that came between our last look and the leaving woke us alone.
     if (somebody_waits()) settings_.ask_sibling();
     if (!told_full_) tell_full();
 }
@@ -197,7 +197,8 @@ void Acceptor::empty_queue() {
             break;
         }
     count_drops();  // while it can be asked
-    // A listener that keeps nobody must not keep its address either: who comes now is better refused than kept waiting.
+    // A listener with no client left must not keep its address either: a new client is better refused than kept
+    // waiting.
     std::erase_if(entries_, [this](const Entry& entry) { return last_look_ || entry.still_to_take == 0; });
     if (active() == 0) {
         state_ = State::Closed;
@@ -211,7 +212,7 @@ void Acceptor::empty_queue() {
     }
 }
 
-/// Out of descriptors or memory, by the fault of others perhaps: nobody who is queued shall pay for that.
+/// Out of descriptors or memory, perhaps by the fault of others: no queued client shall pay for that.
 void Acceptor::rest_while_emptying() {
     rest_timer_->set(rest_period, [this] {
         last_look_ = awaiting_handshakes_;

@@ -15,7 +15,7 @@
 namespace preforkd {
 
 struct AcceptorSettings {
-    TrafficCounter::Writers writers = TrafficCounter::Writers::One;  ///< who counts bytes in the record
+    TrafficCounter::Writers writers = TrafficCounter::Writers::One;  ///< of the bytes in the record
     std::size_t limit = 1;                                           ///< clients served at once
     std::uint64_t retire_after = 0;                                  ///< clients; 0: never
     bool has_siblings = true;                                        ///< in whose hands a wake-up of ours may be needed

@@ -43,8 +43,8 @@ public:
             outcome == ConnectionOutcome::Cut && entries_->late() ? ConnectionOutcome::RequestTimeout : outcome;
     }
 
-    /// --request-timeout, zero: none; where a process only hears that it should end, not why: whoever is cut after it
-    /// was late.
+    /// --request-timeout, zero: none; where a process only hears that it should end, not why: a client that is cut
+    /// after it was late.
     void set_limit(std::chrono::milliseconds limit) noexcept {
         if (entries_) entries_->limit = limit;
     }

@@ -48,7 +48,7 @@ public:
     virtual ~Reactor() = default;
 
     /// Takes `socket` (non-blocking).  `readable` is called again and again while it is joined and somebody is queued:
-    /// whoever is called must take something, or leave, and must not destroy the queue.
+    /// the callback must take something, or leave, and must not destroy the queue.
     [[nodiscard]] virtual std::unique_ptr<SharedQueue> share(UniqueFd socket, std::function<void()> readable) = 0;
 
     /// Calls `readable` while `fd` (borrowed) is readable.

@@ -42,7 +42,7 @@ template struct ReactorMember<&boost::asio::detail::epoll_reactor::epoll_fd_>;
 ///    post() waits for an unrelated event, because poll() leaves the reactor
 ///    believing that it is awake.
 ///
-/// The registration is level-triggered: whoever is woken must accept, or leave().
+/// The registration is level-triggered: a worker that is woken must accept, or leave().
 class SharedListener : public boost::asio::basic_socket<boost::asio::generic::stream_protocol> {
     using Socket = boost::asio::basic_socket<boost::asio::generic::stream_protocol>;
 

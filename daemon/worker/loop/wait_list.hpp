@@ -36,8 +36,8 @@ private:
 /// All waits of one worker, ordered by deadline.  Adding and removing cost no system call; the timer is armed only
 /// while somebody waits and is left to run when they stop, so it fires at most once per timeout.
 ///
-/// Who stops waiting keeps its place, since it will soon wait again, for longer: only when its place comes up is it
-/// moved to where it belongs.  So a busy connection moves once a timeout, not twice a message.
+/// A connection that stops waiting keeps its place, since it will soon wait again, for longer: only when its place
+/// comes up is it moved to where it belongs.  So a busy connection moves once a timeout, not twice a message.
 class WaitList {
 public:
     explicit WaitList(Reactor& reactor) noexcept : reactor_{reactor} {}

@@ -229,7 +229,7 @@ bool ChildCrew::collect(pid_t pid) {
 }
 
 void ChildCrew::let_go(ChildJob& job, bool in_use) {
-    // SHUT_WR is for the connection, not for our copy of it: it would cut off whoever still answers.
+    // SHUT_WR is for the connection, not for our copy of it: it would cut off a child that still answers.
     if (job.client && !in_use && stage_ != Stage::Hurried) linger_.finish(std::move(job.client), job.linger);
     job.client = {};
     job.account.close(/*bytes_are_known=*/false);

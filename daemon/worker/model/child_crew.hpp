@@ -67,7 +67,7 @@ void log_child_end(LogLevel level, std::string_view what, const ChildJob& job, c
 /// Makes children, reaps them promptly, and ends them when the worker has to leave.
 ///
 /// Most forked children have ended when the next client comes: they are reaped then, by their number, which spares each
-/// a pidfd, its way through epoll and a wake-up of the worker.  Whoever is still there after 5 ms, or at the limit
+/// a pidfd, its way through epoll and a wake-up of the worker.  A child that is still there after 5 ms, or at the limit
 /// (where clients wait for an end), is watched.
 ///
 /// Our copy of a client's descriptor stays open until its child has been reaped, and is then lingered here, so that

@@ -125,7 +125,7 @@ Acceptor::Take Workshop::take_from(const Listener& listener, const Settings& set
                           });
 }
 
-/// Has the acceptor rest while there is no thread for whom it has taken already.
+/// Has the acceptor rest while there is no thread for a client that it has accepted.
 Acceptor::Take Workshop::bounded(Acceptor::Take take) {
     return [this, take = std::move(take)](int socket) {
         if (crew.short_of_threads()) return Acceptor::not_now;

@@ -10,7 +10,7 @@
 
 namespace preforkd {
 
-/// Who is at the other end of a Unix connection, as the kernel saw it at connect(2).
+/// The process at the other end of a Unix connection, as the kernel saw it at connect(2).
 struct PeerIdentity {
     std::uint32_t user = 0;
     std::uint32_t group = 0;

@@ -28,7 +28,7 @@ int execute(const std::string& file, const Settings& settings, const Identity& i
         assume(identity);
     } catch (const std::exception&) { return no_trial; }
     if (!settings.chdir.empty() && ::chdir(settings.chdir.c_str()) == -1) return no_trial;
-    // Whoever is traced stops for every signal that it takes: only the one that tells of the exec may come.
+    // A traced process stops for every signal that it takes: only the one that tells of the exec may come.
     sigset_t others;
     ::sigfillset(&others);
     ::sigdelset(&others, SIGTRAP);

@@ -33,7 +33,8 @@ struct Filled {
 /// nothing yet.  Keeps no buffer when there is nothing unread.
 std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     if (const auto error = core.why_cut()) return Filled{.error = error};
-    // Whoever has waited before is likely to wait again: ask the kernel once, by the wait, whether something has come.
+    // A connection that has waited before is likely to wait again: ask the kernel once, by the wait, whether something
+    // has come.
     if (std::exchange(core.drained, false) && core.in_reactor()) {
         if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
         return std::nullopt;
