@@ -7,6 +7,7 @@
 #include <cstring>
 #include <span>
 
+#include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
 
 namespace preforkd {
@@ -68,6 +69,13 @@ Packet receive(int fd, std::span<std::byte> into) {
     return packet;
 }
 
+std::optional<Report::Kind> kind_of(std::uint8_t number) noexcept {
+    using enum Report::Kind;
+    for (const Report::Kind kind : {Ready, Paused, Retiring, Failed, Full})
+        if (static_cast<std::uint8_t>(kind) == number) return kind;
+    return std::nullopt;
+}
+
 }  // namespace
 
 ChannelPair open_channel() {
@@ -99,13 +107,16 @@ std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end) 
     return received;
 }
 
-std::variant<Report, NothingYet, PeerGone> receive_report(int master_end) {
+std::variant<Report, NothingYet, PeerGone, NoReport> receive_report(int master_end) {
     std::array<std::byte, 1 + longest_report_bytes> bytes{};
     const Packet packet = receive(master_end, bytes);
     if (packet.size == 0) return PeerGone{};
     if (packet.size < 0) return NothingYet{};
-    return Report{.kind = static_cast<Report::Kind>(bytes[0]),
-                  .text = {reinterpret_cast<const char*>(bytes.data()) + 1, static_cast<std::size_t>(packet.size) - 1}};
+    const auto kind = kind_of(static_cast<std::uint8_t>(bytes[0]));
+    const std::string_view text{reinterpret_cast<const char*>(bytes.data()) + 1,
+                                static_cast<std::size_t>(packet.size) - 1};
+    if (!kind || (*kind != Report::Kind::Failed && !text.empty())) return NoReport{};
+    return Report{.kind = *kind, .text = is_printable(text) ? std::string{text} : in_quotes_uncut(text)};
 }
 
 }  // namespace preforkd

@@ -19,17 +19,17 @@ enum class Order : std::uint8_t {
     TakeLog,         ///< the log file was reopened; its descriptor comes along
 };
 
-/// What a worker tells the master.
+/// What a worker tells the master.  Whether the master believes it is for its own book to decide.
 struct Report {
     enum class Kind : std::uint8_t {
         Ready,     ///< in the accept queue
         Paused,    ///< left the accept queue while clients may be waiting: a sibling should look
         Retiring,  ///< has served --max-requests; asks for a replacement and goes on until told to leave
-        Failed,    ///< cannot start; `text` says why
-        Stack,     ///< no longer sent: workers of version 0.1 sent a frame of their stack each
-        Full,      ///< is at its limit; sent at times, in a pool of a fixed size every 5 s at most
+        Failed,    ///< cannot start, or go on; `text` says why: its last word
+        Full = 5,  ///< is at its limit; sent at times, in a pool of a fixed size every 5 s at most.  4 is taken: its
+                   ///< numbers go from image to image
     } kind{};
-    std::string text{};
+    std::string text{};  ///< one printable line of 1024 bytes, or in quotes with what is not printable escaped
 };
 
 /// For EmptyQueue: not one listener, but all of them.
@@ -52,6 +52,7 @@ struct ReceivedOrder {
 
 struct NothingYet {};
 struct PeerGone {};
+struct NoReport {};  ///< something came that no worker sends
 
 /// Both ends of one worker's channel: a pair of connected sequenced-packet sockets, close-on-exec and non-blocking.
 ///
@@ -71,6 +72,6 @@ bool send_order(int master_end, Order order, const OrderDetail& detail = {}) noe
 void send_report(int worker_end, Report::Kind kind, std::string_view text = {}) noexcept;
 
 [[nodiscard]] std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end);
-[[nodiscard]] std::variant<Report, NothingYet, PeerGone> receive_report(int master_end);
+[[nodiscard]] std::variant<Report, NothingYet, PeerGone, NoReport> receive_report(int master_end);
 
 }  // namespace preforkd

@@ -58,7 +58,7 @@ int Supervisor::run() {
             else if (key == rehearsal_key)
                 upgrader_.hear();
             else
-                pool_.hear(static_cast<pid_t>(key));
+                pool_.hear(static_cast<pid_t>(key), Clock::now());
         }
     }
     control_.close();

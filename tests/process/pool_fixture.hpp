@@ -43,10 +43,8 @@ struct Wires {
 /// What a worker does when it hears that the queue is to be emptied: the test's cue for anything.
 using Cue = std::function<void(WorkerHandoff&)>;
 
-/// Reports in, notes each order, leaves when asked to.
-inline int serve(const Wires& wires, WorkerHandoff& handoff, const Cue& cue = {}) {
-    const SignalFd signals{SIGQUIT, SIGTERM};
-    send_report(handoff.channel.get(), Report::Kind::Ready);
+/// Notes each order, leaves when asked to.
+inline int obey(const Wires& wires, WorkerHandoff& handoff, const SignalFd& signals, const Cue& cue = {}) {
     for (;;) {
         std::array<pollfd, 2> watched{{{.fd = signals.get(), .events = POLLIN, .revents = 0},
                                        {.fd = handoff.channel.get(), .events = POLLIN, .revents = 0}}};
@@ -67,6 +65,13 @@ inline int serve(const Wires& wires, WorkerHandoff& handoff, const Cue& cue = {}
         wires.note(handoff, Note::What::AskedToLeave);
         return 0;
     }
+}
+
+/// Reports in, and does the same.
+inline int serve(const Wires& wires, WorkerHandoff& handoff, const Cue& cue = {}) {
+    const SignalFd signals{SIGQUIT, SIGTERM};
+    send_report(handoff.channel.get(), Report::Kind::Ready);
+    return obey(wires, handoff, signals, cue);
 }
 
 /// Waits for events as the supervisor does.  Its time stands still unless it is skipped, so delays can be read exactly.
@@ -109,7 +114,7 @@ public:
                 else if (key == notes_key)
                     (void)notes();
                 else
-                    pool.hear(static_cast<pid_t>(key));
+                    pool.hear(static_cast<pid_t>(key), now);
             }
         }
     }

@@ -27,6 +27,7 @@ const char* name_of(DeathOrder order) {
         case DeathOrder::Lifeless: return "master: stopped for too long";
         case DeathOrder::BootTimeout: return "master: boot timeout";
         case DeathOrder::StopTimeout: return "master: stop timeout";
+        case DeathOrder::OutOfTurn: return "master: report out of turn";
     }
     return "";
 }
@@ -86,7 +87,8 @@ std::uint64_t connections_cut(const Death& death, const WorkerRecord& record) {
         case DeathOrder::None:
         case DeathOrder::Hang:  // these have lines of their own, of level error
         case DeathOrder::Lifeless:
-        case DeathOrder::BootTimeout: return 0;
+        case DeathOrder::BootTimeout:
+        case DeathOrder::OutOfTurn: return 0;
         case DeathOrder::Stop:
         case DeathOrder::Recycle:
         case DeathOrder::Resize:

@@ -9,6 +9,7 @@
 #include "common/log/log_output.hpp"
 #include "daemon/master/pool/handed_workers.hpp"
 #include "daemon/master/pool/ordered_size.hpp"
+#include "daemon/master/pool/report_policy.hpp"
 #include "daemon/master/pool/worker_orders.hpp"
 #include "daemon/master/pool/worker_start.hpp"
 #include "daemon/master/pool/worker_status.hpp"
@@ -22,6 +23,8 @@ namespace {
 /// To a worker whose channel had no place.  Not when it becomes writable: want of memory, or too many descriptors under
 /// way, end without an event.
 constexpr auto before_sending_again = 100ms;
+
+constexpr int most_unread = 1024;  // more than a channel holds, should a child of the dead fill it on
 
 /// The idle ones first.  Who is dismissed must be `wanted` no more.
 void dismiss_some(WorkerTable& workers, int count, const auto& wanted, const auto& dismiss_one) {
@@ -158,7 +161,7 @@ void Pool::kill_impatiently(WorkerEntry& worker) {
 bool Pool::reap(pid_t pid, Clock::time_point now) {
     WorkerEntry* worker = table_.find(pid);
     if (worker == nullptr) return false;
-    hear(pid);              // why it could not start, for instance
+    read_reports(*worker, most_unread, now);  // why it could not start, for instance
     ::kill(-pid, SIGTERM);  // what it had started; until it is reaped its group's number cannot be anybody else's
     rusage used{};
     const auto report = worker->process.try_reap(&used);
@@ -210,25 +213,41 @@ void Pool::tell_of_cut_connections(int generation) {
     if (generation == current().number || !others_leave) deaths_.log_cut_connections_of(generation);
 }
 
-void Pool::hear(pid_t pid) {
-    WorkerEntry* worker = table_.find(pid);
-    if (worker == nullptr) return;
-    for (;;) {
-        const auto received = receive_report(worker->channel.get());
-        if (const Report* report = std::get_if<Report>(&received)) {
-            on_report(*worker, *report);
-            continue;
-        }
+void Pool::hear(pid_t pid, Clock::time_point now) {
+    if (WorkerEntry* worker = table_.find(pid)) read_reports(*worker, reports_in_turn, now);
+}
+
+void Pool::read_reports(WorkerEntry& worker, int most, Clock::time_point now) {
+    for (; most > 0 && worker.order != DeathOrder::OutOfTurn; --most) {
+        const auto received = receive_report(worker.channel.get());
+        if (std::holds_alternative<NothingYet>(received)) return;
         // SIGCHLD tells of its end; the open end of a dead worker's channel would only keep us awake.
-        if (std::holds_alternative<PeerGone>(received)) events_.remove(worker->channel.get());
-        return;
+        if (std::holds_alternative<PeerGone>(received)) return (void)events_.remove(worker.channel.get());
+        if (std::holds_alternative<NoReport>(received)) return end_out_of_turn(worker, "what is no report");
+        judge_report(worker, std::get<Report>(received), now);
     }
+}
+
+void Pool::judge_report(WorkerEntry& worker, const Report& report, Clock::time_point now) {
+    if (!worker.reports.take(now)) return end_out_of_turn(worker, "too many reports in a second");
+    switch (judge(worker.state, worker.failed, report.kind)) {
+        case ReportVerdict::Accept: return on_report(worker, report);
+        case ReportVerdict::Ignore: return;
+        case ReportVerdict::OutOfTurn: return end_out_of_turn(worker, name_of(report.kind));
+    }
+}
+
+/// It is heard no more: whatever it says now may be somebody else's word.
+void Pool::end_out_of_turn(WorkerEntry& worker, const std::string& what) {
+    if (Cohort* cohort = generations_.find(worker.generation); cohort != nullptr && worker.state == State::Starting)
+        cohort->last_failure = fmt::format("worker {} has reported out of turn ({})", worker.number, what);
+    events_.remove(worker.channel.get());
+    kill_out_of_turn(worker, what);
 }
 
 void Pool::on_report(WorkerEntry& worker, const Report& report) {
     switch (report.kind) {
         case Report::Kind::Ready:
-            if (worker.state != State::Starting) return;
             worker.state = State::Ready;
             worker.patience.reset();
             if (Cohort* cohort = generations_.find(worker.generation)) cohort->ever_ready = true;
@@ -238,15 +257,13 @@ void Pool::on_report(WorkerEntry& worker, const Report& report) {
             return;
         case Report::Kind::Paused: note_full(); return nudge_least_busy(table_, current().pool.connections, &worker);
         case Report::Kind::Full: return note_full();
-        case Report::Kind::Retiring:
-            if (worker.state == State::Ready) worker.state = State::Retiring;
-            return;
+        case Report::Kind::Retiring: worker.state = State::Retiring; return;
         case Report::Kind::Failed:
+            worker.failed = true;
             if (Cohort* cohort = generations_.find(worker.generation)) cohort->last_failure = report.text;
             log(LogLevel::Error, "worker {worker_number} cannot start: {cause}",
                 {{"worker_number", std::int64_t{worker.number}}, {"cause", report.text}});
             return;
-        case Report::Kind::Stack: return;
     }
 }
 

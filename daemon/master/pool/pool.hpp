@@ -43,8 +43,8 @@ public:
     /// `child` leads a group, and yet is nothing that a dead worker had started; 0: there is none.
     void spare(pid_t child) noexcept { spared_ = child; }
 
-    /// Reads what the worker `pid` has reported.
-    void hear(pid_t pid);
+    /// Reads what the worker `pid` has reported, or the first of it.
+    void hear(pid_t pid, Clock::time_point now);
 
     /// The child `pid` was stopped by the signal `signo`, or goes on (0).
     void note_stop(pid_t pid, int signo, Clock::time_point now);
@@ -107,7 +107,10 @@ private:
     bool advance_exchange(RollingExchange& exchange, Clock::time_point now);
     void fork_worker(Cohort& cohort, Clock::time_point now);
     void kill_impatiently(WorkerEntry& worker);
+    void read_reports(WorkerEntry& worker, int most, Clock::time_point now);
+    void judge_report(WorkerEntry& worker, const Report& report, Clock::time_point now);
     void on_report(WorkerEntry& worker, const Report& report);
+    void end_out_of_turn(WorkerEntry& worker, const std::string& what);
     void note_full();
     void note_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
     void tell_of_cut_connections(int generation);

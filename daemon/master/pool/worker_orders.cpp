@@ -98,6 +98,17 @@ void kill_lifeless(WorkerEntry& worker) {
     worker.process.signal(SIGKILL);
 }
 
+void kill_out_of_turn(WorkerEntry& worker, std::string_view what) {
+    log(LogLevel::Error, "worker {worker_number} (pid {worker_pid}) has reported out of turn ({report}): killing it",
+        {{"worker_number", std::int64_t{worker.number}},
+         {"worker_pid", std::int64_t{worker.process.pid()}},
+         {"report", what}});
+    worker.state = State::Doomed;
+    worker.order = DeathOrder::OutOfTurn;
+    worker.patience.reset();
+    worker.process.signal(SIGKILL);
+}
+
 void kill_late(WorkerEntry& worker) {
     const bool starting = worker.state == State::Starting;
     log(LogLevel::Error,

@@ -1,6 +1,7 @@
 #pragma once
 // What the master says to a worker: orders over its channel, and signals, up to the last.
 #include <chrono>
+#include <string_view>
 #include <vector>
 
 #include "common/channel/channel.hpp"
@@ -38,6 +39,8 @@ void abort_hung(WorkerEntry& worker, Clock::time_point now);
 
 /// Nobody continues it.
 void kill_lifeless(WorkerEntry& worker);
+/// It has reported what no worker reports now, as `what` says.
+void kill_out_of_turn(WorkerEntry& worker, std::string_view what);
 
 /// It has not done in time what it was to do.
 void kill_late(WorkerEntry& worker);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "common/base/clock.hpp"
+#include "common/base/token_bucket.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/process/child_process.hpp"
@@ -23,6 +24,9 @@ struct UnsentOrders {
     friend bool operator==(const UnsentOrders&, const UnsentOrders&) = default;
 };
 
+/// Far above what the busiest worker of connections of no length reports, who pauses after each of them.
+inline constexpr TokenBucket::Rate most_reports{.burst = 200'000, .per_second = 200'000};
+
 /// What the master knows of one living worker.
 struct WorkerEntry {
     enum class State {
@@ -30,7 +34,7 @@ struct WorkerEntry {
         Ready,     ///< accepts
         Retiring,  ///< accepts still; asked for its replacement
         Leaving,   ///< told to drain
-        Doomed,    ///< hung, or stopped for too long: is being ended
+        Doomed,    ///< hung, stopped for too long, or reported out of turn: is being ended
     };
 
     int number = 0;
@@ -47,6 +51,8 @@ struct WorkerEntry {
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
     HealthHistory history{};
     UnsentOrders unsent{};
+    TokenBucket reports{most_reports};
+    bool failed = false;  ///< it has said so: its last word
 
     /// Its open connections.
     [[nodiscard]] std::uint64_t active() const noexcept { return record.active.load(std::memory_order_relaxed); }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "common/process/spawn.hpp"
@@ -66,6 +67,18 @@ TEST_F(Channel, a_report_is_cut_at_1024_bytes) {
     EXPECT_EQ(report().text, std::string(1024, 'b'));
     EXPECT_EQ(report().text, std::string(1024, 'c'));
     EXPECT_TRUE(is<NothingYet>(receive_report(pair.master.get()))) << "the rest must not look like a report";
+}
+
+TEST_F(Channel, the_text_of_a_report_is_one_printable_line) {
+    send_report(pair.worker.get(), Report::Kind::Failed, "a\n\x1b[2Jforged \xff");
+    EXPECT_EQ(report().text, R"("a\n\x1b[2Jforged \xff")");
+}
+
+TEST_F(Channel, what_no_worker_sends_is_no_report) {
+    for (const std::string_view forged : {"\x04", "\x06", "\xff", "\x01text for a pause"}) {
+        ASSERT_EQ(::send(pair.worker.get(), forged.data(), forged.size(), 0), static_cast<ssize_t>(forged.size()));
+        EXPECT_TRUE(is<NoReport>(receive_report(pair.master.get()))) << forged;
+    }
 }
 
 TEST_F(Channel, what_was_said_before_the_end_is_heard_before_the_end) {

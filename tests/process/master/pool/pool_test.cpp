@@ -316,9 +316,10 @@ TEST_F(Pools, the_counts_are_those_of_the_living_and_the_dead) {
 
 TEST_F(Pools, what_a_full_channel_has_no_place_for_is_said_later_and_before_the_worker_is_asked_to_leave) {
     Master master{{.workers = 1}, [](const Wires& wires, WorkerHandoff& handoff) {
+                      const SignalFd signals{SIGQUIT, SIGTERM};
                       send_report(handoff.channel.get(), Report::Kind::Ready);
                       wires.pass_barrier();
-                      return serve(wires, handoff);
+                      return obey(wires, handoff, signals);
                   }};
     ASSERT_TRUE(master.until_ready());
     for (int times = 0; times < 10'000; ++times) master.pool.order_all(Order::LookForClients);
@@ -340,7 +341,7 @@ TEST_F(Pools, a_stranger_is_not_the_pools_to_reap) {
     ASSERT_TRUE(testing::comes(stranger.pidfd()));
     EXPECT_FALSE(master.pool.reap(stranger.pid(), master.now));
     EXPECT_EQ(stranger.try_reap(), testing::exited(7));
-    master.pool.hear(stranger.pid());
+    master.pool.hear(stranger.pid(), master.now);
 }
 
 TEST_F(Pools, a_worker_that_cannot_be_watched_does_not_live_on_with_a_record_of_somebody_else) {

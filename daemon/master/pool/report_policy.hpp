@@ -1,0 +1,58 @@
+#pragma once
+// Which reports of a worker the master believes.  Pure.
+#include "common/channel/channel.hpp"
+#include "daemon/master/pool/worker_table.hpp"
+
+namespace preforkd {
+
+enum class ReportVerdict {
+    Accept,
+    Ignore,     ///< crossed with an order that it did not know of yet, or said once more what is known
+    OutOfTurn,  ///< no worker says that now: it is not what the master has forked any more
+};
+
+/// What a worker may say by what it is told and has said.  One that has `failed` exits, and has said its last word.
+///
+///              Ready       Paused, Full  Retiring    Failed
+///   Starting   accept      out of turn   out of turn accept
+///   Ready      out of turn accept        accept      accept
+///   Retiring   out of turn accept        ignore      accept
+///   Leaving    ignore      accept        ignore      accept      it may have been told so before it was ready
+///   Doomed     ignore      accept        ignore      accept
+///   failed     out of turn out of turn   out of turn out of turn
+[[nodiscard]] constexpr ReportVerdict judge(WorkerEntry::State state, bool failed, Report::Kind kind) noexcept {
+    using State = WorkerEntry::State;
+    if (failed) return ReportVerdict::OutOfTurn;
+    const bool is_going = state == State::Leaving || state == State::Doomed;
+    switch (kind) {
+        case Report::Kind::Ready:
+            if (is_going) return ReportVerdict::Ignore;
+            return state == State::Starting ? ReportVerdict::Accept : ReportVerdict::OutOfTurn;
+        case Report::Kind::Paused:
+        case Report::Kind::Full: return state == State::Starting ? ReportVerdict::OutOfTurn : ReportVerdict::Accept;
+        case Report::Kind::Retiring:
+            if (state == State::Starting) return ReportVerdict::OutOfTurn;
+            return state == State::Ready ? ReportVerdict::Accept : ReportVerdict::Ignore;
+        case Report::Kind::Failed: return ReportVerdict::Accept;
+    }
+    return ReportVerdict::OutOfTurn;
+}
+
+[[nodiscard]] constexpr const char* name_of(Report::Kind kind) noexcept {
+    switch (kind) {
+        case Report::Kind::Ready: return "ready";
+        case Report::Kind::Paused: return "paused";
+        case Report::Kind::Retiring: return "retiring";
+        case Report::Kind::Failed: return "failed";
+        case Report::Kind::Full: return "full";
+    }
+    return "";
+}
+
+/// How many reports the master reads of one worker before it looks at others.
+inline constexpr int reports_in_turn = 64;
+
+static_assert(judge(WorkerEntry::State::Starting, false, Report::Kind::Ready) == ReportVerdict::Accept);
+static_assert(judge(WorkerEntry::State::Ready, false, Report::Kind::Ready) == ReportVerdict::OutOfTurn);
+
+}  // namespace preforkd
