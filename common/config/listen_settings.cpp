@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bitset>
+#include <charconv>
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -33,6 +34,7 @@ bool is_internet(Transport transport) { return transport == Transport::Tcp || tr
 bool is_local(Transport transport) { return transport == Transport::Unix || transport == Transport::UnixDatagram; }
 bool queues_connections(Transport transport) { return transport == Transport::Tcp || transport == Transport::Unix; }
 bool may_be_stream(Transport transport) { return !is_datagram(transport); }
+bool may_be_udp(Transport transport) { return transport == Transport::Udp || transport == Transport::Passed; }
 bool is_own_datagram(Transport transport) { return is_datagram(transport); }
 
 std::optional<std::string> unless_empty(const std::string& text) {
@@ -53,8 +55,20 @@ std::chrono::milliseconds read_linger(std::string_view text) {
     return *duration;
 }
 
+std::uint32_t read_replies(std::string_view text) {
+    constexpr std::string_view unit = "/s";
+    constexpr std::uint64_t most = 1'000'000;
+    if (text == "off") return 0;
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view rest{end, static_cast<std::size_t>(text.data() + text.size() - end)};
+    if (error != std::errc{} || rest != unit || number == 0 || number > most)
+        refuse_value("a number a second from 1/s to 1000000/s, or off", text);
+    return static_cast<std::uint32_t>(number);
+}
+
 // The one list of keys: --help, reading and printing follow it.
-constexpr std::array<KeyRow, 10> key_rows{{
+constexpr std::array<KeyRow, 12> key_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
@@ -100,6 +114,18 @@ constexpr std::array<KeyRow, 10> key_rows{{
          if (!s.linger) return std::nullopt;
          return s.linger->count() == 0 ? "off" : to_string(*s.linger);
      }},
+    {{"replies-per-source", "N/s|off", "udp, fd",
+      "replies that one source can have (default 1000/s, own handlers off)"},
+     may_be_udp,
+     [](ListenSettings& s, std::string_view text) { s.replies_per_source = read_replies(text); },
+     [](const ListenSettings& s) -> std::optional<std::string> {
+         if (!s.replies_per_source) return std::nullopt;
+         return *s.replies_per_source == 0 ? "off" : fmt::format("{}/s", *s.replies_per_source);
+     }},
+    {{"amplify", "yes|no", "udp, fd", "whether a reply may be longer than its request (default no, own handlers yes)"},
+     may_be_udp,
+     [](ListenSettings& s, std::string_view text) { s.amplify = read_yes_no(text); },
+     [](const ListenSettings& s) { return s.amplify ? std::optional{print_yes_no(*s.amplify)} : std::nullopt; }},
 }};
 
 std::vector<std::string_view> words_of(std::string_view text) {

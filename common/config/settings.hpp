@@ -26,6 +26,8 @@ struct ListenSettings {
     std::optional<std::uint64_t> rcvbuf_bytes{};        ///< udp, unixgram: SO_RCVBUF
     std::optional<std::chrono::milliseconds> linger{};  ///< stream: how long to wait for the client's end after ours;
                                                         ///< unset 2 s, zero `off`
+    std::optional<std::uint32_t> replies_per_source{};  ///< udp: a second; unset: the handler's own, zero `off`
+    std::optional<bool> amplify{};                      ///< udp: whether a reply may be longer than its request
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };

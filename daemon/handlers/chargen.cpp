@@ -52,6 +52,7 @@ private:
 HandlerEntry chargen_handler() {
     return {.name = "chargen",
             .summary = "sends a pattern of characters until the client closes (RFC 864)",
+            .answers_any_datagram = true,
             .make_stream = [](const HandlerOptions&) { return std::make_unique<Chargen>(); },
             .make_datagram = [](const HandlerOptions&) { return std::make_unique<ChargenDatagrams>(); }};
 }

@@ -46,6 +46,7 @@ public:
 HandlerEntry daytime_handler() {
     return {.name = "daytime",
             .summary = "says date and time and closes (RFC 867)",
+            .answers_any_datagram = true,
             .make_stream = [](const HandlerOptions&) { return std::make_unique<Daytime>(); },
             .make_datagram = [](const HandlerOptions&) { return std::make_unique<DaytimeDatagrams>(); }};
 }

@@ -26,6 +26,7 @@ public:
 HandlerEntry echo_handler() {
     return {.name = "echo",
             .summary = "sends back what it receives (RFC 862)",
+            .answers_any_datagram = true,
             .make_stream = [](const HandlerOptions&) { return std::make_unique<Echo>(); },
             .make_datagram = [](const HandlerOptions&) { return std::make_unique<EchoDatagrams>(); }};
 }

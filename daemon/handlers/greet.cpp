@@ -33,6 +33,7 @@ private:
 HandlerEntry greet_handler() {
     return {.name = "greet",
             .summary = "says `connected` (--greeting) and closes",
+            .answers_any_datagram = true,
             .make_stream = [](const HandlerOptions& options) { return std::make_unique<Greet>(options.greeting); },
             .make_datagram =
                 [](const HandlerOptions& options) { return std::make_unique<GreetDatagrams>(options.greeting); }};

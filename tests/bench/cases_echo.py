@@ -52,7 +52,7 @@ def stream(effort):
 def udp(effort):
     datagrams = effort.round_trips * 4
     kinds = [functools.partial(RawUdpEcho, 1),
-             *(functools.partial(Preforkd, 1, model, options=ECHO, endpoints=("udp://127.0.0.1:0 rcvbuf=8M",))
+             *(functools.partial(Preforkd, 1, model, options=ECHO, endpoints=("udp://127.0.0.1:0 rcvbuf=8M replies-per-source=off",))
                for model in ("async", "serial"))]
     for window in (1, 32):
         cost, said = turns.measure_rounds(effort, kinds, "udp_load", window=window, rounds=datagrams)

@@ -41,7 +41,7 @@ def test_echo_returns_datagrams_of_every_size(preforkd, endpoint, model):
 
 def test_greet_answers_with_its_greeting(preforkd, endpoint):
     daemon = preforkd("--greeting", "moin ☕", listen=endpoint)
-    assert ask(daemon.endpoint, b"hello") == "moin ☕\n".encode()
+    assert ask(daemon.endpoint, b"a request as long as that") == "moin ☕\n".encode()
 
 
 def test_print_logs_each_datagram_with_its_sender(preforkd, endpoint):
@@ -61,7 +61,7 @@ def test_print_logs_an_empty_datagram_too(preforkd, endpoint):
 
 def test_daytime_answers_with_one_line(preforkd, endpoint):
     daemon = preforkd("--handler", "daytime", listen=endpoint)
-    assert re.fullmatch(rb"\w+, \w+ \d\d, \d{4} \d\d:\d\d:\d\d-\S+\r\n", ask(daemon.endpoint))
+    assert re.fullmatch(rb"\w+, \w+ \d\d, \d{4} \d\d:\d\d:\d\d-\S+\r\n", ask(daemon.endpoint, b"x" * 100))
 
 
 def test_chargen_never_says_more_than_it_was_asked(preforkd, endpoint):

@@ -31,7 +31,8 @@ public:
     [[nodiscard]] bool can_reply() const noexcept;
 
     /// Sends one datagram back.  Never waits: a reply that the kernel or the receiver's queue cannot take is lost,
-    /// counted and reported, as datagrams are.  May be handed over to the kernel only after serve() has returned.
+    /// counted and reported, as datagrams are; one that is longer than the request is cut where `amplify=no` holds. May
+    /// be handed over to the kernel only after serve() has returned.
     std::error_code reply(std::span<const std::byte> bytes);
     std::error_code reply(std::string_view text);
 

@@ -31,6 +31,10 @@ struct HandlerEntry {
     std::string summary{};       ///< one line for --list-handlers
     Model model = Model::Async;  ///< unless --model says otherwise
     bool owns_threads = false;   ///< it starts threads of its own, which a fork would lose: refused in model fork
+    /// It answers any datagram whatever, as echo does, so that two such services could talk to each other for ever, and
+    /// what it says could be aimed at others.  Over UDP its replies are then limited in number and in length, unless
+    /// `replies-per-source=` and `amplify=` behind the endpoint say otherwise.
+    bool answers_any_datagram = false;
 
     MakeHandler<StreamHandler> make_stream{};
     MakeHandler<BlockingHandler> make_blocking{};

@@ -4,11 +4,11 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <new>
 #include <string>
-#include <utility>
 
 #include "common/base/sys_error.hpp"
 #include "preforkd/log.hpp"
@@ -29,6 +29,16 @@ void read_drops(int socket, DatagramTally& tally) noexcept {
         tally.dropped.store(numbers[SK_MEMINFO_DROPS], std::memory_order_relaxed);
 }
 
+DatagramCounts counts_of(const DatagramTally& tally) noexcept {
+    const auto read = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
+    DatagramCounts counts{.lost_replies = read(tally.lost_replies),
+                          .too_long = read(tally.too_long),
+                          .dropped = read(tally.dropped),
+                          .cut_replies = read(tally.cut_replies)};
+    std::ranges::transform(tally.unserved, counts.unserved.begin(), read);
+    return counts;
+}
+
 }  // namespace
 
 std::shared_ptr<DatagramTally> make_shared_tally(TrafficCounter traffic) {
@@ -45,7 +55,7 @@ DatagramLosses::DatagramLosses(Reactor& reactor, std::function<void()> measure)
 std::shared_ptr<DatagramTally> DatagramLosses::open_tally(const Listener& listener, TrafficCounter traffic) {
     Entry& entry = entries_.emplace_back(Entry{.listener = listener, .tally = make_shared_tally(traffic)});
     count_drops(listener, listener.fd.get());
-    entry.dropped = entry.tally->dropped.load(std::memory_order_relaxed);
+    entry.said.dropped = entry.tally->dropped.load(std::memory_order_relaxed);
     return entry.tally;
 }
 
@@ -56,7 +66,7 @@ void DatagramLosses::count_drops(const Listener& listener, int socket) noexcept 
 }
 
 void DatagramLosses::look() {
-    if (silent_ || !say_all()) return;
+    if (silent_ || !say_all(When::Now)) return;
     silent_ = true;
     if (!timer_) timer_ = reactor_.make_timer();
     timer_->set(1s, [this] {
@@ -68,35 +78,46 @@ void DatagramLosses::look() {
 
 void DatagramLosses::say_rest() {
     measure_();
-    (void)say_all();
+    (void)say_all(When::AtTheEnd);
 }
 
-bool DatagramLosses::say_all() {
+bool DatagramLosses::say_all(When when) {
     bool said = false;
-    for (Entry& entry : entries_) said |= say(entry);
+    for (Entry& entry : entries_) said |= say(entry, when);
     return said;
 }
 
-bool DatagramLosses::say(Entry& entry) {
-    const std::uint64_t lost = entry.tally->lost_replies.load(std::memory_order_relaxed);
-    const std::uint64_t too_long = entry.tally->too_long.load(std::memory_order_relaxed);
-    const std::uint64_t dropped = entry.tally->dropped.load(std::memory_order_relaxed);
-    if (lost == entry.lost_replies && too_long == entry.too_long && dropped == entry.dropped) return false;
+bool DatagramLosses::say(Entry& entry, When when) {
+    DatagramCounts now = counts_of(*entry.tally);
+    const DatagramCounts& before = entry.said;
+    if (before.cut_replies != 0 && when == When::Now) now.cut_replies = before.cut_replies;
+    if (now == before) return false;
 
     const std::string where = to_string(entry.listener.local);
-    const auto has_grown = [](std::uint64_t& said, std::uint64_t total) { return std::exchange(said, total) != total; };
-    if (has_grown(entry.dropped, dropped))
+    if (now.dropped != before.dropped)
         log(LogLevel::Warning,
             "the kernel has dropped {total} datagrams to {listener} so far: the receive buffer was full, see rcvbuf=",
-            {{"total", dropped}, {"listener", where}});
-    if (has_grown(entry.too_long, too_long))
+            {{"total", now.dropped}, {"listener", where}});
+    if (now.too_long != before.too_long)
         log(LogLevel::Warning,
             "{total} datagrams to {listener} so far were longer than 65535 bytes, came truncated and were not served",
-            {{"total", too_long}, {"listener", where}});
-    // A client can make this happen, so it is no warning.
-    if (has_grown(entry.lost_replies, lost))
+            {{"total", now.too_long}, {"listener", where}});
+    // A client can make these happen, so they are no warnings.
+    if (now.lost_replies != before.lost_replies)
         log(LogLevel::Notice, "{total} replies from {listener} so far were lost: buffer full, or no receiver",
-            {{"total", lost}, {"listener", where}});
+            {{"total", now.lost_replies}, {"listener", where}});
+    if (now.cut_replies != before.cut_replies)
+        log(LogLevel::Notice,
+            "{total} replies from {listener} so far were cut to the length of their requests; amplify=yes sends them "
+            "whole",
+            {{"total", now.cut_replies}, {"listener", where}});
+    for (std::size_t fault = 0; fault < source_faults; ++fault)
+        if (now.unserved[fault] != before.unserved[fault])
+            log(LogLevel::Notice, "{total} datagrams to {listener} so far were not served: {reason}",
+                {{"total", now.unserved[fault]},
+                 {"listener", where},
+                 {"reason", describe(static_cast<SourceFault>(fault))}});
+    entry.said = now;
     return true;
 }
 

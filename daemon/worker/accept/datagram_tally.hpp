@@ -1,5 +1,6 @@
 #pragma once
 // What becomes of datagrams beside being served, counted where threads and children can count too.
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -8,6 +9,7 @@
 
 #include "common/channel/traffic.hpp"
 #include "common/net/listener.hpp"
+#include "daemon/worker/accept/source_policy.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 
 namespace preforkd {
@@ -18,12 +20,25 @@ struct DatagramTally {
     std::atomic<std::uint64_t> lost_replies{};  ///< no space at the receiver, or nobody there
     std::atomic<std::uint64_t> too_long{};      ///< received cut, so not served
     std::atomic<std::uint64_t> dropped{};       ///< by the kernel, of the whole socket: its receive buffer was full
+    std::atomic<std::uint64_t> cut_replies{};   ///< longer than their requests
+    std::array<std::atomic<std::uint64_t>, source_faults> unserved{};  ///< by SourceFault
+};
+
+/// What a tally has come to.
+struct DatagramCounts {
+    std::uint64_t lost_replies = 0;
+    std::uint64_t too_long = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t cut_replies = 0;
+    std::array<std::uint64_t, source_faults> unserved{};
+    friend bool operator==(const DatagramCounts&, const DatagramCounts&) = default;
 };
 
 [[nodiscard]] std::shared_ptr<DatagramTally> make_shared_tally(TrafficCounter traffic);
 
 /// Says in the log what the tallies of a worker have come to: a line for each counter that grew, at most once a second
-/// and nothing left out.  The timer runs only in the second after a line, so a worker that loses nothing is not woken.
+/// and nothing left out; of replies that are cut, as the settings want it, the first and the last number only.  The
+/// timer runs only in the second after a line, so a worker that loses nothing is not woken.
 class DatagramLosses {
 public:
     /// `measure` calls count_drops() for each socket that is open.
@@ -45,14 +60,12 @@ private:
     struct Entry {
         const Listener& listener;
         std::shared_ptr<DatagramTally> tally;
-        // What has been said.
-        std::uint64_t lost_replies = 0;
-        std::uint64_t too_long = 0;
-        std::uint64_t dropped = 0;
+        DatagramCounts said{};
     };
 
-    [[nodiscard]] static bool say(Entry& entry);
-    [[nodiscard]] bool say_all();
+    enum class When { Now, AtTheEnd };
+    [[nodiscard]] static bool say(Entry& entry, When when);
+    [[nodiscard]] bool say_all(When when);
 
     Reactor& reactor_;
     std::function<void()> measure_;

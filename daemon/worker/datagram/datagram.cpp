@@ -27,6 +27,10 @@ bool Datagram::can_reply() const noexcept { return core_.route.peer.size() > siz
 
 std::error_code Datagram::reply(std::span<const std::byte> bytes) {
     if (!can_reply()) return std::make_error_code(std::errc::destination_address_required);
+    if (bytes.size() > core_.longest_reply) {
+        core_.route.tally.cut_replies.fetch_add(1, std::memory_order_relaxed);
+        bytes = bytes.first(core_.longest_reply);
+    }
     return core_.outbox != nullptr ? core_.outbox->post(core_.route, bytes) : send_reply(core_.route, bytes);
 }
 

@@ -16,10 +16,7 @@ namespace preforkd {
 class DatagramBatch {
 public:
     DatagramBatch(DatagramBatches& shared, const DatagramInlet& inlet)
-        : intake_{shared.intake()},
-          outbox_{shared.outbox_},
-          source_{inlet.listener, inlet.log_connections, inlet.acceptor.open_tally(inlet.listener)},
-          acceptor_{inlet.acceptor} {}
+        : intake_{shared.intake()}, outbox_{shared.outbox_}, source_{inlet}, acceptor_{inlet.acceptor} {}
 
     /// Receives at most `space` and calls `serve` with each, between Acceptor's begun() and what `serve` makes of it.
     template <class Serve>
@@ -62,6 +59,7 @@ awaitable<void> serve_received(AsyncDatagramHandler& handler, ReceivedDatagram d
                                     .peer = datagram.peer,
                                     .local = datagram.local,
                                     .tally = *datagram.tally},
+                          .longest_reply = datagram.longest_reply,
                           .outbox = &outbox};
         co_await serve_datagram(handler, core);
     }
@@ -90,6 +88,7 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHand
             DatagramCore core{
                 .bytes = each.bytes,
                 .route = {.socket = socket, .peer = each.peer, .local = each.local, .tally = *batch->source().tally()},
+                .longest_reply = each.longest_reply,
                 .outbox = &batch->outbox()};
             serve_datagram(handler, core);
             acceptor.ended();
@@ -107,6 +106,7 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, AsyncDatagra
             ReceivedDatagram datagram{.bytes = {each.bytes.begin(), each.bytes.end()},
                                       .peer = each.peer,
                                       .local = each.local,
+                                      .longest_reply = each.longest_reply,
                                       .socket = keep_open->get(),
                                       .keep_open = keep_open,
                                       .tally = batch->source().tally()};

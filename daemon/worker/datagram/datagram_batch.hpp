@@ -27,14 +27,6 @@ inline constexpr std::size_t most_datagrams_per_batch = 32;
 static_assert(batch_size_for(std::chrono::microseconds{2}) == most_datagrams_per_batch);
 static_assert(batch_size_for(std::chrono::seconds{1}) == 1);
 
-/// Where datagrams come from and who counts them.
-struct DatagramInlet {
-    const Listener& listener;
-    bool log_connections = true;
-    Acceptor& acceptor;
-    std::size_t limit = 1;  ///< served at once, where they can be several
-};
-
 /// What all datagram listeners of one worker share: buffers, and the replies that leave together.
 class DatagramBatches {
 public:

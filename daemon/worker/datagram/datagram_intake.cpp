@@ -35,12 +35,21 @@ void ask_for_notes(int fd, int family) {
 
 }  // namespace
 
-DatagramSource::DatagramSource(const Listener& listener, bool log_connections, std::shared_ptr<DatagramTally> tally)
-    : listener_{listener},
-      log_connections_{log_connections},
-      bound_{SocketAddress::local_of(listener.fd.get())},
-      tally_{std::move(tally)} {
-    if (has_notes()) ask_for_notes(listener.fd.get(), bound_.family());
+DatagramInlet datagram_inlet(const WorkerPlan& plan, const Listener& listener, Acceptor& acceptor) {
+    return {.listener = listener,
+            .log_connections = logs_begin(plan.settings.log_connections),
+            .acceptor = acceptor,
+            .limit = plan.connections,
+            .rules = datagram_rules(plan, listener)};
+}
+
+DatagramSource::DatagramSource(const DatagramInlet& inlet)
+    : listener_{inlet.listener},
+      log_connections_{inlet.log_connections},
+      bound_{SocketAddress::local_of(inlet.listener.fd.get())},
+      check_{inlet.rules},
+      tally_{inlet.acceptor.open_tally(inlet.listener)} {
+    if (has_notes()) ask_for_notes(inlet.listener.fd.get(), bound_.family());
 }
 
 std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {
@@ -50,6 +59,12 @@ std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {
         kept_open_ = kept;
     }
     return kept;
+}
+
+bool DatagramSource::admits(const SocketAddress& source, const SocketAddress& destination) {
+    const auto fault = check_.fault_of(source, destination);
+    if (fault) tally_->unserved[static_cast<std::size_t>(*fault)].fetch_add(1, std::memory_order_relaxed);
+    return !fault;
 }
 
 void DatagramSource::log_arrival(const SocketAddress& peer) const {
@@ -70,7 +85,7 @@ DatagramIntake::DatagramIntake(std::size_t most) : headers_(most), messages_(mos
 
 DatagramIntake::~DatagramIntake() { ::munmap(buffers_, headers_.size() * buffer_bytes); }
 
-int DatagramIntake::receive(int socket, std::size_t limit, const DatagramSource& source) {
+int DatagramIntake::receive(int socket, std::size_t limit, DatagramSource& source) {
     arrived_.clear();
     const std::size_t wanted = std::clamp<std::size_t>(limit, 1, headers_.size());
     for (std::size_t index = 0; index < wanted; ++index)
@@ -88,7 +103,7 @@ int DatagramIntake::receive(int socket, std::size_t limit, const DatagramSource&
     return 0;
 }
 
-void DatagramIntake::examine(std::size_t index, const DatagramSource& source) {
+void DatagramIntake::examine(std::size_t index, DatagramSource& source) {
     msghdr& header = headers_[index].msg_hdr;
     DatagramMessage& message = messages_[index];
     message.address.resize(header.msg_namelen);
@@ -99,10 +114,14 @@ void DatagramIntake::examine(std::size_t index, const DatagramSource& source) {
         source.tally()->too_long.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    source.tally()->traffic.received(headers_[index].msg_len);
-    arrived_.push_back({.bytes = {buffers_ + index * buffer_bytes, headers_[index].msg_len},
+    const SocketAddress local = notes.destination.value_or(source.bound());
+    if (!source.admits(message.address, local)) return;
+    const std::size_t bytes = headers_[index].msg_len;
+    source.tally()->traffic.received(bytes);
+    arrived_.push_back({.bytes = {buffers_ + index * buffer_bytes, bytes},
                         .peer = message.address,
-                        .local = notes.destination.value_or(source.bound())});
+                        .local = local,
+                        .longest_reply = source.amplifies() ? DatagramCore::no_limit : bytes});
 }
 
 }  // namespace preforkd

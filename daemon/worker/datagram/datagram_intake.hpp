@@ -7,16 +7,30 @@
 #include <vector>
 
 #include "common/net/listener.hpp"
-#include "daemon/worker/accept/datagram_tally.hpp"
+#include "daemon/worker/accept/acceptor.hpp"
+#include "daemon/worker/datagram/datagram_core.hpp"
 #include "daemon/worker/datagram/datagram_message.hpp"
+#include "daemon/worker/datagram/datagram_rules.hpp"
 
 namespace preforkd {
+
+/// Where datagrams come from and who counts them.
+struct DatagramInlet {
+    const Listener& listener;
+    bool log_connections = true;
+    Acceptor& acceptor;
+    std::size_t limit = 1;  ///< served at once, where they can be several
+    DatagramRules rules{};
+};
+
+/// As the plan has it for `listener`.
+[[nodiscard]] DatagramInlet datagram_inlet(const WorkerPlan& plan, const Listener& listener, Acceptor& acceptor);
 
 /// A datagram listener as one worker sees it.
 class DatagramSource {
 public:
     /// Asks the kernel for what replies and reports need of each datagram.
-    DatagramSource(const Listener& listener, bool log_connections, std::shared_ptr<DatagramTally> tally);
+    explicit DatagramSource(const DatagramInlet& inlet);
 
     /// A descriptor for replies that outlives the listener, shared by all who hold one now: the worker may stop
     /// receiving and close before a thread or a coroutine replies.  While nobody holds one, there is none that would
@@ -25,6 +39,10 @@ public:
 
     void log_arrival(const SocketAddress& peer) const;
 
+    /// Whether to serve what came from `source` to `destination`; what is not served is counted.
+    [[nodiscard]] bool admits(const SocketAddress& source, const SocketAddress& destination);
+
+    [[nodiscard]] bool amplifies() const noexcept { return check_.amplifies(); }
     [[nodiscard]] const SocketAddress& bound() const noexcept { return bound_; }
     [[nodiscard]] bool has_notes() const noexcept { return bound_.family() != AF_UNIX; }
     [[nodiscard]] const std::shared_ptr<DatagramTally>& tally() const noexcept { return tally_; }
@@ -33,6 +51,7 @@ private:
     const Listener& listener_;
     bool log_connections_;
     SocketAddress bound_;
+    SourceCheck check_;
     std::shared_ptr<DatagramTally> tally_;
     std::weak_ptr<UniqueFd> kept_open_{};
 };
@@ -42,6 +61,7 @@ struct ArrivedDatagram {
     std::span<const std::byte> bytes{};
     SocketAddress peer{};   ///< size 0: a Unix sender without an address
     SocketAddress local{};  ///< where it was sent to
+    std::size_t longest_reply = DatagramCore::no_limit;
 };
 
 /// Buffers for a batch of datagrams, allocated once and touched as far as datagrams fill them.
@@ -53,8 +73,8 @@ public:
     DatagramIntake& operator=(const DatagramIntake&) = delete;
 
     /// Receives what is queued, at most `limit`, without waiting.  Returns 0 or the errno of recvmmsg(2).
-    /// A datagram that is too long is counted and left out, so that arrived() may be empty.
-    [[nodiscard]] int receive(int socket, std::size_t limit, const DatagramSource& source);
+    /// What is too long or of a source that is not served is counted and left out, so arrived() may be empty.
+    [[nodiscard]] int receive(int socket, std::size_t limit, DatagramSource& source);
 
     /// Of the last receive(), until the next.
     [[nodiscard]] std::span<const ArrivedDatagram> arrived() const noexcept { return arrived_; }
@@ -62,7 +82,7 @@ public:
     [[nodiscard]] std::size_t most() const noexcept { return headers_.size(); }
 
 private:
-    void examine(std::size_t index, const DatagramSource& source);
+    void examine(std::size_t index, DatagramSource& source);
 
     std::byte* buffers_ = nullptr;
     std::vector<mmsghdr> headers_;

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/net/host_address.hpp"
+
 namespace preforkd {
 
 namespace {
@@ -41,18 +43,6 @@ SocketAddress destination_of(const in6_pktinfo& info, std::uint16_t port) noexce
     return {reinterpret_cast<const sockaddr*>(&address), sizeof address};
 }
 
-bool can_be_source(const in_addr& address) noexcept {
-    const std::uint32_t number = ntohl(address.s_addr);
-    return number != INADDR_ANY && number != INADDR_BROADCAST && !IN_MULTICAST(number);
-}
-
-bool can_be_source(const in6_addr& address) noexcept {
-    if (!IN6_IS_ADDR_V4MAPPED(&address)) return !IN6_IS_ADDR_UNSPECIFIED(&address) && !IN6_IS_ADDR_MULTICAST(&address);
-    in_addr inner{};
-    std::memcpy(&inner, address.s6_addr + 12, sizeof inner);
-    return can_be_source(inner);
-}
-
 template <class T>
 void add_note(msghdr& header, DatagramMessage& message, int level, int type, const T& content) noexcept {
     auto& note = *reinterpret_cast<cmsghdr*>(message.control.data());
@@ -65,14 +55,16 @@ void add_note(msghdr& header, DatagramMessage& message, int level, int type, con
 }
 
 void add_source(msghdr& header, DatagramMessage& message, const SocketAddress& local) noexcept {
+    const auto host = host_address_of(local);
+    if (!host || !names_one_host(*host)) return;
     if (local.family() == AF_INET) {
         const in_pktinfo info{.ipi_ifindex = 0, .ipi_spec_dst = local.as<sockaddr_in>().sin_addr, .ipi_addr = {}};
-        if (can_be_source(info.ipi_spec_dst)) add_note(header, message, IPPROTO_IP, IP_PKTINFO, info);
-    } else if (local.family() == AF_INET6) {
+        add_note(header, message, IPPROTO_IP, IP_PKTINFO, info);
+    } else {
         // A dual-stack socket takes a v4-mapped source in the same form.
         const auto address = local.as<sockaddr_in6>();
         const in6_pktinfo info{.ipi6_addr = address.sin6_addr, .ipi6_ifindex = address.sin6_scope_id};
-        if (can_be_source(info.ipi6_addr)) add_note(header, message, IPPROTO_IPV6, IPV6_PKTINFO, info);
+        add_note(header, message, IPPROTO_IPV6, IPV6_PKTINFO, info);
     }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // What is behind a Datagram, and what is called for each, in which order.
 #include <boost/asio/awaitable.hpp>
+#include <limits>
 #include <optional>
 #include <span>
 
@@ -11,11 +12,14 @@
 namespace preforkd {
 
 struct DatagramCore {
+    static constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
+
     std::span<const std::byte> bytes{};
-    ReplyRoute route;                  ///< its addresses outlive the core
-    DatagramOutbox* outbox = nullptr;  ///< gathers the replies; none: they are sent at once
-    std::optional<Endpoint> peer{};    ///< once asked for
-    std::optional<Endpoint> local{};   ///< once asked for
+    ReplyRoute route;                      ///< its addresses outlive the core
+    std::size_t longest_reply = no_limit;  ///< what is longer is cut
+    DatagramOutbox* outbox = nullptr;      ///< gathers the replies; none: they are sent at once
+    std::optional<Endpoint> peer{};        ///< once asked for
+    std::optional<Endpoint> local{};       ///< once asked for
 };
 
 /// verify(), serve(), handle_error().  Ends no more than this request.

@@ -6,7 +6,6 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "common/base/overloaded.hpp"
-#include "daemon/worker/datagram/datagram_intake.hpp"
 #include "daemon/worker/datagram/datagram_request.hpp"
 #include "preforkd/log.hpp"
 
@@ -18,10 +17,8 @@ namespace {
 
 class ReceiveOneByOne {
 public:
-    ReceiveOneByOne(const Listener& listener, bool log_connections, Acceptor& acceptor, StartDatagram start)
-        : source_{listener, log_connections, acceptor.open_tally(listener)},
-          acceptor_{acceptor},
-          start_{std::move(start)} {}
+    ReceiveOneByOne(const DatagramInlet& inlet, StartDatagram start)
+        : source_{inlet}, acceptor_{inlet.acceptor}, start_{std::move(start)} {}
 
     int operator()(int socket) {
         if (const int error = intake_.receive(socket, 1, source_)) return error;
@@ -34,6 +31,7 @@ public:
             start_({.bytes = {each.bytes.begin(), each.bytes.end()},
                     .peer = each.peer,
                     .local = each.local,
+                    .longest_reply = each.longest_reply,
                     .socket = reply_socket,
                     .keep_open = std::move(keep_open),
                     .tally = source_.tally()});
@@ -86,17 +84,17 @@ void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere
 
 }  // namespace
 
-Acceptor::Take receive_one_by_one(const Listener& listener, bool log_connections, Acceptor& acceptor,
-                                  StartDatagram start) {
+Acceptor::Take receive_one_by_one(const DatagramInlet& inlet, StartDatagram start) {
     // Shared, because a std::function has to be copyable and the buffers are not.
-    auto receive = std::make_shared<ReceiveOneByOne>(listener, log_connections, acceptor, std::move(start));
+    auto receive = std::make_shared<ReceiveOneByOne>(inlet, std::move(start));
     return [receive](int socket) { return (*receive)(socket); };
 }
 
 void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram, const ServeHere& how) noexcept {
     DatagramCore core{
         .bytes = datagram.bytes,
-        .route = {.socket = datagram.socket, .peer = datagram.peer, .local = datagram.local, .tally = *datagram.tally}};
+        .route = {.socket = datagram.socket, .peer = datagram.peer, .local = datagram.local, .tally = *datagram.tally},
+        .longest_reply = datagram.longest_reply};
     try {
         std::visit(overloaded{[&](DatagramHandler* inline_handler) { serve_datagram(*inline_handler, core); },
                               [&](AsyncDatagramHandler* coroutine) { run_here(*coroutine, core, how); }},

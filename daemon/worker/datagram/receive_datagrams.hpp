@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "common/net/socket_address.hpp"
-#include "daemon/worker/accept/acceptor.hpp"
-#include "daemon/worker/accept/datagram_tally.hpp"
+#include "daemon/worker/datagram/datagram_intake.hpp"
 #include "daemon/worker/handler/handler_set.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
 
@@ -17,7 +16,8 @@ struct ReceivedDatagram {
     std::vector<std::byte> bytes{};
     SocketAddress peer{};   ///< size 0: a Unix sender without an address
     SocketAddress local{};  ///< where it was sent to; replies come from there
-    int socket = -1;        ///< the descriptor that replies leave through, open as long as `keep_open` lives
+    std::size_t longest_reply = DatagramCore::no_limit;
+    int socket = -1;  ///< the descriptor that replies leave through, open as long as `keep_open` lives
 
     std::shared_ptr<UniqueFd> keep_open{};
     std::shared_ptr<DatagramTally> tally{};
@@ -26,9 +26,8 @@ struct ReceivedDatagram {
 /// What a model that gives each datagram a thread or a child does with one.  Between Acceptor's begun() and ended().
 using StartDatagram = std::function<void(ReceivedDatagram)>;
 
-/// Receives one datagram a take from `listener`, logs its sender, counts it, and starts it.
-[[nodiscard]] Acceptor::Take receive_one_by_one(const Listener& listener, bool log_connections, Acceptor& acceptor,
-                                                StartDatagram start);
+/// Receives one datagram a take, logs its sender, counts it, and starts it.
+[[nodiscard]] Acceptor::Take receive_one_by_one(const DatagramInlet& inlet, StartDatagram start);
 
 /// Serves one datagram to its end in the calling thread.  Throws nothing.
 void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram, const ServeHere& how) noexcept;

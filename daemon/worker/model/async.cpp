@@ -31,10 +31,7 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
                              }}};
     service.add_listeners([&](const Listener& listener) {
         if (is_datagram(listener.local.transport))
-            return datagrams.receive({.listener = listener,
-                                      .log_connections = logs_begin(plan.settings.log_connections),
-                                      .acceptor = service.acceptor(),
-                                      .limit = plan.connections},
+            return datagrams.receive(datagram_inlet(plan, listener, service.acceptor()),
                                      handlers.datagram_handler(listener), loop);
         StreamHandler& handler = *std::get<StreamHandler*>(handlers.stream_handler(listener));
         return accept_streams(listener, plan.settings.log_connections, service.acceptor(), [&](AcceptedStream stream) {

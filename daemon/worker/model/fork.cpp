@@ -118,7 +118,7 @@ Acceptor::Take take_by_forking(const Listener& listener, ChildModel& service) {
     const LogConnections log_connections = service.plan.settings.log_connections;
     if (is_datagram(listener.local.transport))
         return receive_one_by_one(
-            listener, logs_begin(log_connections), service.acceptor,
+            datagram_inlet(service.plan, listener, service.acceptor),
             [&service, handler = service.handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                 service.crew.start(std::make_unique<DatagramJob>(std::move(datagram), handler, service));
             });

@@ -105,7 +105,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
     service.add_listeners([&](const Listener& listener) -> Acceptor::Take {
         const LogConnections log_connections = plan.settings.log_connections;
         if (is_datagram(listener.local.transport))
-            return receive_one_by_one(listener, logs_begin(log_connections), acceptor,
+            return receive_one_by_one(datagram_inlet(plan, listener, acceptor),
                                       [&, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                                           serve_datagram_here(handler, std::move(datagram), here);
                                           acceptor.ended();

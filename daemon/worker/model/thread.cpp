@@ -30,11 +30,11 @@ struct Workshop {
                 .traffic = {its_handoff.record.traffic, TrafficCounter::Writers::Many}}},
           worker_timeout{plan.settings.worker_timeout},
           service{plan, handoff, control, reactor, hooks()} {
-        service.add_listeners([&](const Listener& listener) { return bounded(take_from(listener, plan.settings)); });
+        service.add_listeners([&](const Listener& listener) { return bounded(take_from(plan, listener)); });
     }
 
     ModelHooks hooks();
-    Acceptor::Take take_from(const Listener& listener, const Settings& settings);
+    Acceptor::Take take_from(const WorkerPlan& plan, const Listener& listener);
     Acceptor::Take bounded(Acceptor::Take take);
     void start(std::unique_ptr<ThreadTask> task);
     void show_threads();
@@ -113,13 +113,13 @@ ModelHooks Workshop::hooks() {
                 }};
 }
 
-Acceptor::Take Workshop::take_from(const Listener& listener, const Settings& settings) {
+Acceptor::Take Workshop::take_from(const WorkerPlan& plan, const Listener& listener) {
     if (is_datagram(listener.local.transport))
-        return receive_one_by_one(listener, logs_begin(settings.log_connections), service.acceptor(),
+        return receive_one_by_one(datagram_inlet(plan, listener, service.acceptor()),
                                   [this, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                                       start(std::make_unique<DatagramTask>(*this, handler, std::move(datagram)));
                                   });
-    return accept_streams(listener, settings.log_connections, service.acceptor(),
+    return accept_streams(listener, plan.settings.log_connections, service.acceptor(),
                           [this, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
                               start(std::make_unique<StreamTask>(*this, handler, std::move(stream)));
                           });

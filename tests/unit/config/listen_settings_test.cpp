@@ -50,6 +50,20 @@ TEST(ListenSettings, every_key_is_read) {
               (ListenSettings{.endpoint = parse_endpoint("udp://:7"), .v6only = false, .rcvbuf_bytes = 4u << 20}));
 }
 
+TEST(ListenSettings, replies_over_udp_can_be_limited_in_number_and_length) {
+    EXPECT_EQ(parse_listen("udp://:7 replies-per-source=50/s amplify=yes"),
+              (ListenSettings{.endpoint = parse_endpoint("udp://:7"), .replies_per_source = 50, .amplify = true}));
+    EXPECT_EQ(parse_listen("fd://x replies-per-source=off amplify=no"),
+              (ListenSettings{.endpoint = parse_endpoint("fd://x"), .replies_per_source = 0, .amplify = false}));
+    EXPECT_EQ(parse_listen("udp://:7").replies_per_source, std::nullopt);
+    for (const char* value : {"", "0", "0/s", "5", "5/m", "/s", "-1/s", "1000001/s", "1/sec", "no"})
+        EXPECT_THAT(refusal(std::string{"udp://:7 replies-per-source="} + value),
+                    HasSubstr("expected a number a second from 1/s"))
+            << value;
+    EXPECT_EQ(refusal("udp://:7 replies-per-source=1/s"), "");
+    EXPECT_EQ(refusal("udp://:7 replies-per-source=1000000/s"), "");
+}
+
 TEST(ListenSettings, blanks_of_any_kind_separate_the_words) {
     EXPECT_EQ(parse_listen(" \t tcp://:7 \t handler=echo \r\n"), parse_listen("tcp://:7 handler=echo"));
 }
@@ -63,10 +77,10 @@ TEST(ListenSettings, an_unknown_key_is_answered_with_those_that_fit) {
 }
 
 TEST(ListenSettings, a_key_must_fit_the_transport) {
-    for (const char* text :
-         {"tcp://:7 mode=0660", "tcp://:7 user=x", "udp://:7 group=x", "unix:///x v6only=yes", "udp://:7 nodelay=no",
-          "unix:///x keepalive=yes", "tcp://:7 rcvbuf=4M", "unix:///x rcvbuf=4M", "udp://:7 backlog=5",
-          "unixgram:///x backlog=5", "udp://:7 linger=2s"})
+    for (const char* text : {"tcp://:7 mode=0660", "tcp://:7 user=x", "udp://:7 group=x", "unix:///x v6only=yes",
+                             "udp://:7 nodelay=no", "unix:///x keepalive=yes", "tcp://:7 rcvbuf=4M",
+                             "unix:///x rcvbuf=4M", "udp://:7 backlog=5", "unixgram:///x backlog=5",
+                             "udp://:7 linger=2s", "unixgram:///x amplify=yes", "tcp://:7 replies-per-source=off"})
         EXPECT_THAT(refusal(text), HasSubstr("does not fit")) << text;
 }
 
@@ -139,7 +153,8 @@ TEST(ListenSettings, what_is_printed_is_read_back) {
          {"tcp://:7", "tcp://[::1]:7 handler=echo backlog=511 v6only=yes nodelay=no keepalive=yes linger=1m30s",
           "tcp://:7 v6only=no linger=off", "unix:///run/x handler=a=b backlog=5 mode=0660 user=www-data group=33",
           "unix:///x mode=0000", "unix://@x linger=500ms", "udp://:7 rcvbuf=4194304",
-          "unixgram:///x mode=0777 rcvbuf=1024", "fd://x handler=echo linger=off"}) {
+          "unixgram:///x mode=0777 rcvbuf=1024", "fd://x handler=echo linger=off",
+          "udp://:7 replies-per-source=1000/s amplify=no", "fd://x replies-per-source=off amplify=yes"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }
     EXPECT_EQ(to_string(parse_listen(":7 nodelay=yes keepalive=no linger=0")), "tcp://:7 linger=off");

@@ -45,7 +45,7 @@ struct OneByOne : Bench {
 
     std::vector<ReceivedDatagram> got{};
     Orders orders{};
-    Acceptor::Take take = receive_one_by_one(listener(), false, acceptor,
+    Acceptor::Take take = receive_one_by_one({.listener = listener(), .log_connections = false, .acceptor = acceptor},
                                              [this](ReceivedDatagram datagram) { got.push_back(std::move(datagram)); });
 };
 
