@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 #include "common/base/utf8.hpp"
@@ -67,6 +69,34 @@ std::string printable(std::string_view text) {
     if (text.size() <= longest_name && is_printable(text)) return std::string{text};
     const Escaped escaped = escape_all(text, longest_name);
     return escaped.cut ? escaped.text + "..." : escaped.text;
+}
+
+std::string printable_lines(std::string_view text) {
+    std::string result;
+    while (!text.empty()) {
+        const std::size_t size = text[0] == '\n' ? 1 : printable_prefix(text);
+        result += size != 0 ? std::string{text.substr(0, size)} : escape(text[0]);
+        text.remove_prefix(size != 0 ? size : 1);
+    }
+    return result;
+}
+
+std::string printable_json(std::string_view json) {
+    std::string result;
+    while (!json.empty()) {
+        std::size_t size = json[0] == '\n' ? 1 : printable_prefix(json);
+        if (size != 0) {
+            result += json.substr(0, size);
+        } else {
+            constexpr std::uint32_t replacement = 0xfffd;  // for a byte that begins no character
+            const Utf8Character character = decode_utf8(json);
+            size = std::max<std::size_t>(character.size_bytes, 1);
+            const std::uint32_t code = character.size_bytes != 0 ? character.code_point : replacement;
+            result += fmt::format("\\u{:04x}", code);
+        }
+        json.remove_prefix(size);
+    }
+    return result;
 }
 
 bool is_printable(std::string_view text) noexcept {

@@ -18,6 +18,12 @@ namespace preforkd {
 /// colon.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// `text` of any number of lines, as it is but for what `in_quotes` escapes beside quotes and backslashes.
+[[nodiscard]] std::string printable_lines(std::string_view text);
+
+/// JSON, where only strings can hold what is no ASCII, with each character that a terminal obeys as `\uXXXX`.
+[[nodiscard]] std::string printable_json(std::string_view json);
+
 /// Whether `text` is one printable line as it is: nothing in it needs an escape (quotes and backslashes do not).
 [[nodiscard]] bool is_printable(std::string_view text) noexcept;
 

@@ -3,9 +3,12 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <string_view>
 #include <system_error>
 
@@ -26,6 +29,22 @@ std::string_view remedy_for(int error) {
     }
 }
 
+/// Who has bound the socket: anybody can take an abstract name, or a path in a directory that all may write to.
+/// Throws unless it is root, this user, or the owner of the directory, which a daemon's user is.
+void check_listener(int socket, const Endpoint& control) {
+    ucred listener{};
+    socklen_t size = sizeof listener;
+    check(::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &listener, &size), to_string(control));
+    if (listener.uid == 0 || listener.uid == ::geteuid()) return;
+    struct stat directory {};
+    const std::string parent = std::filesystem::absolute(control.path).parent_path();
+    if (!control.abstract && ::stat(parent.c_str(), &directory) == 0 && directory.st_uid == listener.uid) return;
+    throw std::runtime_error{fmt::format(
+        "{}: it belongs to a process of user {}, which is not trusted: neither root, nor you, nor the owner of its "
+        "directory; ask as that user",
+        to_string(control), listener.uid)};
+}
+
 bool is_end(int error) noexcept { return error == EPIPE || error == ECONNRESET; }
 
 }  // namespace
@@ -34,6 +53,7 @@ ControlLine::ControlLine(const Endpoint& control, std::chrono::milliseconds time
     : control_{control}, timeout_{timeout} {
     try {
         socket_ = connect_within(Patience{timeout}.until(), resolve(control).at(0), SOCK_STREAM);
+        check_listener(socket_.get(), control);
     } catch (const std::system_error& error) {
         throw std::runtime_error{
             fmt::format("{}: {}{}", to_string(control), error.code().message(), remedy_for(error.code().value()))};

@@ -61,10 +61,10 @@ void watch(const ControlOrder& order, const Endpoint& where) {
     for (ControlLine line{where, order.timeout};; line.pause(watch_period)) {
         const ControlAnswer answer = ask_again(line, order, where);
         if (answer.stopped) {
-            std::fprintf(stderr, "preforkctl: %s\n", answer.outcome.sentence.c_str());
+            std::fprintf(stderr, "preforkctl: %s\n", harmless(answer.outcome.sentence).c_str());
             return;
         }
-        const std::string text = text_of(order, answer);
+        const std::string text = harmless(text_of(order, answer), order.json);
         print(paint ? painted(text) : order.json ? text : text + '\n');
     }
 }
@@ -91,7 +91,7 @@ void control(const ControlOrder& order) {
     if (daemons.size() > 1) return ask_several(order, daemons);
     if (order.watch) return watch(order, daemons.front().control);
     ControlLine line{daemons.front().control, order.timeout};
-    print(text_of(order, line.ask(order.request)));
+    print(harmless(text_of(order, line.ask(order.request)), order.json));
 }
 
 }  // namespace preforkd

@@ -39,10 +39,10 @@ int run_ctl(int argc, char** argv) noexcept {
         run({argv + std::min(argc, 1), argv + argc});
         return 0;
     } catch (const std::invalid_argument& error) {
-        std::fprintf(stderr, "preforkctl: %s\n", error.what());
+        std::fprintf(stderr, "preforkctl: %s\n", harmless(error.what()).c_str());
         return usage_error;
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "preforkctl: %s\n", error.what());
+        std::fprintf(stderr, "preforkctl: %s\n", harmless(error.what()).c_str());
         return failed;
     }
 }

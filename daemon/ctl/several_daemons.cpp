@@ -69,7 +69,7 @@ void ask_several(const ControlOrder& order, const std::vector<FoundDaemon>& daem
     if (!asks_status && order.request.command != ControlCommand::Ready) refuse(daemons);
     std::vector<ControlAnswer> answers;
     for (const FoundDaemon& each : daemons) answers.push_back(ask(order, each));
-    print(text_of(order, daemons, answers));
+    print(harmless(text_of(order, daemons, answers), order.json));
     if (!std::ranges::all_of(answers, [](const ControlAnswer& each) { return each.outcome.ok; }))
         throw std::runtime_error{asks_status ? "not all of them have answered" : "not all of them are ready"};
 }

@@ -5,6 +5,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +131,15 @@ def preforkctl():
         return subprocess.run([daemon_process.PREFORKCTL, *arguments], env=daemon_process.clean_environment(),
                               capture_output=True, text=True, timeout=timeout, **how)
     return run
+
+
+@pytest.fixture
+def open_directory():
+    """Where any user may go, which none may below pytest's own; and as short as a socket's path has to be."""
+    directory = Path(tempfile.mkdtemp(dir="/tmp"))
+    directory.chmod(0o777)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

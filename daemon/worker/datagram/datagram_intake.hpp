@@ -8,7 +8,7 @@
 
 #include "common/net/listener.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
-#include "daemon/worker/datagram/datagram_core.hpp"
+#include "daemon/worker/datagram/datagram_request.hpp"
 #include "daemon/worker/datagram/datagram_message.hpp"
 #include "daemon/worker/datagram/datagram_rules.hpp"
 

@@ -62,6 +62,17 @@ TEST(Quoted, a_printable_name_needs_no_quotes) {
     EXPECT_EQ(printable(std::string(201, 'x')), std::string(200, 'x') + "...");
 }
 
+TEST(Quoted, lines_stay_lines) {
+    EXPECT_EQ(printable_lines("a \"b\" \\ \xc3\xbc\n\tc\x1b[2J\xc2\x9b\xff\n"),
+              "a \"b\" \\ \xc3\xbc\n\\tc\\x1b[2J\\xc2\\x9b\\xff\n");
+    EXPECT_EQ(printable_lines(std::string(5000, 'x')).size(), 5000u);
+}
+
+TEST(Quoted, json_stays_json) {
+    EXPECT_EQ(printable_json("{\"a\":\"\xc3\xbc\x7f\xc2\x9b\xe2\x80\xae\"}\n"),
+              "{\"a\":\"\xc3\xbc\\u007f\\u009b\\u202e\"}\n");
+}
+
 TEST(Quoted, every_pair_of_bytes_becomes_printable) {
     for (int a = 0; a < 256; ++a)
         for (int b = 0; b < 256; ++b) {
