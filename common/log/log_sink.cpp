@@ -17,6 +17,7 @@
 #include "common/base/parse_number.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/log/log_line.hpp"
+#include "common/log/trusted_links.hpp"
 
 namespace preforkd {
 namespace {
@@ -101,7 +102,7 @@ UniqueFd open_standard_error_log() {
 UniqueFd open_file_log(const std::string& path) {
     constexpr ::mode_t mode = 0640;
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    UniqueFd file{::open(path.c_str(), flags, mode)};
+    UniqueFd file = open_trusting_links(path, flags, mode);
     if (file) return file;
     if (errno == ENXIO) {
         throw OperatorError{
