@@ -92,6 +92,8 @@ struct Settings {
     std::uint64_t max_memory_bytes = 0;
     std::string user{};
     std::string group{};
+    bool core_dumps = false;
+    bool leave_orphans = false;
     std::string chdir{};
     std::optional<unsigned> umask{};
     std::string greeting = "connected";

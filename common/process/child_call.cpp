@@ -33,6 +33,8 @@ constexpr char attempt = 'a';   // what is tried
 constexpr char returned = 'r';  // the result
 constexpr char failed = 'f';    // a sentence
 
+constexpr off_t longest_answer_bytes = off_t{64} << 20;
+
 /// Any other: an OperatorError's, and its sentence.
 char of_operator(ExitCode code) { return static_cast<char>(128 + static_cast<int>(code)); }
 
@@ -45,19 +47,22 @@ void replace(int file, char kind, std::string_view text) {
                   "answer"));
 }
 
+/// Read, never mapped: whoever holds the file may cut it at any time.
 std::string contents(int file) {
     struct stat info {};
     check(::fstat(file, &info), "read an answer");
-    std::string text(static_cast<std::size_t>(info.st_size), '\0');
+    std::string text(static_cast<std::size_t>(std::min<off_t>(info.st_size, longest_answer_bytes)), '\0');
     text.resize(static_cast<std::size_t>(
         check(static_cast<int>(::pread(file, text.data(), text.size(), 0)), "read an answer")));
-    return text;
+    return text.empty() ? std::string{attempt} : text;
 }
 
-int call(const ChildCall::Function& function, int answer) {
+int call(const ChildCall::Function& function, int answer, std::optional<int> printed) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    for (const int standard : {STDOUT_FILENO, STDERR_FILENO})
+        if (printed) check(::dup2(*printed, standard), "redirect what is printed");
     // One that hangs must keep no listener open, and no worker's channel.
-    std::array<int, 2> kept{answer, log_fd()};
+    std::array<int, 2> kept{answer, printed ? -1 : log_fd()};
     close_all_descriptors_except(kept);
     try {
         replace(answer, returned, function([&](std::string_view what) { replace(answer, attempt, what); }));
@@ -71,12 +76,12 @@ int call(const ChildCall::Function& function, int answer) {
 
 }  // namespace
 
-ChildCall::ChildCall(const Function& function, std::chrono::milliseconds patience)
+ChildCall::ChildCall(const Function& function, std::chrono::milliseconds patience, std::optional<int> printed)
     : patience_{patience},
       deadline_{deadline_after(Clock::now(), patience)},
       answer_{check(::memfd_create("preforkd-answer", MFD_CLOEXEC), "reserve space for an answer")} {
     replace(answer_.get(), attempt, "");
-    child_.emplace(spawn([&] { return call(function, answer_.get()); }));
+    child_.emplace(spawn([&] { return call(function, answer_.get(), printed); }));
 }
 
 bool ChildCall::reap(pid_t pid) {
@@ -123,7 +128,8 @@ std::string ChildCall::result() const {
     if (kind == returned) return text;
     if (kind == failed) throw std::runtime_error{text};
     if (kind == attempt) throw std::runtime_error{fmt::format("{}: a process that tried it {}", text, describe(*end_))};
-    throw OperatorError{static_cast<ExitCode>(static_cast<unsigned char>(kind) - 128), text};
+    const int code = static_cast<unsigned char>(kind) - 128;
+    throw OperatorError{code > 0 ? static_cast<ExitCode>(code) : ExitCode::Internal, text};
 }
 
 }  // namespace preforkd

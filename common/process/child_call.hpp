@@ -21,11 +21,12 @@ class ChildCall {
 public:
     /// Notes what is tried next, such as `--config /etc/x`, to be named if it takes too long.
     using Attempt = std::function<void(std::string_view)>;
-    /// What it returns or throws is result()'s.  It keeps no descriptor but the standard ones and the log.
+    /// What it returns or throws is result()'s.
     using Function = std::function<std::string(const Attempt&)>;
 
-    /// Zero `patience` means for ever.  Throws std::system_error when no child can be made.
-    ChildCall(const Function& function, std::chrono::milliseconds patience);
+    /// Zero `patience` means for ever.  The function keeps no descriptor but the standard ones and the log; with
+    /// `printed`, none of these either: what it prints goes there.  Throws std::system_error when no child can be made.
+    ChildCall(const Function& function, std::chrono::milliseconds patience, std::optional<int> printed = {});
 
     /// Collects the child, if `pid` is it; it has ended.
     bool reap(pid_t pid);
@@ -41,7 +42,8 @@ public:
     [[nodiscard]] bool wait(int interrupt = -1);
 
     [[nodiscard]] bool given_up() const noexcept { return given_up_; }
-    /// Once it is over: whether the function has returned or thrown.
+    /// Once it is over: whether the function has returned or thrown.  Neither this nor result() believes that the
+    /// answer is one: code that the child ran may have written anything there.
     [[nodiscard]] bool answered() const;
     [[nodiscard]] const std::optional<ExitReport>& end() const noexcept { return end_; }
 

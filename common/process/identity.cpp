@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <string_view>
 
 #include "common/base/operator_error.hpp"
@@ -65,6 +66,32 @@ void check_capabilities(const Identity& identity) {
                                                   "without these options"};
 }
 
+Account account_of(const passwd& entry) {
+    const std::string_view shell = entry.pw_shell;
+    return {.name = entry.pw_name, .home = entry.pw_dir, .shell = std::string{shell.empty() ? "/bin/sh" : shell}};
+}
+
+void set_variable(const char* name, const std::string& value) {
+    check(::setenv(name, value.c_str(), 1), "set the environment of --user");
+}
+
+void take_environment_of(const std::optional<Account>& account) {
+    std::vector<std::string> others;
+    for (char** line = environ; *line != nullptr; ++line) {
+        const std::string_view variable{*line};
+        if (variable.starts_with("SUDO_") || variable.starts_with("XDG_"))
+            others.emplace_back(variable.substr(0, variable.find('=')));
+    }
+    for (const char* name : {"USER", "LOGNAME", "SHELL", "MAIL"}) others.emplace_back(name);
+    for (const std::string& name : others) ::unsetenv(name.c_str());
+    set_variable("HOME", account ? account->home : "/");
+    if (!account) return;
+    set_variable("USER", account->name);
+    set_variable("LOGNAME", account->name);
+    set_variable("SHELL", account->shell);
+    set_variable("MAIL", "/var/mail/" + account->name);
+}
+
 }  // namespace
 
 std::optional<id_t> parse_id(std::string_view text) noexcept {
@@ -81,6 +108,7 @@ Identity look_up_identity(const std::string& user, const std::string& group) {
         if (entry == nullptr && !uid) throw OperatorError{ExitCode::Configuration, no_such_user(user)};
         identity.uid = entry != nullptr ? entry->pw_uid : *uid;
         identity.gid = entry != nullptr ? entry->pw_gid : *uid;  // a bare number, as containers use it, is both
+        if (entry != nullptr) identity.account = account_of(*entry);
         if (entry != nullptr) identity.groups = groups_of(entry->pw_name, entry->pw_gid);
     }
     if (!group.empty()) identity.gid = look_up_group(group);
@@ -110,6 +138,7 @@ void assume(const Identity& identity) {
         uid_t real = 0, effective = 0, saved = 0;
         check(::getresuid(&real, &effective, &saved), "verify --user");
         if (real != *uid || effective != *uid || saved != *uid) throw std::runtime_error{"--user did not take effect"};
+        take_environment_of(identity.account);
         if (*uid != 0 && ::setuid(0) == 0) throw std::runtime_error{"--user did not take effect: root can be had back"};
     }
     check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");

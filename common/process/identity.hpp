@@ -9,11 +9,19 @@
 
 namespace preforkd {
 
+/// What a user's environment says of them.  Source: passwd(5).
+struct Account {
+    std::string name{};
+    std::string home{};
+    std::string shell{};
+};
+
 /// A user and a group, looked up before the fork.  Unset members are left as they are.
 struct Identity {
     std::optional<uid_t> uid{};
     std::optional<gid_t> gid{};
-    std::vector<gid_t> groups{};  ///< supplementary
+    std::vector<gid_t> groups{};       ///< supplementary
+    std::optional<Account> account{};  ///< unset: the uid has no entry
 };
 
 /// The number of a user or a group.  nullopt also for (id_t)-1, which tells chown(2) and setresuid(2) to leave it
@@ -26,6 +34,9 @@ struct Identity {
 
 /// Becomes `identity` for good: supplementary groups, gid, uid, no_new_privs, in this order, and verified.
 /// Does nothing when it asks for nothing.  Source: setgroups(2), setresuid(2), PR_SET_NO_NEW_PRIVS.
+///
+/// With a user its environment is that user's: HOME, USER, LOGNAME, SHELL and MAIL; of one without an entry HOME=/ and
+/// none of the others.  SUDO_* and XDG_*, which tell of whoever started us, go.  The rest stays.
 void assume(const Identity& identity);
 
 }  // namespace preforkd

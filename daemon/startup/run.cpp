@@ -23,6 +23,7 @@
 #include "common/log/log_output.hpp"
 #include "common/log/standard_output.hpp"
 #include "common/process/descriptors.hpp"
+#include "common/process/isolation.hpp"
 #include "common/process/kernel_needs.hpp"
 #include "common/process/signal_fd.hpp"
 #include "common/systemd/activation.hpp"
@@ -293,6 +294,7 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
     };
     try {
         open_standard_descriptors();
+        allow_tracing(false);
         flush_standard_output();    // what was printed before is not each worker's to print again
         note_passed_descriptors();  // before anything is opened
         // What started us may have ignored it: then the kernel would reap our children, and tell us nothing.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,10 +15,12 @@
 #include "common/channel/channel.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
+#include "common/process/isolation.hpp"
 #include "daemon/worker/model/model.hpp"
 #include "daemon/worker/process/child_signals.hpp"
 #include "daemon/worker/process/lifeline.hpp"
 #include "daemon/worker/process/stack_report.hpp"
+#include "daemon/worker/process/take_place.hpp"
 #include "daemon/worker/process/worker_control.hpp"
 
 namespace preforkd {
@@ -35,7 +36,7 @@ void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& hand
 /// Gives signals the meaning they have in a worker.  The master's are blocked since before the fork, so none that was
 /// sent in between is lost; those that are read as data stay blocked (WorkerControl).
 void take_worker_signals() {
-    // A worker of a terminal's job must survive the terminal's signals: stopping is the master's to order.
+    // Those that mean something to a master, sent to all: stopping is the master's to order.
     for (const int signo : {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE}) ::signal(signo, SIG_IGN);
     ::signal(SIGCHLD, SIG_DFL);
     sigset_t blocked;
@@ -55,12 +56,6 @@ void redirect_standard_output(OutputPipe& output, bool read_by_loop) {
     output.writer = {};
 }
 
-void take_place(const Settings& settings, const Identity& identity) {
-    assume(identity);
-    if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
-    if (settings.umask) ::umask(static_cast<mode_t>(*settings.umask));
-}
-
 /// As ps(1) shows it: `preforkd-w3`, of a program of one's own `upper-w3`.
 std::string name_of(int worker) {
     constexpr std::size_t longest = 15;  // Source: PR_SET_NAME, prctl(2)
@@ -75,8 +70,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
     std::optional<PrintedLines> printed;
     std::optional<WorkerControl> control;  // outlives the try: it holds the channel that a failure is reported through
     try {
-        // A group of its own: Ctrl-C in the terminal reaches the master alone, and what a worker starts can be found.
-        check(::setpgid(0, 0), "make a process group");
+        leave_terminal();
         redirect_standard_output(handoff.output, !runs_handlers_itself(plan));
         if (handoff.output.reader) printed.emplace(std::move(handoff.output.reader));
         keep_only_own_descriptors(plan, handoff, printed ? printed->fd() : -1);

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -147,3 +148,13 @@ def notify(tmp_path):
     listening = NotifySocket(tmp_path)
     yield listening
     listening.close()
+
+
+@pytest.fixture
+def public(tmp_path_factory):
+    """A directory that anybody may read, as tmp_path is not."""
+    path = tmp_path_factory.mktemp("public")
+    for directory in (path, *path.parents):
+        if directory.stat().st_uid == os.geteuid() and not directory.stat().st_mode & stat.S_IXOTH:
+            directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
+    return path

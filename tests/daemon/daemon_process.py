@@ -1,4 +1,5 @@
 """The built daemon as a user starts it, and what must be true of it whatever a test does."""
+import itertools
 import os
 import select
 import subprocess
@@ -14,6 +15,7 @@ BUILD = Path(os.environ.get("PREFORKD_BUILD") or Path(__file__).resolve().parent
 PREFORKD = str(BUILD / "preforkd")
 PREFORKCTL = str(BUILD / "preforkctl")
 CUT = "connections were cut"  # what a daemon says that did not wait for its clients
+_numbers = itertools.count()
 LOOPBACK = "tcp://127.0.0.1:0"
 
 # Warnings that no test has to expect: they speak about the machine, not about what the test did.
@@ -31,8 +33,10 @@ def clean_environment(extra=None):
 
 def daemon_environment(extra=None):
     """The same for a daemon that a test starts: no control socket where other tests, and the machine's owner, see it.
-    Who wants one says --control; or leaves PREFORKD_CONTROL empty, and says where it is by default."""
-    return clean_environment({"PREFORKD_CONTROL": "off"} | (extra or {}))
+    Who wants one says --control; or leaves PREFORKD_CONTROL empty, and says where it is by default.  Tests look into
+    its workers, which only root may without --core-dumps."""
+    own = {"PREFORKD_CONTROL": "off"} | ({} if os.geteuid() == 0 else {"PREFORKD_CORE_DUMPS": "yes"})
+    return clean_environment(own | (extra or {}))
 
 
 # It passes nothing of the environment on that it is not told to.
@@ -68,6 +72,8 @@ class Daemon:
         log_fd = os.open(self.log.path, os.O_WRONLY | os.O_APPEND) if stderr is None else stderr
         if "--config" in arguments:
             env = _with_a_control_socket_of_its_own(env, directory)
+        self._mark = f"DAEMON_UNDER_TEST={os.getpid()}-{next(_numbers)}"
+        env = (env or {}) | dict([self._mark.split("=")])
         self.started_at = time.monotonic()
         self.process = subprocess.Popen([*command, *arguments], env=daemon_environment(env), start_new_session=True,
                                         stderr=log_fd, stdin=popen.pop("stdin", subprocess.DEVNULL),
@@ -95,6 +101,10 @@ class Daemon:
     def workers(self):
         """Pids of the living workers."""
         return [pid for pid in proc.children(self.pid) if (found := proc.stat(pid)) and found.state not in "ZX"]
+
+    def family(self):
+        """The master, its workers and whatever they have started and not ended."""
+        return proc.family(self.process.pid, self._mark)
 
     def wait_workers(self, count, timeout=10.0):
         found = proc.eventually(lambda: len(self.workers()) == count, timeout)
@@ -165,20 +175,20 @@ class Daemon:
             self.signal(SIGINT)
             if not proc.wait_gone(self.process.pid, 10):
                 wrong.append("does not stop on SIGINT")
-                self._kill_session()
+                self._kill_family()
             elif self.process.wait() != 0:
                 wrong.append(f"exit code {self.process.returncode} after SIGINT")
-        left = [member for member in proc.session_members(self.process.pid) if not proc.wait_gone(member.pid, 2)]
+        left = [member for member in self.family() if not proc.wait_gone(member.pid, 2)]
         if left:
             wrong.append(f"processes left behind: {left}")
-            self._kill_session()
+            self._kill_family()
         wrong += [f"unexpected line in the log: {line}" for line in self.complaints()]
         os.close(self._ready)
         self.log.close()
         return wrong
 
-    def _kill_session(self):
-        for member in proc.session_members(self.process.pid):
+    def _kill_family(self):
+        for member in self.family():
             try:
                 os.kill(member.pid, SIGKILL)
             except ProcessLookupError:

@@ -7,7 +7,7 @@ import socket
 import time
 from collections import namedtuple
 
-Stat = namedtuple("Stat", "pid comm state parent group session cpu_seconds")
+Stat = namedtuple("Stat", "pid comm state parent group session terminal cpu_seconds")
 _libc = ctypes.CDLL(None, use_errno=True)
 _PIDFD_GETFD = 438
 
@@ -33,7 +33,7 @@ def stat(pid):
     fields = tail.split()
     ticks = int(fields[11]) + int(fields[12])
     return Stat(int(pid), head.partition("(")[2], fields[0], int(fields[1]), int(fields[2]), int(fields[3]),
-                ticks / os.sysconf("SC_CLK_TCK"))
+                int(fields[4]), ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def status(pid):
@@ -74,10 +74,20 @@ def zombies(pid):
     return [found for found in map(stat, children(pid)) if found and found.state == "Z"]
 
 
-def session_members(session):
-    """Everybody who lives in the session.  An orphan's zombie is PID 1's to reap, and nothing a daemon can help."""
-    return [found for found in map(stat, filter(str.isdigit, os.listdir("/proc")))
-            if found and found.session == session and found.state not in "ZX"]
+def has_variable(pid, setting):
+    """Whether the process was started with the variable, `NAME=value`, or forked by one that was."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return setting.encode() in file.read().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+
+
+def family(session, setting):
+    """Everybody who lives in the session, or has the variable: workers lead sessions of their own.  An orphan's zombie
+    is PID 1's to reap, and nothing a daemon can help."""
+    return [found for found in map(stat, filter(str.isdigit, os.listdir("/proc"))) if found and found.state not in "ZX"
+            and (found.session == session or has_variable(found.pid, setting))]
 
 
 def open_descriptors(pid):

@@ -205,6 +205,21 @@ BAD = {
     "throws": (HANDLER.format('throw std::runtime_error{"no database"};'), "its constructor failed: no database"),
     "throws a number": (HANDLER.format("throw 7;"), "its constructor failed with something not derived from std::exception"),
     "crashes": (HANDLER.format("std::raise(SIGSEGV);"), "killed by SIGSEGV"),
+    "prints why": (HANDLER.format('std::fputs("starting\\nno licence\\n", stderr); std::abort();'),
+                   "killed by SIGABRT; it printed: no licence"),
+    "cuts its report": (HANDLER.format("for (int fd = 3; fd < 64; ++fd) (void)!::ftruncate(fd, 0); ::_exit(0);"),
+                        "a trial: exited with code 0"),
+    "forges its report": (HANDLER.format('for (int fd = 3; fd < 64; ++fd) (void)!::pwrite(fd, "r7 1 1 0 0 0\\n", 13, 0); '
+                                         "::_exit(0);"), "wrote over the report"),
+    "tells what it holds": (HANDLER.format("""
+        std::string held = ::getsid(0) == ::getpid() ? "a session" : "no session";
+        for (int fd = 0; fd < 256; ++fd) {
+            char name[64] = "";
+            if (::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), name, sizeof name - 1) > 0)
+                held += std::string{", "} + name;
+        }
+        throw std::runtime_error{held};"""), "a session, /dev/null, /memfd:preforkd-trial (deleted), "
+                            "/memfd:preforkd-trial (deleted), /memfd:preforkd-answer (deleted)"),
     "hangs": (HANDLER.format("for (;;) ::pause();"), "did not return within --boot-timeout 1s"),
 }
 

@@ -1,5 +1,6 @@
 """Handlers that hang, and what only looks so: --worker-timeout."""
 import os
+import shutil
 import signal
 import time
 
@@ -63,9 +64,11 @@ def test_a_coroutine_that_does_not_let_go_of_its_thread_hangs(preforkd, trouble)
     assert exchange(daemon.endpoint, b"hello\n").startswith(b"hello ")
 
 
+@pytest.mark.parametrize("user", [(), pytest.param(("--user", "12345"), marks=pytest.mark.root)], ids=["", "user"])
 @pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
-def test_a_coroutine_that_waits_for_something_else_does_not_hang(preforkd, trouble, model):
-    daemon = start(preforkd, trouble("coroutine"), "--model", model, workers=1)
+def test_a_coroutine_that_waits_for_something_else_does_not_hang(preforkd, trouble, public, model, user):
+    library = shutil.copy(trouble("coroutine"), public)
+    daemon = start(preforkd, library, "--model", model, *user, workers=1)
     with connect(daemon.endpoint, timeout=20) as client:
         say(client, "wait")
         assert read_exactly(client, 7) == b"waited\n"

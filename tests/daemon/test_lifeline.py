@@ -220,4 +220,4 @@ def test_a_master_killed_during_start_up_leaves_nobody(preforkd):
         time.sleep(attempt * 0.003)  # spreads the attempts over the start; nothing waits for it
         daemon.process.send_signal(signal.SIGKILL)
         daemon.wait_exit()
-        assert proc.eventually(lambda: not proc.session_members(daemon.process.pid)), attempt
+        assert proc.eventually(lambda: not daemon.family()), attempt

@@ -87,6 +87,26 @@ def test_chdir_and_umask(preforkd, tmp_path):
     assert proc.status(worker)["Umask"].strip() == "0027"
 
 
+WHO_STARTED_US = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/false", "MAIL": "/var/mail/root",
+                  "SUDO_USER": "admin", "SUDO_COMMAND": "preforkd", "XDG_DATA_HOME": "/root/.data", "KEPT": "as it was"}
+OF_A_USER = ("HOME", "USER", "LOGNAME", "SHELL", "MAIL", "KEPT")
+
+
+def environment_of_a_program(preforkd, *options):
+    daemon = preforkd(*options, "--", "/usr/bin/env", env=WHO_STARTED_US)
+    told = dict(line.split("=", 1) for line in exchange(daemon.endpoint).decode().splitlines())
+    return {name: value for name, value in told.items() if name in OF_A_USER or name.startswith(("SUDO_", "XDG_"))}
+
+
+def test_the_environment_is_that_of_the_user(preforkd, nobody):
+    assert environment_of_a_program(preforkd, "--user", "nobody") == {
+        "HOME": nobody.pw_dir, "USER": "nobody", "LOGNAME": "nobody", "SHELL": nobody.pw_shell,
+        "MAIL": "/var/mail/nobody", "KEPT": "as it was"}
+    assert environment_of_a_program(preforkd, "--user", "12345") == {"HOME": "/", "KEPT": "as it was"}
+    as_started = environment_of_a_program(preforkd)
+    assert {name: as_started.get(name) for name in WHO_STARTED_US} == WHO_STARTED_US
+
+
 def warned_about_root(daemon):
     return daemon.log.find(lambda entry: "root" in entry["message"] and "--user" in entry["message"])
 

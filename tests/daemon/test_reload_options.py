@@ -96,6 +96,17 @@ def is_killed_for_its_hang(daemon):
         return proc.wait_gone(say(client, "block"), 10)
 
 
+def leaves_a_child(daemon, file):
+    one(daemon)
+    with connect(daemon.endpoint) as client:
+        say(client, f"run sleep 1000 & echo $! > {file}")
+        child = int(proc.eventually(lambda: file.exists() and file.read_text()))
+    daemon.stop()
+    lives = proc.stat(child).state != "Z"
+    os.kill(child, signal.SIGKILL)
+    return lives
+
+
 def says_nothing_of_a_client(daemon):
     one(daemon)
     after = daemon.log.mark()
@@ -137,6 +148,10 @@ HOLDS = {
     "chdir": ([], ["chdir = {tmp}"],
               lambda daemon, tmp: os.readlink(f"/proc/{one(daemon)}/cwd") == str(tmp)),
     "umask": ([], ["umask = 0123"], lambda daemon, tmp: of_proc(one(daemon), "Umask") == "0123"),
+    "core-dumps": (["user = 65534"], ["user = 65534", "core-dumps = yes"],
+                   lambda daemon, tmp: os.stat(f"/proc/{one(daemon)}/environ").st_uid == 65534),
+    "leave-orphans": ([BLOCKING], [BLOCKING, "leave-orphans = yes"],
+                      lambda daemon, tmp: leaves_a_child(daemon, tmp / "pid")),
     "log-level": ([], ["log-level = debug"], lambda daemon, tmp: daemon.wait_log("worker ready")),
     "log-format": (["log-file = {tmp}/new"], ["log-file = {tmp}/new", "log-format = text"],
                    lambda daemon, tmp: logs_into(daemon, tmp / "new", "Z info    worker ")),
@@ -170,7 +185,7 @@ def start(configured, tmp_path, name, lines):
     return service
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.root if name in ("user", "group") else ())
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.root if name in ("user", "group", "core-dumps") else ())
                                   for name in HOLDS])
 def test_a_changed_option_holds_after_a_reload(configured, trouble, tmp_path, name):
     before, after, holds = HOLDS[name]

@@ -271,3 +271,33 @@ def test_stop_while_every_worker_is_dead(preforkd):
     for pid in daemon.workers():
         os.kill(pid, signal.SIGKILL)
     assert daemon.stop() == 0
+
+
+def background_child(daemon):
+    """Whom the program of a client has put into the background, and left with its end."""
+    pid = int(exchange(daemon.endpoint, b""))
+    assert proc.stat(pid).state not in "ZX"
+    return pid
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+@pytest.mark.parametrize("sleeper", ["sleep 1000", "setsid sleep 1000", "sh -c 'trap : TERM; while :; do sleep 1000; done'"],
+                         ids=["plain", "setsid", "stubborn"])
+def test_what_programs_left_in_the_background_ends_with_the_daemon_and_not_before(preforkd, sleeper, signo):
+    daemon = preforkd("--", "sh", "-c", f"{sleeper} >/dev/null 2>&1 & echo $!")
+    left = [background_child(daemon) for _ in range(6)]
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded")
+    daemon.wait_workers(2 + len(left))  # they are the master's now
+    assert all(proc.stat(pid) for pid in left)
+    assert daemon.stop(signo) == 0
+    assert not [pid for pid in left if not proc.wait_gone(pid, 1)]
+    assert daemon.log.find("workers have left behind")
+
+
+def test_what_programs_left_in_the_background_lives_on_if_it_shall(preforkd):
+    daemon = preforkd("--leave-orphans", "yes", "--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!")
+    pid = background_child(daemon)
+    assert daemon.stop() == 0
+    assert proc.stat(pid).state not in "ZX"
+    os.kill(pid, signal.SIGKILL)

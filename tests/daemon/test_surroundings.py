@@ -105,16 +105,6 @@ def test_a_socket_for_others_where_only_root_may_go_is_warned_of(preforkd):
 
 # --- who it is --------------------------------------------------------------------------------------------------------
 
-@pytest.fixture
-def public(tmp_path_factory):
-    """A directory that anybody may read, as tmp_path is not."""
-    path = tmp_path_factory.mktemp("public")
-    for directory in (path, *path.parents):
-        if directory.stat().st_uid == os.geteuid() and not directory.stat().st_mode & stat.S_IXOTH:
-            directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
-    return path
-
-
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 

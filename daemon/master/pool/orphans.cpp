@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "daemon/master/pool/process_list.hpp"
@@ -14,6 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto patience_after_term = 2s;
+constexpr auto patience_with_all = 5s;
 
 std::vector<pid_t> group_leaders_of_ours() {
     std::vector<pid_t> found;
@@ -34,6 +36,25 @@ void Orphans::end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::
             {{"worker_pid", std::int64_t{worker}}, {"group", std::int64_t{group}}});
         if (!at_once) asked_.push_back({.group = group, .kill_at = now + patience_after_term});
     }
+}
+
+void Orphans::end_all(Clock::time_point now) {
+    const bool first = !give_up_at_;
+    if (first) give_up_at_ = now + patience_with_all;
+    if (has_passed(give_up_at_, now)) return;
+    const std::size_t before = asked_.size();
+    const pid_t own_session = ::getsid(0);
+    for (const ProcessEntry& each : list_processes()) {
+        const bool is_asked = std::ranges::find(asked_, each.group, &HandedGroup::group) != asked_.end();
+        if (each.parent != ::getpid() || each.session == own_session || each.state == 'Z' || is_asked) continue;
+        if (::kill(-each.group, SIGTERM) == 0)
+            asked_.push_back({.group = each.group, .kill_at = now + patience_after_term});
+    }
+    if (first && asked_.size() != before)
+        log(LogLevel::Notice,
+            "terminating {groups} process groups that workers have left behind; --leave-orphans yes "
+            "lets them live",
+            {{"groups", std::uint64_t{asked_.size() - before}}});
 }
 
 void Orphans::maintain(const IsWorker& is_worker, Clock::time_point now) {

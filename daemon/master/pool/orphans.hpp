@@ -14,9 +14,11 @@ namespace preforkd {
 
 /// Ends the programs and the children of workers that were killed: asks them (SIGTERM), and kills them 2 s later.
 ///
+/// At the end of the daemon what they have put into the background goes the same way.
+///
 /// Orphans come to this process, which is their subreaper.  Programs lead groups of their own and are found among our
 /// children as group leaders that are no worker; what a worker forked is in the worker's group.  A process that such a
-/// program has put into the background leads no group and is left alone.
+/// program has put into the background leads no group and is left alone until then.
 class Orphans {
 public:
     /// Whether a pid is a living worker's.
@@ -24,6 +26,10 @@ public:
 
     /// `worker` has died and is reaped.  `at_once`: without asking.
     void end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::time_point now);
+
+    /// There are no workers any more: ends all children that are not of this process's session, which is where whoever
+    /// started or embeds us has its own.  To be called again: what is ended may leave children to us.
+    void end_all(Clock::time_point now);
 
     /// Forgets those that have gone, and kills those that were asked long enough ago.
     void maintain(const IsWorker& is_worker, Clock::time_point now);
@@ -37,6 +43,7 @@ public:
 
 private:
     std::vector<HandedGroup> asked_{};  ///< oldest first
+    Deadline give_up_at_{};             ///< of end_all(): what cannot be killed is not waited for
 };
 
 }  // namespace preforkd

@@ -81,7 +81,10 @@ void Pool::maintain(Clock::time_point now) {
     health_watch_.look(table_, current().pool, now);
     for (WorkerEntry& worker : table_)
         if (worker.unsent.any()) send_unsent(worker);
-    if (closing_) return;
+    if (closing_) {
+        if (table_.empty() && !current().settings->leave_orphans) orphans_.end_all(now);
+        return;
+    }
     if (RollingExchange* exchange = generations_.exchange()) {
         while (!exchange->over() && advance_exchange(*exchange, now)) {}
         return;

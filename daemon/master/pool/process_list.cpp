@@ -19,7 +19,7 @@ std::optional<ProcessEntry> read_entry(pid_t pid) {
     if (name_end == text.npos) return std::nullopt;
     ProcessEntry entry{.pid = pid};
     std::istringstream fields{text.substr(name_end + 1)};
-    fields >> entry.state >> entry.parent >> entry.group;
+    fields >> entry.state >> entry.parent >> entry.group >> entry.session;
     return entry;
 }
 

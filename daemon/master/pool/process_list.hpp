@@ -10,6 +10,7 @@ struct ProcessEntry {
     pid_t pid = 0;
     pid_t parent = 0;
     pid_t group = 0;
+    pid_t session = 0;
     char state = 0;  ///< `Z` has ended and is not reaped
 };
 

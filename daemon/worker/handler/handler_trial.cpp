@@ -1,6 +1,7 @@
 #include "daemon/worker/handler/handler_trial.hpp"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -13,10 +14,15 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/base/quoted.hpp"
+#include "common/base/sys_error.hpp"
 #include "common/base/units.hpp"
 #include "common/process/child_process.hpp"
+#include "common/process/descriptors.hpp"
+#include "common/process/isolation.hpp"
 #include "daemon/worker/handler/handler_instances.hpp"
 #include "daemon/worker/handler/shared_object.hpp"
+#include "daemon/worker/process/take_place.hpp"
 
 namespace preforkd {
 
@@ -26,9 +32,10 @@ namespace {
 
 /// A line for each fact.  Throws a sentence.
 std::string examine(const std::string& path, const Settings& settings, const Identity& identity) {
-    assume(identity);
+    leave_terminal();
+    (void)raise_descriptor_limit();
+    take_place(settings, identity);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // another user's: it has to be set anew
-    if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
     const HandlerEntry entry = load_shared_object(path);
     // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
     static HandlerInstances instances;
@@ -49,14 +56,27 @@ std::string examine(const std::string& path, const Settings& settings, const Ide
 
 // --- In the master ---
 
+/// The last line that was printed, such as that of a failed assert().
+std::string last_words(int printed) {
+    std::array<char, 512> end{};
+    const off_t size = ::lseek(printed, 0, SEEK_END);
+    const ssize_t got = ::pread(printed, end.data(), end.size(), std::max<off_t>(0, size - off_t{end.size()}));
+    std::string_view text{end.data(), static_cast<std::size_t>(std::max<ssize_t>(0, got))};
+    while (text.ends_with('\n')) text.remove_suffix(1);
+    if (const auto before = text.rfind('\n'); before != text.npos) text.remove_prefix(before + 1);
+    return text.empty() ? "" : fmt::format("; it printed: {}", printable(std::string{text}));
+}
+
 HandlerEntry entry_from(const std::string& report, const std::string& name, const std::string& path) {
     std::istringstream lines{report};
     int model = 0;
     bool owns_threads = false;
     std::array<bool, 4> makes{};
-    lines >> model >> owns_threads >> makes[0] >> makes[1] >> makes[2] >> makes[3] >> std::ws;
+    lines >> model >> owns_threads >> makes[0] >> makes[1] >> makes[2] >> makes[3];
+    if (!lines || model < 0 || model > static_cast<int>(Model::Fork))
+        throw std::runtime_error{"it wrote over the report of the process that loaded it for a trial"};
     std::string summary;
-    std::getline(lines, summary);
+    std::getline(lines >> std::ws, summary);
 
     HandlerEntry entry{
         .name = name, .summary = summary, .model = static_cast<Model>(model), .owns_threads = owns_threads};
@@ -87,14 +107,16 @@ HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const I
       // Workers may change their directory; and not the file behind a symbolic link, which a reload may find changed.
       path_{std::filesystem::absolute(object_.name)},
       patience_{settings.boot_timeout},
-      call_{[&](const ChildCall::Attempt&) { return examine(path_, settings, identity); }, patience_} {}
+      printed_{check(::memfd_create("preforkd-trial", MFD_CLOEXEC), "reserve space for what a trial prints")},
+      call_{[&](const ChildCall::Attempt&) { return examine(path_, settings, identity); }, patience_, printed_.get()} {}
 
 /// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
 std::string HandlerTrial::report() const {
     if (call_.given_up())
         throw std::runtime_error{"its constructor did not return within --boot-timeout " + to_string(patience_)};
     if (!call_.answered())
-        throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(*call_.end())};
+        throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(*call_.end()) +
+                                 last_words(printed_.get())};
     return call_.result();
 }
 

@@ -19,8 +19,9 @@ struct NamedObject {
     std::string option{};
 };
 
-/// A throw-away child that loads a shared object as a worker would (its user, its directory), makes its
-/// instances, tells of them and leaves, within --boot-timeout.
+/// A throw-away child that loads a shared object as a worker would (its user, directory and limits), makes its
+/// instances, tells of them and leaves, within --boot-timeout.  It holds nothing of the master's that it could harm,
+/// and what it tells is not trusted.
 class HandlerTrial {
 public:
     /// Begins.  Throws when there can be no child.
@@ -40,6 +41,7 @@ private:
     NamedObject object_;
     std::string path_;
     std::chrono::milliseconds patience_;
+    UniqueFd printed_;  ///< a file in memory
     ChildCall call_;
 };
 

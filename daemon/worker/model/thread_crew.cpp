@@ -1,7 +1,6 @@
 #include "daemon/worker/model/thread_crew.hpp"
 
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,13 +41,13 @@ sigset_t signals_of_a_thread() noexcept {
 }
 
 /// Whether the thread is in its loop, which turns whatever its coroutine waits for.  False without /proc.
+///
+/// Not by its `syscall`: that is root's file where a worker may not be traced.  The kernel's functions have been
+/// ep_poll and do_epoll_wait.
 bool sleeps_in_epoll(pid_t thread) {
-    long call = -1;  // "running" is no number
-    std::ifstream{"/proc/self/task/" + std::to_string(thread) + "/syscall"} >> call;
-#ifdef SYS_epoll_wait
-    if (call == SYS_epoll_wait) return true;
-#endif
-    return call == SYS_epoll_pwait || call == SYS_epoll_pwait2;
+    std::string function;
+    std::ifstream{"/proc/self/task/" + std::to_string(thread) + "/wchan"} >> function;
+    return function.find("ep_poll") != function.npos || function.find("epoll") != function.npos;
 }
 
 }  // namespace

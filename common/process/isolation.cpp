@@ -1,0 +1,24 @@
+#include "common/process/isolation.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+
+namespace preforkd {
+
+void leave_terminal() {
+    check(::setsid(), "make a session");
+    const UniqueFd null{check(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null")};
+    check(::dup2(null.get(), STDIN_FILENO), "redirect standard input");
+}
+
+void allow_tracing([[maybe_unused]] bool allowed) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    check(::prctl(PR_SET_DUMPABLE, allowed ? 1 : 0, 0, 0, 0), "set whether this process may be traced");
+#endif
+}
+
+}  // namespace preforkd

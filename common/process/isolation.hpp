@@ -1,0 +1,16 @@
+#pragma once
+// What keeps a process apart from its terminal, and from others of its user.
+
+namespace preforkd {
+
+/// Begins a session and a process group of its own, and reads standard input as /dev/null: Ctrl-C in the terminal does
+/// not reach it, it cannot type into the terminal (TIOCSTI), and what it starts is found by its group.
+/// Must not lead a process group.  Source: setsid(2).
+void leave_terminal();
+
+/// Whether other processes of this process's user may trace it, read its memory and open its descriptors, and the
+/// kernel may write a core dump of it.  Holds until the next exec or change of user, and for children.  Left alone in a
+/// build with sanitizers, which trace themselves.  Source: PR_SET_DUMPABLE, prctl(2); proc(5).
+void allow_tracing(bool allowed);
+
+}  // namespace preforkd

@@ -1,0 +1,18 @@
+#include "daemon/worker/process/take_place.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/sys_error.hpp"
+#include "common/process/isolation.hpp"
+
+namespace preforkd {
+
+void take_place(const Settings& settings, const Identity& identity) {
+    assume(identity);
+    allow_tracing(settings.core_dumps);  // a change of user has forbidden it
+    if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
+    if (settings.umask) ::umask(static_cast<mode_t>(*settings.umask));
+}
+
+}  // namespace preforkd
