@@ -46,8 +46,11 @@ int Supervisor::run() {
         if (log_reopening_.maintain(now)) pool_.order_all(Order::TakeLog);
         tell_systemd(now);
         mind_socket_files(now);
+        mind_shut_down_listeners(now);
         offer_conditions(now);
         if (life_.phase == Phase::Stopped) break;
+        // At once: it holds what the generation before has dropped.
+        if (watched_generation_ != pool_.current().number && life_.phase < Phase::Withdrawing) watch_listeners(now);
         for (const std::uint64_t key : events_.wait_until(next_deadline(Clock::now()))) {
             if (key == signals_key)
                 on_signals();
@@ -55,6 +58,8 @@ int Supervisor::run() {
                 control_.serve(Clock::now());
             else if (key == socket_files_key)
                 socket_files_.hear(Clock::now());
+            else if (key == shutdown_key)
+                shutdowns_.hear(Clock::now());
             else if (key == rehearsal_key)
                 upgrader_.hear();
             else
@@ -69,7 +74,8 @@ int Supervisor::run() {
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
     const Deadline work = earlier(log_reopening_.deadline(), earlier(reloader_.deadline(), upgrader_.deadline()));
     const Deadline own = earlier(life_.deadline, earlier(next_status_, next_watchdog_));
-    const Deadline sockets = earlier(socket_files_.deadline(), control_.next_deadline());
+    const Deadline sockets =
+        earlier(earlier(socket_files_.deadline(), shutdowns_.deadline()), control_.next_deadline());
     return earlier(earlier(own, pool_.next_deadline(now)), earlier(work, sockets));
 }
 
@@ -89,23 +95,32 @@ void Supervisor::offer_conditions(Clock::time_point now) {
     upgrader_.offer_conditions(rests(), pool_.current().pool.boot_timeout, now);
 }
 
-void Supervisor::watch_socket_files(Clock::time_point now) {
+void Supervisor::watch_listeners(Clock::time_point now) {
     std::vector<SocketFile> files;
     for (const Listener& listener : *pool_.current().listeners)
         if (listener.file) files.push_back({.path = listener.local.path, .identity = *listener.file});
     if (const ControlListener* control = control_.listener(); control != nullptr && control->file)
         files.push_back({.path = control->local.path, .identity = *control->file});
     socket_files_.follow(files, now);
+    shutdowns_.follow(*pool_.current().listeners);
     watched_generation_ = pool_.current().number;
 }
 
 /// A generation of its own binds again what has lost its file: the old one serves the clients queued at the old socket.
 void Supervisor::mind_socket_files(Clock::time_point now) {
-    if (watched_generation_ != pool_.current().number) watch_socket_files(now);
     if (!socket_files_.is_time_to_look(now) || life_.phase >= Phase::Withdrawing) return;
-    if (control_.bind_again(now)) watch_socket_files(now);
+    if (control_.bind_again(now)) watch_listeners(now);
     if (socket_files_.should_bind_again(*pool_.current().listeners, now) && !reloader_.busy())
         reloader_.bind_again(now);
+}
+
+/// Workers that have met a listener that is shut down have left it.
+void Supervisor::mind_shut_down_listeners(Clock::time_point now) {
+    if (!has_passed(shutdowns_.deadline(), now)) return;
+    if (life_.phase >= Phase::Withdrawing) return shutdowns_.follow({});
+    if (reloader_.busy()) return shutdowns_.look_later(now);
+    const Generation& current = pool_.current();
+    if (shutdowns_.should_serve_again(*current.listeners, *current.settings, now)) reloader_.bind_again(now);
 }
 
 void Supervisor::feed(const Event& event) {
@@ -216,6 +231,7 @@ std::string Supervisor::state() {
 }
 
 void Supervisor::close_listeners() {
+    shutdowns_.follow({});
     close_for_good(*pool_.current().listeners);  // the workers hold their copies until they have emptied the queues
     pool_.order_all(Order::EmptyQueue);
 }

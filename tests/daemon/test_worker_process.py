@@ -10,6 +10,7 @@ import termios
 import pytest
 
 import proc
+from activation import Passing, listening
 from clients import exchange
 from test_max_memory import leak
 from test_surroundings import AS_NOBODY
@@ -78,3 +79,32 @@ def test_a_worker_that_nobody_looks_into_knows_its_memory_and_its_stack(preforkd
     os.kill(worker, signal.SIGABRT)
     daemon.wait_log(f"(pid {worker}) killed by SIGABRT")
     assert [entry for entry in daemon.log.find("stack of") if entry["pid"] == worker]
+
+
+@pytest.mark.programs("cmake", "g++", "pkg-config")
+@pytest.mark.parametrize("listen", ["tcp://127.0.0.1:0", "tcp://:0", "unix://{tmp}/s", "passed"])
+def test_a_listener_that_a_worker_shuts_down_serves_again(preforkd, trouble, tmp_path, listen):
+    passed = listening()
+    passing = Passing(passed) if listen == "passed" else None
+    daemon = preforkd("--handler", trouble("hostile"), "--model", "serial",
+                      listen=None if passing else listen.format(tmp=tmp_path),
+                      **(passing.arguments() if passing else {}))
+    daemon.expect("a worker has shut down")
+    for _ in range(2):
+        before = daemon.workers()
+        mark = daemon.log.mark()
+        assert exchange(daemon.endpoint, b"shut down\n").startswith(b"shut down ")
+        daemon.wait_log("a worker has shut down", after=mark)
+        daemon.wait_log("reloaded", after=mark)
+        assert proc.eventually(lambda: len(daemon.workers()) == 2 and not set(before) & set(daemon.workers()))
+        assert exchange(daemon.endpoint, b"hello\n").startswith(b"hello "), "at the address of before"
+        assert len(daemon.log.find("a worker has shut down", after=mark)) == 1
+    passed.close()
+
+
+@pytest.mark.programs("cmake", "g++", "pkg-config")
+def test_a_listener_that_cannot_serve_again_is_told_with_the_remedy(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("hostile"), "--model", "serial", listen=f"unix://@preforkd-shut-{os.getpid()}")
+    daemon.expect("a worker has shut down")
+    assert exchange(daemon.endpoint, b"shut down\n").startswith(b"shut down ")
+    daemon.wait_log("which refuses clients: restart the daemon")

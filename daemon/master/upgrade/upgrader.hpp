@@ -7,13 +7,13 @@
 #include "common/base/epoll_set.hpp"
 #include "common/process/child_process.hpp"
 #include "daemon/master/reload/reloader.hpp"
-#include "daemon/master/reload/socket_file_watch.hpp"
+#include "daemon/master/reload/shutdown_watch.hpp"
 #include "daemon/master/upgrade/image.hpp"
 #include "daemon/master/upgrade/upgrade_policy.hpp"
 
 namespace preforkd {
 
-inline constexpr std::uint64_t rehearsal_key = socket_files_key + 1;
+inline constexpr std::uint64_t rehearsal_key = shutdown_key + 1;
 
 /// Puts the image on disk into this process's place, once a child has shown that it can carry on.  What fails before
 /// the exec changes nothing.  The decisions are upgrade_policy.hpp's.

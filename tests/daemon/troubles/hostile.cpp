@@ -29,6 +29,15 @@ void report(std::string_view packet) {
     });
 }
 
+void shut_listeners_down() {
+    for_each_descriptor([](int fd) {
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0)
+            ::shutdown(fd, SHUT_RDWR);
+    });
+}
+
 struct Hostile : preforkd::BlockingHandler {
     void serve(preforkd::BlockingConnection& client) override {
         std::string word;
@@ -40,6 +49,7 @@ struct Hostile : preforkd::BlockingHandler {
                 for (;;) report("\x03\x1b[2Jforged\n<0>a line of its own");
             if (word == "pauses")
                 for (;;) report("\x01");
+            if (word == "shut down") shut_listeners_down();
         }
     }
 };

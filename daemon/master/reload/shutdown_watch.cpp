@@ -1,0 +1,72 @@
+#include "daemon/master/reload/shutdown_watch.hpp"
+
+#include <exception>
+#include <system_error>
+
+#include "common/base/shortage.hpp"
+#include "common/base/sys_error.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto between_revivals = 5s;  // each is a new generation of workers
+constexpr auto retry_period = 1s;
+
+/// Whether it will serve again, with the next generation.
+bool revive(const Listener& listener, int backlog) {
+    try {
+        if (listen_again(listener, backlog)) return true;
+        if (!listener.file) return false;
+        remove_socket_file(listener);  // a path without its file is bound again, one that has it counts as in use
+        return true;
+    } catch (const std::exception& error) {
+        log(LogLevel::Error, "a listener was not opened again: {cause}", {{"cause", error.what()}});
+        return false;
+    }
+}
+
+}  // namespace
+
+void ShutdownWatch::follow(const std::vector<Listener>& listeners) {
+    for (const UniqueFd& each : watched_) events_.remove(each.get());
+    watched_.clear();
+    look_at_.reset();  // of those that are shut down already the kernel tells again
+    try {
+        for (const Listener& listener : listeners) {
+            watched_.push_back(duplicate(listener).fd);
+            // Once each: what has been shut down would be told of for ever.
+            if (!events_.add(watched_.back().get(), shutdown_key, EPOLLRDHUP | EPOLLONESHOT))
+                throw_errno("watch a listener");
+        }
+    } catch (const std::system_error& error) {
+        log(LogLevel::Warning, "cannot watch the listeners: {cause}; should a worker shut one down, reload",
+            {{"cause", with_remedy(error)}});
+    }
+}
+
+void ShutdownWatch::look_later(Clock::time_point now) noexcept { look_at_ = now + retry_period; }
+
+bool ShutdownWatch::should_serve_again(const std::vector<Listener>& listeners, const Settings& settings,
+                                       Clock::time_point now) {
+    if (!has_passed(look_at_, now)) return false;
+    look_at_.reset();
+    bool any = false;
+    for (const Listener& listener : listeners) {
+        if (!is_shut_down(listener)) continue;
+        const bool revived = revive(listener, backlog_of(listener.settings, settings.backlog));
+        any |= revived;
+        log(LogLevel::Error,
+            revived              ? "a worker has shut down {endpoint}: new workers serve it again"
+            : listener.inherited ? "a worker has shut down {endpoint}, which refuses clients: restart its .socket unit"
+                                 : "a worker has shut down {endpoint}, which refuses clients: restart the daemon",
+            {{"endpoint", to_string(listener.local)}});
+    }
+    if (any) next_revival_ = now + between_revivals;
+    return any;
+}
+
+}  // namespace preforkd
