@@ -1,8 +1,12 @@
 #pragma once
 // What the workers do, in memory that master and workers share.
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "common/base/clock.hpp"
 #include "common/base/noted_bytes.hpp"
@@ -48,6 +52,7 @@ struct WorkerTotals {
     std::uint64_t dropped_log_lines = 0;
     std::uint64_t received_bytes = 0;
     std::uint64_t sent_bytes = 0;
+    friend bool operator==(const WorkerTotals&, const WorkerTotals&) = default;
 };
 
 /// Adds one.  Cheaper than an atomic increment, which a record's only writer does not need.
@@ -61,36 +66,56 @@ inline void enter(WorkerRecord& record, WorkerState state) noexcept {
     record.state.store(state, std::memory_order_relaxed);
 }
 
-/// The records, in a memfd mapped by the master before its first fork.
+/// How long ago its worker wrote `since_ns`: what a worker writes may be any number, and is clamped to what can be.
+[[nodiscard]] inline std::chrono::nanoseconds age_of(const WorkerRecord& record, Clock::time_point now) noexcept {
+    const std::int64_t now_ns = now.time_since_epoch().count();
+    const std::int64_t since_ns = record.since_ns.load(std::memory_order_relaxed);
+    return std::chrono::nanoseconds{now_ns - std::clamp<std::int64_t>(since_ns, 0, now_ns)};
+}
+
+/// The records, in a memfd of fixed size that the master alone has mapped as a whole.
+///
+/// A record that is given to a worker begins a page, and that page is all of the memory that the worker gets to see:
+/// the master's mapping is not inherited over a fork.  What a worker has no business with (which records are taken,
+/// what the dead had counted) is the master's own memory; the header is there for a master of another version.
 class Scoreboard {
 public:
     explicit Scoreboard(std::size_t capacity);
-    /// Those of the image before this one, records of living workers included.  Throws std::runtime_error when they
+    /// That of the image before this one; without `totals` what its header says.  Throws std::runtime_error when it
     /// cannot be read.
-    explicit Scoreboard(UniqueFd memory);
+    Scoreboard(UniqueFd memory, const std::optional<WorkerTotals>& totals);
     ~Scoreboard();
     Scoreboard(const Scoreboard&) = delete;
     Scoreboard& operator=(const Scoreboard&) = delete;
 
     [[nodiscard]] WorkerRecord& operator[](std::size_t index) noexcept;
-    [[nodiscard]] std::size_t capacity() const noexcept;
     [[nodiscard]] int memory_fd() const noexcept { return memory_.get(); }
 
     /// Takes a vacant record, zeroed, in state Starting.  Throws std::length_error when all are taken.
     [[nodiscard]] std::size_t acquire();
 
+    /// Takes the record of a living worker of the image before.  Throws std::runtime_error where it cannot be its own.
+    void adopt(std::size_t index);
+
+    /// In the worker, after the fork: its own record, in the only page of this memory that it maps.  Where there
+    /// is mseal(2) (since Linux 6.10) and no filter of system calls, the mapping cannot be moved to the others' either.
+    [[nodiscard]] WorkerRecord& map_own(std::size_t index) const;
+
     /// Folds a reaped worker's counters into the totals and makes its record vacant.
     void release(std::size_t index) noexcept;
 
-    [[nodiscard]] WorkerTotals totals() const noexcept;
+    [[nodiscard]] const WorkerTotals& totals() const noexcept { return totals_; }
 
 private:
     struct Layout;
     void map();
+    void note_totals() noexcept;
 
     UniqueFd memory_;
     Layout* layout_ = nullptr;
     std::size_t bytes_ = 0;
+    std::vector<bool> taken_{};
+    WorkerTotals totals_{};
 };
 
 }  // namespace preforkd

@@ -27,10 +27,10 @@ std::shared_ptr<GenerationPlan> restore_plan(const StartUp& start_up, const Hand
     const Invocation invocation = read_daemon_options(start_up);
     (void)check_emptied_config(handover.config_text, invocation);
     std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
-    open_log(plan->settings->log);                               // whether it can be
-    open_log({.file = "/dev/null"});                             // what is worth a line is the verdict
-    const SystemdNotify systemd;                                 // whether libsystemd is there, if it is needed
-    const Scoreboard scoreboard{UniqueFd{handover.scoreboard}};  // whether they can be read
+    open_log(plan->settings->log);    // whether it can be
+    open_log({.file = "/dev/null"});  // what is worth a line is the verdict
+    const SystemdNotify systemd;      // whether libsystemd is there, if it is needed
+    const Scoreboard scoreboard{UniqueFd{handover.scoreboard}, handover.dead_workers};  // whether it can be read
     Takeover taken = take_over_sockets(from_handed(handover.listeners), *plan->settings);
     take_listeners(*plan, std::move(taken.listeners));
     return plan;

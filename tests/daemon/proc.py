@@ -94,6 +94,11 @@ def open_descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def descriptors(pid):
+    """What each descriptor of it is, as proc(5) names it."""
+    return {int(each.name): os.readlink(each) for each in os.scandir(f"/proc/{pid}/fd")}
+
+
 def voluntary_switches(pid):
     return int(status(pid)["voluntary_ctxt_switches"])
 

@@ -1,22 +1,22 @@
 """Code that has taken a worker over, below a master that is root: it costs nobody but its own clients."""
+import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 import proc
-from clients import connect, exchange, say
+from clients import connect, exchange, read_exactly, say
 from control import deaths, status
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def daemon(controlled, trouble):
-    """Of two workers, which may read what the tests have built."""
-    library = Path(trouble("hostile"))
-    for directory in library.parents[:-2]:
-        directory.chmod(directory.stat().st_mode | 0o111)
-    return controlled("--handler", str(library), "--model", "serial", "--user", "nobody", workers=2)
+def daemon(controlled, trouble, public):
+    library = shutil.copy(trouble("hostile"), public)
+    return controlled("--handler", library, "--model", "serial", "--user", "nobody", workers=2)
 
 
 def attack(daemon, word):
@@ -53,3 +53,42 @@ def test_a_flood_of_reports_keeps_neither_clients_nor_the_operator_waiting(daemo
     attack(daemon, "pauses")
     for _ in range(20):
         assert_served(daemon)
+
+
+def seals_its_mapping(pid):
+    """Where there is mseal(2), and no filter that could kill for it."""
+    return tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 10) and proc.status(pid)["Seccomp"] == "0"
+
+
+def test_a_worker_that_scribbles_over_what_it_shares_spoils_its_own_record_alone(daemon, ctl):
+    daemon.expect("killed by SIGKILL")
+    with connect(daemon.endpoint) as client:
+        hostile = say(client, "scribble")
+        assert read_exactly(client, 10) == b"scribbled\n"
+        assert_served(daemon)
+        daemon.signal(signal.SIGTTIN)
+        assert hostile in daemon.wait_workers(3), "records are still to be had"
+        if seals_its_mapping(hostile):
+            for worker in status(daemon.control)["workers"]:
+                if worker["pid"] != hostile:
+                    assert worker["served"] <= 2 and worker["state"] in ("starting", "idle", "waiting"), worker
+        assert ctl("status").returncode == 0
+        os.kill(hostile, signal.SIGKILL)
+        assert proc.wait_gone(hostile, 10)
+    assert hostile not in daemon.wait_workers(3)
+    assert exchange(daemon.endpoint, b"hello\n").startswith(b"hello ")
+    assert ctl("status").returncode == 0
+
+
+@pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
+def test_a_worker_has_the_page_of_its_own_record_and_no_way_to_the_others(preforkd, model):
+    daemon = preforkd("--handler", "echo", "--model", model, "--user", "nobody", workers=3)
+    pages = set()
+    for pid in daemon.workers():
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        (mapping,) = [line for line in lines if "preforkd-scoreboard" in line]
+        begin, end = (int(address, 16) for address in mapping.split()[0].split("-"))
+        assert end - begin == os.sysconf("SC_PAGESIZE")
+        pages.add(mapping.split()[2])
+        assert not [link for link in proc.descriptors(pid).values() if "memfd" in link]
+    assert len(pages) == 3

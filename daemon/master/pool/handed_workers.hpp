@@ -22,11 +22,11 @@ namespace preforkd {
             .unsent = worker.unsent};
 }
 
-/// Owns the descriptors.  Throws std::runtime_error if `scoreboard` does not have its record.
+/// Owns the descriptors, and its record in `scoreboard`.  Throws std::runtime_error if that cannot be its own.
 [[nodiscard]] inline WorkerEntry from_handed(const HandedWorker& worker, Scoreboard& scoreboard) {
     UniqueFd channel{worker.channel};
     UniqueFd printed{worker.printed};
-    if (worker.record >= scoreboard.capacity()) throw std::runtime_error{"a worker was handed over without its record"};
+    scoreboard.adopt(worker.record);
     return {.number = worker.number,
             .generation = worker.generation,
             .record_index = worker.record,

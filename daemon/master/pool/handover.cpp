@@ -169,6 +169,26 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
     return workers;
 }
 
+json::value totals_to_json(const std::optional<WorkerTotals>& totals) {
+    if (!totals) return nullptr;
+    return json::object{{"accepted", totals->accepted},
+                        {"served", totals->served},
+                        {"dropped_log_lines", totals->dropped_log_lines},
+                        {"received_bytes", totals->received_bytes},
+                        {"sent_bytes", totals->sent_bytes}};
+}
+
+std::optional<WorkerTotals> totals_of(const json::value& value) {
+    const json::value* totals = value.as_object().if_contains("dead_workers");
+    if (totals == nullptr || !totals->is_object()) return std::nullopt;
+    const JsonFields fields{*totals};
+    return WorkerTotals{.accepted = fields.number<std::uint64_t>("accepted"),
+                        .served = fields.number<std::uint64_t>("served"),
+                        .dropped_log_lines = fields.number<std::uint64_t>("dropped_log_lines"),
+                        .received_bytes = fields.number<std::uint64_t>("received_bytes"),
+                        .sent_bytes = fields.number<std::uint64_t>("sent_bytes")};
+}
+
 json::array cut_to_json(const std::vector<HandedCut>& cut) {
     json::array array;
     for (const HandedCut& each : cut)
@@ -229,6 +249,7 @@ std::string to_text(const Handover& handover) {
         {"worker_timeout_ms", handover.worker_timeout.count()},
         {"listeners", listeners_to_json(handover.listeners)},
         {"slots", handover.scoreboard},
+        {"dead_workers", totals_to_json(handover.dead_workers)},
         {"workers_alive", workers_to_json(handover.workers_alive)},
         {"workers_to_come", handover.workers_to_come},
         {"groups", groups_to_json(handover.groups)},
@@ -274,6 +295,7 @@ Handover parse_handover(std::string_view text) {
         .worker_timeout = fields.milliseconds("worker_timeout_ms"),
         .listeners = listeners_of(fields.elements("listeners")),
         .scoreboard = fields.number<int>("slots"),
+        .dead_workers = totals_of(value),
         .workers_alive = workers_of(fields.elements("workers_alive")),
         .workers_to_come = fields.number<std::size_t>("workers_to_come"),
         .groups = groups_of(fields.elements("groups")),

@@ -127,7 +127,8 @@ struct Handover {
     std::vector<HandedListener> listeners{};
 
     // The pool
-    int scoreboard = -1;  ///< memfd
+    int scoreboard = -1;                         ///< memfd
+    std::optional<WorkerTotals> dead_workers{};  ///< nullopt: as the scoreboard's header says
     std::vector<HandedWorker> workers_alive{};
     std::size_t workers_to_come = 0;  ///< Rehearsal: how many of these the upgrade itself will hand over
     std::vector<HandedGroup> groups{};

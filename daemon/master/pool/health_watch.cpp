@@ -12,11 +12,9 @@ using namespace std::chrono_literals;
 namespace {
 
 WorkerLook look_at(const WorkerRecord& record, bool stopped, Clock::time_point now) {
-    const std::int64_t since_ns = record.since_ns.load(std::memory_order_relaxed);
-    const std::chrono::nanoseconds age{now.time_since_epoch().count() - since_ns};
     return {.state = record.state.load(std::memory_order_relaxed),
-            .since_ns = since_ns,
-            .age = std::chrono::duration_cast<std::chrono::milliseconds>(age),
+            .since_ns = record.since_ns.load(std::memory_order_relaxed),
+            .age = std::chrono::duration_cast<std::chrono::milliseconds>(age_of(record, now)),
             .stopped = stopped};
 }
 

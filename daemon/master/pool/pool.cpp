@@ -44,7 +44,7 @@ Pool::Pool(Generation first, EpollSet& events)
 
 Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     : events_{events},
-      scoreboard_{UniqueFd{handover.scoreboard}},
+      scoreboard_{UniqueFd{handover.scoreboard}, handover.dead_workers},
       generations_{Cohort{.plan = std::move(current), .ever_ready = true}},
       replaced_{handover.replaced},
       dropped_before_{handover.dropped_log_lines} {
@@ -66,6 +66,7 @@ void Pool::describe(Handover& handover) const {
     handover.stop_timeout = settings.stop_timeout;
     handover.worker_timeout = settings.worker_timeout;
     handover.scoreboard = scoreboard_.memory_fd();
+    handover.dead_workers = scoreboard_.totals();
     handover.replaced = replaced_;
     handover.dropped_log_lines = dropped_before_ + dropped_log_lines();
     deaths_.describe(handover);

@@ -23,7 +23,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         ChildProcess process = spawn(
             [&] {
                 return generation.body({.number = number,
-                                        .record = record,
+                                        .record = scoreboard.map_own(index),
                                         .channel = std::move(channel.worker),
                                         .output = std::move(output)});
             },

@@ -22,12 +22,6 @@ std::string name_of(WorkerState state) {
     return "";
 }
 
-/// Written by another process, perhaps after `now` was read.
-std::chrono::milliseconds since_of(const WorkerRecord& record, Clock::time_point now) {
-    const std::chrono::nanoseconds since{now.time_since_epoch().count() - record.since_ns.load(relaxed)};
-    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(since), {});
-}
-
 std::string state_of(const WorkerEntry& worker) {
     if (worker.stopped) return "stopped";
     switch (worker.state) {
@@ -54,21 +48,22 @@ void add(std::optional<std::uint64_t>& total, const std::optional<std::uint64_t>
 void add_workers(const WorkerTable& workers, Clock::time_point now, StatusReport& report) {
     for (const WorkerEntry& worker : workers) {
         const WorkerRecord& record = worker.record;
+        const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(age_of(record, now));
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.started);
-        const WorkerStatus& added = report.workers.emplace_back(
-            WorkerStatus{.number = worker.number,
-                         .pid = worker.process.pid(),
-                         .generation = static_cast<std::uint64_t>(worker.generation),
-                         .state = state_of(worker),
-                         .since = std::min(since_of(record, now), age),  // the record's clock is coarse
-                         .age = age,
-                         .connections = record.active.load(relaxed),
-                         .accepted = record.accepted.load(relaxed),
-                         .served = record.served.load(relaxed),
-                         .received_bytes = if_counted(record, record.traffic.received),
-                         .sent_bytes = if_counted(record, record.traffic.sent),
-                         .last_error = printable(record.last_error.read()),
-                         .last_peer = last_peer_of(record)});
+        const WorkerStatus& added =
+            report.workers.emplace_back(WorkerStatus{.number = worker.number,
+                                                     .pid = worker.process.pid(),
+                                                     .generation = static_cast<std::uint64_t>(worker.generation),
+                                                     .state = state_of(worker),
+                                                     .since = std::min(since, age),  // the record's clock is coarse
+                                                     .age = age,
+                                                     .connections = record.active.load(relaxed),
+                                                     .accepted = record.accepted.load(relaxed),
+                                                     .served = record.served.load(relaxed),
+                                                     .received_bytes = if_counted(record, record.traffic.received),
+                                                     .sent_bytes = if_counted(record, record.traffic.sent),
+                                                     .last_error = printable(record.last_error.read()),
+                                                     .last_peer = last_peer_of(record)});
         report.connections += added.connections;
         report.accepted += added.accepted;
         report.served += added.served;

@@ -39,6 +39,7 @@ Handover full() {
                            .passed_name = "web"},
                           {.fd = 6, .settings = "tcp://:80", .local = "tcp://:80"}},
             .scoreboard = 13,
+            .dead_workers = WorkerTotals{.accepted = 9, .served = 8, .sent_bytes = ~std::uint64_t{0}},
             .workers_alive = {{.pid = 100,
                                .number = 1,
                                .generation = 6,
