@@ -8,8 +8,8 @@
 
 #include "common/net/listener.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
-#include "daemon/worker/datagram/datagram_request.hpp"
 #include "daemon/worker/datagram/datagram_message.hpp"
+#include "daemon/worker/datagram/datagram_request.hpp"
 #include "daemon/worker/datagram/datagram_rules.hpp"
 
 namespace preforkd {
