@@ -70,10 +70,10 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
     std::optional<PrintedLines> printed;
     std::optional<WorkerControl> control;  // outlives the try: it holds the channel that a failure is reported through
     try {
-        leave_terminal();
         redirect_standard_output(handoff.output, !runs_handlers_itself(plan));
         if (handoff.output.reader) printed.emplace(std::move(handoff.output.reader));
         keep_only_own_descriptors(plan, handoff, printed ? printed->fd() : -1);
+        leave_terminal();
         take_worker_signals();
         set_log_worker(handoff.number);
         report_crashes(handoff.number);

@@ -19,6 +19,7 @@ def listening(address="127.0.0.1", kind=socket.SOCK_STREAM):
         bound.bind(str(address))
     else:
         bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as systemd does
         bound.bind((address, 0))
     if kind == socket.SOCK_STREAM:
         bound.listen(64)

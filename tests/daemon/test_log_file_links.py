@@ -3,6 +3,8 @@ import os
 
 import pytest
 
+from proc import eventually
+
 SOMEBODY = 65534
 
 
@@ -39,7 +41,7 @@ def test_links_of_root_are_followed(preforkd, tmp_path):
     directory = link_of(0, tmp_path / "directory", logs)
     link_of(0, logs / "current", f"{tmp_path}/directory/../logs/today")
     preforkd("--log-file", str(directory / "current"))
-    assert "ready with" in (logs / "today").read_text()
+    assert eventually(lambda: "ready with" in (logs / "today").read_text())
 
 
 @pytest.mark.root
@@ -47,7 +49,7 @@ def test_links_of_root_are_followed(preforkd, tmp_path):
 def test_ones_own_links_are_followed(preforkd, open_directory):
     preforkd("--log-file", str(link_of(SOMEBODY, open_directory / "link", "log")), wrap=[
         "setpriv", "--reuid", str(SOMEBODY), "--regid", str(SOMEBODY), "--clear-groups"])
-    assert "ready with" in (open_directory / "log").read_text()
+    assert eventually(lambda: "ready with" in (open_directory / "log").read_text())
 
 
 @pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
@@ -60,7 +62,7 @@ def test_what_proc_shows_of_a_descriptor_is_opened(run_preforkd, tmp_path, path)
 
 def test_a_directory_that_proc_shows_is_gone_through(preforkd, tmp_path):
     preforkd("--log-file", "/proc/self/cwd/log", cwd=tmp_path)
-    assert "ready with" in (tmp_path / "log").read_text()
+    assert eventually(lambda: "ready with" in (tmp_path / "log").read_text())
 
 
 def test_links_that_lead_in_circles_are_refused(run_preforkd, tmp_path):

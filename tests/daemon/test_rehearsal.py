@@ -50,7 +50,7 @@ def test_nothing_that_a_failed_image_had_started_is_left_and_the_port_is_free(in
     "setsid sh -c 'sleep 1000 & echo $! > {0}/pids'; exit 1",
 ])
 def test_what_outlives_a_foreign_image_in_a_session_of_its_own_holds_no_listener(installed, preforkd, tmp_path, script):
-    service = installed()
+    service = installed("--leave-orphans", "yes")
     daemon = service.daemon
     daemon.expect("upgrade failed")
     service.install_script(script.format(tmp_path) + "\n")
