@@ -7,6 +7,7 @@
 #include <cstring>
 #include <span>
 
+#include "common/base/passed_descriptors.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
 
@@ -26,16 +27,7 @@ bool send_packet(int fd, iovec* parts, std::size_t count, int passed_fd) noexcep
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = count;
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-    if (passed_fd >= 0) {
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        std::memcpy(CMSG_DATA(header), &passed_fd, sizeof passed_fd);
-    }
+    const PassedDescriptors<1> passed{message, std::span{&passed_fd, passed_fd >= 0 ? 1U : 0U}};
     ssize_t sent;
     do sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent == -1 && errno == EINTR);

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "common/base/parse_number.hpp"
+#include "common/base/passed_descriptors.hpp"
 #include "common/systemd/libsystemd.hpp"
 
 namespace preforkd {
@@ -144,16 +144,7 @@ SystemdNotify::Sent SystemdNotify::send_datagram(std::string_view message, int f
     datagram.msg_namelen = static_cast<::socklen_t>(offsetof(::sockaddr_un, sun_path) + socket_.size());
     datagram.msg_iov = &text;
     datagram.msg_iovlen = 1;
-    alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> space{};
-    if (fd >= 0) {
-        datagram.msg_control = space.data();
-        datagram.msg_controllen = space.size();
-        ::cmsghdr* const header = CMSG_FIRSTHDR(&datagram);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof fd);
-        std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
+    const PassedDescriptors<1> passed{datagram, std::span{&fd, fd >= 0 ? 1U : 0U}};
     const UniqueFd sender{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     if (!sender) return Sent::No;
     if (::sendmsg(sender.get(), &datagram, MSG_DONTWAIT | MSG_NOSIGNAL) != -1) return Sent::Yes;

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "common/base/passed_descriptors.hpp"
 #include "common/base/sys_error.hpp"
 
 namespace preforkd {
@@ -27,11 +28,11 @@ struct Message {
     iovec part{&left, sizeof left};
     msghdr header{};
 
-    explicit Message(std::size_t count) {
+    Message() {
         header.msg_iov = &part;
         header.msg_iovlen = 1;
         header.msg_control = control.data();
-        header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        header.msg_controllen = control.size();
     }
     Message(const Message&) = delete;
     Message& operator=(const Message&) = delete;
@@ -80,14 +81,13 @@ void send_descriptors(int master, std::span<const int> descriptors) {
     while (!descriptors.empty()) {
         const std::span<const int> now = descriptors.first(std::min(descriptors.size(), most_in_a_packet));
         descriptors = descriptors.subspan(now.size());
-        Message message{now.size()};
-        message.left = static_cast<int>(descriptors.size());
-        cmsghdr* const rights = CMSG_FIRSTHDR(&message.header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(now.size_bytes());
-        std::memcpy(CMSG_DATA(rights), now.data(), now.size_bytes());
-        if (::sendmsg(master, &message.header, MSG_DONTWAIT | MSG_NOSIGNAL) != -1) continue;
+        int left = static_cast<int>(descriptors.size());
+        iovec part{&left, sizeof left};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        const PassedDescriptors<most_in_a_packet> passed{message, now};
+        if (::sendmsg(master, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != -1) continue;
         if (errno == EPIPE || errno == ECONNRESET) return;
         throw_errno("pass the sockets to the rehearsal");
     }
@@ -96,7 +96,7 @@ void send_descriptors(int master, std::span<const int> descriptors) {
 std::vector<UniqueFd> receive_descriptors(int child) {
     std::vector<UniqueFd> passed;
     for (int left = 1; left > 0;) {
-        Message message{most_in_a_packet};
+        Message message;
         const int size = check(static_cast<int>(::recvmsg(child, &message.header, MSG_CMSG_CLOEXEC)),
                                "receive the sockets to rehearse with");
         if (size == 0) throw std::runtime_error{"the running version has closed the channel to its rehearsal"};
