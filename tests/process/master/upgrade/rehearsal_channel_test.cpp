@@ -33,7 +33,7 @@ protected:
 };
 
 TEST_F(RehearsalChannelTest, descriptors_arrive_in_their_order) {
-    for (const std::size_t count : {1, 253, 254, 600}) {
+    for (const std::size_t count : {1, 253, 254}) {  // at most 253 are one packet; a container has 1024 open files
         const std::vector<int> sent = open_files(count);
         send_descriptors(channel.master.get(), sent);
         const std::vector<UniqueFd> passed = receive_descriptors(channel.child.get());
