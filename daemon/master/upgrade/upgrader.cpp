@@ -9,10 +9,12 @@
 #include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "common/base/shortage.hpp"
 #include "common/process/child_process.hpp"
+#include "common/process/descriptors.hpp"
 #include "common/process/spawn.hpp"
 #include "daemon/master/pool/process_list.hpp"
 #include "daemon/master/upgrade/rehearsal_channel.hpp"
@@ -37,6 +39,15 @@ std::string why_not_executed(const std::string& executable, int error) {
         }
     };
     return fmt::format("{}: {}{}", executable, std::strerror(error), remedy());
+}
+
+/// The new image is loaded before it can raise the limit itself, and then there is no way back.  Its rehearsal held
+/// fewer descriptors, and the limit may have been lowered since the daemon raised it.
+void require_descriptors_for_loader() {
+    constexpr std::size_t needed = 8;  // a library and a file of the loader's at a time, and some
+    (void)raise_descriptor_limit();
+    if (spare_descriptors(needed) < needed)
+        throw std::system_error{EMFILE, std::generic_category(), "load the new image"};
 }
 
 }  // namespace
@@ -189,6 +200,7 @@ void Upgrader::execute() {
     try {
         const UniqueFd self = open_own_image();
         handover.old_image = self.get();
+        require_descriptors_for_loader();
         cause_ = why_not_executed(launch_.executable, become(-1, launch_, handover));
     } catch (const std::exception& error) { cause_ = with_remedy(error); }
     feed(ExecFailed{});
