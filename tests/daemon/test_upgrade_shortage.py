@@ -108,3 +108,20 @@ def test_an_upgrade_without_memory_to_spare_changes_nothing(installed):
     assert service.upgrade()["message"].startswith("upgrade failed, nothing has changed")
     assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
     assert daemon.stop(SIGTERM) == 0
+
+
+def test_a_soft_limit_that_was_lowered_meanwhile_does_not_end_the_daemon(installed):
+    """The loader of the new image runs before that can raise the limit."""
+    service = installed()
+    daemon = service.daemon
+    daemon.expect("upgrade failed", "which ran before")
+    _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    service.install(NEXT)
+    outcomes = set()
+    for spare in range(1, 12):
+        limit = proc.open_descriptors(daemon.pid) + spare
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, hard))
+        outcomes.add(service.upgrade()["message"].split(":")[0])
+        daemon.wait_workers(2)
+        assert exchange(daemon.endpoint) == b"connected\n"
+    assert "upgraded" in outcomes
