@@ -21,7 +21,7 @@ namespace preforkd {
 /// `text` of any number of lines, as it is but for what `in_quotes` escapes beside quotes and backslashes.
 [[nodiscard]] std::string printable_lines(std::string_view text);
 
-/// JSON, where only strings can hold what is no ASCII, with each character that a terminal obeys as `\uXXXX`.
+/// JSON, where only strings can hold non-ASCII text, with each character that a terminal obeys as `\uXXXX`.
 [[nodiscard]] std::string printable_json(std::string_view json);
 
 /// Whether `text` is one printable line as it is: nothing in it needs an escape (quotes and backslashes do not).

@@ -1,35 +1,38 @@
 #pragma once
+// How often something may happen.  Pure.
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 
 #include "common/base/clock.hpp"
 
 namespace preforkd {
 
-/// How often something may happen: `burst` times at once, `per_second` times in the long run.  Pure.
+/// `burst` times at once, `per_second` times in the long run; both at least 1.
+struct TokenRate {
+    std::int64_t burst = 1;
+    std::int64_t per_second = 1;
+
+    [[nodiscard]] constexpr std::chrono::nanoseconds per_token() const noexcept {
+        return std::chrono::nanoseconds{std::chrono::seconds{1}} / per_second;
+    }
+};
+
+/// A bucket of tokens, kept as the time at which it will be full again.  Source: GCRA, ITU-T I.371.
 class TokenBucket {
 public:
-    struct Rate {
-        double burst = 1;
-        double per_second = 1;
-    };
-
-    constexpr explicit TokenBucket(Rate rate) noexcept : rate_{rate}, tokens_{rate.burst} {}
-
     /// It happens; false: too often.
-    [[nodiscard]] constexpr bool take(Clock::time_point now) noexcept {
-        const std::chrono::duration<double> passed = std::max(now - last_, Clock::duration::zero());
-        last_ = std::max(last_, now);
-        tokens_ = std::min(rate_.burst, tokens_ + passed.count() * rate_.per_second);
-        if (tokens_ < 1) return false;
-        tokens_ -= 1;
+    [[nodiscard]] constexpr bool take(const TokenRate& rate, Clock::time_point now) noexcept {
+        const auto full_at = std::max(full_at_, now) + rate.per_token();
+        if (full_at - now > rate.burst * rate.per_token()) return false;
+        full_at_ = full_at;
         return true;
     }
 
+    [[nodiscard]] constexpr Clock::time_point full_at() const noexcept { return full_at_; }
+
 private:
-    Rate rate_;
-    double tokens_;
-    Clock::time_point last_{};
+    Clock::time_point full_at_{};
 };
 
 }  // namespace preforkd

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <bitset>
-#include <charconv>
 #include <optional>
 #include <stdexcept>
 #include <vector>
 
+#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
 #include "common/config/option_values.hpp"
@@ -57,14 +57,13 @@ std::chrono::milliseconds read_linger(std::string_view text) {
 
 std::uint32_t read_replies(std::string_view text) {
     constexpr std::string_view unit = "/s";
-    constexpr std::uint64_t most = 1'000'000;
+    constexpr std::uint32_t most = 1'000'000;
     if (text == "off") return 0;
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const std::string_view rest{end, static_cast<std::size_t>(text.data() + text.size() - end)};
-    if (error != std::errc{} || rest != unit || number == 0 || number > most)
+    std::string_view rest = text;
+    const auto number = take_number<std::uint32_t>(rest);
+    if (!number || *number == 0 || *number > most || rest != unit)
         refuse_value("a number a second from 1/s to 1000000/s, or off", text);
-    return static_cast<std::uint32_t>(number);
+    return *number;
 }
 
 // The one list of keys: --help, reading and printing follow it.

@@ -233,7 +233,7 @@ void Pool::read_reports(WorkerEntry& worker, int most, Clock::time_point now) {
 }
 
 void Pool::judge_report(WorkerEntry& worker, const Report& report, Clock::time_point now) {
-    if (!worker.reports.take(now)) return end_out_of_turn(worker, "too many reports in a second");
+    if (!worker.reports.take(most_reports, now)) return end_out_of_turn(worker, "too many reports in a second");
     switch (judge(worker.state, worker.failed, report.kind)) {
         case ReportVerdict::Accept: return on_report(worker, report);
         case ReportVerdict::Ignore: return;

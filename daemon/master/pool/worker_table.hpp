@@ -25,7 +25,7 @@ struct UnsentOrders {
 };
 
 /// Far above what the busiest worker of connections of no length reports, who pauses after each of them.
-inline constexpr TokenBucket::Rate most_reports{.burst = 200'000, .per_second = 200'000};
+inline constexpr TokenRate most_reports{.burst = 200'000, .per_second = 200'000};
 
 /// What the master knows of one living worker.
 struct WorkerEntry {
@@ -51,8 +51,8 @@ struct WorkerEntry {
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
     HealthHistory history{};
     UnsentOrders unsent{};
-    TokenBucket reports{most_reports};
-    bool failed = false;  ///< it has said so: its last word
+    TokenBucket reports{};  ///< as many as most_reports allows
+    bool failed = false;    ///< it has said so: its last word
 
     /// Its open connections.
     [[nodiscard]] std::uint64_t active() const noexcept { return record.active.load(std::memory_order_relaxed); }
