@@ -31,6 +31,7 @@ class Arena:
         self.strikes, self.events, self.findings = [], Counter(), []
         self.told_to_end = set()
         self._over = threading.Event()
+        self.no_upgrade = threading.Lock()  # is held while one is under way, and by what cannot happen meanwhile
         self.directory.mkdir(parents=True)
         self.binary = self.directory / "preforkd"
         self.install()

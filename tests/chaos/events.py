@@ -40,17 +40,19 @@ def stop_for_a_while(arena, dice):
 
 
 def starve(victims_of):
-    """Takes away every descriptor that is still free, for a moment."""
+    """Takes away every descriptor that is still free, for a moment; not while the loader opens the libraries of a new
+    image, which nothing that preforkd does could survive."""
     def act(arena, dice):
         share, pause = dice.random(), dice.uniform(0.1, 1.0)
         victim = pick(victims_of(arena), share)
         try:
-            used = set(map(int, os.listdir(f"/proc/{victim}/fd")))
-            lowest_free = next(number for number in range(1 << 20) if number not in used)
-            before = resource.prlimit(victim, resource.RLIMIT_NOFILE)
-            if arena.model == "thread":  # a client there waits in a loop of its own, whose descriptors the limit reckons
-                arena.strikes.append((time.time(), victim, 0.0))
-            resource.prlimit(victim, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+            with arena.no_upgrade:
+                used = set(map(int, os.listdir(f"/proc/{victim}/fd")))
+                lowest_free = next(number for number in range(1 << 20) if number not in used)
+                before = resource.prlimit(victim, resource.RLIMIT_NOFILE)
+                if arena.model == "thread":  # a client there waits in a loop of its own, whose descriptors the limit reckons
+                    arena.strikes.append((time.time(), victim, 0.0))
+                resource.prlimit(victim, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
             arena.wait(pause)
             resource.prlimit(victim, resource.RLIMIT_NOFILE, before)
         except (FileNotFoundError, ProcessLookupError):
@@ -140,12 +142,14 @@ def reload_badly_by_preforkctl(arena, _):
 
 def upgrade_well(arena, dice):
     arena.install()
-    begun = time.time()
-    if dice.random() < 0.5:
-        told = arena.preforkctl("upgrade")
-        return verdict(arena, begun, told.returncode == 0, told.stderr)
-    return verdict(arena, begun, *arena.outcome(lambda: arena.daemon.signal(signal.SIGUSR2), "upgraded",
-                                                "upgrade failed"))
+    by_command = dice.random() < 0.5
+    with arena.no_upgrade:
+        begun = time.time()
+        if by_command:
+            told = arena.preforkctl("upgrade")
+            return verdict(arena, begun, told.returncode == 0, told.stderr)
+        return verdict(arena, begun, *arena.outcome(lambda: arena.daemon.signal(signal.SIGUSR2), "upgraded",
+                                                    "upgrade failed"))
 
 
 BAD_IMAGES = {

@@ -76,10 +76,10 @@ def exchange(endpoint, request=b"", timeout=PATIENCE):
         return read_to_end(client)
 
 
-def refused(endpoint):
-    """Whether nobody listens there."""
+def refused(endpoint, timeout=1):
+    """Whether nobody listens there.  Who leaves lets new clients wait for who comes, which is no refusal."""
     try:
-        connect(endpoint, 1).close()
+        connect(endpoint, timeout).close()
         return False
     except (ConnectionRefusedError, FileNotFoundError):
         return True

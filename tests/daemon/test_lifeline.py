@@ -67,7 +67,7 @@ def test_a_handler_sees_no_signal_of_the_daemons(preforkd, trouble, model, word,
     with connect(daemon.endpoint) as client:
         worker = say(client, word)
         daemon.signal(signal.SIGTERM)
-        assert proc.eventually(lambda: proc.is_pending(worker, signal.SIGQUIT) or refused(daemon.endpoint))
+        assert proc.eventually(lambda: proc.is_pending(worker, signal.SIGQUIT) or refused(daemon.endpoint, 0.1))
         daemon.signal(signal.SIGKILL)
         assert proc.eventually(lambda: refused(daemon.endpoint))
         assert read_exactly(client, len(answer)) == answer

@@ -118,7 +118,7 @@ def test_a_configuration_of_another_user_is_used_if_it_can_be_read(preforkd, run
     told = run_preforkd("--config", str(configuration), "--check-config", wrap=AS_NOBODY)
     is_one_sentence(told, PERMISSION, ["--config", str(configuration), "Permission denied", "let the user"])
     configuration.chmod(0o644)
-    daemon = preforkd("--config", str(configuration), wrap=AS_NOBODY)
+    daemon = preforkd("--config", str(configuration), wrap=AS_NOBODY, env={"PREFORKD_CONTROL": "off"})
     assert exchange(daemon.endpoint) == b"from root\n"
 
 
