@@ -241,7 +241,10 @@ def test_usr1_reopens_the_log_file_in_every_process(preforkd, tmp_path, workers)
     old.wait(lambda entry: True)
 
     def moved():
-        links = [os.readlink(f"{fds}/{number}") for fds in opened for number in os.listdir(fds)]
+        try:
+            links = [os.readlink(f"{fds}/{number}") for fds in opened for number in os.listdir(fds)]
+        except FileNotFoundError:  # it was open for a moment only
+            return False
         return f"{tmp_path}/out.1" not in links and links.count(f"{tmp_path}/out") >= len(opened)
     assert eventually(moved)
     before = old.mark()
