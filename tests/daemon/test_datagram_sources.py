@@ -40,7 +40,7 @@ def inside(daemon, *command):
 
 @pytest.mark.root
 def test_a_listener_of_ours_is_not_answered(preforkd, model):
-    daemon = preforkd("--handler", "echo", "--model", model, listen=[LOCAL, LOCAL])
+    daemon = preforkd("--handler", "echo", "--model", model, listen=[LOCAL, LOCAL], workers=1)
     first, second = (address_of(endpoint)[1] for endpoint in daemon.endpoints)
     forged_datagram.send(first, first, b"to myself")
     forged_datagram.send(second, first, b"to my neighbour")

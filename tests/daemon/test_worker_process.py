@@ -55,6 +55,7 @@ def test_with_core_dumps_workers_can_be_looked_into_and_the_master_cannot(prefor
 
 
 @pytest.mark.root
+@pytest.mark.others
 @pytest.mark.programs("setpriv")
 def test_after_an_upgrade_nobody_looks_into_master_and_workers_either(preforkd):
     daemon = preforkd(wrap=AS_NOBODY)
