@@ -1,9 +1,13 @@
 #include "common/channel/channel.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <span>
 
@@ -17,22 +21,18 @@ namespace {
 
 constexpr std::size_t longest_report_bytes = 1024;
 
+/// Before the text of each report.
+struct ReportHeader {
+    std::uint8_t kind = 0;
+    std::uint8_t unused = 0;
+    std::uint16_t text_bytes = 0;
+};
+static_assert(sizeof(ReportHeader) + longest_report_bytes <= PIPE_BUF, "else a report may come in pieces");
+
 struct Packet {
     ssize_t size = 0;
     UniqueFd fd{};
 };
-
-/// False: not now.
-bool send_packet(int fd, iovec* parts, std::size_t count, int passed_fd) noexcept {
-    msghdr message{};
-    message.msg_iov = parts;
-    message.msg_iovlen = count;
-    const PassedDescriptors<1> passed{message, std::span{&passed_fd, passed_fd >= 0 ? 1U : 0U}};
-    ssize_t sent;
-    do sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (sent == -1 && errno == EINTR);
-    return sent != -1 || errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN;
-}
 
 /// One packet, with the descriptor it may carry.  size 0: the peer is gone; -1: nothing yet.
 Packet receive(int fd, std::span<std::byte> into) {
@@ -44,10 +44,8 @@ Packet receive(int fd, std::span<std::byte> into) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     ssize_t size;
-    // ECONNRESET: the peer died with packets of ours unread.  Reading it clears it, and the peer's own last packets, if
-    // any, are still to come before the end.
     do size = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (size == -1 && (errno == EINTR || errno == ECONNRESET));
+    while (size == -1 && errno == EINTR);
     if (size == -1 && errno != EAGAIN) throw_errno("receive from channel");
 
     Packet packet{.size = size};
@@ -59,6 +57,15 @@ Packet receive(int fd, std::span<std::byte> into) {
         packet.fd = UniqueFd{passed};
     }
     return packet;
+}
+
+/// What is there now, of one write() where that was not longer.  0: the end; -1: nothing yet.
+ssize_t read_some(int fd, void* into, std::size_t bytes) {
+    ssize_t size;
+    do size = ::read(fd, into, bytes);
+    while (size == -1 && errno == EINTR);
+    if (size == -1 && errno != EAGAIN) throw_errno("receive from channel");
+    return size;
 }
 
 std::optional<Report::Kind> kind_of(std::uint8_t number) noexcept {
@@ -73,24 +80,39 @@ std::optional<Report::Kind> kind_of(std::uint8_t number) noexcept {
 ChannelPair open_channel() {
     std::array<int, 2> ends{};
     check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), "open worker channel");
-    return {.master = UniqueFd{ends[0]}, .worker = UniqueFd{ends[1]}};
+    ChannelPair pair{.master = {.orders = UniqueFd{ends[0]}}, .worker = {.orders = UniqueFd{ends[1]}}};
+    check(::shutdown(pair.master.orders.get(), SHUT_RD), "open worker channel");
+    check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "open worker channel");
+    pair.master.reports = UniqueFd{ends[0]};
+    pair.worker.reports = UniqueFd{ends[1]};
+    // A page is enough, and all pipes of a user share a limit.  Source: pipe-user-pages-soft, pipe(7).
+    (void)::fcntl(pair.worker.reports.get(), F_SETPIPE_SZ, PIPE_BUF);
+    return pair;
 }
 
-bool send_order(int master_end, Order order, const OrderDetail& detail) noexcept {
+bool send_order(int orders, Order order, const OrderDetail& detail) noexcept {
     std::uint32_t listener = detail.listener;
     std::array<iovec, 2> parts{{{&order, sizeof order}, {&listener, sizeof listener}}};
-    return send_packet(master_end, parts.data(), parts.size(), detail.passed_fd);
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    const PassedDescriptors<1> passed{message, std::span{&detail.passed_fd, detail.passed_fd >= 0 ? 1U : 0U}};
+    ssize_t sent;
+    do sent = ::sendmsg(orders, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent == -1 && errno == EINTR);
+    return sent != -1 || errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN;
 }
 
-void send_report(int worker_end, Report::Kind kind, std::string_view text) noexcept {
+void send_report(int reports, Report::Kind kind, std::string_view text) noexcept {
     text = text.substr(0, longest_report_bytes);
-    std::array<iovec, 2> parts{{{&kind, sizeof kind}, {const_cast<char*>(text.data()), text.size()}}};
-    (void)send_packet(worker_end, parts.data(), parts.size(), -1);
+    ReportHeader header{.kind = static_cast<std::uint8_t>(kind), .text_bytes = static_cast<std::uint16_t>(text.size())};
+    const std::array<iovec, 2> parts{{{&header, sizeof header}, {const_cast<char*>(text.data()), text.size()}}};
+    while (::writev(reports, parts.data(), text.empty() ? 1 : 2) == -1 && errno == EINTR) continue;
 }
 
-std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end) {
+std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int orders) {
     std::array<std::byte, sizeof(Order) + sizeof(std::uint32_t)> bytes{};
-    Packet packet = receive(worker_end, bytes);
+    Packet packet = receive(orders, bytes);
     if (packet.size == 0) return PeerGone{};
     if (packet.size < 0) return NothingYet{};
     ReceivedOrder received{.order = static_cast<Order>(bytes[0]), .fd = std::move(packet.fd)};
@@ -99,16 +121,17 @@ std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end) 
     return received;
 }
 
-std::variant<Report, NothingYet, PeerGone, NoReport> receive_report(int master_end) {
-    std::array<std::byte, 1 + longest_report_bytes> bytes{};
-    const Packet packet = receive(master_end, bytes);
-    if (packet.size == 0) return PeerGone{};
-    if (packet.size < 0) return NothingYet{};
-    const auto kind = kind_of(static_cast<std::uint8_t>(bytes[0]));
-    const std::string_view text{reinterpret_cast<const char*>(bytes.data()) + 1,
-                                static_cast<std::size_t>(packet.size) - 1};
-    if (!kind || (*kind != Report::Kind::Failed && !text.empty())) return NoReport{};
-    return Report{.kind = *kind, .text = is_printable(text) ? std::string{text} : in_quotes_uncut(text)};
+std::variant<Report, NothingYet, PeerGone, NoReport> receive_report(int reports) {
+    ReportHeader header;
+    const ssize_t size = read_some(reports, &header, sizeof header);
+    if (size == 0) return PeerGone{};
+    if (size < 0) return NothingYet{};
+    const auto kind = kind_of(header.kind);
+    const std::size_t expected = kind == Report::Kind::Failed ? longest_report_bytes : 0;
+    if (size != sizeof header || !kind || header.text_bytes > expected) return NoReport{};
+    std::string text(header.text_bytes, '\0');
+    if (!text.empty() && read_some(reports, text.data(), text.size()) != header.text_bytes) return NoReport{};
+    return Report{.kind = *kind, .text = is_printable(text) ? std::move(text) : in_quotes_uncut(text)};
 }
 
 }  // namespace preforkd

@@ -52,26 +52,32 @@ struct ReceivedOrder {
 
 struct NothingYet {};
 struct PeerGone {};
-struct NoReport {};  ///< something came that no worker sends
+struct NoReport {};  ///< something came that no worker writes
 
-/// Both ends of one worker's channel: a pair of connected sequenced-packet sockets, close-on-exec and non-blocking.
+/// One end of a worker's channel; both descriptors are close-on-exec and non-blocking.
 ///
-/// A socket pair and not two pipes: it passes descriptors, takes one descriptor a worker in the master instead of two,
-/// and its end is the lifeline.  The worker must hold no copy of any master end, or nobody learns of the master's
-/// death.
+/// Orders come over a pair of sequenced-packet sockets, since one brings a descriptor.  Nothing can be sent the other
+/// way: a worker that was taken over would pass its master descriptors, and one of a lingering connection blocks
+/// whoever closes it.  Source: SHUT_RD, shutdown(2); SO_LINGER, socket(7).  So reports come over a pipe.
+struct ChannelEnd {
+    UniqueFd orders{};   ///< its end is the lifeline: the worker must hold no copy of a master's
+    UniqueFd reports{};  ///< in the master the end that is read; empty there for a worker of an image that had no pipe
+};
+
 struct ChannelPair {
-    UniqueFd master{};
-    UniqueFd worker{};
+    ChannelEnd master{};
+    ChannelEnd worker{};
 };
 [[nodiscard]] ChannelPair open_channel();
 
 /// Sends without waiting.  A peer that is gone is no error.  False: there is no place or memory for it just now, and it
 /// has to be sent again unless it may be lost.
-bool send_order(int master_end, Order order, const OrderDetail& detail = {}) noexcept;
-/// The same for a report, which is lost where there is no place for it.
-void send_report(int worker_end, Report::Kind kind, std::string_view text = {}) noexcept;
+bool send_order(int orders, Order order, const OrderDetail& detail = {}) noexcept;
+/// The same for a report, which is lost where there is no place for it.  Workers ignore SIGPIPE, which a master that is
+/// gone would bring.
+void send_report(int reports, Report::Kind kind, std::string_view text = {}) noexcept;
 
-[[nodiscard]] std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int worker_end);
-[[nodiscard]] std::variant<Report, NothingYet, PeerGone, NoReport> receive_report(int master_end);
+[[nodiscard]] std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int orders);
+[[nodiscard]] std::variant<Report, NothingYet, PeerGone, NoReport> receive_report(int reports);
 
 }  // namespace preforkd

@@ -2,7 +2,7 @@
 // Where master and worker meet: what the master hands to the child it forks.
 #include <functional>
 
-#include "common/base/unique_fd.hpp"
+#include "common/channel/channel.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/log/standard_output.hpp"
 
@@ -11,7 +11,7 @@ namespace preforkd {
 struct WorkerHandoff {
     int number = 0;        ///< from 1; a replacement takes the lowest that is free
     WorkerRecord& record;  ///< the child alone writes it
-    UniqueFd channel{};    ///< the worker's end
+    ChannelEnd channel{};  ///< the worker's
     OutputPipe output{};   ///< both ends; empty: its standard output stays as it is
 };
 

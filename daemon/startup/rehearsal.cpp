@@ -39,7 +39,7 @@ std::shared_ptr<GenerationPlan> restore_plan(const StartUp& start_up, const Hand
 /// After the exec the descriptors of the workers that are handed over are open twice, until the new image supervises;
 /// then once, and beside them those of the next generation.  Throws OperatorError when the limit does not allow that.
 void require_descriptors(const std::shared_ptr<GenerationPlan>& plan, const Handover& handover) {
-    constexpr std::size_t each = 2;     // its channel, and what it prints
+    constexpr std::size_t each = 3;     // its orders, its reports, and what it prints
     constexpr std::size_t passing = 8;  // some at a time, such as the worker's end of a channel
     const auto size = static_cast<std::size_t>(handover.workers);
     const std::size_t handed = handover.workers_to_come != 0 ? handover.workers_to_come : size;
@@ -75,9 +75,9 @@ void boot_one_worker(const std::shared_ptr<GenerationPlan>& plan) {
     channel.worker = {};
     std::string failure = "its first worker ended before it was ready";
     for (;;) {  // the image that waits for the verdict minds the time
-        pollfd wanted{.fd = channel.master.get(), .events = POLLIN, .revents = 0};
+        pollfd wanted{.fd = channel.master.reports.get(), .events = POLLIN, .revents = 0};
         if (::poll(&wanted, 1, -1) == -1 && errno != EINTR) throw_errno("wait for the rehearsal's worker");
-        const auto received = receive_report(channel.master.get());
+        const auto received = receive_report(channel.master.reports.get());
         if (std::holds_alternative<PeerGone>(received)) throw std::runtime_error{failure};
         const Report* report = std::get_if<Report>(&received);
         if (report == nullptr) continue;

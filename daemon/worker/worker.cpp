@@ -28,7 +28,7 @@ namespace preforkd {
 namespace {
 
 void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& handoff, int printed_fd) {
-    std::vector<int> keep{handoff.channel.get(), printed_fd, log_fd()};
+    std::vector<int> keep{handoff.channel.orders.get(), handoff.channel.reports.get(), printed_fd, log_fd()};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     close_all_descriptors_except(keep);
 }
@@ -66,7 +66,7 @@ std::string name_of(int worker) {
 }  // namespace
 
 int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
-    const int channel = handoff.channel.get();
+    const int reports = handoff.channel.reports.get();
     std::optional<PrintedLines> printed;
     std::optional<WorkerControl> control;  // outlives the try: it holds the channel that a failure is reported through
     try {
@@ -84,21 +84,21 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         control.emplace(std::move(handoff.channel));
         Lifeline lifeline{{.record = handoff.record,
                            .stop_timeout = plan.settings.stop_timeout,
-                           .channel = control->channel_fd(),
+                           .channel = control->orders_fd(),
                            .printed = printed ? &*printed : nullptr}};
         control->attach(lifeline);
         if (runs_handlers_itself(plan)) {
             lifeline.start();
             give_children_ordinary_signals();
         }
-        const int code = serve_model(plan, handoff, *control, [channel] { send_report(channel, Report::Kind::Ready); });
+        const int code = serve_model(plan, handoff, *control, [reports] { send_report(reports, Report::Kind::Ready); });
         flush_standard_output();
         return code;
     } catch (const std::exception& error) {
-        send_report(channel, Report::Kind::Failed, with_remedy(error));
+        send_report(reports, Report::Kind::Failed, with_remedy(error));
         return static_cast<int>(is_shortage(error) ? ExitCode::System : ExitCode::Internal);
     } catch (...) {
-        send_report(channel, Report::Kind::Failed, "an exception not derived from std::exception");
+        send_report(reports, Report::Kind::Failed, "an exception not derived from std::exception");
         return static_cast<int>(ExitCode::Internal);
     }
 }

@@ -55,6 +55,16 @@ def test_a_flood_of_reports_keeps_neither_clients_nor_the_operator_waiting(daemo
         assert_served(daemon)
 
 
+def test_a_worker_cannot_pass_its_master_a_connection_that_lingers(daemon):
+    """Who closes one waits for its client: 20 s without control, without reaping, without a stop."""
+    before = proc.descriptors(daemon.pid)
+    with connect(daemon.endpoint) as client:
+        say(client, "pass")
+        assert read_exactly(client, 8) == b"refused\n"
+        assert proc.descriptors(daemon.pid) == before
+        assert_served(daemon)
+
+
 def seals_its_mapping(pid):
     """Where there is mseal(2), and no filter that could kill for it."""
     return tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 10) and proc.status(pid)["Seccomp"] == "0"

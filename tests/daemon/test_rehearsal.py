@@ -180,7 +180,7 @@ def test_an_image_that_says_no_hello_is_given_nothing_and_not_believed(installed
 def test_an_image_that_understands_other_formats_only_is_refused_with_a_way(installed, tmp_path):
     service = installed()
     install_speaker(service, tmp_path, 'channel.send(b"preforkd reads 7 to 9"); channel.recv(1)')
-    assert "reads handovers of the formats 7 to 9, and this version writes 1 to 2: upgrade to a version between" in \
+    assert "reads handovers of the formats 7 to 9, and this version writes 1 to 3: upgrade to a version between" in \
         service.upgrade()["cause"]
     assert exchange(service.daemon.endpoint) == b"connected\n"
 
@@ -193,7 +193,7 @@ def test_an_image_that_understands_other_formats_only_is_refused_with_a_way(inst
 ])
 def test_an_image_that_says_hello_and_then_misbehaves_changes_nothing(installed, tmp_path, then, cause):
     service = installed("--boot-timeout", "1s")
-    install_speaker(service, tmp_path, f'channel.send(b"preforkd reads 1 to 2")\n{then}')
+    install_speaker(service, tmp_path, f'channel.send(b"preforkd reads 1 to 3")\n{then}')
     assert cause in service.upgrade()["cause"]
     service.install(NEXT)
     assert service.upgrade()["message"].startswith("upgraded")

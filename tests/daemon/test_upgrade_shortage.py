@@ -20,7 +20,7 @@ def test_an_upgrade_that_has_no_descriptors_is_refused_in_time(installed):
     daemon.expect("upgrade failed", "open files allow")
     at_rest = proc.open_descriptors(daemon.pid)
     outcomes = []
-    for limit in range(6 * WORKERS, at_rest, -7):
+    for limit in range(8 * WORKERS, at_rest, -7):
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, limit))
         before = daemon.workers()
         service.install(NEXT)
@@ -57,13 +57,13 @@ def test_an_image_that_finds_no_descriptors_after_the_exec_gives_way_to_the_one_
     assert daemon.stop(SIGTERM) == 0
 
 
-def test_a_worker_takes_two_descriptors_of_its_master(installed):
-    """Its channel, and what it prints."""
+def test_a_worker_takes_three_descriptors_of_its_master(installed):
+    """Orders, reports, and what it prints."""
     service = installed(workers=2)
     few = proc.open_descriptors(service.daemon.pid)
     service.daemon.signal(SIGTTIN)
     service.daemon.wait_workers(3)
-    assert proc.open_descriptors(service.daemon.pid) == few + 2
+    assert proc.open_descriptors(service.daemon.pid) == few + 3
 
 
 NOBODY_ELSE = 50000 + os.getpid() % 10000  # a user of this process alone: RLIMIT_NPROC counts all tasks of one

@@ -47,11 +47,11 @@ using Cue = std::function<void(WorkerHandoff&)>;
 inline int obey(const Wires& wires, WorkerHandoff& handoff, const SignalFd& signals, const Cue& cue = {}) {
     for (;;) {
         std::array<pollfd, 2> watched{{{.fd = signals.get(), .events = POLLIN, .revents = 0},
-                                       {.fd = handoff.channel.get(), .events = POLLIN, .revents = 0}}};
+                                       {.fd = handoff.channel.orders.get(), .events = POLLIN, .revents = 0}}};
         ::poll(watched.data(), watched.size(), -1);
         const bool leaves = signals.next().has_value();
         for (;;) {  // as a worker does, which reads its orders before it obeys a signal
-            const auto received = receive_order(handoff.channel.get());
+            const auto received = receive_order(handoff.channel.orders.get());
             const auto* order = std::get_if<ReceivedOrder>(&received);
             if (order == nullptr) break;
             if (order->order == Order::EmptyQueue && cue) cue(handoff);
@@ -70,7 +70,7 @@ inline int obey(const Wires& wires, WorkerHandoff& handoff, const SignalFd& sign
 /// Reports in, and does the same.
 inline int serve(const Wires& wires, WorkerHandoff& handoff, const Cue& cue = {}) {
     const SignalFd signals{SIGQUIT, SIGTERM};
-    send_report(handoff.channel.get(), Report::Kind::Ready);
+    send_report(handoff.channel.reports.get(), Report::Kind::Ready);
     return obey(wires, handoff, signals, cue);
 }
 

@@ -12,7 +12,8 @@ namespace preforkd {
             .number = worker.number,
             .generation = worker.generation,
             .record = worker.record_index,
-            .channel = worker.channel.get(),
+            .orders = worker.channel.orders.get(),
+            .reports = worker.channel.reports.get(),
             .printed = worker.printed.get(),
             .started = worker.started,
             .state = worker.state,
@@ -24,7 +25,7 @@ namespace preforkd {
 
 /// Owns the descriptors, and its record in `scoreboard`.  Throws std::runtime_error if that cannot be its own.
 [[nodiscard]] inline WorkerEntry from_handed(const HandedWorker& worker, Scoreboard& scoreboard) {
-    UniqueFd channel{worker.channel};
+    ChannelEnd channel{.orders = UniqueFd{worker.orders}, .reports = UniqueFd{worker.reports}};
     UniqueFd printed{worker.printed};
     scoreboard.adopt(worker.record);
     return {.number = worker.number,

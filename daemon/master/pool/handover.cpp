@@ -137,7 +137,8 @@ json::array workers_to_json(const std::vector<HandedWorker>& workers) {
                                      {"number", each.number},
                                      {"generation", each.generation},
                                      {"record", each.record},
-                                     {"channel", each.channel},
+                                     {"channel", each.orders},
+                                     {"reports", each.reports},
                                      {"printed", each.printed},
                                      {"started", ticks(each.started)},
                                      {"state", static_cast<int>(each.state)},
@@ -157,7 +158,8 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .number = fields.number<int>("number"),
                            .generation = fields.number<int>("generation"),
                            .record = fields.number<std::size_t>("record"),
-                           .channel = fields.number<int>("channel"),
+                           .orders = fields.number<int>("channel"),
+                           .reports = fields.maybe<int>("reports").value_or(-1),
                            .printed = fields.maybe<int>("printed").value_or(-1),
                            .started = time_of(fields.number<std::int64_t>("started")),
                            .state = static_cast<WorkerEntry::State>(fields.number<int>("state")),
@@ -313,6 +315,8 @@ Handover parse_handover(std::string_view text) {
 void restrict_to(int format, Handover& handover) {
     handover.format = format;
     if (format < 2) handover.control.peers.clear();
+    if (format < 3)
+        for (HandedWorker& each : handover.workers_alive) each.reports = -1;
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {
@@ -321,8 +325,9 @@ std::vector<int*> descriptors_of(Handover& handover) {
         if (*fd >= 0) descriptors.push_back(fd);
     for (HandedListener& each : handover.listeners) descriptors.push_back(&each.fd);
     for (HandedWorker& each : handover.workers_alive) {
-        descriptors.push_back(&each.channel);
-        if (each.printed >= 0) descriptors.push_back(&each.printed);
+        descriptors.push_back(&each.orders);
+        for (int* fd : {&each.reports, &each.printed})
+            if (*fd >= 0) descriptors.push_back(fd);
     }
     for (int& fd : handover.control.waiting) descriptors.push_back(&fd);
     for (HandedPeer& each : handover.control.peers) descriptors.push_back(&each.fd);

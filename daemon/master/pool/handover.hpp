@@ -53,7 +53,8 @@ struct HandedWorker {
     int number = 0;
     int generation = 0;
     std::size_t record = 0;
-    int channel = -1;
+    int orders = -1;
+    int reports = -1;  ///< since format 3; -1: of an image before that, whose workers are not heard
     int printed = -1;  ///< -1: it prints to what the master prints to
     Clock::time_point started{};
     WorkerEntry::State state{};
@@ -86,7 +87,7 @@ struct FormatRange {
 
 /// A field is added without a new format, and reads as zero or empty where it lacks.  One with descriptors is not:
 /// where the reader does not know it they would be nobody's.
-inline constexpr FormatRange known_formats{.oldest = 1, .newest = 2};
+inline constexpr FormatRange known_formats{.oldest = 1, .newest = 3};
 
 /// The newest format that both know.
 [[nodiscard]] constexpr std::optional<int> common_format(FormatRange one, FormatRange other) {

@@ -52,7 +52,7 @@ Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     deaths_.adopt(handover);
     for (const HandedWorker& handed : handover.workers_alive) {
         const WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
-        events_.watch(worker.channel.get(), static_cast<std::uint64_t>(handed.pid));
+        if (worker.channel.reports) events_.watch(worker.channel.reports.get(), static_cast<std::uint64_t>(handed.pid));
     }
 }
 
@@ -184,7 +184,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     if (RollingExchange* exchange = generations_.exchange()) exchange->note_space(true);
     if (!death.expected) note_death(*worker, death, now);
     scoreboard_.release(worker->record_index);
-    events_.remove(worker->channel.get());
+    events_.remove(worker->channel.reports.get());
     nudge_least_busy(table_, current().pool.connections, worker);
     table_.remove(*worker);
     tell_of_cut_connections(death.generation);
@@ -223,10 +223,10 @@ void Pool::hear(pid_t pid, Clock::time_point now) {
 
 void Pool::read_reports(WorkerEntry& worker, int most, Clock::time_point now) {
     for (; most > 0 && worker.order != DeathOrder::OutOfTurn; --most) {
-        const auto received = receive_report(worker.channel.get());
+        const auto received = receive_report(worker.channel.reports.get());
         if (std::holds_alternative<NothingYet>(received)) return;
         // SIGCHLD tells of its end; the open end of a dead worker's channel would only keep us awake.
-        if (std::holds_alternative<PeerGone>(received)) return (void)events_.remove(worker.channel.get());
+        if (std::holds_alternative<PeerGone>(received)) return (void)events_.remove(worker.channel.reports.get());
         if (std::holds_alternative<NoReport>(received)) return end_out_of_turn(worker, "what is no report");
         judge_report(worker, std::get<Report>(received), now);
     }
@@ -245,7 +245,7 @@ void Pool::judge_report(WorkerEntry& worker, const Report& report, Clock::time_p
 void Pool::end_out_of_turn(WorkerEntry& worker, const std::string& what) {
     if (Cohort* cohort = generations_.find(worker.generation); cohort != nullptr && worker.state == State::Starting)
         cohort->last_failure = fmt::format("worker {} has reported out of turn ({})", worker.number, what);
-    events_.remove(worker.channel.get());
+    events_.remove(worker.channel.reports.get());
     kill_out_of_turn(worker, what);
 }
 

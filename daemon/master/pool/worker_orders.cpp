@@ -22,7 +22,7 @@ constexpr auto patience_after_abort = 2s;  // to write a stack, and a core
 
 void send(WorkerEntry& worker, Order order, std::uint32_t listener) {
     switch (order) {
-        case Order::LookForClients: (void)send_order(worker.channel.get(), order); return;
+        case Order::LookForClients: (void)send_order(worker.channel.orders.get(), order); return;
         case Order::EmptyQueue: worker.unsent.closing.insert(listener); break;
         case Order::TakeLog: worker.unsent.take_log = true; break;
     }
@@ -36,7 +36,7 @@ void ask_to_leave(WorkerEntry& worker) {
 
 void send_unsent(WorkerEntry& worker) {
     UnsentOrders& unsent = worker.unsent;
-    const int channel = worker.channel.get();
+    const int channel = worker.channel.orders.get();
     // The number of the log stays, so what is sent is the output that was opened last.
     if (unsent.take_log && send_order(channel, Order::TakeLog, {.passed_fd = log_fd()})) unsent.take_log = false;
     while (!unsent.closing.empty() && send_order(channel, Order::EmptyQueue, {.listener = *unsent.closing.begin()}))

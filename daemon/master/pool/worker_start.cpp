@@ -30,7 +30,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
             ChildProcess::Handle::Later);
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
         try {
-            events.watch(channel.master.get(), static_cast<std::uint64_t>(process.pid()));
+            events.watch(channel.master.reports.get(), static_cast<std::uint64_t>(process.pid()));
         } catch (const std::system_error&) {
             // It must not write into a record that is released, and another one's by then.
             process.signal(SIGKILL);

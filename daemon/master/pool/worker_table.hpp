@@ -7,6 +7,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/token_bucket.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/channel/channel.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/process/child_process.hpp"
 #include "daemon/master/pool/death.hpp"
@@ -42,7 +43,7 @@ struct WorkerEntry {
     std::size_t record_index = 0;  ///< in the scoreboard
     WorkerRecord& record;
     ChildProcess process;
-    UniqueFd channel{};
+    ChannelEnd channel{};
     UniqueFd printed{};  ///< what it has printed, for when it has died; empty: not ours to log
     Clock::time_point started{};
     State state = State::Starting;

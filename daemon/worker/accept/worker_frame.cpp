@@ -63,8 +63,8 @@ WorkerFrame::WorkerFrame(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerC
 }
 
 AcceptorSettings WorkerFrame::acceptor_settings() {
-    const int channel = control_.channel_fd();
-    const bool has_master = channel >= 0;
+    const bool has_master = control_.has_master();
+    const int reports = control_.reports_fd();
     const bool single = plan_.model == Model::Async || (plan_.model == Model::Serial && plan_.settings.program.empty());
     return {.writers = single ? TrafficCounter::Writers::One : TrafficCounter::Writers::Many,
             .limit = plan_.connections,
@@ -74,10 +74,10 @@ AcceptorSettings WorkerFrame::acceptor_settings() {
             .lifeline = control_.lifeline(),
             .ask_sibling =
                 [=] {
-                    if (has_master) send_report(channel, Report::Kind::Paused);
+                    if (has_master) send_report(reports, Report::Kind::Paused);
                 },
             .ask_retirement = [this] { retire(); },
-            .full = has_master ? [=] { send_report(channel, Report::Kind::Full); } : std::function<void()>{},
+            .full = has_master ? [=] { send_report(reports, Report::Kind::Full); } : std::function<void()>{},
             .between_full = is_range(plan_.settings.workers) ? 0s : between_full_reports,
             .finished = [this] { hooks_.finish([this] { reactor_.stop(); }); },
             .awake = plan_.settings.max_memory_bytes == 0 || !has_master ? hooks_.awake : [this] {
@@ -87,8 +87,8 @@ AcceptorSettings WorkerFrame::acceptor_settings() {
 }
 
 void WorkerFrame::retire() {
-    if (const int channel = control_.channel_fd(); channel >= 0)
-        send_report(channel, Report::Kind::Retiring);
+    if (control_.has_master())
+        send_report(control_.reports_fd(), Report::Kind::Retiring);
     else
         drain({});
 }
@@ -99,14 +99,14 @@ void WorkerFrame::add_listeners(const std::function<Acceptor::Take(const Listene
 
 void WorkerFrame::serve(const std::function<void()>& ready) {
     for (const int fd : control_.signal_fds()) reactor_.watch(fd, [this] { control_.read_signals(*this); });
-    if (const int channel = control_.channel_fd(); channel >= 0)
-        reactor_.watch(channel, [this, channel] {
-            if (!control_.read_orders(*this)) reactor_.forget(channel);
+    if (control_.has_master())
+        reactor_.watch(control_.orders_fd(), [this] {
+            if (!control_.read_orders(*this)) reactor_.forget(control_.orders_fd());
         });
     if (control_.lifeline() != nullptr && control_.lifeline()->unread() != nullptr) watch_printed();
     if (plan_.rehearsal) return ready();
     if (const auto limit = bytes_before_retiring(plan_.settings.max_memory_bytes, handoff_.number);
-        limit != 0 && control_.channel_fd() >= 0)
+        limit != 0 && control_.has_master())
         memory_.emplace(
             reactor_, limit, [this] { return acceptor_.active() != 0; }, [this] { retire(); });
     acceptor_.open();

@@ -28,7 +28,7 @@ public:
           deadline_{check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "create a timer")} {
         for (const int fd : control_.signal_fds()) all_.watch(fd, 0);
         all_.watch(deadline_.get(), 0);
-        if (control_.channel_fd() >= 0) all_.watch(control_.channel_fd(), 0);
+        if (control_.has_master()) all_.watch(control_.orders_fd(), 0);
     }
 
     void attach(WorkerFrame& service) noexcept { service_ = &service; }
@@ -48,10 +48,9 @@ public:
     void hear() override {
         control_.read_signals(*service_);
         if (std::uint64_t times = 0; ::read(deadline_.get(), &times, sizeof times) == sizeof times) service_->hurry();
-        const int channel = control_.channel_fd();
-        if (channel < 0 || control_.read_orders(*service_)) return;
-        all_.remove(channel);  // its end would be heard for ever
-        reactor_.forget(channel);
+        if (!control_.has_master() || control_.read_orders(*service_)) return;
+        all_.remove(control_.orders_fd());  // its end would be heard for ever
+        reactor_.forget(control_.orders_fd());
     }
 
     void before_first_wait() override { service_->acceptor().about_to_block(); }

@@ -13,7 +13,7 @@ namespace preforkd {
 
 using namespace std::chrono_literals;
 
-WorkerControl::WorkerControl(UniqueFd channel, pid_t master)
+WorkerControl::WorkerControl(ChannelEnd channel, pid_t master)
     : channel_{std::move(channel)}, master_{master}, signals_{SIGQUIT, SIGTERM} {}
 
 WorkerControl::WorkerControl(OperatorHooks hooks)
@@ -50,7 +50,7 @@ void WorkerControl::read_signals(WorkerActions& service) {
         if (const auto stop = lifeline_->take_stop()) stop_as_operator_asks(service, *stop == Lifeline::Stop::Fast);
     if (std::uint64_t times = 0; alive_clock_ && ::read(alive_clock_.get(), &times, sizeof times) > 0) hooks_.alive();
     while (const auto signal = signals_.next_with_sender()) {
-        if (channel_)
+        if (has_master())
             obey_master(*signal, service);
         else
             obey_operator(static_cast<int>(signal->ssi_signo));
@@ -87,7 +87,7 @@ void WorkerControl::stop_as_operator_asks(WorkerActions& service, bool fast) {
 
 bool WorkerControl::read_orders(WorkerActions& service) {
     for (;;) {
-        auto received = receive_order(channel_.get());
+        auto received = receive_order(channel_.orders.get());
         if (std::holds_alternative<NothingYet>(received)) return true;
         if (std::holds_alternative<PeerGone>(received)) {
             orphaned_ = true;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/unique_fd.hpp"
+#include "common/channel/channel.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/signal_fd.hpp"
 #include "daemon/worker/process/lifeline.hpp"
@@ -63,7 +64,7 @@ public:
     /// A worker below `master`, at the other end of `channel`.  From the master QUIT means to drain, and TERM that time
     /// is up.  From somebody else (an operator, or systemd to a whole control group) either means that this worker
     /// shall go, for which the master first has to know; a second one is as good as the master's.
-    explicit WorkerControl(UniqueFd channel, pid_t master = ::getppid());
+    explicit WorkerControl(ChannelEnd channel, pid_t master = ::getppid());
 
     /// The process that is the worker (--workers 0): takes the master's signals, those that stop from its lifeline.
     explicit WorkerControl(OperatorHooks hooks);
@@ -75,9 +76,11 @@ public:
     void attach(Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
     [[nodiscard]] Lifeline* lifeline() const noexcept { return lifeline_; }  ///< nullptr: none is needed
 
-    [[nodiscard]] std::vector<int> signal_fds() const;                        ///< where one is readable: read_signals()
-    [[nodiscard]] int channel_fd() const noexcept { return channel_.get(); }  ///< -1 without a master
-    [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }        ///< the master is gone
+    [[nodiscard]] std::vector<int> signal_fds() const;  ///< where one is readable: read_signals()
+    [[nodiscard]] bool has_master() const noexcept { return static_cast<bool>(channel_.orders); }
+    [[nodiscard]] int orders_fd() const noexcept { return channel_.orders.get(); }    ///< -1 without a master
+    [[nodiscard]] int reports_fd() const noexcept { return channel_.reports.get(); }  ///< -1 without a master
+    [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }                ///< the master is gone
 
     void read_signals(WorkerActions& service);
 
@@ -90,7 +93,7 @@ private:
     void start_alive_clock();
     void stop_as_operator_asks(WorkerActions& service, bool fast);
 
-    UniqueFd channel_{};
+    ChannelEnd channel_{};
     pid_t master_ = 0;
     OperatorHooks hooks_{};
     EmbedderHooks embedder_{};

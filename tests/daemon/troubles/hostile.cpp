@@ -1,8 +1,11 @@
 // Code that has taken its worker over: does on a client's word what harms others, if it can.
 #include <preforkd/preforkd.hpp>
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -20,17 +23,57 @@ void for_each_descriptor(const std::function<void(int)>& use) {
         use(std::stoi(entry.path().filename().string()));
 }
 
-bool is_channel(int fd) {
+bool takes_orders(int fd) {
     int type = 0;
     socklen_t size = sizeof type;
     return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
-/// Where reports go, as a worker writes them: a byte, and perhaps a text.
+/// A pipe that does not block; what it prints to does.
+bool takes_reports(int fd) {
+    struct stat file {};
+    const int flags = ::fcntl(fd, F_GETFL);
+    return ::fstat(fd, &file) == 0 && S_ISFIFO(file.st_mode) && (flags & O_ACCMODE) == O_WRONLY && flags & O_NONBLOCK;
+}
+
+/// Where reports go, as a worker writes them: a kind, the length of a text in the third byte and the fourth, a text.
 void report(std::string_view packet) {
     for_each_descriptor([&](int fd) {
-        if (is_channel(fd)) (void)!::write(fd, packet.data(), packet.size());
+        if (takes_reports(fd)) (void)!::write(fd, packet.data(), packet.size());
     });
+}
+
+/// To the master, if it can: whoever closes such a connection last waits for its client for as long as SO_LINGER says.
+std::string pass_lingering_connection() {
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof address;
+    auto* const place = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(listener, place, size) != 0 || ::listen(listener, 1) != 0) return "cannot listen";
+    ::getsockname(listener, place, &size);
+    if (::connect(client, place, size) != 0) return "cannot connect";
+    const int lingering = ::accept(listener, nullptr, nullptr);
+    const linger seconds{.l_onoff = 1, .l_linger = 20};
+    ::setsockopt(lingering, SOL_SOCKET, SO_LINGER, &seconds, sizeof seconds);
+    const std::vector<char> unread(1 << 20);
+    while (::send(lingering, unread.data(), unread.size(), MSG_DONTWAIT) > 0) continue;
+
+    char byte = 1;
+    iovec part{&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+    msghdr message{};
+    message.msg_iov = &part, message.msg_iovlen = 1;
+    message.msg_control = control, message.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS, header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &lingering, sizeof lingering);
+    std::string outcome = "refused";
+    for_each_descriptor([&](int fd) {
+        if (takes_orders(fd) && ::sendmsg(fd, &message, MSG_NOSIGNAL) != -1) outcome = "passed";
+    });
+    if (outcome == "passed") ::close(lingering);  // whose other end stays open, unread, with this process
+    return outcome;
 }
 
 void shut_listeners_down() {
@@ -83,12 +126,13 @@ struct Hostile : preforkd::BlockingHandler {
         while (std::getline(client.stream(), word)) {
             client.stream() << word << ' ' << ::getpid() << std::endl;
             if (word == "scribble") scribble(), client.output() << "scribbled" << std::endl;
-            if (word == "ready") report(std::string_view{"\0", 1});
-            if (word == "unknown") report("\x7f");
+            if (word == "ready") report({"\0\0\0", 4});
+            if (word == "unknown") report({"\x7f\0\0", 4});
             if (word == "failures")
-                for (;;) report("\x03\x1b[2Jforged\n<0>a line of its own");
+                for (;;) report({"\3\0\x1f\0\x1b[2Jforged\n<0>a line of its own", 35});
             if (word == "pauses")
-                for (;;) report("\x01");
+                for (;;) report({"\1\0\0", 4});
+            if (word == "pass") client.output() << pass_lingering_connection() << std::endl;
             if (word == "shut down") shut_listeners_down();
         }
     }

@@ -176,11 +176,11 @@ TEST(Scoreboard, a_childs_writes_are_seen_by_the_parent_and_survive_its_kill) {
         count(own.accepted, 3);
         count(own.served, 2);
         enter(own, WorkerState::InHandler);
-        send_report(channel.worker.get(), Report::Kind::Ready);
+        send_report(channel.worker.reports.get(), Report::Kind::Ready);
         for (;;) ::pause();
         return 0;
     });
-    ASSERT_TRUE(testing::comes(channel.master.get()));
+    ASSERT_TRUE(testing::comes(channel.master.reports.get()));
     EXPECT_EQ(scoreboard[index].state, WorkerState::InHandler);
     EXPECT_EQ(scoreboard[index].accepted, 3u);
     child.signal(SIGKILL);

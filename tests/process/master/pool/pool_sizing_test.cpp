@@ -43,7 +43,7 @@ TEST_F(PoolSize, when_the_last_spare_worker_is_full_another_is_started) {
     Master master{one_to_eight, [](const Wires& wires, WorkerHandoff& handoff) {
                       return serve(wires, handoff, [](WorkerHandoff& own) {
                           own.record.active.store(1);
-                          send_report(own.channel.get(), Report::Kind::Full);
+                          send_report(own.channel.reports.get(), Report::Kind::Full);
                       });
                   }};
     ASSERT_TRUE(master.until_ready());

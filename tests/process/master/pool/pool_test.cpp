@@ -92,7 +92,7 @@ TEST_F(Pools, a_siblings_success_resets_the_delay) {
 
 TEST_F(Pools, a_pool_of_which_no_worker_became_ready_is_hopeless_and_says_why) {
     Master master{{.workers = 1}, [](const Wires&, WorkerHandoff& handoff) {
-                      send_report(handoff.channel.get(), Report::Kind::Failed, "no handler today");
+                      send_report(handoff.channel.reports.get(), Report::Kind::Failed, "no handler today");
                       return 70;
                   }};
     for (std::uint64_t deaths = 1; deaths <= 5; ++deaths) {
@@ -106,7 +106,7 @@ TEST_F(Pools, a_pool_of_which_no_worker_became_ready_is_hopeless_and_says_why) {
 
 TEST_F(Pools, a_pool_that_was_ready_once_is_never_given_up) {
     Master master{{.workers = 1}, [](const Wires&, WorkerHandoff& handoff) {
-                      send_report(handoff.channel.get(), Report::Kind::Ready);
+                      send_report(handoff.channel.reports.get(), Report::Kind::Ready);
                       return 1;
                   }};
     for (std::uint64_t deaths = 1; deaths <= 8; ++deaths) {
@@ -132,8 +132,9 @@ TEST_F(Pools, a_worker_that_is_not_ready_in_time_is_killed_and_replaced) {
 TEST_F(Pools, a_retiring_worker_goes_when_its_replacement_accepts_and_not_before) {
     Master master{{.workers = 1}, [](const Wires& wires, WorkerHandoff& handoff) {
                       if (handoff.number == 2) wires.pass_barrier();
-                      return serve(wires, handoff,
-                                   [](WorkerHandoff& own) { send_report(own.channel.get(), Report::Kind::Retiring); });
+                      return serve(wires, handoff, [](WorkerHandoff& own) {
+                          send_report(own.channel.reports.get(), Report::Kind::Retiring);
+                      });
                   }};
     ASSERT_TRUE(master.until_ready());
     master.pool.order_all(Order::EmptyQueue);
@@ -180,7 +181,7 @@ TEST_F(Pools, the_last_worker_stays) {
 TEST_F(Pools, a_worker_that_does_not_leave_is_killed_4_s_after_the_stop_timeout) {
     Master master{{.workers = 2, .stop_timeout = 10s}, [](const Wires& wires, WorkerHandoff& handoff) {
                       const SignalFd ignored{SIGQUIT};
-                      send_report(handoff.channel.get(), Report::Kind::Ready);
+                      send_report(handoff.channel.reports.get(), Report::Kind::Ready);
                       wires.pass_barrier();
                       return 0;
                   }};
@@ -266,7 +267,7 @@ TEST_F(Pools, a_pause_has_the_sibling_look_that_has_most_capacity_and_nobody_els
                       if (handoff.number == 2) count(handoff.record.active, 2);
                       if (handoff.number == 3) count(handoff.record.active, 1);
                       return serve(wires, handoff, [](WorkerHandoff& own) {
-                          if (own.number == 1) send_report(own.channel.get(), Report::Kind::Paused);
+                          if (own.number == 1) send_report(own.channel.reports.get(), Report::Kind::Paused);
                       });
                   }};
     ASSERT_TRUE(master.until_ready());
@@ -317,7 +318,7 @@ TEST_F(Pools, the_counts_are_those_of_the_living_and_the_dead) {
 TEST_F(Pools, what_a_full_channel_has_no_place_for_is_said_later_and_before_the_worker_is_asked_to_leave) {
     Master master{{.workers = 1}, [](const Wires& wires, WorkerHandoff& handoff) {
                       const SignalFd signals{SIGQUIT, SIGTERM};
-                      send_report(handoff.channel.get(), Report::Kind::Ready);
+                      send_report(handoff.channel.reports.get(), Report::Kind::Ready);
                       wires.pass_barrier();
                       return obey(wires, handoff, signals);
                   }};

@@ -10,7 +10,7 @@ using namespace pool_test;
 using What = Note::What;
 
 /// What the first of two workers does when it is told so; the second takes no part.
-using Attack = std::function<void(int channel)>;
+using Attack = std::function<void(int reports)>;
 
 class Reports : public PoolTest {
 protected:
@@ -18,7 +18,7 @@ protected:
     static void expect_to_end(const Attack& attack) {
         Master master{{.workers = 2}, [&](const Wires& wires, WorkerHandoff& handoff) {
                           return serve(wires, handoff, [&](WorkerHandoff& own) {
-                              if (own.number == 1) attack(own.channel.get());
+                              if (own.number == 1) attack(own.channel.reports.get());
                           });
                       }};
         ASSERT_TRUE(master.until_ready());
@@ -39,34 +39,34 @@ protected:
 };
 
 TEST_F(Reports, who_is_ready_twice_is_ended) {
-    expect_to_end([](int channel) {
-        send_report(channel, Report::Kind::Ready);
+    expect_to_end([](int reports) {
+        send_report(reports, Report::Kind::Ready);
         linger();
     });
 }
 
 TEST_F(Reports, who_fails_again_and_again_is_ended) {
-    expect_to_end([](int channel) {
-        for (;;) send_report(channel, Report::Kind::Failed, "more for the log");
+    expect_to_end([](int reports) {
+        for (;;) send_report(reports, Report::Kind::Failed, "more for the log");
     });
 }
 
 TEST_F(Reports, who_reports_what_is_no_report_is_ended) {
-    expect_to_end([](int channel) {
-        (void)!::send(channel, "\x7f", 1, 0);
+    expect_to_end([](int reports) {
+        (void)!::write(reports, "\x7f", 1);
         linger();
     });
 }
 
 TEST_F(Reports, who_reports_without_end_is_ended_and_keeps_nobody_waiting) {
-    expect_to_end([](int channel) {
-        for (;;) send_report(channel, Report::Kind::Full);
+    expect_to_end([](int reports) {
+        for (;;) send_report(reports, Report::Kind::Full);
     });
 }
 
 TEST_F(Reports, whoever_says_before_it_is_ready_that_it_is_full_never_becomes_ready) {
     Master master{{.workers = 1}, [](const Wires&, WorkerHandoff& handoff) {
-                      send_report(handoff.channel.get(), Report::Kind::Full);
+                      send_report(handoff.channel.reports.get(), Report::Kind::Full);
                       linger();
                       return 0;
                   }};

@@ -87,7 +87,7 @@ TEST_F(PoolExchange, a_worker_comes_and_then_one_goes) {
 TEST_F(PoolExchange, where_one_more_has_no_space_one_goes_first) {
     Master master{settings, idle};
     ASSERT_TRUE(master.until_ready());
-    leave_descriptors(3);  // a channel and a pipe take four for a moment
+    leave_descriptors(4);  // a channel and a pipe take six for a moment
     master.pool.boot(next_of(master), RollingReload{});
     Census census;
     ASSERT_TRUE(until(master, census, [&] { return master.pool.next_ready(); }));
@@ -107,7 +107,7 @@ TEST_F(PoolExchange, a_worker_that_cannot_start_brings_those_of_before_back) {
     next.body = [&master, &starts](WorkerHandoff handoff) {
         char start = 0;
         if (::read(starts.reader.get(), &start, 1) == 1) return serve(master.wires, handoff);
-        send_report(handoff.channel.get(), Report::Kind::Failed, "the third is one too many");
+        send_report(handoff.channel.reports.get(), Report::Kind::Failed, "the third is one too many");
         return 1;
     };
     master.pool.boot(std::move(next), RollingReload{});

@@ -28,8 +28,9 @@ protected:
         for (int n = 0; n < workers; ++n) {
             const std::size_t index = records.emplace_back(scoreboard.acquire());
             ChannelPair channel = open_channel();
-            children.push_back(spawn([&] { return accept_for_ever(scoreboard.map_own(index), channel.worker.get()); }));
-            ASSERT_TRUE(testing::comes(channel.master.get()));
+            children.push_back(
+                spawn([&] { return accept_for_ever(scoreboard.map_own(index), channel.worker.reports.get()); }));
+            ASSERT_TRUE(testing::comes(channel.master.reports.get()));
         }
         // Until it sleeps in the kernel a worker cannot be chosen; between its report and that it may be scheduled out.
         for (const ChildProcess& child : children)
@@ -57,7 +58,7 @@ protected:
         return sum;
     }
 
-    int accept_for_ever(WorkerRecord& record, int channel) {
+    int accept_for_ever(WorkerRecord& record, int reports) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         const auto reactor = testing::make_reactor(GetParam());
         SharedQueue* shared = nullptr;
@@ -67,7 +68,7 @@ protected:
         });
         shared = queue.get();
         queue->join();
-        send_report(channel, Report::Kind::Ready);
+        send_report(reports, Report::Kind::Ready);
         reactor->run();
         return 0;
     }

@@ -41,15 +41,15 @@ protected:
         ChildProcess child = spawn([&]() -> int {
             channel.master = {};
             WorkerRecord record;
-            Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = channel.worker.get()}};
+            Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = channel.worker.orders.get()}};
             const Lifeline::Listener on{lifeline, listener.get(), -1};
             lifeline.start();
-            send_report(channel.worker.get(), Report::Kind::Ready);
+            send_report(channel.worker.reports.get(), Report::Kind::Ready);
             return handler();
         });
         channel.worker = {};
-        EXPECT_TRUE(comes(channel.master.get()));
-        EXPECT_TRUE(std::holds_alternative<Report>(receive_report(channel.master.get())));
+        EXPECT_TRUE(comes(channel.master.reports.get()));
+        EXPECT_TRUE(std::holds_alternative<Report>(receive_report(channel.master.reports.get())));
         listener = {};  // from here on the worker's copy is the only one
         return child;
     }
@@ -97,7 +97,7 @@ TEST_F(LifelineTest, an_order_takes_nobody_off_the_listener) {
         return ::accept(listener.get(), nullptr, nullptr) >= 0 ? 0 : 2;
     });
     const UniqueFd queued = testing::connect_to(address);
-    send_order(channel.master.get(), Order::LookForClients);
+    send_order(channel.master.orders.get(), Order::LookForClients);
     ASSERT_EQ(::write(input.writer.get(), "x", 1), 1);
     EXPECT_EQ(end_of(child), testing::success);
 }
@@ -109,7 +109,7 @@ std::string after_a_death(const std::vector<int>& listeners, int reactor, Look l
     return in_child([&] {
         ChannelPair own = open_channel();
         WorkerRecord record;
-        Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = own.worker.get()}};
+        Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = own.worker.orders.get()}};
         std::list<Lifeline::Listener> on;
         for (const int fd : listeners) on.emplace_back(lifeline, fd, reactor);
         lifeline.start();
@@ -144,7 +144,7 @@ TEST_F(LifelineTest, a_listener_that_was_closed_is_left_alone_whatever_has_its_n
     EXPECT_EQ(in_child([&] {
                   ChannelPair own = open_channel();
                   WorkerRecord record;
-                  Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = own.worker.get()}};
+                  Lifeline lifeline{{.record = record, .stop_timeout = patience, .channel = own.worker.orders.get()}};
                   std::optional<Lifeline::Listener> on{std::in_place, lifeline, listener.get(), -1};
                   const UniqueFd still = testing::listen_on_loopback();
                   const Lifeline::Listener still_on{lifeline, still.get(), -1};

@@ -36,7 +36,7 @@ std::string asked(Happens happens, pid_t master_if_not_itself = 0) {
         ChannelPair channel = open_channel();
         WorkerControl control{std::move(channel.worker), master};
         Diary diary;
-        happens(channel.master);
+        happens(channel.master.orders);
         control.read_signals(diary);
         if (!control.read_orders(diary)) diary.text += "end";
         return diary.text;
@@ -51,7 +51,7 @@ std::string asked_alone(std::initializer_list<int> signals, const LogSettings& l
         WorkerRecord record;
         Lifeline lifeline{{.record = record, .ends = Lifeline::Ends::Alone, .takes_stop_signals = true}};
         control.attach(lifeline);
-        if (control.channel_fd() != -1) return std::string{"a channel"};
+        if (control.has_master()) return std::string{"a channel"};
         const UniqueFd quiet{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
         ::dup2(quiet.get(), STDERR_FILENO);
         for (const int signo : signals) {
@@ -123,7 +123,7 @@ TEST(WorkerControl, a_worker_whose_master_is_gone_drains_and_leaves_the_queue) {
         const UniqueFd quiet{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
         ::dup2(quiet.get(), STDERR_FILENO);
         Diary diary;
-        send_order(channel.master.get(), Order::LookForClients);
+        send_order(channel.master.orders.get(), Order::LookForClients);
         channel.master = {};
         const bool goes_on = control.read_orders(diary);
         return diary.text + (goes_on ? "goes on" : "end");
@@ -138,7 +138,7 @@ TEST(WorkerControl, a_reopened_log_is_taken_over) {
                   WorkerControl control{std::move(channel.worker)};
                   Diary diary;
                   testing::Pipe file = testing::make_pipe();
-                  send_order(channel.master.get(), Order::TakeLog, {.passed_fd = file.writer.get()});
+                  send_order(channel.master.orders.get(), Order::TakeLog, {.passed_fd = file.writer.get()});
                   (void)control.read_orders(diary);
                   file.writer = {};
                   log(LogLevel::Notice, "into the new file");

@@ -44,7 +44,8 @@ Handover full() {
                                .number = 1,
                                .generation = 6,
                                .record = 3,
-                               .channel = 20,
+                               .orders = 20,
+                               .reports = 23,
                                .printed = 22,
                                .started = Clock::time_point{1s},
                                .state = WorkerEntry::State::Leaving,
@@ -52,7 +53,7 @@ Handover full() {
                                .stopped = true,
                                .order = DeathOrder::Reload,
                                .unsent = {.take_log = true, .closing = {0, every_listener}, .leave = true}},
-                              {.pid = 101, .number = 2, .generation = 7, .record = 4, .channel = 21}},
+                              {.pid = 101, .number = 2, .generation = 7, .record = 4, .orders = 21}},
             .workers_to_come = 2,
             .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
             .replaced = 17,
@@ -117,7 +118,7 @@ TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_h
 }
 
 TEST(Handover, the_format_comes_first_and_is_kept) {
-    EXPECT_TRUE(to_text({}).starts_with(R"({"format":2,)"));
+    EXPECT_TRUE(to_text({}).starts_with(R"({"format":3,)"));
     EXPECT_EQ(parse_handover(R"({"format": 1})").format, 1);
 }
 
@@ -127,6 +128,15 @@ TEST(Handover, two_versions_use_the_newest_format_that_both_know) {
     EXPECT_EQ(common_format({2, 7}, {1, 2}), 2);
     EXPECT_EQ(common_format({3, 7}, {1, 2}), std::nullopt);
     EXPECT_EQ(common_format({0, 0}, {1, 2}), std::nullopt);
+}
+
+TEST(Handover, a_reader_of_format_2_is_given_no_reports) {
+    Handover handover = full();
+    restrict_to(2, handover);
+    EXPECT_EQ(handover.workers_alive[0].reports, -1);
+    const Handover older = parse_handover(R"({"format": 2, "workers_alive": [{"pid": 7, "channel": 3}]})");
+    EXPECT_EQ(older.workers_alive.at(0).orders, 3);
+    EXPECT_EQ(older.workers_alive.at(0).reports, -1);
 }
 
 TEST(Handover, a_reader_of_format_1_is_given_no_peers) {
@@ -150,12 +160,12 @@ TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
 }
 
 TEST(Handover, what_is_not_understood_is_refused_with_the_formats_that_are) {
-    for (const char* text : {"", "{", "[]", "{}", R"({"format": 3})", R"({"format": "1"})", "null"}) try {
+    for (const char* text : {"", "{", "[]", "{}", R"({"format": 4})", R"({"format": "1"})", "null"}) try {
             (void)parse_handover(text);
             ADD_FAILURE() << text;
         } catch (const std::runtime_error& error) {
             EXPECT_THAT(error.what(), testing::StartsWith("not understood")) << text;
-            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 2")) << text;
+            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 3")) << text;
         }
 }
 
@@ -163,7 +173,7 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 13, 30, 5, 6, 20, 22, 21, 31, 32, 33, 34, 35}));
+    EXPECT_EQ(listed, (std::vector{11, 13, 30, 5, 6, 20, 23, 22, 21, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace
