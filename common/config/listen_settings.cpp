@@ -66,8 +66,34 @@ std::uint32_t read_replies(std::string_view text) {
     return *number;
 }
 
+ProxySenders read_senders(std::string_view text) {
+    ProxySenders senders;
+    if (text == "unix") return {.local = true};
+    for (std::string_view rest = text;;) {
+        const std::size_t comma = rest.find(',');
+        const auto prefix = parse_host_prefix(rest.substr(0, comma));
+        if (!prefix) refuse_value("addresses or prefixes such as 192.0.2.1,2001:db8::/32, or unix", text);
+        senders.prefixes.push_back(*prefix);
+        if (comma == rest.npos) return senders;
+        rest.remove_prefix(comma + 1);
+    }
+}
+
+std::string print_senders(const ProxySenders& senders) {
+    if (senders.local) return "unix";
+    std::vector<std::string> prefixes;
+    for (const HostPrefix& prefix : senders.prefixes) prefixes.push_back(to_string(prefix));
+    return fmt::format("{}", fmt::join(prefixes, ","));
+}
+
+std::chrono::milliseconds read_proxy_timeout(std::string_view text) {
+    const auto duration = parse_duration(text);
+    if (!duration || duration->count() == 0) refuse_value("a duration such as 3s", text);
+    return *duration;
+}
+
 // The one list of keys: --help, reading and printing follow it.
-constexpr std::array<KeyRow, 12> key_rows{{
+constexpr std::array<KeyRow, 14> key_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
@@ -125,6 +151,17 @@ constexpr std::array<KeyRow, 12> key_rows{{
      may_be_udp,
      [](ListenSettings& s, std::string_view text) { s.amplify = read_yes_no(text); },
      [](const ListenSettings& s) { return s.amplify ? std::optional{print_yes_no(*s.amplify)} : std::nullopt; }},
+    {{"proxy", "CIDR,...|unix", "tcp, unix, fd",
+      "who has to announce its clients with the PROXY protocol (default nobody)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.proxy = read_senders(text); },
+     [](const ListenSettings& s) { return s.proxy ? std::optional{print_senders(*s.proxy)} : std::nullopt; }},
+    {{"proxy-timeout", "TIME", "tcp, unix, fd", "how long that may take (default 3s)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.proxy_timeout = read_proxy_timeout(text); },
+     [](const ListenSettings& s) {
+         return s.proxy_timeout ? std::optional{to_string(*s.proxy_timeout)} : std::nullopt;
+     }},
 }};
 
 std::vector<std::string_view> words_of(std::string_view text) {
@@ -166,6 +203,12 @@ std::size_t find_key(std::string_view endpoint, std::string_view word, Transport
 void check_together(std::string_view endpoint, const ListenSettings& settings) {
     if (settings.endpoint.abstract && (settings.mode || !settings.user.empty() || !settings.group.empty()))
         refuse(endpoint, "mode=, user= and group= need a socket file, and an abstract name has none");
+    const Transport transport = settings.endpoint.transport;
+    if (settings.proxy && transport == Transport::Unix && !settings.proxy->local)
+        refuse(endpoint, "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix");
+    if (settings.proxy && transport == Transport::Tcp && settings.proxy->local)
+        refuse(endpoint, "proxy=unix does not fit tcp: name the addresses of those who announce clients");
+    if (settings.proxy_timeout && !settings.proxy) refuse(endpoint, "proxy-timeout= needs proxy=");
     const std::string& host = settings.endpoint.host;
     if (settings.v6only && !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos)
         refuse(endpoint, "v6only= does not fit an IPv4 address");

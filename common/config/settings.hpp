@@ -6,11 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "common/base/internet_host.hpp"
 #include "common/log/log_output.hpp"
 #include "preforkd/endpoint.hpp"
 #include "preforkd/model.hpp"
 
 namespace preforkd {
+
+/// Who speaks for other clients, and has to: the PROXY protocol.
+struct ProxySenders {
+    bool local = false;                  ///< whoever is connected to a Unix socket
+    std::vector<HostPrefix> prefixes{};  ///< tcp
+    friend bool operator==(const ProxySenders&, const ProxySenders&) = default;
+};
 
 /// One --listen: an endpoint and the settings behind it.  Unset means: the daemon-wide setting or the kernel's default.
 struct ListenSettings {
@@ -28,6 +36,8 @@ struct ListenSettings {
                                                         ///< unset 2 s, zero `off`
     std::optional<std::uint32_t> replies_per_source{};  ///< udp: a second; unset: the handler's own, zero `off`
     std::optional<bool> amplify{};                      ///< udp: whether a reply may be longer than its request
+    std::optional<ProxySenders> proxy{};                ///< stream: who has to announce its clients
+    std::optional<std::chrono::milliseconds> proxy_timeout{};  ///< for that; unset 3 s
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };

@@ -192,7 +192,7 @@ def test_the_children_of_a_dead_master_finish_within_the_stop_timeout(preforkd):
 
 
 def test_a_child_finds_its_code_side_by_side(preforkd):
-    """Page faults are what a fork costs: 27 to 30 a child with child_path.ld, by where the linker puts it, 35 without (GCC 12, glibc 2.36)."""
+    """Page faults are what a fork costs: 27 to 30 a child with child_path.ld, by where that lies, 35 without (GCC 12)."""
     daemon = preforkd("--model", "fork", "--handler", "greet", listen="tcp://127.0.0.1:0 linger=off", workers=1)
     worker, = daemon.workers()
 

@@ -19,6 +19,7 @@
 #include "common/control/status_report.hpp"
 #include "common/log/journal_record.hpp"
 #include "common/log/log_format.hpp"
+#include "common/net/proxy_header.hpp"
 #include "daemon/ctl/command_line.hpp"
 #include "daemon/master/pool/handover.hpp"
 
@@ -121,6 +122,26 @@ void read_handover(std::string_view bytes) {
     });
 }
 
+/// Its end is where it is whole, however much of it and of what follows has come.
+void read_proxy_header(std::string_view bytes) {
+    const auto size_of = [](std::string_view text) {
+        const auto parsed = parse_proxy_header(text, SOCK_STREAM);
+        const auto* const header = std::get_if<ProxyHeader>(&parsed);
+        return header != nullptr ? header->size_bytes : std::size_t{0};
+    };
+    const auto parsed = parse_proxy_header(bytes, SOCK_STREAM);
+    (void)parse_proxy_header(bytes, SOCK_DGRAM);
+    if (const auto* const cut = std::get_if<ProxyIncomplete>(&parsed))
+        require(cut->wanted_bytes > bytes.size() && bytes.size() < longest_proxy_header_bytes, "more is wanted");
+    const std::size_t size = size_of(bytes);
+    if (size == 0) return;
+    require(size <= bytes.size() && size <= longest_proxy_header_bytes, "a header is no longer than what has come");
+    for (std::size_t part = 0; part < size; ++part)
+        require(std::holds_alternative<ProxyIncomplete>(parse_proxy_header(bytes.substr(0, part), SOCK_STREAM)),
+                "a part of a header is no other header, and not refused");
+    require(size_of(bytes.substr(0, size)) == size, "what follows is not looked at");
+}
+
 bool is_one_line(std::string_view line) {
     return line.size() <= log_line_limit_bytes && line.find('\n') == line.size() - 1;
 }
@@ -147,17 +168,10 @@ void write_log(std::string_view bytes) {
 }
 
 constexpr std::array all{
-    Target{"answer", read_answer},
-    Target{"config", read_config_text},
-    Target{"ctl_options", read_ctl_options},
-    Target{"endpoint", read_endpoint},
-    Target{"handover", read_handover},
-    Target{"listen", read_listen},
-    Target{"log", write_log},
-    Target{"options", read_all_options},
-    Target{"request", read_request},
-    Target{"settings", read_settings_file},
-    Target{"units", read_units},
+    Target{"answer", read_answer},     Target{"config", read_config_text},     Target{"ctl_options", read_ctl_options},
+    Target{"endpoint", read_endpoint}, Target{"handover", read_handover},      Target{"listen", read_listen},
+    Target{"log", write_log},          Target{"options", read_all_options},    Target{"proxy", read_proxy_header},
+    Target{"request", read_request},   Target{"settings", read_settings_file}, Target{"units", read_units},
 };
 
 }  // namespace

@@ -58,6 +58,7 @@ public:
 
     [[nodiscard]] const Endpoint& peer() const;
     [[nodiscard]] const Endpoint& local() const;
+    [[nodiscard]] const Announcement* announcement() const noexcept;
 
     /// The connection's descriptor, non-blocking; borrowed.
     [[nodiscard]] int fd() const noexcept;

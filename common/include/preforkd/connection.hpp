@@ -8,6 +8,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "preforkd/announcement.hpp"
 #include "preforkd/endpoint.hpp"
 
 namespace preforkd {
@@ -51,6 +52,10 @@ public:
 
     /// The address the client connected to.  Valid as long as the connection.
     [[nodiscard]] const Endpoint& local() const;
+
+    /// What a balancer has said of the client, whose peer() and local() are then as it has said; nullptr: nobody has.
+    /// Valid as long as the connection.
+    [[nodiscard]] const Announcement* announcement() const noexcept;
 
     /// The next bytes, at least one and at most `limit_bytes`, as soon as there are any.
     /// A client's half-close is the end of its input only: writing goes on.

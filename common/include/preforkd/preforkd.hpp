@@ -1,5 +1,6 @@
 #pragma once
 // All of the public API, for programs of seven lines.  Larger ones include what they use.
+#include "preforkd/announcement.hpp"
 #include "preforkd/asio_socket.hpp"
 #include "preforkd/blocking_connection.hpp"
 #include "preforkd/connection.hpp"

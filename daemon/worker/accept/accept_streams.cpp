@@ -5,7 +5,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <memory>
+#include <utility>
 
+#include "daemon/worker/accept/proxy_headers.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -26,21 +29,63 @@ void set_option(int fd, int level, int option) noexcept {
     (void)::setsockopt(fd, level, option, &on, sizeof on);
 }
 
-class AcceptStreams {
+/// What happens to a client once it is known who it is.
+class StartStreams {
 public:
-    AcceptStreams(const Listener& listener, LogConnections log_connections, Acceptor& acceptor, StartStream start)
+    StartStreams(const Listener& listener, LogConnections log_connections, Acceptor& acceptor, StartStream start)
         : listener_{listener},
           logs_begin_{logs_begin(log_connections)},
           logs_end_{logs_end(log_connections)},
           acceptor_{acceptor},
+          start_{std::move(start)} {}
+
+    void operator()(UniqueFd accepted, const SocketAddress& address, std::unique_ptr<const Announced> announced) const {
+        acceptor_.met(address);
+        if (logs_begin_ && log_enabled(LogLevel::Info)) log_begin(address, announced.get());
+        start_({.fd = std::move(accepted),
+                .address = address,
+                .listener = listener_,
+                .linger = listener_.settings.linger.value_or(2s),
+                .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
+                                                                    : ConnectionAccount{},
+                .announced = std::move(announced)});
+    }
+
+private:
+    void log_begin(const SocketAddress& address, const Announced* announced) const {
+        const std::string peer = address_of(address.to_endpoint(SOCK_STREAM));
+        const std::string listener = to_string(listener_.local);
+        if (announced != nullptr)
+            return log(LogLevel::Info, "got connection from {peer} via {balancer}",
+                       {{"peer", peer}, {"balancer", address_of(announced->said.balancer)}, {"listener", listener}});
+        // Clients of a Unix socket seldom have a name that tells one listener's from another's.
+        const bool is_unix = listener_.local.transport == Transport::Unix;
+        log(LogLevel::Info, is_unix ? "got connection from {peer} at {listener}" : "got connection from {peer}",
+            {{"peer", peer}, {"listener", listener}});
+    }
+
+    const Listener& listener_;
+    bool logs_begin_;
+    bool logs_end_;
+    Acceptor& acceptor_;
+    StartStream start_;
+};
+
+class AcceptStreams {
+public:
+    AcceptStreams(const Listener& listener, Acceptor& acceptor, StartStreams start)
+        : acceptor_{acceptor},
           start_{std::move(start)},
           // The accepted socket inherits these from a listener of ours; an inherited listener's own are not ours to
           // set.
-          is_unix_{listener.local.transport == Transport::Unix},
           set_nodelay_{is_tcp(listener) && listener.settings.nodelay &&
                        !has_option(listener.fd.get(), IPPROTO_TCP, TCP_NODELAY)},
           set_keepalive_{is_tcp(listener) && listener.settings.keepalive &&
-                         !has_option(listener.fd.get(), SOL_SOCKET, SO_KEEPALIVE)} {}
+                         !has_option(listener.fd.get(), SOL_SOCKET, SO_KEEPALIVE)} {
+        if (!listener.settings.proxy) return;
+        headers_ = std::make_shared<ProxyHeaders>(listener, acceptor, start_);
+        acceptor.keep(headers_);
+    }
 
     int operator()(int socket) const {
         SocketAddress address;
@@ -52,38 +97,28 @@ public:
         if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
         if (acceptor_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
         acceptor_.begun();
-        acceptor_.met(address);
-        if (logs_begin_ && log_enabled(LogLevel::Info))
-            // Clients of a Unix socket seldom have a name that tells one listener's from another's.
-            log(LogLevel::Info, is_unix_ ? "got connection from {peer} at {listener}" : "got connection from {peer}",
-                {{"peer", address_of(address.to_endpoint(SOCK_STREAM))}, {"listener", to_string(listener_.local)}});
-        start_({.fd = std::move(accepted),
-                .address = address,
-                .listener = listener_,
-                .linger = listener_.settings.linger.value_or(2s),
-                .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
-                                                                    : ConnectionAccount{}});
+        if (headers_ && headers_->expects(address))
+            headers_->read(std::move(accepted), address);
+        else
+            start_(std::move(accepted), address, {});
         return 0;
     }
 
 private:
     static bool is_tcp(const Listener& listener) noexcept { return listener.local.transport == Transport::Tcp; }
 
-    const Listener& listener_;
-    bool logs_begin_;
-    bool logs_end_;
     Acceptor& acceptor_;
-    StartStream start_;
-    bool is_unix_;
+    StartStreams start_;
     bool set_nodelay_;
     bool set_keepalive_;
+    std::shared_ptr<ProxyHeaders> headers_{};
 };
 
 }  // namespace
 
 Acceptor::Take accept_streams(const Listener& listener, LogConnections log_connections, Acceptor& acceptor,
                               StartStream start) {
-    return AcceptStreams{listener, log_connections, acceptor, std::move(start)};
+    return AcceptStreams{listener, acceptor, {listener, log_connections, acceptor, std::move(start)}};
 }
 
 }  // namespace preforkd

@@ -2,10 +2,12 @@
 // Accepting stream connections: what every model does the same.
 #include <chrono>
 #include <functional>
+#include <memory>
 
 #include "common/config/settings.hpp"
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
+#include "daemon/worker/accept/announced.hpp"
 #include "daemon/worker/accept/connection_account.hpp"
 
 namespace preforkd {
@@ -13,10 +15,11 @@ namespace preforkd {
 /// One accepted client, and how its listener wants it treated.
 struct AcceptedStream {
     UniqueFd fd{};            ///< non-blocking, close-on-exec
-    SocketAddress address{};  ///< as accept(2) gave it
+    SocketAddress address{};  ///< as accept(2) gave it, or as it was announced
     const Listener& listener;
-    std::chrono::milliseconds linger{};  ///< zero: off
-    ConnectionAccount account{};         ///< of --log-connections end
+    std::chrono::milliseconds linger{};            ///< zero: off
+    ConnectionAccount account{};                   ///< of --log-connections end
+    std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
 };
 
 /// One that has been served, for the close.
@@ -28,7 +31,8 @@ struct ServedStream {
 /// What a model does with it.  Between Acceptor's begun() and ended().
 using StartStream = std::function<void(AcceptedStream)>;
 
-/// Accepts from `listener`, sets what the socket does not inherit from it, logs the client, counts it, and starts it.
+/// Accepts from `listener`, sets what the socket does not inherit from it, counts the client, reads who it is where
+/// somebody has to announce it, logs it, and starts it.
 [[nodiscard]] Acceptor::Take accept_streams(const Listener& listener, LogConnections log_connections,
                                             Acceptor& acceptor, StartStream start);
 

@@ -117,6 +117,23 @@ void Acceptor::begun() {
     if (active() >= settings_.limit && since_told_full() >= quick_succession) tell_full();
 }
 
+void Acceptor::wait_for_client() noexcept {
+    enter(record_, draining() ? WorkerState::Draining : WorkerState::WaitingForClient);
+}
+
+void Acceptor::start(const std::function<void()>& serve) {
+    enter(record_, WorkerState::InHandler);
+    taking_ = true;
+    serve();
+    taking_ = false;
+    if (state_ == State::Emptying) return empty_queue();
+    settings_.awake();
+}
+
+void Acceptor::cancel_unstarted() {
+    for (const std::shared_ptr<Unstarted>& each : unstarted_) each->cancel();
+}
+
 void Acceptor::tell_full() {
     told_full_ = true;
     if (!settings_.full || since_told_full() < settings_.between_full) return;

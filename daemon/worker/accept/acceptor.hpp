@@ -4,6 +4,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <vector>
 
 #include "common/channel/scoreboard.hpp"
 #include "common/net/listener.hpp"
@@ -26,6 +27,13 @@ struct AcceptorSettings {
     std::chrono::nanoseconds between_full{};  ///< at least, whatever happens
     std::function<void()> finished{};         ///< closed, and the last client has gone
     std::function<void()> awake{};            ///< the worker is awake: time for small chores
+};
+
+/// Clients that are accepted and not started yet: they count, and are still heard when their listener has closed.
+class Unstarted {
+public:
+    virtual ~Unstarted() = default;
+    virtual void cancel() = 0;  ///< there is no more time for them
 };
 
 /// One worker's share of the shared sockets.
@@ -69,6 +77,18 @@ public:
     // What a model reports of each client.  ended() may be called from within take.
     void begun();
     void ended();
+
+    /// A client is being waited for, and no handler runs for it yet.
+    void wait_for_client() noexcept;
+
+    /// Starts, as take does, a client that was accepted before: `serve` may block, and call ended().
+    void start(const std::function<void()>& serve);
+
+    /// Has them live as long as this.
+    void keep(std::shared_ptr<Unstarted> unstarted) { unstarted_.push_back(std::move(unstarted)); }
+    void cancel_unstarted();
+
+    [[nodiscard]] Reactor& reactor() noexcept { return reactor_; }
 
     /// Whose client it is: if the worker dies, the one that may have killed it.
     void met(const SocketAddress& peer) noexcept { record_.last_peer.write(peer.data(), peer.size()); }
@@ -117,6 +137,7 @@ private:
     AcceptorSettings settings_;
     State state_ = State::Closed;
     std::list<Entry> entries_{};  // a list: their callbacks hold references
+    std::vector<std::shared_ptr<Unstarted>> unstarted_{};
     std::unique_ptr<Timer> rest_timer_;
     DatagramLosses losses_;
     bool taking_ = false;  ///< a client is being started

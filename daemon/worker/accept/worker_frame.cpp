@@ -163,6 +163,7 @@ void WorkerFrame::hurry() {
     }
     deadline_->set(fast_stop, [this] { reactor_.stop(); });
     if (Lifeline* lifeline = control_.lifeline()) lifeline->postpone(fast_stop + last_grace);
+    acceptor_.cancel_unstarted();
     hooks_.hurry();
 }
 

@@ -73,6 +73,7 @@ public:
         address = stream.address;
         linger = stream.linger;
         account = std::move(stream.account);
+        announced_ = std::move(stream.announced);
         account.set_limit(service.plan.settings.request_timeout);
     }
 
@@ -84,7 +85,8 @@ private:
                               .address = address,
                               .listener = listener_,
                               .linger = linger,
-                              .account = std::move(account)};
+                              .account = std::move(account),
+                              .announced = std::move(announced_)};
         // The worker has its copy, and does what comes after our end; the client shall not wait for that.
         ServedStream served = serve_here(handler_, std::move(stream), how);
         if (!served.output_ended) ::shutdown(served.fd.get(), SHUT_WR);
@@ -93,6 +95,7 @@ private:
 
     AnyStreamHandler handler_;
     const Listener& listener_;
+    std::unique_ptr<const Announced> announced_{};
 };
 
 class DatagramJob final : public ForkJob {

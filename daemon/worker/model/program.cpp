@@ -57,14 +57,18 @@ public:
         arguments_.push_back(nullptr);
     }
 
-    [[nodiscard]] ChildProcess start(int client, int standard_error, const SocketAddress& peer, ChildModel& service) {
-        const Endpoint local_endpoint = SocketAddress::local_of(client).to_endpoint(SOCK_STREAM);
+    [[nodiscard]] ChildProcess start(int client, int standard_error, const SocketAddress& peer,
+                                     const Announced* announced, ChildModel& service) {
+        const SocketAddress local = announced != nullptr ? announced->local : SocketAddress::local_of(client);
+        const Endpoint local_endpoint = local.to_endpoint(SOCK_STREAM);
         const Endpoint peer_endpoint = peer.to_endpoint(SOCK_STREAM);
         const bool is_unix = local_endpoint.transport == Transport::Unix;
-        char* const* environment = environment_.of({.local = local_endpoint,
-                                                    .peer = peer_endpoint,
-                                                    .identity = is_unix ? identity_of_peer(client) : std::nullopt,
-                                                    .same_host = is_unix ? 1 : 1 + service.crew.clients_from(peer)});
+        char* const* environment =
+            environment_.of({.local = local_endpoint,
+                             .peer = peer_endpoint,
+                             .identity = is_unix && announced == nullptr ? identity_of_peer(client) : std::nullopt,
+                             .announcement = announced != nullptr ? &announced->said : nullptr,
+                             .same_host = is_unix ? 1 : 1 + service.crew.clients_from(peer)});
         return launcher_.start({.file = file_,
                                 .arguments = arguments_.data(),
                                 .environment = environment,
@@ -87,6 +91,7 @@ public:
         address = stream.address;
         linger = stream.linger;
         account = std::move(stream.account);
+        announced_ = std::move(stream.announced);
         ended = [&acceptor = service.acceptor] { acceptor.ended(); };
     }
 
@@ -95,7 +100,7 @@ public:
         check(::fcntl(client.get(), F_SETFL, 0), "make a connection blocking");
         Pipe pipe = open_stderr_pipe();
         errors_.emplace(service_.reactor, std::move(pipe.reader), [this](std::string_view line) { log_line(line); });
-        ChildProcess process = shop_.start(client.get(), pipe.writer.get(), address, service_);
+        ChildProcess process = shop_.start(client.get(), pipe.writer.get(), address, announced_.get(), service_);
         pid_ = process.pid();
         return process;
     }
@@ -128,6 +133,7 @@ private:
 
     ProgramShop& shop_;
     ChildModel& service_;
+    std::unique_ptr<const Announced> announced_{};
     std::optional<StderrLines> errors_{};
     pid_t pid_ = 0;
 };

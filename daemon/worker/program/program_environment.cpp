@@ -10,7 +10,7 @@ namespace {
 
 /// Not what this daemon alone was told, nor what describes a connection: a program would take it for its own.
 bool is_passed_on(std::string_view variable) {
-    constexpr std::array prefixes{"LISTEN_", "WATCHDOG_", "PREFORKD_", "TCP", "UNIX", "SSL"};
+    constexpr std::array prefixes{"LISTEN_", "WATCHDOG_", "PREFORKD_", "PROXY_", "TCP", "UNIX", "SSL"};
     constexpr std::array names{"NOTIFY_SOCKET", "FDSTORE",     "JOURNAL_STREAM", "PROTO",       "REMOTE_ADDR",
                                "REMOTE_PORT",   "REMOTE_HOST", "REMOTE_USER",    "SERVER_ADDR", "SERVER_PORT"};
     // UCSPI's names have no underscore behind the protocol: TCPREMOTEIP, TCP6LOCALPORT, but not TCP_SOMETHING.
@@ -39,6 +39,7 @@ char* const* ProgramEnvironment::of(const ConnectionFacts& facts) {
         say_unix(facts);
     else
         say_tcp(facts);
+    if (facts.announcement != nullptr) say_announcement(*facts.announcement);
     pointers_.clear();
     for (std::string& variable : inherited_) pointers_.push_back(variable.data());
     for (std::string& variable : own_) pointers_.push_back(variable.data());
@@ -60,6 +61,22 @@ void ProgramEnvironment::say_tcp(const ConnectionFacts& facts) {
     say("REMOTE_PORT", peer_port);
     say("SERVER_ADDR", facts.local.host);
     say("SERVER_PORT", local_port);
+}
+
+/// Any bytes but zero, which ends a variable: a text with one is not passed on.
+void ProgramEnvironment::say_announcement(const Announcement& said) {
+    const auto say_text = [&](const char* name, const std::string& text) {
+        if (!text.empty() && text.find('\0') == text.npos) say(name, text);
+    };
+    say_text("PROXY_BALANCER", address_of(said.balancer));
+    say_text("PROXY_AUTHORITY", said.authority);
+    say_text("PROXY_ALPN", said.alpn);
+    say_text("PROXY_UNIQUE_ID", said.unique_id);
+    if (!said.tls) return;
+    say_text("PROXY_TLS_VERSION", said.tls->version);
+    say_text("PROXY_TLS_CIPHER", said.tls->cipher);
+    say_text("PROXY_TLS_COMMON_NAME", said.tls->common_name);
+    if (said.tls->has_certificate) say("PROXY_TLS_VERIFIED", said.tls->verified ? "yes" : "no");
 }
 
 void ProgramEnvironment::say_unix(const ConnectionFacts& facts) {

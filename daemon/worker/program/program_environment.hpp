@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "preforkd/announcement.hpp"
 #include "preforkd/endpoint.hpp"
 
 namespace preforkd {
@@ -21,8 +22,9 @@ struct PeerIdentity {
 struct ConnectionFacts {
     const Endpoint& local;
     const Endpoint& peer;
-    std::optional<PeerIdentity> identity{};  ///< Unix
-    std::size_t same_host = 1;               ///< connections from the peer's address, this one included
+    std::optional<PeerIdentity> identity{};      ///< Unix
+    const Announcement* announcement = nullptr;  ///< of a balancer, if it has announced the peer
+    std::size_t same_host = 1;                   ///< connections from the peer's address, this one included
 };
 
 /// The variables that programs written for other super-servers expect, over those of the daemon.
@@ -30,6 +32,9 @@ struct ConnectionFacts {
 ///   tcp   UCSPI: PROTO TCPLOCALIP TCPLOCALPORT TCPREMOTEIP TCPREMOTEPORT TCPCONNNUM
 ///   unix  UCSPI: PROTO UNIXLOCALPATH UNIXREMOTEEUID UNIXREMOTEEGID UNIXREMOTEPID UNIXREMOTEPATH
 ///   both  systemd's Accept=yes and CGI: REMOTE_ADDR REMOTE_PORT SERVER_ADDR SERVER_PORT; xinetd: REMOTE_HOST
+///   by a PROXY header   PROXY_BALANCER (where the connection came from), PROXY_AUTHORITY, PROXY_ALPN,
+///         PROXY_UNIQUE_ID; of a client that speaks TLS with the balancer PROXY_TLS_VERSION, PROXY_TLS_CIPHER,
+///         PROXY_TLS_COMMON_NAME, PROXY_TLS_VERIFIED (yes or no; of one without a certificate: not set)
 ///
 /// Nothing that is not known is set, and nothing of the kind is passed on from the daemon's own environment, nor what
 /// it was told for itself (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, PREFORKD_*).  No name is looked up: a program that
@@ -45,6 +50,7 @@ public:
 private:
     void say(const char* name, const std::string& value) { own_.push_back(std::string{name} + '=' + value); }
     void say_tcp(const ConnectionFacts& facts);
+    void say_announcement(const Announcement& said);
     void say_unix(const ConnectionFacts& facts);
 
     std::vector<std::string> inherited_{};

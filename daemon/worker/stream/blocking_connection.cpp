@@ -52,6 +52,9 @@ int StreamBuffer::sync() { return flush() ? -1 : 0; }
 
 const Endpoint& BlockingConnection::peer() const { return core_.peer(); }
 const Endpoint& BlockingConnection::local() const { return core_.local(); }
+const Announcement* BlockingConnection::announcement() const noexcept {
+    return core_.announced ? &core_.announced->said : nullptr;
+}
 int BlockingConnection::fd() const noexcept { return core_.fd.get(); }
 
 ClientStream& BlockingConnection::stream() {

@@ -122,7 +122,7 @@ const Endpoint& BlockingCore::peer() {
 }
 
 const Endpoint& BlockingCore::local() {
-    if (!local_) local_ = SocketAddress::local_of(fd.get()).to_endpoint(SOCK_STREAM);
+    if (!local_) local_ = (announced ? announced->local : SocketAddress::local_of(fd.get())).to_endpoint(SOCK_STREAM);
     return *local_;
 }
 

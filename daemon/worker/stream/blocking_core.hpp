@@ -39,7 +39,7 @@ private:
 struct BlockingCore {
     enum class For { Input, Output };
 
-    /// `accepted`: non-blocking; `from`: as accept(2) gave it.
+    /// `accepted`: non-blocking; `from`: the client.
     BlockingCore(UniqueFd accepted, const SocketAddress& from, const ServeHere& how) noexcept
         : fd{std::move(accepted)},
           patience{how.idle_timeout},
@@ -63,6 +63,7 @@ struct BlockingCore {
 
     UniqueFd fd;
     ConnectionAccount account{};
+    std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
     std::chrono::milliseconds patience;
     std::error_code last_error{};
     bool timed_out = false;

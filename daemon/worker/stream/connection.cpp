@@ -20,6 +20,9 @@ std::error_code last_error() noexcept { return {errno, std::generic_category()};
 
 const Endpoint& Connection::peer() const { return core_.peer(); }
 const Endpoint& Connection::local() const { return core_.local(); }
+const Announcement* Connection::announcement() const noexcept {
+    return core_.announced ? &core_.announced->said : nullptr;
+}
 
 namespace {
 

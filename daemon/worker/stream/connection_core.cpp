@@ -66,7 +66,8 @@ void ConnectionCore::cut() {
 
 asio::generic::stream_protocol::socket& ConnectionCore::socket() {
     if (socket_) return *socket_;
-    const asio::generic::stream_protocol protocol{address_.get().family(), 0};
+    const int family = announced ? SocketAddress::local_of(fd_.get()).family() : address_.get().family();
+    const asio::generic::stream_protocol protocol{family, 0};
     socket_.emplace(loop.reactor.context, protocol, fd_.get());
     (void)fd_.release();  // only now that the socket has it: emplace may throw
     return *socket_;
@@ -85,7 +86,10 @@ const Endpoint& ConnectionCore::peer() {
 }
 
 const Endpoint& ConnectionCore::local() {
-    if (!local_) local_ = std::make_unique<Endpoint>(SocketAddress::local_of(fd()).to_endpoint(SOCK_STREAM));
+    if (!local_) {
+        const SocketAddress address = announced ? announced->local : SocketAddress::local_of(fd());
+        local_ = std::make_unique<Endpoint>(address.to_endpoint(SOCK_STREAM));
+    }
     return *local_;
 }
 

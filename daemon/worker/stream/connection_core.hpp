@@ -10,6 +10,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "common/net/socket_address.hpp"
+#include "daemon/worker/accept/announced.hpp"
 #include "daemon/worker/accept/connection_account.hpp"
 #include "daemon/worker/loop/loop.hpp"
 #include "daemon/worker/stream/kept_address.hpp"
@@ -23,7 +24,7 @@ inline const std::error_code no_error{};
 struct ConnectionCore final : private Waiting {
     enum class For { Input, Output };
 
-    /// `accepted`: non-blocking; `address`: as accept(2) gave it; outlives this.
+    /// `accepted`: non-blocking; `address`: the client's; outlives this.
     ConnectionCore(Loop& home, UniqueFd accepted, const KeptAddress& address) noexcept
         : loop{home}, fd_{std::move(accepted)}, address_{address} {}
     ~ConnectionCore() { loop.buffers.give_back(std::move(buffer)); }
@@ -98,6 +99,7 @@ struct ConnectionCore final : private Waiting {
     bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
     Loop& loop;
     ConnectionAccount account{};
+    std::unique_ptr<const Announced> announced{};                  ///< where somebody has announced the client
     std::optional<std::chrono::milliseconds> operation_timeout{};  ///< unset: --idle-timeout for each wait
 
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left

@@ -23,10 +23,11 @@ using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
 /// they cost then is frames.
 template <class Over>
 Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, ConnectionAccount account,
-             Over over) {
+             std::unique_ptr<const Announced> announced, Over over) {
     try {
         ConnectionCore core{loop, std::move(stream.fd), address};
         std::swap(core.account, account);  // a move would be misread by clang-tidy: coroutines copy
+        std::swap(core.announced, announced);
         const auto limit = RequestLimit::of(core);
         Connection client{core};
         std::exception_ptr failure;
@@ -73,17 +74,18 @@ void launch(Loop& loop, Bottom bottom) {
 }  // namespace
 
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Acceptor& acceptor) {
-    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
-                       std::move(stream.account), [&loop, &acceptor, linger = stream.linger](ServedStream& served) {
-                           loop.linger.finish(std::move(served.fd), linger, served.output_ended);
-                           acceptor.ended();
-                       }));
+    launch(loop,
+           serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, std::move(stream.account),
+                 std::move(stream.announced), [&loop, &acceptor, linger = stream.linger](ServedStream& served) {
+                     loop.linger.finish(std::move(served.fd), linger, served.output_ended);
+                     acceptor.ended();
+                 }));
 }
 
 ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
     std::optional<ServedStream> result;
     launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
-                       std::move(stream.account), [&](ServedStream& served) {
+                       std::move(stream.account), std::move(stream.announced), [&](ServedStream& served) {
                            result = std::move(served);
                            loop.reactor.stop();  // a StopWatch that is watched would keep it running
                        }));

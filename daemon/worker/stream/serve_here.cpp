@@ -14,6 +14,7 @@ namespace {
 ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, const ServeHere& how) {
     BlockingCore core{std::move(stream.fd), stream.address, how};
     core.account = std::move(stream.account);
+    core.announced = std::move(stream.announced);
     BlockingConnection client{core};
     std::exception_ptr failure;
     bool is_set_up = false;

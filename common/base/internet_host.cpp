@@ -1,0 +1,62 @@
+#include "common/base/internet_host.hpp"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <cstring>
+
+#include "common/base/parse_number.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr int mapped_bits = 96;  // what IPv4 addresses have in common
+
+HostAddress host_of(const in6_addr& address) noexcept {
+    HostAddress host;
+    std::memcpy(&host, address.s6_addr, sizeof host);
+    return {.high = be64toh(host.high), .low = be64toh(host.low)};
+}
+
+std::optional<HostAddress> parse_host(const std::string& text) {
+    in_addr ipv4{};
+    if (::inet_pton(AF_INET, text.c_str(), &ipv4) == 1) return ipv4_host(ntohl(ipv4.s_addr));
+    in6_addr ipv6{};
+    if (::inet_pton(AF_INET6, text.c_str(), &ipv6) == 1) return host_of(ipv6);
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<HostPrefix> parse_host_prefix(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    const std::string address{text.substr(0, slash)};
+    if (address.find('\0') != address.npos) return std::nullopt;
+    const auto host = parse_host(address);
+    if (!host) return std::nullopt;
+    if (slash == text.npos) return HostPrefix{.first = *host};
+    const int before = address.find(':') == address.npos ? mapped_bits : 0;
+    const auto length = parse_number<int>(text.substr(slash + 1));
+    if (!length || *length < 0 || *length > 128 - before || rest_behind(*host, before + *length) != HostAddress{})
+        return std::nullopt;
+    return HostPrefix{.first = *host, .bits = before + *length};
+}
+
+std::string to_string(const HostPrefix& prefix) {
+    const bool is_v4 = is_ipv4(prefix.first) && prefix.bits >= mapped_bits;
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (is_v4) {
+        const in_addr address{.s_addr = htonl(static_cast<std::uint32_t>(prefix.first.low))};
+        ::inet_ntop(AF_INET, &address, text.data(), text.size());
+    } else {
+        const HostAddress raw{.high = htobe64(prefix.first.high), .low = htobe64(prefix.first.low)};
+        ::inet_ntop(AF_INET6, &raw, text.data(), text.size());
+    }
+    std::string all{text.data()};
+    if (prefix.bits != 128) all += '/' + std::to_string(prefix.bits - (is_v4 ? mapped_bits : 0));
+    return all;
+}
+
+}  // namespace preforkd

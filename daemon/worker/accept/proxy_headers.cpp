@@ -1,0 +1,132 @@
+#include "daemon/worker/accept/proxy_headers.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "common/net/host_address.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::chrono::milliseconds default_timeout = 3s;  // what the specification has as the least
+constexpr auto between_lines = 1s;
+
+ssize_t receive(int fd, std::span<char> into, int flags) noexcept {
+    ssize_t size;
+    do size = ::recv(fd, into.data(), into.size(), flags | MSG_DONTWAIT);
+    while (size == -1 && errno == EINTR);
+    return size;
+}
+
+}  // namespace
+
+ProxyHeaders::ProxyHeaders(const Listener& listener, Acceptor& acceptor, Then then)
+    : listener_{listener}, acceptor_{acceptor}, then_{std::move(then)} {}
+
+bool ProxyHeaders::expects(const SocketAddress& peer) const noexcept {
+    const ProxySenders& senders = *listener_.settings.proxy;
+    if (senders.local) return peer.family() == AF_UNIX;
+    const auto host = host_address_of(peer);
+    return host && std::ranges::any_of(senders.prefixes, [&](const auto& prefix) { return contains(prefix, *host); });
+}
+
+void ProxyHeaders::read(UniqueFd connection, const SocketAddress& balancer) {
+    pending_.push_front({.fd = std::move(connection), .balancer = balancer});
+    hear(pending_.begin());
+}
+
+/// What has come belongs to the header as long as that is not whole, so it is taken from the socket, which else would
+/// stay readable.
+void ProxyHeaders::hear(Place pending) {
+    std::array<char, longest_proxy_header_bytes> space;
+    for (;;) {
+        const std::span<char> left = std::span{space}.first(space.size() - pending->heard.size());
+        const ssize_t size = receive(pending->fd.get(), left, MSG_PEEK);
+        if (size == -1 && errno == EAGAIN) return wait(pending);
+        if (size <= 0) return refuse(pending, size == 0 ? "the connection ended before it" : "the connection broke");
+        if (parse(pending, {space.data(), static_cast<std::size_t>(size)})) return;
+    }
+}
+
+/// Whether that was its end, one way or the other.
+bool ProxyHeaders::parse(Place pending, std::string_view more) {
+    const std::size_t before = pending->heard.size();
+    pending->heard += more;
+    auto parsed = parse_proxy_header(pending->heard, SOCK_STREAM);
+    if (const auto* const invalid = std::get_if<ProxyInvalid>(&parsed)) return refuse(pending, invalid->reason), true;
+    auto* const header = std::get_if<ProxyHeader>(&parsed);
+    const std::size_t size = (header != nullptr ? header->size_bytes : pending->heard.size()) - before;
+    std::array<char, longest_proxy_header_bytes> taken;
+    if (receive(pending->fd.get(), std::span{taken}.first(size), 0) != static_cast<ssize_t>(size))
+        return refuse(pending, "the connection broke"), true;
+    if (header != nullptr) finish(pending, *header);
+    return header != nullptr;
+}
+
+void ProxyHeaders::wait(Place pending) {
+    if (!pending->timer) {
+        pending->timer = acceptor_.reactor().make_timer();
+        pending->timer->set(listener_.settings.proxy_timeout.value_or(default_timeout),
+                            [this, pending] { refuse(pending, "it did not come within proxy-timeout="); });
+        acceptor_.reactor().watch(pending->fd.get(), [this, pending] { hear(pending); });
+    }
+    acceptor_.wait_for_client();
+}
+
+ProxyHeaders::Pending ProxyHeaders::take(Place pending) {
+    if (pending->timer) acceptor_.reactor().forget(pending->fd.get());
+    Pending taken = std::move(*pending);
+    pending_.erase(pending);
+    return taken;
+}
+
+void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
+    const bool came_at_once = pending->timer == nullptr;
+    Pending taken = take(pending);
+    const bool speaks_for_itself = header.source.family() == AF_UNSPEC;
+    std::unique_ptr<Announced> announced;
+    if (!speaks_for_itself) {
+        header.said.balancer = taken.balancer.to_endpoint(SOCK_STREAM);
+        announced = std::make_unique<Announced>(header.destination, std::move(header.said));
+    }
+    const SocketAddress& peer = speaks_for_itself ? taken.balancer : header.source;
+    const auto start = [&] { then_(std::move(taken.fd), peer, std::move(announced)); };
+    if (came_at_once)
+        start();
+    else
+        acceptor_.start(start);
+}
+
+/// A connection that says nothing is how a balancer looks whether somebody is there.
+void ProxyHeaders::refuse(Place pending, const char* why) {
+    const Pending refused = take(pending);
+    ++refused_;
+    const auto now = Clock::now();
+    const bool is_probe = refused.heard.empty();
+    if (is_probe || now >= say_again_)
+        log(is_probe ? LogLevel::Debug : LogLevel::Warning,
+            "closing a connection from {peer} to {listener} without a valid PROXY header: {cause}; so far {total}",
+            {{"peer", address_of(refused.balancer.to_endpoint(SOCK_STREAM))},
+             {"listener", to_string(listener_.local)},
+             {"cause", why},
+             {"total", refused_}});
+    if (!is_probe && now >= say_again_) say_again_ = now + between_lines;
+    acceptor_.ended();
+}
+
+void ProxyHeaders::cancel() {
+    while (!pending_.empty()) {
+        (void)take(pending_.begin());
+        acceptor_.ended();
+    }
+}
+
+}  // namespace preforkd
