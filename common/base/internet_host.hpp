@@ -1,5 +1,6 @@
 #pragma once
 // The Internet address of a host, without a port, and prefixes of such addresses: one form for IPv4 and IPv6.  Pure.
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,7 +12,7 @@ namespace preforkd {
 struct HostAddress {
     std::uint64_t high = 0;
     std::uint64_t low = 0;
-    friend constexpr bool operator==(const HostAddress&, const HostAddress&) = default;
+    friend constexpr auto operator<=>(const HostAddress&, const HostAddress&) = default;
 };
 
 [[nodiscard]] constexpr HostAddress ipv4_host(std::uint32_t number) noexcept {

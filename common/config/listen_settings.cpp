@@ -35,6 +35,7 @@ bool is_local(Transport transport) { return transport == Transport::Unix || tran
 bool queues_connections(Transport transport) { return transport == Transport::Tcp || transport == Transport::Unix; }
 bool may_be_stream(Transport transport) { return !is_datagram(transport); }
 bool may_be_udp(Transport transport) { return transport == Transport::Udp || transport == Transport::Passed; }
+bool has_sources(Transport transport) { return transport != Transport::UnixDatagram; }
 bool is_own_datagram(Transport transport) { return is_datagram(transport); }
 
 std::optional<std::string> unless_empty(const std::string& text) {
@@ -93,7 +94,7 @@ std::chrono::milliseconds read_proxy_timeout(std::string_view text) {
 }
 
 // The one list of keys: --help, reading and printing follow it.
-constexpr std::array<KeyRow, 14> key_rows{{
+constexpr std::array<KeyRow, 16> key_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
@@ -151,6 +152,14 @@ constexpr std::array<KeyRow, 14> key_rows{{
      may_be_udp,
      [](ListenSettings& s, std::string_view text) { s.amplify = read_yes_no(text); },
      [](const ListenSettings& s) { return s.amplify ? std::optional{print_yes_no(*s.amplify)} : std::nullopt; }},
+    {{"allow", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who alone may be a client; @FILE names more (default all)"},
+     has_sources,
+     [](ListenSettings& s, std::string_view text) { s.allow = parse_access_list(text); },
+     [](const ListenSettings& s) { return unless_empty(to_string(s.allow)); }},
+    {{"deny", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who may not; the longest prefix decides"},
+     has_sources,
+     [](ListenSettings& s, std::string_view text) { s.deny = parse_access_list(text); },
+     [](const ListenSettings& s) { return unless_empty(to_string(s.deny)); }},
     {{"proxy", "CIDR,...|unix", "tcp, unix, fd",
       "who has to announce its clients with the PROXY protocol (default nobody)"},
      may_be_stream,
@@ -208,6 +217,10 @@ void check_together(std::string_view endpoint, const ListenSettings& settings) {
         refuse(endpoint, "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix");
     if (settings.proxy && transport == Transport::Tcp && settings.proxy->local)
         refuse(endpoint, "proxy=unix does not fit tcp: name the addresses of those who announce clients");
+    if (transport != Transport::Passed)
+        for (const AccessList* list : {&settings.allow, &settings.deny})
+            if (const char* const misfit = why_not_known_by(*list, settings))
+                refuse(endpoint, fmt::format("{}: {}", list == &settings.allow ? "allow" : "deny", misfit));
     if (settings.proxy_timeout && !settings.proxy) refuse(endpoint, "proxy-timeout= needs proxy=");
     const std::string& host = settings.endpoint.host;
     if (settings.v6only && !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos)
@@ -215,6 +228,15 @@ void check_together(std::string_view endpoint, const ListenSettings& settings) {
 }
 
 }  // namespace
+
+const char* why_not_known_by(const AccessList& list, const ListenSettings& listen) noexcept {
+    const bool by_user = listen.endpoint.transport == Transport::Unix && !listen.proxy;
+    if (by_user && !list.prefixes.empty())
+        return "clients of a Unix socket have no address: name them by the numbers of their users";
+    if (!by_user && listen.endpoint.transport != Transport::Passed && !list.users.empty())
+        return "only clients of a Unix socket are known by their users: name them by their addresses";
+    return nullptr;
+}
 
 std::span<const ListenKey> listen_keys() noexcept {
     static const auto keys = [] {

@@ -18,6 +18,10 @@ struct ListenKey {
 
 [[nodiscard]] std::span<const ListenKey> listen_keys() noexcept;
 
+/// What is wrong with allow= or deny= of `listen` if that is `list`, whose clients are known by something else;
+/// nullptr: nothing.
+[[nodiscard]] const char* why_not_known_by(const AccessList& list, const ListenSettings& listen) noexcept;
+
 /// Reads the words of `text`, which blanks separate.
 /// Throws std::invalid_argument with one sentence that names the endpoint, the key and what is expected, to stand
 /// behind the name of the option.

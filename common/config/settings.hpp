@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/internet_host.hpp"
+#include "common/config/access.hpp"
 #include "common/log/log_output.hpp"
 #include "preforkd/endpoint.hpp"
 #include "preforkd/model.hpp"
@@ -38,6 +39,8 @@ struct ListenSettings {
     std::optional<bool> amplify{};                      ///< udp: whether a reply may be longer than its request
     std::optional<ProxySenders> proxy{};                ///< stream: who has to announce its clients
     std::optional<std::chrono::milliseconds> proxy_timeout{};  ///< for that; unset 3 s
+    AccessList allow{};                                        ///< who may be a client
+    AccessList deny{};                                         ///< and who may not
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };

@@ -154,6 +154,7 @@ Listener duplicate(const Listener& listener) {
             .local = listener.local,
             .inherited = listener.inherited,
             .file = listener.file,
+            .access = listener.access,
             .passed_name = listener.passed_name};
 }
 

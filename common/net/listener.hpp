@@ -1,6 +1,7 @@
 #pragma once
 // Binding and listening, and what a listening socket of the master is.
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,8 +20,9 @@ struct Listener {
     ListenSettings settings{};  ///< what asked for it
     Endpoint local{};           ///< where it is: names resolved, port 0 replaced; dual-stack keeps its empty host
     bool inherited = false;     ///< passed by systemd: never shut down, filtered, unlinked or given new options
-    std::optional<FileIdentity> file{};  ///< the Unix path that we made and have to remove
-    std::string passed_name{};           ///< what systemd calls it: one that it passed, or keeps for us in its store
+    std::optional<FileIdentity> file{};           ///< the Unix path that we made and have to remove
+    std::shared_ptr<const AccessTable> access{};  ///< of allow= and deny=, once these are read; empty: all
+    std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 
     /// Whether systemd holds the socket too, so that its queue is there when we are gone.
     [[nodiscard]] bool outlives_us() const noexcept { return inherited || !passed_name.empty(); }

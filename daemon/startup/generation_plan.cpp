@@ -11,6 +11,7 @@
 #include "common/config/settings_check.hpp"
 #include "common/process/cpu_count.hpp"
 #include "common/process/kernel_needs.hpp"
+#include "daemon/startup/access_reading.hpp"
 #include "daemon/startup/compatibility.hpp"
 #include "daemon/worker/program/program_launch.hpp"
 #include "daemon/worker/program/program_trial.hpp"
@@ -159,8 +160,11 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
     return plan;
 }
 
-void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners) {
+void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenUnreadable when_unreadable) {
     plan.listeners = std::make_shared<std::vector<Listener>>(std::move(listeners));
+    for (Listener& listener : *plan.listeners)
+        listener.access = when_unreadable == WhenUnreadable::Refuse ? read_access(listener.settings)
+                                                                    : read_access_or_close(listener.settings);
     for (const Listener& listener : *plan.listeners) check_cell(plan, listener.settings, listener.local);
     plan.model = model_of(*plan.settings, plan.handlers);
     plan.capacity = decide_capacity(plan);

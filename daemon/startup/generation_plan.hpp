@@ -55,8 +55,12 @@ struct GenerationPlan {
 /// Every cell of transport, model and handler either serves or is refused here.  Throws OperatorError.
 void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint);
 
+/// What becomes of a listener whose allow= or deny= names a file that cannot be read.
+enum class WhenUnreadable { Refuse, AdmitNobody };
+
 /// Gives the plan its sockets.  Throws OperatorError when a passed one cannot be served with these settings.
-void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners);
+void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners,
+                    WhenUnreadable when_unreadable = WhenUnreadable::Refuse);
 
 /// The plan as the master sees it.
 [[nodiscard]] Generation to_generation(const std::shared_ptr<GenerationPlan>& plan);

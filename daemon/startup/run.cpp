@@ -37,6 +37,7 @@
 #include "daemon/master/supervisor.hpp"
 #include "daemon/master/upgrade/image.hpp"
 #include "daemon/master/upgrade/rehearsal_channel.hpp"
+#include "daemon/startup/access_reading.hpp"
 #include "daemon/startup/generation_loading.hpp"
 #include "daemon/startup/rehearsal.hpp"
 #include "daemon/startup/settings_reading.hpp"
@@ -151,7 +152,7 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
     std::optional<Planned> first_load;
     if (resumes) {
         plan->settings = in_force;
-        take_listeners(*plan, std::move(listeners));
+        take_listeners(*plan, std::move(listeners), WhenUnreadable::AdmitNobody);
         current = to_generation(plan);
         current.pool.workers = own.workers;
     } else {
@@ -240,6 +241,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
     if (invocation.task == Task::Serve) start_up.early_errors = invocation.settings.log.format;
     const std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
     if (invocation.task == Task::CheckConfig) {
+        for (const ListenSettings& listen : plan->settings->listen) (void)read_access(listen);
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
         return print("configuration is valid\n");
     }

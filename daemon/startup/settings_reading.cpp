@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/config/config_file.hpp"
 #include "common/log/log_sink.hpp"
 #include "common/process/identity.hpp"
 #include "daemon/worker/program/program_launch.hpp"
@@ -27,6 +28,10 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
     look("--user", settings.user, [&] { (void)look_up_identity(settings.user, {}); });
     look("--group", settings.group, [&] { (void)look_up_identity({}, settings.group); });
     look("--chdir", settings.chdir, [&] { (void)std::filesystem::is_directory(settings.chdir, ignored); });
+    for (const ListenSettings& listen : settings.listen)
+        for (const AccessList* list : {&listen.allow, &listen.deny})
+            for (const std::string& file : list->files)
+                look(list == &listen.allow ? "allow=@" : "deny=@", file, [&] { (void)read_config_file(file); });
     if (!settings.program.empty())
         look("--", settings.program.front(), [&] { (void)find_program(settings.program.front()); });
 }

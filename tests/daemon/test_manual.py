@@ -80,8 +80,8 @@ def test_the_exit_codes_are_those_of_the_readme_and_of_the_help(help_of):
 
 
 def test_the_keys_of_an_endpoint_are_those_of_the_help(help_of):
-    in_help = re.findall(r"^  ([a-z0-9]+)=", help_of["preforkd"], re.MULTILINE)
-    in_page = re.findall(r"(?:^\[\[|^\||,) +([a-z0-9]+)=", page("preforkd.8"), re.MULTILINE)
+    in_help = re.findall(r"^  ([a-z0-9-]+)=", help_of["preforkd"], re.MULTILINE)
+    in_page = re.findall(r"(?:^\[\[|^\||,) +([a-z0-9-]+)=", page("preforkd.8"), re.MULTILINE)
     assert sorted(in_page) == sorted(in_help) and in_page
 
 

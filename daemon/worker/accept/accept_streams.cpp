@@ -8,7 +8,9 @@
 #include <memory>
 #include <utility>
 
+#include "common/net/host_address.hpp"
 #include "daemon/worker/accept/proxy_headers.hpp"
+#include "daemon/worker/accept/refusals.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -37,9 +39,14 @@ public:
           logs_begin_{logs_begin(log_connections)},
           logs_end_{logs_end(log_connections)},
           acceptor_{acceptor},
-          start_{std::move(start)} {}
+          start_{std::move(start)} {
+        if (listener.access)
+            refusals_ = std::make_shared<Refusals>(listener, acceptor.reactor(), LogLevel::Notice,
+                                                   "refused {peer} at {listener}: {cause}; so far {total}");
+    }
 
     void operator()(UniqueFd accepted, const SocketAddress& address, std::unique_ptr<const Announced> announced) const {
+        if (refusals_ && !admits(accepted.get(), address, announced != nullptr)) return refuse(accepted, address);
         acceptor_.met(address);
         if (logs_begin_ && log_enabled(LogLevel::Info)) log_begin(address, announced.get());
         start_({.fd = std::move(accepted),
@@ -52,6 +59,24 @@ public:
     }
 
 private:
+    [[nodiscard]] bool admits(int connection, const SocketAddress& address, bool is_announced) const noexcept {
+        const AccessTable& access = *listener_.access;
+        if (const auto host = host_address_of(address)) return access.admits(*host);
+        ucred peer{};
+        socklen_t size = sizeof peer;
+        if (is_announced || ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1)
+            return access.admits_others();
+        return access.admits_user(peer.uid);
+    }
+
+    /// By a reset, where the transport has one: a client that is told nothing shall not take that for an answer.
+    void refuse(const UniqueFd& connection, const SocketAddress& address) const {
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        (void)::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        refusals_->add(address, "allow= and deny= do not admit it");
+        acceptor_.ended();
+    }
+
     void log_begin(const SocketAddress& address, const Announced* announced) const {
         const std::string peer = address_of(address.to_endpoint(SOCK_STREAM));
         const std::string listener = to_string(listener_.local);
@@ -69,6 +94,7 @@ private:
     bool logs_end_;
     Acceptor& acceptor_;
     StartStream start_;
+    std::shared_ptr<Refusals> refusals_{};
 };
 
 class AcceptStreams {

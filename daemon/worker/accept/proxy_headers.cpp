@@ -17,7 +17,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::chrono::milliseconds default_timeout = 3s;  // what the specification has as the least
-constexpr auto between_lines = 1s;
 
 ssize_t receive(int fd, std::span<char> into, int flags) noexcept {
     ssize_t size;
@@ -29,7 +28,12 @@ ssize_t receive(int fd, std::span<char> into, int flags) noexcept {
 }  // namespace
 
 ProxyHeaders::ProxyHeaders(const Listener& listener, Acceptor& acceptor, Then then)
-    : listener_{listener}, acceptor_{acceptor}, then_{std::move(then)} {}
+    : listener_{listener},
+      acceptor_{acceptor},
+      then_{std::move(then)},
+      refusals_{listener, acceptor.reactor(), LogLevel::Warning,
+                "closed a connection from {peer} to {listener} without a valid PROXY header: {cause}; so far {total}"} {
+}
 
 bool ProxyHeaders::expects(const SocketAddress& peer) const noexcept {
     const ProxySenders& senders = *listener_.settings.proxy;
@@ -108,17 +112,13 @@ void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
 /// A connection that says nothing is how a balancer looks whether somebody is there.
 void ProxyHeaders::refuse(Place pending, const char* why) {
     const Pending refused = take(pending);
-    ++refused_;
-    const auto now = Clock::now();
-    const bool is_probe = refused.heard.empty();
-    if (is_probe || now >= say_again_)
-        log(is_probe ? LogLevel::Debug : LogLevel::Warning,
-            "closing a connection from {peer} to {listener} without a valid PROXY header: {cause}; so far {total}",
+    if (!refused.heard.empty())
+        refusals_.add(refused.balancer, why);
+    else
+        log(LogLevel::Debug, "{peer} has come to {listener} and gone without a PROXY header: {cause}",
             {{"peer", address_of(refused.balancer.to_endpoint(SOCK_STREAM))},
              {"listener", to_string(listener_.local)},
-             {"cause", why},
-             {"total", refused_}});
-    if (!is_probe && now >= say_again_) say_again_ = now + between_lines;
+             {"cause", why}});
     acceptor_.ended();
 }
 

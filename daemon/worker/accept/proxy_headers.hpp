@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "common/base/clock.hpp"
 #include "common/net/proxy_header.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
 #include "daemon/worker/accept/announced.hpp"
+#include "daemon/worker/accept/refusals.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 
 namespace preforkd {
@@ -53,8 +53,7 @@ private:
     Acceptor& acceptor_;
     Then then_;
     std::list<Pending> pending_{};
-    std::uint64_t refused_ = 0;
-    Clock::time_point say_again_{};
+    Refusals refusals_;
 };
 
 }  // namespace preforkd

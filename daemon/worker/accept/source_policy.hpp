@@ -12,8 +12,8 @@
 namespace preforkd {
 
 /// What keeps a datagram from its handler: anybody can write any source into one.
-enum class SourceFault : std::uint8_t { OwnListener, NoPort, NotOneHost, AnsweringPort, TooMany };
-inline constexpr std::size_t source_faults = 5;
+enum class SourceFault : std::uint8_t { OwnListener, NoPort, NotOneHost, AnsweringPort, TooMany, NotAdmitted };
+inline constexpr std::size_t source_faults = 6;
 
 /// As a log line ends that says how many were not served.
 [[nodiscard]] constexpr std::string_view describe(SourceFault fault) noexcept {
@@ -22,6 +22,7 @@ inline constexpr std::size_t source_faults = 5;
         case SourceFault::NoPort: return "their source is port 0";
         case SourceFault::NotOneHost: return "their source is no address of one host";
         case SourceFault::AnsweringPort: return "their source is the port of a service that answers anything";
+        case SourceFault::NotAdmitted: return "allow= and deny= do not admit their source";
         case SourceFault::TooMany: return "one source sent more than replies-per-source= allows";
     }
     return {};

@@ -21,6 +21,7 @@ DatagramRules datagram_rules(const WorkerPlan& plan, const Listener& listener) {
     }
     // Nobody can forge a Unix sender.
     if (listener.local.transport != Transport::Udp) return rules;
+    rules.access = listener.access;
     rules.replies_per_source =
         listener.settings.replies_per_source.value_or(answers_anything ? default_replies_per_source : 0);
     rules.amplifies = listener.settings.amplify.value_or(!answers_anything);
@@ -37,6 +38,7 @@ std::optional<SourceFault> SourceCheck::fault_of(const SocketAddress& source, co
         const bool own = std::ranges::find(rules_.own_unix_addresses, source) != rules_.own_unix_addresses.end();
         return own ? std::optional{SourceFault::OwnListener} : std::nullopt;
     }
+    if (rules_.access && !rules_.access->admits(*host)) return SourceFault::NotAdmitted;
     const auto is_local = [&](const HostAddress& address) {
         return is_loopback(address) || address == host_address_of(destination) || local_.contain(address, Clock::now());
     };

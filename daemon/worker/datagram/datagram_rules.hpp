@@ -17,8 +17,9 @@ struct DatagramRules {
     std::vector<std::uint16_t> own_ports{};           ///< of this daemon's datagram listeners
     std::vector<SocketAddress> own_unix_addresses{};  ///< likewise
     bool handler_answers_anything = false;
-    std::uint32_t replies_per_source = 0;  ///< a second; 0: no limit
-    bool amplifies = true;                 ///< whether a reply may be longer than its request
+    std::uint32_t replies_per_source = 0;         ///< a second; 0: no limit
+    std::shared_ptr<const AccessTable> access{};  ///< allow=, deny=
+    bool amplifies = true;                        ///< whether a reply may be longer than its request
 };
 
 /// Those of `listener`, one of the plan's datagram listeners: its keys, or else what suits its handler.

@@ -1,0 +1,16 @@
+#pragma once
+// The files behind allow= and deny=.
+#include <memory>
+
+#include "common/config/settings.hpp"
+
+namespace preforkd {
+
+/// What both keys of a listener come to; nullptr where it has neither.  Throws OperatorError (Configuration) that names
+/// the listener, the key and the file.
+[[nodiscard]] std::shared_ptr<const AccessTable> read_access(const ListenSettings& listen);
+
+/// Where there is no way back: a file that cannot be read is said, and then nobody is admitted.
+[[nodiscard]] std::shared_ptr<const AccessTable> read_access_or_close(const ListenSettings& listen);
+
+}  // namespace preforkd

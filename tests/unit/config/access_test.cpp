@@ -1,0 +1,78 @@
+#include "common/config/access.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+namespace preforkd {
+namespace {
+
+bool admits(const char* allow, const char* deny, const char* host) {
+    const auto list = [](const char* text) { return *text == '\0' ? AccessList{} : parse_access_list(text); };
+    return AccessTable{list(allow), list(deny)}.admits(parse_host_prefix(host)->first);
+}
+
+TEST(Access, the_longest_prefix_decides_and_a_tie_denies) {
+    EXPECT_FALSE(admits("10.0.0.0/8", "10.1.0.0/16", "10.1.2.3"));
+    EXPECT_TRUE(admits("10.0.0.0/8,10.1.2.0/24", "10.1.0.0/16", "10.1.2.3"));
+    EXPECT_FALSE(admits("10.0.0.0/8,10.1.2.0/24", "10.1.0.0/16,10.1.2.3", "10.1.2.3"));
+    EXPECT_FALSE(admits("10.0.0.0/8", "10.0.0.0/8", "10.1.2.3"));
+    EXPECT_TRUE(admits("2001:db8::/32", "2000::/3", "2001:db8::1"));
+    EXPECT_FALSE(admits("2000::/3", "2001:db8::/32", "2001:db8::1"));
+}
+
+TEST(Access, whom_nothing_names_is_denied_where_somebody_is_allowed_and_admitted_else) {
+    EXPECT_FALSE(admits("10.0.0.0/8", "", "192.0.2.1"));
+    EXPECT_FALSE(admits("10.0.0.0/8", "10.1.0.0/16", "192.0.2.1"));
+    EXPECT_TRUE(admits("", "10.0.0.0/8", "192.0.2.1"));
+    EXPECT_FALSE(admits("10.0.0.0/8", "", "::1")) << "the other family is not forgotten";
+    EXPECT_FALSE(AccessTable({.users = {0}}, {}).admits_others());
+    EXPECT_TRUE(AccessTable({}, {.users = {0}}).admits_others());
+}
+
+TEST(Access, all_of_one_family_is_not_all_of_the_other) {
+    EXPECT_FALSE(admits("::/0", "", "192.0.2.1"));
+    EXPECT_TRUE(admits("::/0,0.0.0.0/0", "", "192.0.2.1"));
+    EXPECT_TRUE(admits("", "::/0", "192.0.2.1"));
+    EXPECT_FALSE(admits("", "192.0.2.0/24", "::ffff:192.0.2.1"));
+}
+
+TEST(Access, users_are_numbers) {
+    const AccessTable table{parse_access_list("1000,0"), parse_access_list("0")};
+    EXPECT_TRUE(table.admits_user(1000));
+    EXPECT_FALSE(table.admits_user(0)) << "a tie denies";
+    EXPECT_FALSE(table.admits_user(1));
+    EXPECT_TRUE(AccessTable({}, {.users = {7}}).admits_user(8));
+}
+
+TEST(Access, many_prefixes_are_each_found) {
+    AccessList allow;
+    for (std::uint32_t number = 0; number < 10'000; ++number)
+        allow.prefixes.push_back({.first = ipv4_host(number << 12), .bits = 96 + 20 + static_cast<int>(number % 13)});
+    const AccessTable table{allow, {}};
+    for (std::uint32_t number = 0; number < 10'000; ++number) EXPECT_TRUE(table.admits(ipv4_host(number << 12)));
+    EXPECT_FALSE(table.admits(ipv4_host(0xffff'ffff)));
+}
+
+TEST(Access, a_list_is_written_as_it_is_read) {
+    for (const char* text : {"192.0.2.0/24", "192.0.2.1,2001:db8::/32,@/etc/x/list", "0,1000", "@list"})
+        EXPECT_EQ(to_string(parse_access_list(text)), text);
+    for (const char* text : {"", ",", "@", "10.0.0.0/8,", "10.0.0.1/8", "name", "-1", "10.0.0.0/8 "})
+        EXPECT_THROW((void)parse_access_list(text), std::invalid_argument) << text;
+}
+
+TEST(Access, a_file_has_words_and_comments) {
+    AccessList list;
+    add_access_lines("# those at home\n192.0.2.0/24 2001:db8::1\n\n  1000 # one\r\n\t7", list);
+    EXPECT_EQ(to_string(list), "192.0.2.0/24,2001:db8::1,1000,7");
+    try {
+        add_access_lines("10.0.0.0/8\n10.0.0.1/8\n", list);
+        ADD_FAILURE();
+    } catch (const std::invalid_argument& error) {
+        EXPECT_THAT(error.what(), testing::StartsWith("line 2: expected an address"));
+    }
+}
+
+}  // namespace
+}  // namespace preforkd
