@@ -6,7 +6,9 @@
 // later (systemd_notify.cpp) and to its journal (common/log/log_sink.cpp) must not wait, and has a datagram of its own.
 #include <systemd/sd-daemon.h>
 
-#include <memory>
+#include <optional>
+
+#include "common/base/loaded_library.hpp"
 
 namespace preforkd {
 
@@ -23,10 +25,7 @@ public:
     decltype(&::sd_watchdog_enabled) watchdog_enabled{};
 
 private:
-    struct Close {
-        void operator()(void* library) const noexcept;
-    };
-    std::unique_ptr<void, Close> library_;
+    std::optional<LoadedLibrary> library_{};
 };
 
 }  // namespace preforkd
