@@ -4,7 +4,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         g++ cmake ninja-build ccache pkg-config \
-        libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libfmt-dev libsystemd-dev \
+        libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libsystemd-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Not the whole checkout: a change of a test or of the documentation compiles nothing anew.
@@ -19,9 +19,9 @@ RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$CI \
     && install -D --strip build/release/preforkd /image/usr/sbin/preforkd \
     && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl \
     && rm -rf build
-# What the loader would look for, where it would look for it, the loader itself included; and libsystemd, which preforkd
-# opens where an engine passes it sockets or wants to be notified, with what that needs.
-RUN ldd /image/usr/*bin/* "$(ldconfig -p | grep -o '/.*/libsystemd\.so\.0$' | head -n 1)" \
+# What the loader would look for, where it would look for it, the loader itself included; and what preforkd opens for a
+# moment, with what that needs: libsystemd, where an engine passes it sockets or wants to be notified, and libseccomp.
+RUN libraries=$(ldconfig -p | grep -o '/.*/lib\(systemd\.so\.0\|seccomp\.so\.2\)$') && ldd /image/usr/*bin/* $libraries \
     | grep -o '/[^ ]*\.so[^ :]*' | sort -u \
     | xargs cp --dereference --parents --target-directory=/image
 
