@@ -118,7 +118,7 @@ Source read_command_line(const po::options_description& description, const Texts
 
 // --- The environment ---
 
-void add_endpoints(Source& source, const OptionRow& row, std::string_view lines, const Origin& origin) {
+void add_lines(Source& source, const OptionRow& row, std::string_view lines, const Origin& origin) {
     while (!lines.empty()) {
         const std::string_view line = lines.substr(0, lines.find('\n'));
         lines.remove_prefix(std::min(line.size() + 1, lines.size()));
@@ -155,7 +155,7 @@ Source read_environment(const po::options_description& description, const Texts&
         if (row == table.end())
             warnings.push_back(unknown_variable(variable, variable.substr(prefix.size()), program));
         else if (row->repeatable)
-            add_endpoints(source, *row, value, origin);
+            add_lines(source, *row, value, origin);
         else if (!value.empty())
             source.add(*row, std::string{value}, origin);
     }

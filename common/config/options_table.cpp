@@ -22,6 +22,7 @@ constexpr std::string_view serving = "What is served, and where";
 constexpr std::string_view pool = "Workers";
 constexpr std::string_view limits = "Time limits (500ms, 30s, 5m, 2h, 1m30s; a plain number is seconds; 0 is never)";
 constexpr std::string_view process = "The process";
+constexpr std::string_view security = "What workers may do";
 constexpr std::string_view logging = "Logging";
 constexpr std::string_view orders = "Configuration and information";
 
@@ -52,6 +53,9 @@ constexpr std::array<Named<LogLevel>, 5> log_levels{{{"error", LogLevel::Error},
                                                      {"debug", LogLevel::Debug}}};
 constexpr std::array<Named<LogFormat>, 4> log_formats{
     {{"auto", LogFormat::Auto}, {"text", LogFormat::Text}, {"json", LogFormat::Json}, {"journal", LogFormat::Journal}}};
+
+constexpr std::array<Named<SandboxMode>, 3> sandbox_modes{
+    {{"auto", SandboxMode::Auto}, {"off", SandboxMode::Off}, {"strict", SandboxMode::Strict}}};
 
 constexpr std::array<Named<LogConnections>, 4> log_connections{{{"begin", LogConnections::Begin},
                                                                 {"end", LogConnections::End},
@@ -242,6 +246,24 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"name", 0, "NAME", process, "what preforkctl -i NAME finds it by, where nothing says a path for --control", "",
      [](Settings& s, std::string_view text) { s.name = read_daemon_name(text); },
      [](const Settings& s) { return Values{s.name}; }},
+
+    {"sandbox", 0, "MODE", security,
+     "auto: take from workers what no handler needs, such as tracing others; strict: leave only what the model needs, "
+     "and no file but those named below; off: neither",
+     "", [](Settings& s, std::string_view text) { s.sandbox = read_named(sandbox_modes, text); },
+     [](const Settings& s) { return print_named(sandbox_modes, s.sandbox); }},
+    {"sandbox-programs", 0, "yes|no", security,
+     "have workers that start programs put it on, too, and so the programs, which cannot gain rights then", "",
+     [](Settings& s, std::string_view text) { s.sandbox_programs = read_yes_no(text); },
+     [](const Settings& s) { return Values{print_yes_no(s.sandbox_programs)}; }},
+    {"allow-read", 0, "PATH", security,
+     "with --sandbox strict, let workers read and execute this file, or all in this directory; may be repeated", "none",
+     [](Settings& s, std::string_view text) { s.allow_read.push_back(read_path(text, "a file or a directory")); },
+     [](const Settings& s) { return s.allow_read; }, true},
+    {"allow-write", 0, "PATH", security,
+     "with --sandbox strict, let workers read, write, make and remove it as well; may be repeated", "none",
+     [](Settings& s, std::string_view text) { s.allow_write.push_back(read_path(text, "a file or a directory")); },
+     [](const Settings& s) { return s.allow_write; }, true},
 
     {"log-level", 0, "LEVEL", logging, "print events down to this level: error, warning, notice, info or debug", "",
      [](Settings& s, std::string_view text) { s.log.level = read_named(log_levels, text); },

@@ -27,8 +27,8 @@ constexpr std::string_view help_endpoints =
     "\nSettings of one endpoint, behind it in the same argument: --listen 'tcp://:7 handler=echo':\n";
 
 constexpr std::string_view help_sources =
-    "\nEach option can also be given in the environment, as PREFORKD_IDLE_TIMEOUT=30s (several endpoints:\n"
-    "one a line; an empty variable says nothing), and in the file of --config, as a line\n"
+    "\nEach option can also be given in the environment, as PREFORKD_IDLE_TIMEOUT=30s (several endpoints\n"
+    "or paths: one a line; an empty variable says nothing), and in the file of --config, as a line\n"
     "    idle-timeout = 30s    # a comment\n"
     "where \"double quotes\" keep blanks, # and escapes such as \\n in a value. The command line goes before\n"
     "the environment, the environment before the file.\n";

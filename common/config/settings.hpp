@@ -9,6 +9,7 @@
 #include "common/base/internet_host.hpp"
 #include "common/config/access.hpp"
 #include "common/log/log_output.hpp"
+#include "common/process/sandbox_policy.hpp"
 #include "preforkd/endpoint.hpp"
 #include "preforkd/model.hpp"
 
@@ -107,6 +108,10 @@ struct Settings {
     std::string group{};
     bool core_dumps = false;
     bool leave_orphans = false;
+    SandboxMode sandbox = SandboxMode::Auto;
+    bool sandbox_programs = false;          ///< programs behind `--` too
+    std::vector<std::string> allow_read{};  ///< strict: files and directories, as they were typed
+    std::vector<std::string> allow_write{};
     std::string chdir{};
     std::optional<unsigned> umask{};
     std::string greeting = "connected";

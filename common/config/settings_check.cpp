@@ -94,6 +94,18 @@ public:
                                         workers.max, workers.min, kept.min, kept.max));
     }
 
+    void sandbox() const {
+        if (settings_.sandbox != SandboxMode::Strict) return;
+        if (!settings_.workers.automatic && settings_.workers.max == 0)
+            refuse("sandbox",
+                   "strict needs workers, and --workers 0 has none: its one process binds and logs, too; use "
+                   "--workers 1, or --sandbox auto");
+        if (!settings_.program.empty() && !settings_.sandbox_programs)
+            refuse("sandbox",
+                   "strict is for handlers; for a program, too, say --sandbox-programs yes, or use "
+                   "--sandbox auto");
+    }
+
     void log() const {
         if (settings_.log.format == LogFormat::Journal && !settings_.log.file.empty())
             refuse("log-format", "journal does not go to a file; choose text or json, or leave --log-file away");
@@ -155,6 +167,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.numbers();
     check.memory();
     check.delay();
+    check.sandbox();
     check.log();
 }
 

@@ -13,6 +13,7 @@
 #include "common/process/kernel_needs.hpp"
 #include "daemon/startup/access_reading.hpp"
 #include "daemon/startup/compatibility.hpp"
+#include "daemon/worker/process/worker_sandbox.hpp"
 #include "daemon/worker/program/program_launch.hpp"
 #include "daemon/worker/program/program_trial.hpp"
 #include "preforkd/log.hpp"
@@ -49,6 +50,7 @@ void check_before_binding(const GenerationPlan& plan) {
     if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
         throw OperatorError{ExitCode::Configuration,
                             "--chdir " + settings.chdir + ": no such directory; create it, or name another"};
+    check_allowed_paths(settings);
     if (settings.workers.automatic || settings.workers.max != 0) check_kernel();
 }
 
@@ -102,6 +104,7 @@ WorkerPlan GenerationPlan::worker() const {
             .handlers = handlers,
             .listeners = *listeners,
             .identity = identity,
+            .sandbox = sandbox,
             .model = model,
             .connections = capacity.connections,
             .parked = capacity.parked,
@@ -156,7 +159,9 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
     if (!program.empty()) plan->program_file = find_program(program.front());
     check_before_binding(*plan);
     plan->identity = look_up_identity(plan->settings->user, plan->settings->group);
-    if (!program.empty()) try_program(plan->program_file, *plan->settings, plan->identity);
+    plan->sandbox = make_sandbox(
+        *plan->settings, {.model = model_of(*plan->settings, plan->handlers), .program_file = plan->program_file});
+    if (!program.empty()) try_program(plan->program_file, *plan->settings, plan->identity, *plan->sandbox);
     return plan;
 }
 

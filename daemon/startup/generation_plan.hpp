@@ -15,6 +15,8 @@
 
 namespace preforkd {
 
+class Sandbox;
+
 /// What the process was started with; a reload reads the same again.
 struct StartUp {
     Launch launch{};
@@ -29,6 +31,7 @@ struct GenerationPlan {
     Handlers handlers{};  ///< shared objects included
     Identity identity{};
     std::string program_file{};
+    std::shared_ptr<const Sandbox> sandbox{};
     DescriptorLimit descriptors{};
     std::optional<std::string> config_text{};
     // Decided with the sockets:

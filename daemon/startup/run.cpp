@@ -25,6 +25,7 @@
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
 #include "common/process/kernel_needs.hpp"
+#include "common/process/sandbox.hpp"
 #include "common/process/signal_fd.hpp"
 #include "common/systemd/activation.hpp"
 #include "common/systemd/passed_sockets.hpp"
@@ -78,11 +79,14 @@ std::vector<Listener> open_listeners(const Settings& settings, SystemdNotify& sy
 }
 
 /// After everything that could still be refused: an error at start-up is then the only line.
-void say_what_is_served(const Settings& settings, const std::vector<Listener>& listeners) {
+void say_what_is_served(const GenerationPlan& plan) {
+    const Settings& settings = *plan.settings;
     if (::geteuid() == 0 && settings.user.empty())
         log(LogLevel::Notice, "workers run as root; --user USER changes that");
+    if (const auto& cause = plan.sandbox->missing())
+        log(LogLevel::Notice, "--sandbox auto: workers have no filter of system calls: {cause}", {{"cause", *cause}});
     warn_without_proc();
-    for (const Listener& listener : listeners)
+    for (const Listener& listener : *plan.listeners)
         log(LogLevel::Notice,
             listener.inherited       ? "listening on {endpoint}, passed to us"
             : listener.outlives_us() ? "listening on {endpoint}, from systemd's store"
@@ -97,7 +101,7 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
              const StartUp& start_up) {
     const Settings& settings = *plan->settings;
     take_listeners(*plan, std::move(listeners));
-    say_what_is_served(settings, *plan->listeners);
+    say_what_is_served(*plan);
     store_listeners(parts.systemd, *plan->listeners);
     if (!settings.workers.automatic && settings.workers.max == 0) {
         if (!settings.control.empty())

@@ -12,6 +12,8 @@
 
 namespace preforkd {
 
+using std::filesystem::exists;
+
 namespace {
 
 /// Whatever of `settings` is in a file system, or is asked of a name service.
@@ -32,6 +34,10 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
         for (const AccessList* list : {&listen.allow, &listen.deny})
             for (const std::string& file : list->files)
                 look(list == &listen.allow ? "allow=@" : "deny=@", file, [&] { (void)read_config_file(file); });
+    for (const std::string& path : settings.allow_read)
+        look("--allow-read", path, [&] { (void)exists(path, ignored); });
+    for (const std::string& path : settings.allow_write)
+        look("--allow-write", path, [&] { (void)exists(path, ignored); });
     if (!settings.program.empty())
         look("--", settings.program.front(), [&] { (void)find_program(settings.program.front()); });
 }

@@ -80,7 +80,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         note_errors_in(handoff.record.last_error);
         count_dropped_lines_in(handoff.record.dropped_log_lines);
         ::prctl(PR_SET_NAME, name_of(handoff.number).c_str());
-        take_place(plan.settings, plan.identity);
+        take_place(plan.settings, plan.identity, *plan.sandbox);
         control.emplace(std::move(handoff.channel));
         Lifeline lifeline{{.record = handoff.record,
                            .stop_timeout = plan.settings.stop_timeout,
@@ -109,7 +109,7 @@ int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<
     // Whose orphans come here nobody can tell from a handler's own children, so none is reaped: init does it.
     if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     report_crashes(0);
-    take_place(plan.settings, plan.identity);
+    take_place(plan.settings, plan.identity, *plan.sandbox);
     WorkerControl control{std::move(hooks)};
     Lifeline lifeline{{.record = handoff.record,
                        .ends = Lifeline::Ends::Alone,

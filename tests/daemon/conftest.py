@@ -1,4 +1,5 @@
 """Ring 3: the built binary, real sockets, real signals.  PREFORKD_BUILD names the build directory."""
+import ctypes
 import functools
 import os
 import shutil
@@ -15,6 +16,7 @@ import daemon_process
 from built_handlers import prefix, trouble  # noqa: F401
 from configured import configured  # noqa: F401
 from control import controlled, ctl  # noqa: F401
+from denying import LANDLOCK_CREATE_RULESET
 from notify_socket import NotifySocket
 
 
@@ -61,6 +63,13 @@ def _may_mount():
     return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
 
 
+def _may_be_strict():
+    """Not with sanitizers, which need more than that leaves; nor without Landlock."""
+    program = Path(daemon_process.PREFORKD).read_bytes()
+    version = ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    return b"__asan_init" not in program and b"__tsan_init" not in program and version > 0
+
+
 # What a test may be marked to need: whether it is here, and what is said where it is not.
 NEEDS = {
     "root": (lambda: os.geteuid() == 0, "needs root"),
@@ -69,6 +78,7 @@ NEEDS = {
     "localhost": (_has_localhost, "localhost has no address here: /etc/hosts does not name it"),
     "others": (_others_may_run_it, "other users cannot enter the directory of the build: test a checkout elsewhere"),
     "hosts": (lambda: os.path.exists("/etc/hosts"), "there is no /etc/hosts here"),
+    "strict": (functools.cache(_may_be_strict), "--sandbox strict takes Landlock, and a build without sanitizers"),
     "mounts": (functools.cache(_may_mount), "needs root, and a root directory that is a mount point, which a chroot's is not"),
 }
 

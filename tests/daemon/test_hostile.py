@@ -65,9 +65,9 @@ def test_a_worker_cannot_pass_its_master_a_connection_that_lingers(daemon):
         assert_served(daemon)
 
 
-def seals_its_mapping(pid):
-    """Where there is mseal(2), and no filter that could kill for it."""
-    return tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 10) and proc.status(pid)["Seccomp"] == "0"
+def mappings_are_sealed(daemon):
+    """Where there is mseal(2), and no filter that could kill for it; that of a worker comes later."""
+    return tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 10) and proc.status(daemon.pid)["Seccomp"] == "0"
 
 
 def test_a_worker_that_scribbles_over_what_it_shares_spoils_its_own_record_alone(daemon, ctl):
@@ -78,7 +78,7 @@ def test_a_worker_that_scribbles_over_what_it_shares_spoils_its_own_record_alone
         assert_served(daemon)
         daemon.signal(signal.SIGTTIN)
         assert hostile in daemon.wait_workers(3), "records are still to be had"
-        if seals_its_mapping(hostile):
+        if mappings_are_sealed(daemon):
             for worker in status(daemon.control)["workers"]:
                 if worker["pid"] != hostile:
                     assert worker["served"] <= 2 and worker["state"] in ("starting", "idle", "waiting"), worker

@@ -36,15 +36,22 @@ def mappings_of(daemon):
             for pid in (daemon.pid, daemon.workers()[0])]
 
 
-def test_the_program_says_that_it_loads_the_library(tmp_path):
+def dlopen_notes(notes):
+    """The JSON of each.  Source: elf(5), Notes: both parts are padded to four bytes."""
+    while notes:
+        owner_size, text_size, kind = struct.unpack_from("=III", notes)
+        assert (notes[12:12 + owner_size], kind) == (b"FDO\0", 0x407c0c0a)
+        yield json.loads(notes[16:16 + text_size].rstrip(b"\0"))
+        notes = notes[16 + (text_size + 3) // 4 * 4:]
+
+
+def test_the_program_says_which_libraries_it_loads(tmp_path):
     """Source: https://uapi-group.org/specifications/specs/elf_dlopen_metadata/"""
     subprocess.run(["objcopy", "--dump-section", f".note.dlopen={tmp_path}/note", daemon_process.PREFORKD, "/dev/null"],
                    check=True)
-    note = (tmp_path / "note").read_bytes()
-    owner_size, text_size, kind = struct.unpack_from("=III", note)
-    assert (note[12:12 + owner_size], kind) == (b"FDO\0", 0x407c0c0a)
-    [entry] = json.loads(note[16:16 + text_size].rstrip(b"\0"))
-    assert entry["soname"] == [SONAME] and entry["priority"] == "recommended" and entry["feature"] == "systemd"
+    entries = [entry for note in dlopen_notes((tmp_path / "note").read_bytes()) for entry in note]
+    assert {entry["feature"]: entry["soname"] for entry in entries} == {"systemd": [SONAME], "seccomp": ["libseccomp.so.2"]}
+    assert {entry["priority"] for entry in entries} == {"recommended"}
     sections = subprocess.run(["readelf", "--wide", "--sections", daemon_process.PREFORKD], capture_output=True, text=True,
                               check=True, env=os.environ | {"LC_ALL": "C"}).stdout
     assert re.search(r"\.note\.dlopen +NOTE .* A ", sections), "a note, and loaded"

@@ -16,6 +16,7 @@ from test_hang import say
 ECHO = ["handler = echo"]
 ONE_EACH = [*ECHO, "connections = 1", "workers = 2"]
 BLOCKING = "handler = {trouble}"
+TRYING = ["handler = {trying}", "model = serial", "sandbox = strict"]
 
 
 def hold(daemon):
@@ -107,6 +108,13 @@ def leaves_a_child(daemon, file):
     return lives
 
 
+def may_open(daemon, how, directory):
+    one(daemon)
+    with connect(daemon.endpoint) as client:
+        client.sendall(f"{how} {directory}/preforkd.conf\n".encode())
+        return client.makefile().readline() == "ok\n"
+
+
 def says_nothing_of_a_client(daemon):
     one(daemon)
     after = daemon.log.mark()
@@ -152,6 +160,10 @@ HOLDS = {
                    lambda daemon, tmp: os.stat(f"/proc/{one(daemon)}/environ").st_uid == 65534),
     "leave-orphans": ([BLOCKING], [BLOCKING, "leave-orphans = yes"],
                       lambda daemon, tmp: leaves_a_child(daemon, tmp / "pid")),
+    "sandbox": ([], ["sandbox = off"], lambda daemon, tmp: of_proc(one(daemon), "Seccomp") == "0"),
+    "sandbox-programs": ([], ["sandbox-programs = yes"], lambda daemon, tmp: of_proc(one(daemon), "Seccomp") == "2"),
+    "allow-read": (TRYING, [*TRYING, "allow-read = {tmp}"], lambda daemon, tmp: may_open(daemon, "read", tmp)),
+    "allow-write": (TRYING, [*TRYING, "allow-write = {tmp}"], lambda daemon, tmp: may_open(daemon, "write", tmp)),
     "log-level": ([], ["log-level = debug"], lambda daemon, tmp: daemon.wait_log("worker ready")),
     "log-format": (["log-file = {tmp}/new"], ["log-file = {tmp}/new", "log-format = text"],
                    lambda daemon, tmp: logs_into(daemon, tmp / "new", "Z info    worker ")),
@@ -176,6 +188,7 @@ def start(configured, tmp_path, name, lines):
     """Its workers and its control socket are given where that is not what changes; its log where the test reads it."""
     given = [line for line in ([LISTEN] if name != "listen" else []) if line not in lines]
     arguments = ["--control", f"unix://{tmp_path}/control.sock"] if name != "control" else []
+    arguments += ["--", "/bin/cat"] if name == "sandbox-programs" else []
     has_workers = name in ("workers", "spare", "reload")
     service = configured(*given, *lines, arguments=arguments, workers=None if has_workers else 1,
                          ready_fd=name != "ready-fd", wait=name != "ready-fd",
@@ -185,12 +198,17 @@ def start(configured, tmp_path, name, lines):
     return service
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.root if name in ("user", "group", "core-dumps") else ())
+NEEDS = {"user": "root", "group": "root", "core-dumps": "root", "allow-read": "strict", "allow-write": "strict"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=getattr(pytest.mark, NEEDS[name]) if name in NEEDS else ())
                                   for name in HOLDS])
 def test_a_changed_option_holds_after_a_reload(configured, trouble, tmp_path, name):
     before, after, holds = HOLDS[name]
     library = trouble("blocking") if BLOCKING in before else ""
-    before, after = ([line.format(tmp=tmp_path, trouble=library) for line in lines] for lines in (before, after))
+    trying = trouble("sandboxed") if before == TRYING else ""
+    before, after = ([line.format(tmp=tmp_path, trouble=library, trying=trying) for line in lines]
+                     for lines in (before, after))
     if name == "workers":
         before = ["workers = 1"]
     service = start(configured, tmp_path, name, before)

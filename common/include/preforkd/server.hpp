@@ -40,6 +40,7 @@ struct ServerSettings {
 /// children that it made itself stay its own.  Model fork forks the calling process: what other threads hold locked
 /// stays locked in the child.  Where the program ignores SIGCHLD, or waits for every child, it serves on, and says once
 /// that it cannot know how its children end.
+/// It puts on no sandbox, as workers of a daemon do: what a process has put on stays on, and this one is not ours.
 class Server {
 public:
     /// Throws std::invalid_argument for settings that cannot be, std::runtime_error with one sentence where the kernel

@@ -23,6 +23,7 @@
 #include "daemon/worker/handler/handler_instances.hpp"
 #include "daemon/worker/handler/shared_object.hpp"
 #include "daemon/worker/process/take_place.hpp"
+#include "daemon/worker/process/worker_sandbox.hpp"
 
 namespace preforkd {
 
@@ -31,10 +32,11 @@ namespace {
 // --- In the throw-away child ---
 
 /// A line for each fact.  Throws a sentence.
-std::string examine(const std::string& path, const Settings& settings, const Identity& identity) {
+std::string examine(const std::string& path, const Settings& settings, const Identity& identity,
+                    const Sandbox& sandbox) {
     leave_terminal();
     (void)raise_descriptor_limit();
-    take_place(settings, identity);
+    take_place(settings, identity, sandbox);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // another user's: it has to be set anew
     const HandlerEntry entry = load_shared_object(path);
     // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
@@ -102,13 +104,15 @@ std::vector<NamedObject> shared_objects_in(const Settings& settings, const Origi
 
 }  // namespace
 
-HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity)
+HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity,
+                           const Sandbox& sandbox)
     : object_{std::move(object)},
       // Workers may change their directory; and not the file behind a symbolic link, which a reload may find changed.
       path_{std::filesystem::absolute(object_.name)},
       patience_{settings.boot_timeout},
       printed_{check(::memfd_create("preforkd-trial", MFD_CLOEXEC), "reserve space for what a trial prints")},
-      call_{[&](const ChildCall::Attempt&) { return examine(path_, settings, identity); }, patience_, printed_.get()} {}
+      call_{[&](const ChildCall::Attempt&) { return examine(path_, settings, identity, sandbox); }, patience_,
+            printed_.get()} {}
 
 /// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
 std::string HandlerTrial::report() const {
@@ -136,10 +140,11 @@ std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& se
     const std::vector<NamedObject> wanted = shared_objects_in(settings, origins);
     if (wanted.empty()) return trials;
     const Identity identity = look_up_identity(settings.user, settings.group);
+    const auto sandbox = make_sandbox(settings, {.model = settings.model.value_or(Model::Thread), .is_trial = true});
     try {
         for (const NamedObject& object : wanted)
             if (known.find(object.name) == nullptr && begun.insert(object.name).second)
-                trials.emplace_back(object, settings, identity);
+                trials.emplace_back(object, settings, identity, *sandbox);
         return trials;
     } catch (const std::exception&) {
         for (HandlerTrial& trial : trials) trial.call().give_up();

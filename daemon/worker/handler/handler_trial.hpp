@@ -12,6 +12,8 @@
 
 namespace preforkd {
 
+class Sandbox;
+
 /// Where the settings name a shared object.
 struct NamedObject {
     std::string name{};
@@ -19,13 +21,13 @@ struct NamedObject {
     std::string option{};
 };
 
-/// A throw-away child that loads a shared object as a worker would (its user, directory and limits), makes its
+/// A throw-away child that loads a shared object as a worker would (its user, directory, limits and sandbox), makes its
 /// instances, tells of them and leaves, within --boot-timeout.  It holds nothing of the master's that it could harm,
 /// and what it tells is not trusted.
 class HandlerTrial {
 public:
     /// Begins.  Throws when there can be no child.
-    HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity);
+    HandlerTrial(NamedObject object, const Settings& settings, const Identity& identity, const Sandbox& sandbox);
 
     [[nodiscard]] ChildCall& call() noexcept { return call_; }
     [[nodiscard]] const ChildCall& call() const noexcept { return call_; }

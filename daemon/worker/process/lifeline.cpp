@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,10 +76,10 @@ void Lifeline::start() {
         throw std::system_error{error, std::generic_category(),
                                 "start the thread that a worker has beside its handlers"};
     thread_ = thread;
-    ::pthread_setname_np(thread, "lifeline");
 }
 
 void* Lifeline::run(void* self) noexcept {
+    ::prctl(PR_SET_NAME, "lifeline");  // of another thread it takes a file in /proc
     static_cast<Lifeline*>(self)->watch();
     return nullptr;
 }

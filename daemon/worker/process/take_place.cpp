@@ -5,14 +5,16 @@
 
 #include "common/base/sys_error.hpp"
 #include "common/process/isolation.hpp"
+#include "common/process/sandbox.hpp"
 
 namespace preforkd {
 
-void take_place(const Settings& settings, const Identity& identity) {
+void take_place(const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
     assume(identity);
     allow_tracing(settings.core_dumps);  // a change of user has forbidden it
     if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
     if (settings.umask) ::umask(static_cast<mode_t>(*settings.umask));
+    sandbox.put_on();
 }
 
 }  // namespace preforkd

@@ -5,7 +5,10 @@
 
 namespace preforkd {
 
-/// Becomes `identity` in --chdir with --umask, traced by nobody but with --core-dumps.  Throws std::system_error.
-void take_place(const Settings& settings, const Identity& identity);
+class Sandbox;
+
+/// Becomes `identity` in --chdir with --umask, traced by nobody but with --core-dumps, and puts on `sandbox`.  Before
+/// the first thread.  Throws std::system_error.
+void take_place(const Settings& settings, const Identity& identity, const Sandbox& sandbox);
 
 }  // namespace preforkd

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,15 @@
 
 namespace preforkd {
 
+class Sandbox;
+
 /// The settings after all that is automatic has been decided, as workers need them.
 struct WorkerPlan {
     const Settings& settings;
     const Handlers& handlers;
     std::vector<Listener>& listeners;  ///< the worker takes their descriptors
     Identity identity{};
+    std::shared_ptr<const Sandbox> sandbox{};  ///< of a process of ours; null in an embedding program
     Model model = Model::Async;
     std::size_t connections = 1;         ///< open at once per worker
     std::size_t parked = 1;              ///< lingering beside them

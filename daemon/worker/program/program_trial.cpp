@@ -12,6 +12,7 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/process/child_process.hpp"
+#include "common/process/sandbox.hpp"
 #include "common/process/spawn.hpp"
 
 namespace preforkd {
@@ -23,7 +24,7 @@ constexpr int no_trial = 255;  // no errno: those end at 133
 // --- In the throw-away child ---
 
 /// Ends in the stop before the program's first instruction, or as the exit code that tells why it was not reached.
-int execute(const std::string& file, const Settings& settings, const Identity& identity) {
+int execute(const std::string& file, const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
     try {
         assume(identity);
     } catch (const std::exception&) { return no_trial; }
@@ -36,6 +37,9 @@ int execute(const std::string& file, const Settings& settings, const Identity& i
     ::signal(SIGTRAP, SIG_DFL);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // a tracee whose tracer dies would go on
     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == -1) return no_trial;
+    try {
+        sandbox.put_on();  // which forbids to trace
+    } catch (const std::exception&) { return no_trial; }
 
     std::vector<char*> arguments;
     for (const std::string& word : settings.program) arguments.push_back(const_cast<char*>(word.c_str()));
@@ -61,18 +65,20 @@ std::string_view reason_behind(int error) noexcept {
     switch (error) {
         case ENOENT: return ": the interpreter in its first line, or its loader, is missing";
         case ENOEXEC: return ": a script needs #! and its interpreter in its first line";
-        case EACCES: return ": --user, or the user that preforkd runs as, may not execute it or what interprets it";
+        case EACCES:
+            return ": --user, or the user that preforkd runs as, may not execute it or what interprets it; with "
+                   "--sandbox strict, --allow-read has to name its interpreter";
         default: return "";
     }
 }
 
 }  // namespace
 
-void try_program(const std::string& file, const Settings& settings, const Identity& identity) {
+void try_program(const std::string& file, const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
     const auto refuse = [&](const std::string& sentence) {
         throw OperatorError{ExitCode::Configuration, "-- " + settings.program.front() + ": " + sentence};
     };
-    const ChildProcess child = spawn([&] { return execute(file, settings, identity); });
+    const ChildProcess child = spawn([&] { return execute(file, settings, identity, sandbox); });
     const siginfo_t verdict = wait_for_verdict(child);
     switch (verdict.si_code) {
         case CLD_EXITED:
