@@ -43,6 +43,23 @@ def test_it_runs_as_a_user_of_its_own_with_nothing_to_gain(host):
     assert (fields["CapBnd"], fields["NoNewPrivs"], fields["Seccomp"]) == ("0" * 16, "1", "2")
 
 
+def filters_of(host, pid):
+    return int(re.search(r"^Seccomp_filters:\s+(\d+)", host.path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_the_unit_lets_workers_put_on_their_sandbox(host, mode):
+    """On systemd 252 the calls that it takes are in no group."""
+    cursor = host.cursor()
+    restart_with(host, f"sandbox = {mode}\nworkers = 1\n")
+    master = host.main_pid(UNIT)
+    [worker] = host.path(f"/proc/{master}/task/{master}/children").read_text().split()
+    assert "Seccomp:\t2\n" in host.path(f"/proc/{worker}/status").read_text()
+    assert filters_of(host, worker) == filters_of(host, master) + 1
+    assert host.exchange() == b"connected\n"
+    assert [line for line in log_of(host, UNIT, cursor) if "sandbox" in line] == []
+
+
 def test_it_may_open_as_many_files_as_the_unit_allows(host):
     def open_files(pid):
         limits = host.path(f"/proc/{pid}/limits").read_text()
