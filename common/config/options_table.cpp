@@ -129,9 +129,9 @@ std::string print_workers(const WorkerCount& workers) {
 
 std::string print_spare(const SpareCount& spare) { return fmt::format("{}..{}", spare.min, spare.max); }
 
-std::uint64_t read_memory(std::string_view text) {
+std::uint64_t read_size(std::string_view text, std::string_view expected) {
     const auto bytes = parse_size_bytes(text);
-    if (!bytes) refuse_value("a size such as 64M or 2G, or 0 for never", text);
+    if (!bytes) refuse_value(expected, text);
     return *bytes;
 }
 
@@ -165,6 +165,12 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"greeting", 0, "TEXT", serving, "what the handler greet says", "",
      [](Settings& s, std::string_view text) { s.greeting = text; },
      [](const Settings& s) { return Values{s.greeting}; }},
+    {"line-max", 0, "SIZE", serving,
+     "how long a line may be that a blocking handler reads; 0: as long as the client likes", "",
+     [](Settings& s, std::string_view text) {
+         s.line_max_bytes = read_size(text, "a size such as 64K or 1M, or 0 for any length");
+     },
+     [](const Settings& s) { return Values{print_size_bytes(s.line_max_bytes)}; }},
     {"backlog", 0, "N", serving, "connections that the kernel queues for an endpoint", "min(4096, net.core.somaxconn)",
      [](Settings& s, std::string_view text) { s.backlog = static_cast<int>(read_number(text, backlog_range)); },
      [](const Settings& s) { return if_set(s.backlog); }},
@@ -192,7 +198,9 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](const Settings& s) { return Values{std::to_string(s.max_requests)}; }},
     {"max-memory", 0, "SIZE", pool,
      "replace a worker whose private memory has grown beyond this, such as 200M; 0: never", "",
-     [](Settings& s, std::string_view text) { s.max_memory_bytes = read_memory(text); },
+     [](Settings& s, std::string_view text) {
+         s.max_memory_bytes = read_size(text, "a size such as 64M or 2G, or 0 for never");
+     },
      [](const Settings& s) { return Values{print_size_bytes(s.max_memory_bytes)}; }},
 
     {"idle-timeout", 0, "TIME", limits, "close a connection on which nothing moves for so long", "",

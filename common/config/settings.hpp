@@ -104,6 +104,7 @@ struct Settings {
     // 0: a worker never retires.
     std::uint64_t max_requests = 0;
     std::uint64_t max_memory_bytes = 0;
+    std::uint64_t line_max_bytes = std::uint64_t{1} << 20;  ///< of what a blocking handler reads; 0: any length
     std::string user{};
     std::string group{};
     bool core_dumps = false;

@@ -53,6 +53,7 @@ public:
                     .handler = entry.name,
                     .idle_timeout = wanted.idle_timeout,
                     .stop_timeout = wanted.stop_timeout,
+                    .line_max_bytes = wanted.line_max_bytes,
                     .greeting = wanted.handler.greeting,
                     .log_connections = wanted.log_connections ? LogConnections::Begin : LogConnections::No},
           model_{wanted.model.value_or(entry.model)},

@@ -95,6 +95,27 @@ def test_an_over_long_line_is_logged_with_the_peer_and_ends_the_connection(prefo
     assert (line["peer"], line["limit_bytes"]) == (f"{host}:{port}", 16 << 10)
 
 
+def peak_of(pid):
+    """The most memory that it has had, in bytes."""
+    return int(proc.status(pid)["VmHWM"].split()[0]) << 10
+
+
+@pytest.mark.parametrize("name", ["blocking", "hostile"], ids=["getline", "std::getline"])
+def test_a_line_without_an_end_costs_no_more_memory_than_the_limit(preforkd, trouble, name):
+    daemon = preforkd("--handler", trouble(name), "--model", "serial", workers=1)
+    (worker,) = daemon.workers()
+    with connect(daemon.endpoint) as client:
+        before = peak_of(worker)
+        peer = "%s:%d" % client.getsockname()
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            for _ in range(100):
+                client.sendall(bytes(1 << 20))
+    line = daemon.wait_log("a line longer than the limit")
+    assert (line["peer"], line["limit_bytes"]) == (peer, 1 << 20)
+    assert peak_of(worker) - before < 8 << 20
+    assert daemon.workers() == [worker] and exchange(daemon.endpoint, b"hello\n").startswith(b"hello ")
+
+
 @pytest.mark.parametrize(("name", "model"), [("coroutine", "async"), ("coroutine", "thread"), ("blocking", "serial"),
                                              ("blocking", "thread"), ("blocking", "fork")])
 def test_whatever_a_handler_throws_ends_that_connection_only_and_is_logged_with_the_peer(preforkd, trouble, name, model):

@@ -77,6 +77,13 @@ def leaks_and_leaves(daemon):
     return proc.wait_gone(pid, 10)
 
 
+def ends_a_long_line(daemon):
+    one(daemon)
+    with connect(daemon.endpoint) as client:
+        client.sendall(bytes(17))
+        return read_to_end(client) == b""
+
+
 def serves_on_when_told_to_stop(daemon):
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("serving on for --drain-delay")
@@ -135,6 +142,8 @@ HOLDS = {
                lambda daemon, tmp: exchange(f"unix://{tmp}/s") and proc.eventually(lambda: refused(daemon.endpoint))),
     "handler": ([], ECHO, lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint, b"x") == b"x"),
     "greeting": ([], ["greeting = b"], lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint) == b"b\n"),
+    "line-max": ([BLOCKING, "model = serial"], [BLOCKING, "model = serial", "line-max = 16"],
+                 lambda daemon, tmp: ends_a_long_line(daemon)),
     "backlog": ([], ["backlog = 7"],
                 lambda daemon, tmp: status(daemon.control)["listeners"][0]["queue_limit"] == 7),
     "workers": ([], ["workers = 3"], lambda daemon, tmp: daemon.wait_workers(3)),

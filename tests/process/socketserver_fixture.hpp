@@ -59,7 +59,7 @@ class EchoLine : public BlockingHandler, public DatagramHandler {
 public:
     void serve(BlockingConnection& client) override {
         std::string line;
-        std::getline(client.stream(), line);
+        getline(client.stream(), line);
         client.stream() << line << '\n';
     }
     void serve(Datagram& request) override { (void)request.reply(request.bytes()); }

@@ -2,10 +2,11 @@
 // What a blocking stream handler sees of its client.
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <istream>
 #include <ostream>
 #include <span>
-#include <streambuf>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -14,15 +15,22 @@
 namespace preforkd {
 
 struct BlockingCore;
+class StreamBuffer;
 
 /// What rfile and wfile are in Python, in one object: an input, and an output behind `<<`, put(), write() and flush().
 ///
 /// Each has a state of its own: the end of the input, which a client causes by its half-close, does not keep the output
 /// from being written.  That is why it is no std::iostream, in which both share one.  Where a std::istream is asked for
 /// it is the input, where a std::ostream is, the output.
+///
+/// A client cannot make a line grow for ever: where more than --line-max bytes come without its end, reading it sets
+/// badbit, a line of the log says so, and last_error() is std::errc::message_size. That is exact for getline() and for
+/// `>>` into a std::string, below. What reads by way of a std::istream, such as std::getline() spelled so, a number, or
+/// what copies rdbuf(), fails for a piece of input without a newline that is up to 8 KiB longer. Binary data is for
+/// get() and read(), which know no limit.
 class ClientStream final : public std::istream {
 public:
-    explicit ClientStream(std::streambuf* buffer) : std::istream{buffer}, output_{buffer} {}
+    explicit ClientStream(StreamBuffer& buffer);
 
     [[nodiscard]] std::ostream& output() noexcept { return output_; }
     operator std::ostream&() noexcept { return output_; }
@@ -39,8 +47,19 @@ public:
     [[nodiscard]] bool bad() const { return std::istream::bad() || output_.bad(); }
 
 private:
+    friend ClientStream& getline(ClientStream& input, std::string& line, char delimiter);
+    friend ClientStream& operator>>(ClientStream& input, std::string& word);
+
+    StreamBuffer& buffer_;
     std::ostream output_;
 };
+
+/// As std::getline(), of at most --line-max bytes before `delimiter`; a longer line sets badbit, and what `line` holds
+/// then is of no use. Found without `std::` before it: `while (getline(client.stream(), line))`.
+ClientStream& getline(ClientStream& input, std::string& line, char delimiter = '\n');
+
+/// The next word, as the standard's `>>` reads it, of at most --line-max bytes; a longer one sets badbit.
+ClientStream& operator>>(ClientStream& input, std::string& word);
 
 /// One accepted stream connection for code that blocks; see Connection for what the framework does.
 ///
@@ -86,6 +105,10 @@ public:
 
     /// How long each following operation waits; zero: for ever.
     void timeout(std::chrono::milliseconds patience) noexcept;
+
+    /// How long a line that stream() or input() reads may be from now on, instead of --line-max; zero: as long as the
+    /// client likes, which is as much memory as it likes.
+    void line_max(std::size_t limit_bytes) noexcept;
 
     /// What the last operation that failed came to; clear while none has.
     [[nodiscard]] std::error_code last_error() const noexcept;

@@ -27,7 +27,8 @@ struct ServerSettings {
     std::chrono::milliseconds idle_timeout{60'000};  ///< how long a request waits for a silent client
     std::chrono::milliseconds stop_timeout{30'000};  ///< how long shutdown() leaves to the requests that run
 
-    bool log_connections = false;  ///< one line for each client
+    std::size_t line_max_bytes = std::size_t{1} << 20;  ///< of a line that a handler reads; zero: any length
+    bool log_connections = false;                       ///< one line for each client
     HandlerOptions handler{};
 };
 

@@ -22,8 +22,7 @@ bool heap_is_full = false;  // of small holes
 /// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
 class ForkJob : public ChildJob {
 public:
-    explicit ForkJob(ChildModel& service)
-        : idle_timeout_{service.plan.settings.idle_timeout}, traffic_{service.acceptor.traffic()} {
+    explicit ForkJob(ChildModel& service) : settings_{service.plan.settings}, traffic_{service.acceptor.traffic()} {
         ended = [&acceptor = service.acceptor] { acceptor.ended(); };
     }
 
@@ -37,7 +36,11 @@ public:
             [this, worker = ::getpid(), flushed = flush_standard_output()] {
                 ForkedChild child{worker, kept_fd()};
                 WorkerRecord record;  // but for its traffic, the worker's own is the worker's to write
-                serve({.idle_timeout = idle_timeout_, .stop = child, .record = record, .traffic = traffic_});
+                serve({.idle_timeout = settings_.idle_timeout,
+                       .line_max_bytes = settings_.line_max_bytes,
+                       .stop = child,
+                       .record = record,
+                       .traffic = traffic_});
                 if (flushed) flush_standard_output();
                 return 0;
             },
@@ -61,7 +64,7 @@ private:
     [[nodiscard]] virtual int kept_fd() const noexcept = 0;
     virtual void serve(const ServeHere& how) noexcept = 0;
 
-    std::chrono::milliseconds idle_timeout_;
+    const Settings& settings_;
     TrafficCounter traffic_;
 };
 

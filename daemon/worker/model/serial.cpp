@@ -99,6 +99,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
     Acceptor& acceptor = service.acceptor();
     const ServeHere here{.idle_timeout = plan.settings.idle_timeout,
                          .request_timeout = plan.settings.request_timeout,
+                         .line_max_bytes = plan.settings.line_max_bytes,
                          .stop = stop_notifier,
                          .record = handoff.record};
     service.add_listeners([&](const Listener& listener) -> Acceptor::Take {

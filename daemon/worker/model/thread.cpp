@@ -27,6 +27,7 @@ struct Workshop {
           crew{reactor,
                {.idle_timeout = plan.settings.idle_timeout,
                 .request_timeout = plan.settings.request_timeout,
+                .line_max_bytes = plan.settings.line_max_bytes,
                 .traffic = {its_handoff.record.traffic, TrafficCounter::Writers::Many}}},
           worker_timeout{plan.settings.worker_timeout},
           service{plan, handoff, control, reactor, hooks()} {

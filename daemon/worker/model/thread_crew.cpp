@@ -117,6 +117,7 @@ void* ThreadCrew::run(void* self) noexcept {
     enter(member.record, WorkerState::InHandler);
     member.task->run({.idle_timeout = crew.settings_.idle_timeout,
                       .request_timeout = crew.settings_.request_timeout,
+                      .line_max_bytes = crew.settings_.line_max_bytes,
                       .stop = crew.halt_,
                       .record = member.record,
                       .traffic = crew.settings_.traffic});

@@ -29,6 +29,7 @@ struct ThreadSettings {
     // Zero means never.
     std::chrono::milliseconds idle_timeout{};
     std::chrono::milliseconds request_timeout{};
+    std::size_t line_max_bytes = 0;
     TrafficCounter traffic;  ///< of all threads
 };
 

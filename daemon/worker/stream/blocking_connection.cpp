@@ -12,43 +12,37 @@ namespace {
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span{text}); }
 
+/// The line that is read while it lives may be as long as the limit, and no longer.
+class BoundedLine {
+public:
+    BoundedLine(StreamBuffer& buffer, char end) noexcept : buffer_{buffer}, end_{end} { buffer_.begin_line(end_); }
+    ~BoundedLine() {
+        if (end_ != '\n') buffer_.begin_line('\n');
+    }
+    BoundedLine(const BoundedLine&) = delete;
+    BoundedLine& operator=(const BoundedLine&) = delete;
+
+private:
+    StreamBuffer& buffer_;
+    char end_;
+};
+
 }  // namespace
 
-std::error_code StreamBuffer::flush() {
-    const std::span<const char> pending{pbase(), pptr()};
-    if (pending.empty()) return {};
-    setp(pbase(), epptr());
-    return core_.send(std::as_bytes(pending));
+ClientStream::ClientStream(StreamBuffer& buffer) : std::istream{&buffer}, buffer_{buffer}, output_{&buffer} {}
+
+ClientStream& getline(ClientStream& input, std::string& line, char delimiter) {
+    const BoundedLine bounded{input.buffer_, delimiter};
+    std::getline(static_cast<std::istream&>(input), line, delimiter);
+    return input;
 }
 
-StreamBuffer::int_type StreamBuffer::underflow() {
-    if (gptr() != egptr()) return traits_type::to_int_type(*gptr());
-    (void)flush();  // what the client may be waiting for before it goes on
-    if (!input_) input_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
-    const Received got = core_.receive(std::as_writable_bytes(std::span{input_.get(), buffer_bytes}));
-    // An end of file would set eofbit; the streams turn an exception into badbit.
-    if (got.error) throw std::system_error{got.error, "read from the client"};
-    setg(input_.get(), input_.get(), input_.get() + got.bytes.size());
-    return got ? traits_type::to_int_type(*gptr()) : traits_type::eof();
+ClientStream& operator>>(ClientStream& input, std::string& word) {
+    if ((input.flags() & std::ios::skipws) != 0) input >> std::ws;
+    const BoundedLine bounded{input.buffer_, '\n'};
+    static_cast<std::istream&>(input) >> word;
+    return input;
 }
-
-StreamBuffer::int_type StreamBuffer::overflow(int_type next) {
-    if (flush()) return traits_type::eof();
-    if (!output_) {
-        output_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
-        setp(output_.get(), output_.get() + buffer_bytes);
-    }
-    return traits_type::eq_int_type(next, traits_type::eof()) ? traits_type::not_eof(next)
-                                                              : sputc(traits_type::to_char_type(next));
-}
-
-std::streamsize StreamBuffer::xsputn(const char* text, std::streamsize size) {
-    if (size < static_cast<std::streamsize>(buffer_bytes)) return std::streambuf::xsputn(text, size);
-    if (flush() || core_.send(bytes_of({text, static_cast<std::size_t>(size)}))) return 0;
-    return size;
-}
-
-int StreamBuffer::sync() { return flush() ? -1 : 0; }
 
 const Endpoint& BlockingConnection::peer() const { return core_.peer(); }
 const Endpoint& BlockingConnection::local() const { return core_.local(); }
@@ -60,7 +54,7 @@ int BlockingConnection::fd() const noexcept { return core_.fd.get(); }
 ClientStream& BlockingConnection::stream() {
     if (!core_.stream) {
         if (!core_.buffer) core_.buffer.emplace(core_);
-        core_.stream.emplace(&*core_.buffer);
+        core_.stream.emplace(*core_.buffer);
     }
     return *core_.stream;
 }
@@ -94,6 +88,8 @@ std::error_code BlockingConnection::half_close() {
 }
 
 void BlockingConnection::timeout(std::chrono::milliseconds patience) noexcept { core_.patience = patience; }
+
+void BlockingConnection::line_max(std::size_t limit_bytes) noexcept { core_.line_max_bytes = limit_bytes; }
 
 std::error_code BlockingConnection::last_error() const noexcept { return core_.last_error; }
 

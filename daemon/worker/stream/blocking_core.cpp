@@ -69,6 +69,12 @@ std::error_code BlockingCore::end_output() {
     return {};
 }
 
+std::error_code BlockingCore::line_too_long() {
+    log(LogLevel::Notice, "{peer} sent a line longer than the limit of {limit_bytes} bytes (--line-max)",
+        {{"peer", address_of(peer())}, {"limit_bytes", std::uint64_t{line_max_bytes}}});
+    return failed(std::make_error_code(std::errc::message_size));
+}
+
 std::error_code BlockingCore::canceled() noexcept {
     account.failed(ConnectionOutcome::Cut);
     return std::make_error_code(std::errc::operation_canceled);

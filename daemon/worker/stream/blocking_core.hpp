@@ -3,38 +3,16 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <streambuf>
 
 #include "common/base/clock.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/loop/buffer_pool.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
+#include "daemon/worker/stream/stream_buffer.hpp"
 #include "preforkd/blocking_connection.hpp"
 
 namespace preforkd {
-
-/// The buffers between a BlockingConnection's input() and output() and its socket; made on first use.
-class StreamBuffer final : public std::streambuf {
-public:
-    explicit StreamBuffer(BlockingCore& core) noexcept : core_{core} {}
-
-    /// Sends what is buffered; what cannot be sent is lost, since the connection is.
-    std::error_code flush();
-
-protected:
-    int_type underflow() override;
-    int_type overflow(int_type next) override;
-    std::streamsize xsputn(const char* text, std::streamsize size) override;
-    int sync() override;
-
-private:
-    static constexpr std::size_t buffer_bytes = std::size_t{8} * 1024;
-
-    BlockingCore& core_;
-    std::unique_ptr<char[]> input_{};
-    std::unique_ptr<char[]> output_{};
-};
 
 struct BlockingCore {
     enum class For { Input, Output };
@@ -43,6 +21,7 @@ struct BlockingCore {
     BlockingCore(UniqueFd accepted, const SocketAddress& from, const ServeHere& how) noexcept
         : fd{std::move(accepted)},
           patience{how.idle_timeout},
+          line_max_bytes{how.line_max_bytes},
           address_{from},
           how_{how},
           served_until_{how.request_timeout.count() == 0 ? Deadline{} : Clock::now() + how.request_timeout} {}
@@ -58,6 +37,9 @@ struct BlockingCore {
     std::error_code flush();
     std::error_code end_output();
 
+    /// Says so in the log.
+    [[nodiscard]] std::error_code line_too_long();
+
     [[nodiscard]] const Endpoint& peer();
     [[nodiscard]] const Endpoint& local();
 
@@ -65,6 +47,7 @@ struct BlockingCore {
     ConnectionAccount account{};
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
     std::chrono::milliseconds patience;
+    std::size_t line_max_bytes;  ///< zero: any length
     std::error_code last_error{};
     bool timed_out = false;
     bool output_ended = false;  ///< SHUT_WR is done

@@ -31,6 +31,7 @@ struct ServeHere {
     // Zero means never.
     std::chrono::milliseconds idle_timeout{};
     std::chrono::milliseconds request_timeout{};
+    std::size_t line_max_bytes = 0;  ///< of what a blocking handler reads; zero: any length
     StopWatch& stop;
     WorkerRecord& record;  ///< whose state follows the waiting; a thread or child gives one of its own
     TrafficCounter traffic{record.traffic, TrafficCounter::Writers::One};

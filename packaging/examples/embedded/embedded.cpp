@@ -9,7 +9,7 @@
 
 class Echo : public preforkd::BlockingHandler {
     void serve(preforkd::BlockingConnection& client) override {
-        for (std::string line; std::getline(client.input(), line);) client.output() << line << '\n';
+        for (std::string line; getline(client.stream(), line);) client.output() << line << '\n';
     }
 };
 

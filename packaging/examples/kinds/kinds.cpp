@@ -34,7 +34,7 @@ public:
 
     void serve(preforkd::BlockingConnection& client) override {
         int lines = 0;
-        for (std::string line; std::getline(client.input(), line);) client.output() << ++lines << '\n';
+        for (std::string line; getline(client.stream(), line);) client.output() << ++lines << '\n';
     }
 };
 

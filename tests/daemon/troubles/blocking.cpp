@@ -84,7 +84,7 @@ struct Trouble : preforkd::BlockingHandler {
     }
     void serve(preforkd::BlockingConnection& client) override {
         std::string word;
-        while (std::getline(client.stream(), word)) {
+        while (getline(client.stream(), word)) {
             client.stream() << word << ' ' << ::getpid() << std::endl;
             if (word == "spin") spin_for_ever();
             if (word == "throw") throw std::runtime_error{"as told"};

@@ -21,7 +21,7 @@ int use_up_the_stack(volatile char* above) {
 struct Crash : preforkd::BlockingHandler {
     void serve(preforkd::BlockingConnection& client) override {
         std::string word;
-        std::getline(client.stream(), word);
+        getline(client.stream(), word);
         volatile char top = 0;
         if (word == "SIGSEGV") write_to_nowhere();
         if (word == "SIGFPE") divide_by(0);

@@ -79,7 +79,9 @@ const Texts everything{"-l",
                        "--log-file",
                        "/x\ny",
                        "--log-connections",
-                       "no"};
+                       "no",
+                       "--line-max",
+                       "65537"};
 
 TEST(OptionsText, every_value_is_printed_with_its_origin) {
     const TextFile file{"\nbacklog = 7\n"};
