@@ -10,7 +10,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
 #include "common/config/option_values.hpp"
@@ -54,17 +53,6 @@ std::chrono::milliseconds read_linger(std::string_view text) {
     const auto duration = parse_duration(text);
     if (!duration) refuse_value("a duration such as 2s, or off", text);
     return *duration;
-}
-
-std::uint32_t read_replies(std::string_view text) {
-    constexpr std::string_view unit = "/s";
-    constexpr std::uint32_t most = 1'000'000;
-    if (text == "off") return 0;
-    std::string_view rest = text;
-    const auto number = take_number<std::uint32_t>(rest);
-    if (!number || *number == 0 || *number > most || rest != unit)
-        refuse_value("a number a second from 1/s to 1000000/s, or off", text);
-    return *number;
 }
 
 ProxySenders read_senders(std::string_view text) {
@@ -143,10 +131,9 @@ constexpr std::array<KeyRow, 16> key_rows{{
     {{"replies-per-source", "N/s|off", "udp, fd",
       "replies that one source can have (default 1000/s, own handlers off)"},
      may_be_udp,
-     [](ListenSettings& s, std::string_view text) { s.replies_per_source = read_replies(text); },
+     [](ListenSettings& s, std::string_view text) { s.replies_per_source = read_rate(text); },
      [](const ListenSettings& s) -> std::optional<std::string> {
-         if (!s.replies_per_source) return std::nullopt;
-         return *s.replies_per_source == 0 ? "off" : fmt::format("{}/s", *s.replies_per_source);
+         return s.replies_per_source ? std::optional{print_rate(*s.replies_per_source)} : std::nullopt;
      }},
     {{"amplify", "yes|no", "udp, fd", "whether a reply may be longer than its request (default no, own handlers yes)"},
      may_be_udp,

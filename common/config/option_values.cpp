@@ -46,6 +46,18 @@ std::chrono::milliseconds read_timeout(std::string_view text) {
     return *duration;
 }
 
+std::uint32_t read_rate(std::string_view text) {
+    constexpr std::uint32_t most = 1'000'000;
+    if (text == "off") return 0;
+    std::string_view rest = text;
+    const auto number = take_number<std::uint32_t>(rest);
+    if (!number || *number == 0 || *number > most || rest != "/s")
+        refuse_value("a number a second from 1/s to 1000000/s, or off", text);
+    return *number;
+}
+
+std::string print_rate(std::uint32_t per_second) { return per_second == 0 ? "off" : fmt::format("{}/s", per_second); }
+
 std::string read_word(std::string_view text, std::string_view expected) {
     constexpr std::size_t longest = 4095;
     const bool blank = text.find_first_of(" \t") != std::string_view::npos;

@@ -36,6 +36,10 @@ inline constexpr NumberRange backlog_range{.min = 1, .max = 2'147'483'647};  // 
 /// A duration of parse_duration(); zero means never.
 [[nodiscard]] std::chrono::milliseconds read_timeout(std::string_view text);
 
+/// `N/s`, at most a million; 0 for `off`, which is no limit.
+[[nodiscard]] std::uint32_t read_rate(std::string_view text);
+[[nodiscard]] std::string print_rate(std::uint32_t per_second);
+
 /// A name of one printable word: a user, a handler.  `expected` says which, for the error.
 [[nodiscard]] std::string read_word(std::string_view text, std::string_view expected);
 

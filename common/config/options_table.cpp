@@ -287,6 +287,10 @@ constexpr auto rows = std::to_array<OptionRow>({
      "print a line when a connection begins, or when it ends: its duration, bytes and outcome", "",
      [](Settings& s, std::string_view text) { s.log_connections = read_log_connections(text); },
      [](const Settings& s) { return print_named(log_connections, s.log_connections); }},
+    {"stderr-rate", 0, "N/s|off", logging,
+     "print so many lines of what the programs of a worker write to standard error; drop and count the rest", "",
+     [](Settings& s, std::string_view text) { s.stderr_rate = read_rate(text); },
+     [](const Settings& s) { return Values{print_rate(s.stderr_rate)}; }},
 
     {"config", 'C', "FILE", orders, "read options from this file, too: lines `name = value`", "none",
      [](Settings&, std::string_view text) { static_cast<void>(read_path(text, "a file")); }, nullptr},

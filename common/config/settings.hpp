@@ -118,6 +118,7 @@ struct Settings {
     std::string greeting = "connected";
     LogSettings log{};
     LogConnections log_connections = LogConnections::Begin;
+    std::uint32_t stderr_rate = 1000;    ///< lines a second of a worker's programs; 0: no limit
     std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
 };
 

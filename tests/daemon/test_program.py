@@ -184,7 +184,7 @@ def test_standard_error_goes_to_the_log_line_by_line_with_the_peer(preforkd):
 
 
 def test_a_program_that_floods_its_standard_error_loses_nothing_and_delays_nobody(preforkd):
-    daemon = preforkd("--", "sh", "-c", "seq 20000 | sed 's/^/said /' >&2; echo done", workers=1)
+    daemon = preforkd("--stderr-rate", "off", "--", "sh", "-c", "seq 20000 | sed 's/^/said /' >&2; echo done", workers=1)
     assert exchange(daemon.endpoint) == b"done\n"
     daemon.wait_log(lambda entry: entry.get("text") == "said 20000")
     assert len(daemon.log.find(lambda entry: entry.get("text", "").startswith("said "))) == 20000

@@ -122,6 +122,12 @@ def may_open(daemon, how, directory):
         return client.makefile().readline() == "ok\n"
 
 
+def says_little_of_a_program(daemon):
+    one(daemon)
+    exchange(daemon.endpoint)
+    return daemon.wait_log("were dropped")["rate"] == 1
+
+
 def says_nothing_of_a_client(daemon):
     one(daemon)
     after = daemon.log.mark()
@@ -177,8 +183,10 @@ HOLDS = {
     "log-format": (["log-file = {tmp}/new"], ["log-file = {tmp}/new", "log-format = text"],
                    lambda daemon, tmp: logs_into(daemon, tmp / "new", "Z info    worker ")),
     "log-file": ([], ["log-file = {tmp}/new"], lambda daemon, tmp: logs_into(daemon, tmp / "new", "got connection")),
+    "stderr-rate": ([], ["stderr-rate = 1/s"], lambda daemon, tmp: says_little_of_a_program(daemon)),
     "log-connections": ([], ["log-connections = no"], lambda daemon, tmp: says_nothing_of_a_client(daemon)),
 }
+PROGRAM = {"sandbox-programs": ["/bin/cat"], "stderr-rate": ["sh", "-c", "seq 10 >&2"]}  # instead of a handler
 # What takes a restart.
 NAMED = {"control": "control = unix://{tmp}/other", "name": "name = other", "ready-fd": "ready-fd = 1"}
 # The reload itself is what has to end in that time.
@@ -197,7 +205,7 @@ def start(configured, tmp_path, name, lines):
     """Its workers and its control socket are given where that is not what changes; its log where the test reads it."""
     given = [line for line in ([LISTEN] if name != "listen" else []) if line not in lines]
     arguments = ["--control", f"unix://{tmp_path}/control.sock"] if name != "control" else []
-    arguments += ["--", "/bin/cat"] if name == "sandbox-programs" else []
+    arguments += ["--", *PROGRAM[name]] if name in PROGRAM else []
     has_workers = name in ("workers", "spare", "reload")
     service = configured(*given, *lines, arguments=arguments, workers=None if has_workers else 1,
                          ready_fd=name != "ready-fd", wait=name != "ready-fd",

@@ -16,6 +16,7 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                     .strangers = strangers,
                     .request_timeout = plan.settings.request_timeout}};
     HandlerSet handlers{plan};
+    StderrRate stderr_rate{reactor, plan.settings.stderr_rate};
     WorkerFrame frame{plan,
                       handoff,
                       control,
@@ -29,11 +30,16 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                            },
                        .finish =
                            [&](auto done) {
+                               stderr_rate.say_dropped();
                                dismiss_handlers(handlers);
                                crew.finish(std::move(done));
                            }}};
-    ChildModel service{
-        .plan = plan, .reactor = reactor, .crew = crew, .handlers = handlers, .acceptor = frame.acceptor()};
+    ChildModel service{.plan = plan,
+                       .reactor = reactor,
+                       .crew = crew,
+                       .handlers = handlers,
+                       .acceptor = frame.acceptor(),
+                       .stderr_rate = stderr_rate};
     frame.add_listeners([&](const Listener& listener) { return crew.bounded(take_for(listener, service)); });
     start_handlers(handlers);
     frame.serve(ready);

@@ -7,6 +7,7 @@
 #include "daemon/worker/model/child_crew.hpp"
 #include "daemon/worker/process/worker_control.hpp"
 #include "daemon/worker/process/worker_plan.hpp"
+#include "daemon/worker/program/stderr_rate.hpp"
 
 namespace preforkd {
 
@@ -17,6 +18,7 @@ struct ChildModel {
     ChildCrew& crew;
     HandlerSet& handlers;
     Acceptor& acceptor;
+    StderrRate& stderr_rate;  ///< of its programs
 };
 
 /// Takes clients from a listener and starts jobs for them.

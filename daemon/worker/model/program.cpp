@@ -126,7 +126,7 @@ private:
     }
 
     void log_line(std::string_view line) const {
-        if (log_enabled(LogLevel::Info))
+        if (log_enabled(LogLevel::Info) && service_.stderr_rate.allow())
             log(LogLevel::Info, "program of {peer}: {text}",
                 {{"peer", peer()}, {"text", line}, {"child_pid", std::int64_t{pid_}}});
     }

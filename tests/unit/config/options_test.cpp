@@ -70,6 +70,7 @@ TEST(Options, every_option_is_read) {
                                     "--max-requests",
                                     "1000",
                                     "--line-max=64K",
+                                    "--stderr-rate=5/s",
                                     "--user=www-data",
                                     "--group=33",
                                     "--chdir=/",
@@ -102,6 +103,7 @@ TEST(Options, every_option_is_read) {
     EXPECT_EQ(s.reload, ReloadMode::Rolling);
     EXPECT_EQ(s.max_requests, 1000u);
     EXPECT_EQ(s.line_max_bytes, 64u << 10);
+    EXPECT_EQ(s.stderr_rate, 5u);
     EXPECT_EQ(s.user, "www-data");
     EXPECT_EQ(s.group, "33");
     EXPECT_EQ(s.chdir, "/");
@@ -202,6 +204,7 @@ TEST(Options, a_bad_value_is_answered_with_what_is_expected) {
              {"--max-requests", {"", "-1", "1000000000001", "x"}},
              {"--max-memory", {"", "-1", "200 M", "x"}},
              {"--line-max", {"", "-1", "1 M", "x"}},
+             {"--stderr-rate", {"", "0/s", "1000", "1/m", "1000001/s"}},
              {"--spare", {"", "0", "0..1", "1..1025", "1.2", "auto"}},
              {"--user", {"", "a b", "\x1b"}},
              {"--group", {"", "a\tb"}},
@@ -224,7 +227,7 @@ TEST(Options, limits_are_themselves_allowed) {
          {Texts{"-w", "0"}, Texts{"-w", "1024"}, Texts{"-w", "1..1024"}, Texts{"-w", "auto"}, Texts{"-c", "1"},
           Texts{"-c", "1000000"}, Texts{"--backlog", "2147483647"}, Texts{"--umask", "0"}, Texts{"--umask", "0777"},
           Texts{"--ready-fd", "1"}, Texts{"--idle-timeout", "365d"}, Texts{"--max-requests", "0"},
-          Texts{"--line-max", "0"}})
+          Texts{"--line-max", "0"}, Texts{"--stderr-rate", "off"}})
         EXPECT_EQ(refusal(words).sentence, "") << testing::PrintToString(words);
 }
 

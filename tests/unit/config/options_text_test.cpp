@@ -81,7 +81,9 @@ const Texts everything{"-l",
                        "--log-connections",
                        "no",
                        "--line-max",
-                       "65537"};
+                       "65537",
+                       "--stderr-rate",
+                       "5/s"};
 
 TEST(OptionsText, every_value_is_printed_with_its_origin) {
     const TextFile file{"\nbacklog = 7\n"};
