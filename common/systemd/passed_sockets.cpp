@@ -77,6 +77,7 @@ int option_of(int fd, int level, int option) {
 }  // namespace
 
 void note_passed_descriptors() noexcept {
+    first_not_passed.reset();
     const char* const said = std::getenv("LISTEN_FDS");
     const int count = positive_number(said != nullptr ? said : "").value_or(0);
     for (int each = 0; each < count; ++each)

@@ -1,7 +1,12 @@
 #include "targets.hpp"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <array>
 #include <boost/json/parse.hpp>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -9,7 +14,9 @@
 #include <vector>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
+#include "common/channel/channel.hpp"
 #include "common/config/config_file.hpp"
 #include "common/config/control_endpoint.hpp"
 #include "common/config/listen_settings.hpp"
@@ -20,6 +27,9 @@
 #include "common/log/journal_record.hpp"
 #include "common/log/log_format.hpp"
 #include "common/net/proxy_header.hpp"
+#include "common/systemd/fd_store_policy.hpp"
+#include "common/systemd/passed_sockets.hpp"
+#include "common/systemd/systemd_notify.hpp"
 #include "daemon/ctl/command_line.hpp"
 #include "daemon/master/pool/handover.hpp"
 
@@ -167,11 +177,93 @@ void write_log(std::string_view bytes) {
     }
 }
 
+/// What a worker writes into its pipe, until the master would hear it no more.
+void hear_reports(std::string_view bytes) {
+    ChannelPair channel = open_channel();
+    bytes = bytes.substr(0, PIPE_BUF);
+    (void)!::write(channel.worker.reports.get(), bytes.data(), bytes.size());
+    channel.worker = {};
+    for (;;) {
+        const auto received = receive_report(channel.master.reports.get());
+        if (std::holds_alternative<PeerGone>(received) || std::holds_alternative<NoReport>(received)) return;
+        require(std::holds_alternative<Report>(received), "a pipe whose writer is gone comes to its end");
+        const Report& report = std::get<Report>(received);
+        require(is_printable(report.text), "the text of a report is one printable line");
+        require(report.text.empty() || report.kind == Report::Kind::Failed, "only a failure has a text");
+    }
+}
+
+/// Descriptors 3 and 4 are sockets, and 5 is closed, while it lives; as if systemd had passed two.
+class TwoPassed {
+public:
+    TwoPassed() {
+        for (std::size_t each = 0; each < before_.size(); ++each) {
+            const int fd = first + static_cast<int>(each);
+            before_[each] = UniqueFd{::fcntl(fd, F_DUPFD_CLOEXEC, 100)};
+            ::close(fd);
+        }
+        int pair[2];
+        require(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && pair[0] == first, "the first two are free");
+    }
+    ~TwoPassed() {
+        for (std::size_t each = 0; each < before_.size(); ++each) {
+            const int fd = first + static_cast<int>(each);
+            ::close(fd);
+            if (before_[each]) ::dup3(before_[each].get(), fd, O_CLOEXEC);
+        }
+    }
+    TwoPassed(const TwoPassed&) = delete;
+    TwoPassed& operator=(const TwoPassed&) = delete;
+
+private:
+    static constexpr int first = 3;
+    std::array<UniqueFd, 3> before_{};
+};
+
+constexpr std::array activation_variables{"LISTEN_PID",    "LISTEN_FDS",   "LISTEN_FDNAMES", "NOTIFY_SOCKET",
+                                          "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"};
+
+/// Lines NAME=VALUE, where a value may be `SELF`: this process.
+void set_variables(std::string_view bytes) {
+    for (const std::string& line : lines_of(bytes))
+        for (const std::string_view name : activation_variables) {
+            if (!line.starts_with(std::string{name} + '=')) continue;
+            const std::string value = line.substr(name.size() + 1);
+            ::setenv(name.data(), (value == "SELF" ? std::to_string(::getpid()) : value).c_str(), 1);
+        }
+}
+
+/// As start-up reads what systemd has left in the environment.
+void read_activation(std::string_view bytes) {
+    static const Libsystemd stays_loaded;
+    const TwoPassed passed;
+    set_variables(bytes);
+    note_passed_descriptors();
+    try {
+        for (const PassedSocket& socket : take_passed_sockets()) {
+            require(is_printable(socket.flaw), "a flaw is one printable line");
+            (void)file_in_stored_name(socket.name);
+        }
+        require(std::getenv("LISTEN_FDS") == nullptr, "what was taken is gone from the environment");
+    } catch (const OperatorError& refusal) { require(is_printable(refusal.what()), "a refusal is one printable line"); }
+    const SystemdNotify systemd;
+    require(std::getenv("NOTIFY_SOCKET") == nullptr, "systemd is notified by nobody else");
+    if (const auto period = systemd.watchdog_period()) require(period->count() > 0, "a watchdog is fed in time");
+    for (const char* name : activation_variables) ::unsetenv(name);
+}
+
 constexpr std::array all{
     Target{"answer", read_answer},     Target{"config", read_config_text},     Target{"ctl_options", read_ctl_options},
     Target{"endpoint", read_endpoint}, Target{"handover", read_handover},      Target{"listen", read_listen},
     Target{"log", write_log},          Target{"options", read_all_options},    Target{"proxy", read_proxy_header},
     Target{"request", read_request},   Target{"settings", read_settings_file}, Target{"units", read_units},
+    Target{"activation", read_activation}, Target{"answer", read_answer},
+    Target{"config", read_config_text},    Target{"ctl_options", read_ctl_options},
+    Target{"endpoint", read_endpoint},     Target{"handover", read_handover},
+    Target{"listen", read_listen},         Target{"log", write_log},
+    Target{"options", read_all_options},   Target{"report", hear_reports},
+    Target{"request", read_request},       Target{"settings", read_settings_file},
+    Target{"units", read_units},
 };
 
 }  // namespace
