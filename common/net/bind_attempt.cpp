@@ -1,5 +1,6 @@
 #include "common/net/bind_attempt.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -57,23 +58,54 @@ void set_receive_buffer(int fd, const ListenSettings& settings) {
                                            to_string(settings.endpoint), *settings.rcvbuf_bytes, doubled / 2));
 }
 
+/// No worker shall attach a filter that keeps everything out.  A TCP listener may need one at its end: listener.hpp,
+/// refuse_new_connections().
+void lock_filter(int fd) { set_option(fd, SOL_SOCKET, SO_LOCK_FILTER, 1, "set SO_LOCK_FILTER"); }
+
 void set_options(int fd, const ListenSettings& settings, const SocketAddress& address) {
     if (settings.endpoint.transport == Transport::Tcp) set_tcp_options(fd, settings);
     if (address.family() == AF_INET6) set_v6only(fd, settings);
     if (!is_datagram(settings.endpoint.transport)) return;
     report_destinations(fd, address);
     if (settings.rcvbuf_bytes) set_receive_buffer(fd, settings);
+    lock_filter(fd);
+}
+
+/// Each fails where there is nothing to take back.
+void let_clients_in(int fd) noexcept {
+    const int none = 0;
+    const linger off{};
+    ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+    ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);  // accepted sockets would have it, too
+    ::setsockopt(fd, IPPROTO_IP, IP_MINTTL, &none, sizeof none);
+    ::setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &none, sizeof none);
+    if (const int flags = ::fcntl(fd, F_GETFL); flags != -1) ::fcntl(fd, F_SETFL, (flags & ~O_ASYNC) | O_NONBLOCK);
 }
 
 }  // namespace
 
 void change_options(int fd, const ListenSettings& settings, int backlog) {
+    let_clients_in(fd);
     if (settings.endpoint.transport == Transport::Tcp) set_connection_options(fd, settings);
     if (is_datagram(settings.endpoint.transport)) {
         if (settings.rcvbuf_bytes) set_receive_buffer(fd, settings);
     } else {
         check(::listen(fd, backlog), "change the backlog of " + to_string(settings.endpoint));
     }
+}
+
+BindAttempt try_bind_beside(int old, const ListenSettings& settings, const SocketAddress& address) {
+    const int type = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    BindAttempt attempt{.fd = UniqueFd{::socket(address.family(), type, 0)}};
+    if (!attempt.fd) return {.error = errno};
+    const int fd = attempt.fd.get();
+    set_options(fd, settings, address);
+    // Both have to allow it; of two that do, the kernel asks the younger.  Nobody else shall join them.
+    for (const int each : {old, fd}) set_option(each, SOL_SOCKET, SO_REUSEADDR, 1, "set SO_REUSEADDR");
+    if (::bind(fd, address.data(), address.size()) == -1) return {.error = errno};
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0, "set SO_REUSEADDR");
+    return attempt;
 }
 
 BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog) {

@@ -19,8 +19,12 @@ struct BindAttempt {
 /// Throws what bind_unix_path() throws, and std::system_error where an option cannot be set.
 [[nodiscard]] BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog);
 
+/// The same for UDP, where `old`, a socket of ours, has the address: what comes from now on is the new one's.
+[[nodiscard]] BindAttempt try_bind_beside(int old, const ListenSettings& settings, const SocketAddress& address);
+
 /// Gives a bound socket what `settings` ask for and a bound socket can still be given: backlog, nodelay, keepalive,
-/// rcvbuf.  Throws std::system_error.
+/// rcvbuf.  Takes back what a worker, who shares the socket, may have set on it to keep clients out, as far as that can
+/// be taken back.  Throws std::system_error.
 void change_options(int fd, const ListenSettings& settings, int backlog);
 
 }  // namespace preforkd

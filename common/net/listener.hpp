@@ -71,6 +71,14 @@ void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_ba
 /// shut.  Throws std::system_error.
 [[nodiscard]] bool listen_again(const Listener& listener, int backlog);
 
+/// Puts a new socket in the place of a UDP socket that we bound and that is shut down, at the same address.  Those who
+/// hold the old one get nothing more.  False for other listeners.  Throws std::system_error.
+[[nodiscard]] bool replace_socket(Listener& listener);
+
+/// Undoes a connect(2) of somebody who shares a datagram socket, by which it hears that peer alone.  Whether there was
+/// anything to undo.  Throws std::system_error.
+bool disconnect(const Listener& listener);
+
 /// Removes the Unix path of a listener that bind_listeners() made, unless something else has taken the path since.
 void remove_socket_file(const Listener& listener) noexcept;
 

@@ -46,7 +46,7 @@ int Supervisor::run() {
         if (log_reopening_.maintain(now)) pool_.order_all(Order::TakeLog);
         tell_systemd(now);
         mind_socket_files(now);
-        mind_shut_down_listeners(now);
+        mind_shared_listeners(now);
         offer_conditions(now);
         if (life_.phase == Phase::Stopped) break;
         // At once: it holds what the generation before has dropped.
@@ -115,7 +115,8 @@ void Supervisor::mind_socket_files(Clock::time_point now) {
 }
 
 /// Workers that have met a listener that is shut down have left it.
-void Supervisor::mind_shut_down_listeners(Clock::time_point now) {
+void Supervisor::mind_shared_listeners(Clock::time_point now) {
+    if (life_.phase < Phase::Withdrawing) shutdowns_.disconnect_all(*pool_.current().listeners, now);
     if (!has_passed(shutdowns_.deadline(), now)) return;
     if (life_.phase >= Phase::Withdrawing) return shutdowns_.follow({});
     if (reloader_.busy()) return shutdowns_.look_later(now);

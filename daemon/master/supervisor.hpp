@@ -44,7 +44,7 @@ private:
     void offer_conditions(Clock::time_point now);
     void watch_listeners(Clock::time_point now);
     void mind_socket_files(Clock::time_point now);
-    void mind_shut_down_listeners(Clock::time_point now);
+    void mind_shared_listeners(Clock::time_point now);
     void feed(const Event& event);
     void perform(Action action);
     void on_signals();
@@ -72,7 +72,7 @@ private:
     UniqueFd old_image_{};              ///< the file of the one before
     UniqueFd spare_{};                  ///< for the way back: the new generation may have taken all descriptors
     SocketFileWatch socket_files_{events_};
-    ShutdownWatch shutdowns_{events_};
+    ShutdownWatch shutdowns_{events_, parts_.systemd};
     int watched_generation_ = 0;
     Lifecycle life_{};
     Deadline next_status_{};

@@ -5,6 +5,7 @@
 
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/systemd/stored_listeners.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -17,9 +18,13 @@ constexpr auto between_revivals = 5s;  // each is a new generation of workers
 constexpr auto retry_period = 1s;
 
 /// Whether it will serve again, with the next generation.
-bool revive(const Listener& listener, int backlog) {
+bool revive(Listener& listener, int backlog, SystemdNotify& systemd) {
     try {
         if (listen_again(listener, backlog)) return true;
+        if (replace_socket(listener)) {
+            forget_listener(systemd, listener);  // the next generation has it kept, as it is now
+            return true;
+        }
         if (!listener.file) return false;
         remove_socket_file(listener);  // a path without its file is bound again, one that has it counts as in use
         return true;
@@ -50,14 +55,28 @@ void ShutdownWatch::follow(const std::vector<Listener>& listeners) {
 
 void ShutdownWatch::look_later(Clock::time_point now) noexcept { look_at_ = now + retry_period; }
 
-bool ShutdownWatch::should_serve_again(const std::vector<Listener>& listeners, const Settings& settings,
+void ShutdownWatch::disconnect_all(const std::vector<Listener>& listeners, Clock::time_point now) {
+    if (now < may_disconnect_at_) return;
+    for (const Listener& listener : listeners) try {
+            if (!disconnect(listener)) continue;
+            may_disconnect_at_ = now + retry_period;
+            log(LogLevel::Error, "a worker has connected {endpoint}, which heard that peer alone: undone",
+                {{"endpoint", to_string(listener.local)}});
+        } catch (const std::system_error& error) {
+            may_disconnect_at_ = now + retry_period;
+            log(LogLevel::Error, "a worker has connected a listener, which hears that peer alone: {cause}",
+                {{"cause", with_remedy(error)}});
+        }
+}
+
+bool ShutdownWatch::should_serve_again(std::vector<Listener>& listeners, const Settings& settings,
                                        Clock::time_point now) {
     if (!has_passed(look_at_, now)) return false;
     look_at_.reset();
     bool any = false;
-    for (const Listener& listener : listeners) {
+    for (Listener& listener : listeners) {
         if (!is_shut_down(listener)) continue;
-        const bool revived = revive(listener, backlog_of(listener.settings, settings.backlog));
+        const bool revived = revive(listener, backlog_of(listener.settings, settings.backlog), systemd_);
         any |= revived;
         log(LogLevel::Error,
             revived              ? "a worker has shut down {endpoint}: new workers serve it again"

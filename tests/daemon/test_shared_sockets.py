@@ -1,0 +1,109 @@
+"""What code that has taken a worker over does to the sockets that it shares with the others does not last."""
+import os
+import signal
+import socket
+
+import pytest
+
+import datagram_clients
+import proc
+from clients import connect, exchange, port_of, say
+from control import status
+
+pytestmark = pytest.mark.programs("cmake", "g++", "pkg-config")
+DATAGRAMS = ["udp://127.0.0.1:0", "udp://:0", "unixgram://{tmp}/d"]
+
+
+@pytest.fixture
+def serving(controlled, trouble, tmp_path):
+    """A daemon on TCP, by which its workers are told what to do, and for datagrams."""
+    def start(datagrams, *arguments):
+        daemon = controlled("--handler", trouble("shared_sockets"), "--model", "serial", "--log-connections", "no",
+                            *arguments, listen=["unix://{tmp}/c".format(tmp=tmp_path), datagrams.format(tmp=tmp_path)])
+        daemon.commands, daemon.datagrams = daemon.endpoints
+        return daemon
+    return start
+
+
+def tell(endpoint, word):
+    """Has a worker do it, and gives its pid."""
+    with connect(endpoint) as client:
+        return say(client, word)
+
+
+def is_heard(endpoint):
+    return datagram_clients.ask(endpoint, b"hello") == b"hello"
+
+
+@pytest.mark.parametrize("datagrams", DATAGRAMS)
+@pytest.mark.parametrize("word", ["connect", "disconnect"])
+def test_datagrams_of_everybody_are_heard_again_after_a_connect(serving, datagrams, word):
+    daemon = serving(datagrams)
+    daemon.expect("a worker has connected")
+    assert is_heard(daemon.datagrams)
+    workers = daemon.workers()
+    tell(daemon.commands, word)
+    if word == "connect" or datagrams.startswith("udp"):
+        status(daemon.control)  # the master is awake
+        assert daemon.wait_log("a worker has connected")["endpoint"] == daemon.datagrams
+    assert is_heard(daemon.datagrams)
+    assert daemon.workers() == workers
+
+
+@pytest.mark.parametrize("datagrams", DATAGRAMS)
+def test_datagrams_are_served_again_after_a_shutdown_at_the_address_of_before(serving, datagrams):
+    daemon = serving(datagrams)
+    daemon.expect("a worker has shut down")
+    before = daemon.workers()
+    for _ in range(2):
+        mark = daemon.log.mark()
+        tell(daemon.commands, "shut down")
+        daemon.wait_log(f"a worker has shut down {daemon.datagrams}", after=mark)
+        daemon.wait_log("reloaded", after=mark)
+        assert proc.eventually(lambda: len(daemon.workers()) == 2 and not set(before) & set(daemon.workers()))
+        before = daemon.workers()
+        assert is_heard(daemon.datagrams)
+
+
+@pytest.mark.parametrize("datagrams", DATAGRAMS)
+def test_no_worker_can_keep_datagrams_out_by_a_filter(serving, datagrams):
+    daemon = serving(datagrams)
+    tell(daemon.commands, "filter")
+    assert is_heard(daemon.datagrams)
+
+
+SO_GET_FILTER = 26  # Source: asm-generic/socket.h
+IP_MINTTL = 21      # Source: linux/in.h
+# How a listener is that nobody has set this on.
+AS_BEFORE = {
+    "filter": lambda listener: listener.getsockopt(socket.SOL_SOCKET, SO_GET_FILTER, 8) == b"",
+    "near": lambda listener: listener.getsockopt(socket.IPPROTO_IP, IP_MINTTL) == 0,
+    "linger": lambda listener: listener.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == bytes(8),
+    "block": lambda listener: not os.get_blocking(listener.fileno()),
+}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("word", AS_BEFORE)
+def test_a_reload_takes_back_what_a_worker_has_set_on_a_listener(controlled, trouble, word):
+    daemon = controlled("--handler", trouble("shared_sockets"), "--model", "serial")
+    with socket_bound_to(daemon.pid, port_of(daemon.endpoint)) as listener:
+        assert AS_BEFORE[word](listener)
+        tell(daemon.endpoint, word)
+        assert not AS_BEFORE[word](listener), "it can"
+        mark = daemon.log.mark()
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reloaded", after=mark)
+        assert AS_BEFORE[word](listener)
+    assert exchange(daemon.endpoint, b"hello\n").startswith(b"hello ")
+
+
+def socket_bound_to(pid, port):
+    """A copy of the socket that the process has there."""
+    found = None
+    for each in proc.sockets_of(pid):
+        if each.family == socket.AF_INET and each.getsockname()[1] == port:
+            found = each
+        else:
+            each.close()
+    return found
