@@ -20,6 +20,10 @@ from denying import LANDLOCK_CREATE_RULESET
 from notify_socket import NotifySocket
 
 
+def pytest_addoption(parser):
+    parser.addoption("--seconds", type=float, default=3, help="how long a taken-over worker does its worst (3)")
+
+
 def pytest_configure(config):
     # A shell ignores SIGINT in what it starts with `&`, and every program below would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
