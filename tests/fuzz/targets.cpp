@@ -253,17 +253,11 @@ void read_activation(std::string_view bytes) {
 }
 
 constexpr std::array all{
-    Target{"answer", read_answer},     Target{"config", read_config_text},     Target{"ctl_options", read_ctl_options},
-    Target{"endpoint", read_endpoint}, Target{"handover", read_handover},      Target{"listen", read_listen},
-    Target{"log", write_log},          Target{"options", read_all_options},    Target{"proxy", read_proxy_header},
-    Target{"request", read_request},   Target{"settings", read_settings_file}, Target{"units", read_units},
-    Target{"activation", read_activation}, Target{"answer", read_answer},
-    Target{"config", read_config_text},    Target{"ctl_options", read_ctl_options},
-    Target{"endpoint", read_endpoint},     Target{"handover", read_handover},
-    Target{"listen", read_listen},         Target{"log", write_log},
-    Target{"options", read_all_options},   Target{"report", hear_reports},
-    Target{"request", read_request},       Target{"settings", read_settings_file},
-    Target{"units", read_units},
+    Target{"activation", read_activation},   Target{"answer", read_answer},     Target{"config", read_config_text},
+    Target{"ctl_options", read_ctl_options}, Target{"endpoint", read_endpoint}, Target{"handover", read_handover},
+    Target{"listen", read_listen},           Target{"log", write_log},          Target{"options", read_all_options},
+    Target{"proxy", read_proxy_header},      Target{"report", hear_reports},    Target{"request", read_request},
+    Target{"settings", read_settings_file},  Target{"units", read_units},
 };
 
 }  // namespace
