@@ -122,9 +122,18 @@ void Scoreboard::adopt(std::size_t index) {
     taken_[index] = true;
 }
 
+void* record_place() {
+    static void* const place = [] {
+        void* const reserved = ::mmap(nullptr, page_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return reserved == MAP_FAILED ? nullptr : reserved;
+    }();
+    if (place == nullptr) throw std::system_error{ENOMEM, std::generic_category(), "reserve memory for records"};
+    return place;
+}
+
 WorkerRecord& Scoreboard::map_own(std::size_t index) const {
     const std::size_t bytes = page_bytes();
-    void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(),
+    void* mapped = ::mmap(record_place(), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memory_.get(),
                           static_cast<off_t>(Layout::offset_of(index)));
     if (mapped == MAP_FAILED) throw_errno("map the worker's record");
     // Else mremap(2) and remap_file_pages(2) reach the other pages of the file, without a descriptor.  A filter of

@@ -73,6 +73,10 @@ inline void enter(WorkerRecord& record, WorkerState state) noexcept {
     return std::chrono::nanoseconds{now_ns - std::clamp<std::int64_t>(since_ns, 0, now_ns)};
 }
 
+/// Where each worker that this process forks maps its own record: a page that is reserved when this is first asked, so
+/// that what is made before the fork can name it.  Throws std::system_error.
+[[nodiscard]] void* record_place();
+
 /// The records, in a memfd of fixed size that the master alone has mapped as a whole.
 ///
 /// A record that is given to a worker begins a page, and that page is all of the memory that the worker gets to see:
@@ -97,8 +101,9 @@ public:
     /// Takes the record of a living worker of the image before.  Throws std::runtime_error where it cannot be its own.
     void adopt(std::size_t index);
 
-    /// In the worker, after the fork: its own record, in the only page of this memory that it maps.  Where there
-    /// is mseal(2) (since Linux 6.10) and no filter of system calls, the mapping cannot be moved to the others' either.
+    /// In the worker, after the fork: its own record, in the only page of this memory that it maps, at record_place().
+    /// That it cannot be moved to the others' is for its sandbox to see to, and since Linux 6.10 for mseal(2), where no
+    /// filter of system calls could kill for it.
     [[nodiscard]] WorkerRecord& map_own(std::size_t index) const;
 
     /// Folds a reaped worker's counters into the totals and makes its record vacant.

@@ -60,15 +60,18 @@ public:
     }
 
     void add(const CallRule& rule, std::uint32_t action) {
-        const int number = library_.number_of(std::string{rule.name}.c_str());
-        if (number == __NR_SCMP_ERROR) return;  // newer than this libseccomp
-        scmp_arg_cmp test{};
-        if (rule.when)
-            test = {.arg = rule.when->index,
-                    .op = SCMP_CMP_MASKED_EQ,
-                    .datum_a = rule.when->mask,
-                    .datum_b = rule.when->value};
-        check(library_.rule_add(context_.get(), action, number, rule.when ? 1 : 0, &test), rule.name);
+        if (!rule.when) return add(rule.name, action, {});
+        add(rule.name, action,
+            {{.arg = rule.when->index,
+              .op = SCMP_CMP_MASKED_EQ,
+              .datum_a = rule.when->mask,
+              .datum_b = rule.when->value}});
+    }
+
+    /// Where the first argument compares with `address` so.
+    void add_mremap(std::uint32_t action, scmp_compare comparison, const void* address) {
+        add("mremap", action,
+            {{.arg = 0, .op = comparison, .datum_a = reinterpret_cast<std::uintptr_t>(address), .datum_b = 0}});
     }
 
     [[nodiscard]] FilterProgram finish() const {
@@ -83,6 +86,12 @@ public:
     }
 
 private:
+    void add(std::string_view name, std::uint32_t action, std::optional<scmp_arg_cmp> test) {
+        const int number = library_.number_of(std::string{name}.c_str());
+        if (number == __NR_SCMP_ERROR) return;  // newer than this libseccomp
+        check(library_.rule_add(context_.get(), action, number, test ? 1 : 0, test ? &*test : nullptr), name);
+    }
+
     static void check(int result, std::string_view what) {
         if (result < 0) throw std::runtime_error{fmt::format("libseccomp: {}: {}", what, std::strerror(-result))};
     }
@@ -100,19 +109,21 @@ std::optional<std::string> why_no_filter() noexcept {
                           : "this kernel has no filters of system calls";
 }
 
-FilterProgram make_deny_filter() {
+FilterProgram make_deny_filter(const void* immovable) {
     Making filter{SCMP_ACT_ALLOW};
     filter.add_older_architectures();
     for (const std::string_view name : sandbox::denied)
         if (!traces_itself || name != "ptrace") filter.add({name}, SCMP_ACT_ERRNO(EPERM));
     for (const CallRule& rule : sandbox::denied_if) filter.add(rule, SCMP_ACT_ERRNO(EPERM));
+    if (immovable != nullptr) filter.add_mremap(SCMP_ACT_ERRNO(EPERM), SCMP_CMP_EQ, immovable);
     filter.add({sandbox::hidden}, SCMP_ACT_ERRNO(ENOSYS));
     return filter.finish();
 }
 
-FilterProgram make_allow_filter(std::span<const CallRule> allowed) {
+FilterProgram make_allow_filter(std::span<const CallRule> allowed, const void* immovable) {
     Making filter{SCMP_ACT_TRAP};
     for (const CallRule& rule : allowed) filter.add(rule, SCMP_ACT_ALLOW);
+    filter.add_mremap(SCMP_ACT_ALLOW, SCMP_CMP_NE, immovable);
     filter.add({sandbox::hidden}, SCMP_ACT_ERRNO(ENOSYS));
     return filter.finish();
 }

@@ -54,10 +54,10 @@ Sandbox::Sandbox(Wanted wanted) : wanted_{std::move(wanted)} {
             return;
         }
         if (parts.allows_only) {
-            filter_ = make_allow_filter(strictly_needed(wanted_.needs));
+            filter_ = make_allow_filter(strictly_needed(wanted_.needs), wanted_.immovable);
             call_names_ = names_of_calls();
         } else {
-            filter_ = make_deny_filter();
+            filter_ = make_deny_filter(wanted_.immovable);
         }
     } catch (const std::runtime_error& error) {
         missing_ = fmt::format("libseccomp cannot make a filter: {}; install libseccomp2", error.what());

@@ -17,6 +17,7 @@ public:
         SandboxParts parts{};
         StrictNeeds needs{};               ///< of an allow-list
         std::vector<AllowedPath> files{};  ///< where files are limited; absolute
+        const void* immovable = nullptr;   ///< a mapping that shall stay what it is, wherever there is a filter
     };
 
     /// Makes what has to be made before the fork.  What of the deny-list cannot be had is missing().  Throws

@@ -25,7 +25,7 @@ inline constexpr auto allowed = std::to_array<std::string_view>(
      "timerfd_settime", "signalfd4", "clock_gettime", "gettimeofday", "time", "restart_syscall", "rt_sigaction",
      "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "alarm", "pause", "tgkill", "kill", "dup", "dup2", "dup3",
      // Itself.
-     "getpid", "getrlimit", "gettid", "getppid", "getpgrp", "getpgid", "exit", "exit_group", "mmap", "munmap", "mremap",
+     "getpid", "getrlimit", "gettid", "getppid", "getpgrp", "getpgid", "exit", "exit_group", "mmap", "munmap",
      "mprotect", "madvise", "brk", "futex", "getrandom", "sched_yield",
      // Files: Landlock decides which.  The other calls that open one are made into this (denied_calls.hpp).
      "openat2", "pread64", "preadv", "getdents64", "readlink", "readlinkat", "fadvise64", "getcwd",

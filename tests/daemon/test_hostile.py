@@ -65,8 +65,10 @@ def test_a_worker_cannot_pass_its_master_a_connection_that_lingers(daemon):
         assert_served(daemon)
 
 
-def mappings_are_sealed(daemon):
-    """Where there is mseal(2), and no filter that could kill for it; that of a worker comes later."""
+def mapping_stays(daemon, worker):
+    """By a filter, or mseal(2), where there was no filter before that could kill for it."""
+    if proc.status(worker)["Seccomp"] == "2":
+        return True
     return tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 10) and proc.status(daemon.pid)["Seccomp"] == "0"
 
 
@@ -78,7 +80,7 @@ def test_a_worker_that_scribbles_over_what_it_shares_spoils_its_own_record_alone
         assert_served(daemon)
         daemon.signal(signal.SIGTTIN)
         assert hostile in daemon.wait_workers(3), "records are still to be had"
-        if mappings_are_sealed(daemon):
+        if mapping_stays(daemon, hostile):
             for worker in status(daemon.control)["workers"]:
                 if worker["pid"] != hostile:
                     assert worker["served"] <= 2 and worker["state"] in ("starting", "idle", "waiting"), worker

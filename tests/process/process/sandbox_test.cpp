@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -65,6 +66,24 @@ TEST(Sandbox, a_new_user_namespace_is_denied_and_other_flags_are_not) {
                                 error_of(::setns(-1, CLONE_NEWNET));
                      }),
               "EPERM ok ENOSYS EPERM EBADF");
+}
+
+TEST(Sandbox, what_is_named_cannot_be_moved_to_the_rest_of_its_file_and_other_memory_can) {
+    constexpr std::size_t page = 4096;
+    void* const fixed = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* const other = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const auto moved = [](void* memory, std::size_t size) {
+        return error_of(::mremap(memory, size, 2 * page, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+    };
+    for (const SandboxParts parts : {deny_list, SandboxParts{.allows_only = true}}) {
+        if (parts.allows_only && (has_sanitizers || landlock_version() == 0)) continue;
+        EXPECT_EQ(within({.parts = parts, .immovable = fixed},
+                         [&] {
+                             return moved(fixed, page) + ' ' + moved(fixed, 0) + ' ' + moved(other, page) + ' ' +
+                                    error_of(::remap_file_pages(fixed, page, 0, 1, 0));
+                         }),
+                  "EPERM EPERM ok EPERM");
+    }
 }
 
 TEST(Sandbox, threads_and_children_are_made_although_clone3_is_unknown) {
