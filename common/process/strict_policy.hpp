@@ -23,7 +23,8 @@ inline constexpr auto allowed = std::to_array<std::string_view>(
      // The loop, the clock, signals.
      "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll", "eventfd2", "timerfd_create",
      "timerfd_settime", "signalfd4", "clock_gettime", "gettimeofday", "time", "restart_syscall", "rt_sigaction",
-     "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "alarm", "pause", "tgkill", "kill", "dup", "dup2", "dup3",
+     "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "alarm", "setitimer", "pause", "nanosleep", "clock_nanosleep",
+     "select", "pselect6", "tgkill", "kill", "dup", "dup2", "dup3",
      // Itself.
      "getpid", "getrlimit", "gettid", "getppid", "getpgrp", "getpgid", "exit", "exit_group", "mmap", "munmap",
      "mprotect", "madvise", "brk", "futex", "getrandom", "sched_yield",

@@ -24,7 +24,8 @@ rm -rf root/etc/systemd/system/*.wants root/var/log/journal root/etc/preforkd ro
 ln -sf /dev/null root/etc/systemd/system/systemd-logind.service
 ln -sf /dev/null root/etc/systemd/system/getty.target
 exec systemd-nspawn --quiet --directory=root --boot --register=no --keep-unit --private-network --console=pipe \\
-    --link-journal=no --setenv=LANG=C.UTF-8
+    --link-journal=no --setenv=LANG=C.UTF-8 \\
+    --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self'  # not nspawn's to deny here
 """
 _CLONE_NEWNET, _PR_SET_PDEATHSIG = 0x40000000, 1
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -60,6 +60,17 @@ def test_the_unit_lets_workers_put_on_their_sandbox(host, mode):
     assert [line for line in log_of(host, UNIT, cursor) if "sandbox" in line] == []
 
 
+def test_a_unit_that_denies_filters_serves_without_and_refuses_strict(host):
+    adapt(host, UNIT, "[Service]\nSystemCallFilter=~seccomp\n")
+    cursor = host.cursor()
+    host.run("systemctl", "restart", UNIT)
+    assert [line for line in log_of(host, UNIT, cursor) if "workers have no filter of system calls" in line]
+    assert host.exchange() == b"connected\n"
+    host.write(CONFIG, "sandbox = strict\n")
+    assert host.run("systemctl", "restart", UNIT, check=False).returncode != 0
+    assert host.show(UNIT, "ExecMainStatus") == "78"
+
+
 def test_it_may_open_as_many_files_as_the_unit_allows(host):
     def open_files(pid):
         limits = host.path(f"/proc/{pid}/limits").read_text()
