@@ -194,7 +194,9 @@ def test_a_unix_sender_cannot_be_forged_and_has_the_whole_answer(preforkd, tmp_p
 def test_both_keys_hold_from_a_reload_on(configured):
     service = configured(f"listen = {LOCAL} amplify=yes", "workers = 1")
     assert ask(service.daemon.endpoint, b"") == b"connected\n"
+    before = service.daemon.workers()
     assert service.reload(f"listen = {LOCAL} replies-per-source=1/s", "workers = 1")["message"].startswith("reloaded")
+    assert all(proc.wait_gone(pid, 10) for pid in before), "until then they answer, as they were told"
     with Client(service.daemon.endpoint) as client:
         for _ in range(40):
             client.send(b"abc")
