@@ -76,11 +76,25 @@ void let_clients_in(int fd) noexcept {
     const int none = 0;
     const linger off{};
     ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
-    ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);  // accepted sockets would have it, too
     ::setsockopt(fd, IPPROTO_IP, IP_MINTTL, &none, sizeof none);
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &none, sizeof none);
     if (const int flags = ::fcntl(fd, F_GETFL); flags != -1) ::fcntl(fd, F_SETFL, (flags & ~O_ASYNC) | O_NONBLOCK);
+}
+
+int receive_buffer_of(int fd) noexcept {
+    int bytes = 0;
+    socklen_t size = sizeof bytes;
+    return ::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) == 0 ? bytes : 0;
+}
+
+/// Nobody of ours has asked for less than a new socket has.
+void restore_receive_buffer(int fd) noexcept {
+    const UniqueFd fresh{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const int usual = receive_buffer_of(fresh.get());
+    if (receive_buffer_of(fd) >= usual) return;
+    const int asked = usual / 2;  // the kernel doubles it
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof asked);
 }
 
 }  // namespace
@@ -89,7 +103,10 @@ void change_options(int fd, const ListenSettings& settings, int backlog) {
     let_clients_in(fd);
     if (settings.endpoint.transport == Transport::Tcp) set_connection_options(fd, settings);
     if (is_datagram(settings.endpoint.transport)) {
-        if (settings.rcvbuf_bytes) set_receive_buffer(fd, settings);
+        if (settings.rcvbuf_bytes)
+            set_receive_buffer(fd, settings);
+        else if (settings.endpoint.transport == Transport::Udp)
+            restore_receive_buffer(fd);
     } else {
         check(::listen(fd, backlog), "change the backlog of " + to_string(settings.endpoint));
     }

@@ -84,6 +84,24 @@ AS_BEFORE = {
 
 
 @pytest.mark.root
+def test_a_reload_gives_datagrams_their_buffer_again(serving):
+    daemon = serving("udp://127.0.0.1:0")
+    with socket_bound_to(daemon.pid, datagram_clients.address_of(daemon.datagrams)[1][1]) as shared:
+        before = shared.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        tell(daemon.commands, "shrink")
+        assert shared.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < before
+        reload(daemon)
+        assert shared.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == before
+    assert is_heard(daemon.datagrams)
+
+
+def reload(daemon):
+    mark = daemon.log.mark()
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded", after=mark)
+
+
+@pytest.mark.root
 @pytest.mark.parametrize("word", AS_BEFORE)
 def test_a_reload_takes_back_what_a_worker_has_set_on_a_listener(controlled, trouble, word):
     daemon = controlled("--handler", trouble("shared_sockets"), "--model", "serial")
@@ -91,9 +109,7 @@ def test_a_reload_takes_back_what_a_worker_has_set_on_a_listener(controlled, tro
         assert AS_BEFORE[word](listener)
         tell(daemon.endpoint, word)
         assert not AS_BEFORE[word](listener), "it can"
-        mark = daemon.log.mark()
-        daemon.signal(signal.SIGHUP)
-        daemon.wait_log("reloaded", after=mark)
+        reload(daemon)
         assert AS_BEFORE[word](listener)
     assert exchange(daemon.endpoint, b"hello\n").startswith(b"hello ")
 

@@ -29,6 +29,13 @@ void for_each_shared_socket(const std::function<void(int)>& use) {
     }
 }
 
+/// Those for datagrams alone: listeners are looked after one by one.
+void shut_down(int fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM) ::shutdown(fd, SHUT_RDWR);
+}
+
 /// To itself: there is always somebody there.
 void connect_to_itself(int fd) {
     sockaddr_storage address{};
@@ -60,6 +67,11 @@ void reset_who_is_served(int fd) {
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
+void take_the_buffer_away(int fd) {
+    const int least = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+}
+
 void block(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
 
 }  // namespace
@@ -70,10 +82,11 @@ struct SharedSockets : preforkd::BlockingHandler, preforkd::DatagramHandler {
         while (getline(client.stream(), word)) {
             if (word == "connect") for_each_shared_socket(connect_to_itself);
             if (word == "disconnect") for_each_shared_socket(disconnect);
-            if (word == "shut down") for_each_shared_socket([](int fd) { ::shutdown(fd, SHUT_RDWR); });
+            if (word == "shut down") for_each_shared_socket(shut_down);
             if (word == "filter") for_each_shared_socket(keep_everything_out);
             if (word == "near") for_each_shared_socket(keep_distant_packets_out);
             if (word == "linger") for_each_shared_socket(reset_who_is_served);
+            if (word == "shrink") for_each_shared_socket(take_the_buffer_away);
             if (word == "block") for_each_shared_socket(block);
             client.stream() << word << ' ' << ::getpid() << std::endl;
         }
