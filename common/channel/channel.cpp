@@ -11,7 +11,6 @@
 #include <cstring>
 #include <span>
 
-#include "common/base/passed_descriptors.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
 
@@ -29,34 +28,13 @@ struct ReportHeader {
 };
 static_assert(sizeof(ReportHeader) + longest_report_bytes <= PIPE_BUF, "else a report may come in pieces");
 
-struct Packet {
-    ssize_t size = 0;
-    UniqueFd fd{};
-};
-
-/// One packet, with the descriptor it may carry.  size 0: the peer is gone; -1: nothing yet.
-Packet receive(int fd, std::span<std::byte> into) {
-    iovec part{into.data(), into.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
+/// The size of one packet.  0: the peer is gone; -1: nothing yet.
+ssize_t receive(int fd, std::span<std::byte> into) {
     ssize_t size;
-    do size = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    do size = ::recv(fd, into.data(), into.size(), MSG_DONTWAIT);
     while (size == -1 && errno == EINTR);
     if (size == -1 && errno != EAGAIN) throw_errno("receive from channel");
-
-    Packet packet{.size = size};
-    if (size <= 0) return packet;
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-        int passed = -1;
-        std::memcpy(&passed, CMSG_DATA(header), sizeof passed);
-        packet.fd = UniqueFd{passed};
-    }
-    return packet;
+    return size;
 }
 
 /// What is there now, of one write() where that was not longer.  0: the end; -1: nothing yet.
@@ -90,13 +68,11 @@ ChannelPair open_channel() {
     return pair;
 }
 
-bool send_order(int orders, Order order, const OrderDetail& detail) noexcept {
-    std::uint32_t listener = detail.listener;
+bool send_order(int orders, Order order, std::uint32_t listener) noexcept {
     std::array<iovec, 2> parts{{{&order, sizeof order}, {&listener, sizeof listener}}};
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = parts.size();
-    const PassedDescriptors<1> passed{message, std::span{&detail.passed_fd, detail.passed_fd >= 0 ? 1U : 0U}};
     ssize_t sent;
     do sent = ::sendmsg(orders, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent == -1 && errno == EINTR);
@@ -112,12 +88,11 @@ void send_report(int reports, Report::Kind kind, std::string_view text) noexcept
 
 std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int orders) {
     std::array<std::byte, sizeof(Order) + sizeof(std::uint32_t)> bytes{};
-    Packet packet = receive(orders, bytes);
-    if (packet.size == 0) return PeerGone{};
-    if (packet.size < 0) return NothingYet{};
-    ReceivedOrder received{.order = static_cast<Order>(bytes[0]), .fd = std::move(packet.fd)};
-    if (packet.size == sizeof bytes)
-        std::memcpy(&received.listener, bytes.data() + sizeof(Order), sizeof(std::uint32_t));
+    const ssize_t size = receive(orders, bytes);
+    if (size == 0) return PeerGone{};
+    if (size < 0) return NothingYet{};
+    ReceivedOrder received{.order = static_cast<Order>(bytes[0])};
+    if (size == sizeof bytes) std::memcpy(&received.listener, bytes.data() + sizeof(Order), sizeof(std::uint32_t));
     return received;
 }
 

@@ -15,8 +15,8 @@ namespace preforkd {
 enum class Order : std::uint8_t {
     LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the record.  May be
                      ///< lost: the ones before it in a full channel ask for the same
-    EmptyQueue,      ///< a listener will close for good: with the next drain, serve what is queued there first
-    TakeLog,         ///< the log file was reopened; its descriptor comes along
+    EmptyQueue,      ///< a listener will close for good: with the next drain, serve what is queued there first.  2 is
+                     ///< taken: their numbers go from image to image
 };
 
 /// What a worker tells the master.  Whether the master believes it is for its own book to decide.
@@ -39,15 +39,9 @@ inline constexpr std::uint32_t every_listener = ~std::uint32_t{0};
 /// nothing: the master looks by itself for as long.
 inline constexpr std::chrono::seconds between_full_reports{5};
 
-struct OrderDetail {
-    std::uint32_t listener = every_listener;  ///< for EmptyQueue: its index among those of the worker's generation
-    int passed_fd = -1;                       ///< for TakeLog; borrowed
-};
-
 struct ReceivedOrder {
     Order order{};
-    std::uint32_t listener = every_listener;  ///< for EmptyQueue
-    UniqueFd fd{};                            ///< for TakeLog
+    std::uint32_t listener = every_listener;  ///< for EmptyQueue: its index among those of the worker's generation
 };
 
 struct NothingYet {};
@@ -56,9 +50,9 @@ struct NoReport {};  ///< something came that no worker writes
 
 /// One end of a worker's channel; both descriptors are close-on-exec and non-blocking.
 ///
-/// Orders come over a pair of sequenced-packet sockets, since one brings a descriptor.  Nothing can be sent the other
-/// way: a worker that was taken over would pass its master descriptors, and one of a lingering connection blocks
-/// whoever closes it.  Source: SHUT_RD, shutdown(2); SO_LINGER, socket(7).  So reports come over a pipe.
+/// Orders come over a pair of sequenced-packet sockets, which keep them apart.  Nothing can be sent the other way: a
+/// worker that was taken over would pass its master descriptors, and one of a lingering connection blocks whoever
+/// closes it.  Source: SHUT_RD, shutdown(2); SO_LINGER, socket(7).  So reports come over a pipe.
 struct ChannelEnd {
     UniqueFd orders{};   ///< its end is the lifeline: the worker must hold no copy of a master's
     UniqueFd reports{};  ///< in the master the end that is read; empty there for a worker of an image that had no pipe
@@ -72,7 +66,7 @@ struct ChannelPair {
 
 /// Sends without waiting.  A peer that is gone is no error.  False: there is no place or memory for it just now, and it
 /// has to be sent again unless it may be lost.
-bool send_order(int orders, Order order, const OrderDetail& detail = {}) noexcept;
+bool send_order(int orders, Order order, std::uint32_t listener = every_listener) noexcept;
 /// The same for a report, which is lost where there is no place for it.  Workers ignore SIGPIPE, which a master that is
 /// gone would bring.
 void send_report(int reports, Report::Kind kind, std::string_view text = {}) noexcept;

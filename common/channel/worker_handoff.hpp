@@ -13,6 +13,7 @@ struct WorkerHandoff {
     WorkerRecord& record;  ///< the child alone writes it
     ChannelEnd channel{};  ///< the worker's
     OutputPipe output{};   ///< both ends; empty: its standard output stays as it is
+    int log_pipe = -1;     ///< where it logs to, borrowed; -1: where its master does
 };
 
 /// What a forked child runs; its result is the exit code.

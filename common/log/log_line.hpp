@@ -11,14 +11,17 @@
 
 namespace preforkd {
 
-/// PIPE_BUF: up to here a write to a pipe is one piece, however many processes share it.  Source: pipe(7).
-inline constexpr std::size_t log_line_limit_bytes = 4096;
+/// With a newline before it PIPE_BUF: up to there a write to a pipe is one piece, however many processes share it.
+/// Source: pipe(7).
+inline constexpr std::size_t log_line_limit_bytes = 4095;
 
 /// A bounded text.  Once something did not fit, it is cut() and takes nothing more but its ending.
 class LogLine {
 public:
     /// Keeps `reserve_bytes` free for append_ending(): whatever happens before, the line can be finished properly.
-    explicit LogLine(std::size_t reserve_bytes) noexcept : limit_{log_line_limit_bytes - reserve_bytes} {}
+    explicit LogLine(std::size_t reserve_bytes) noexcept : limit_{log_line_limit_bytes - reserve_bytes} {
+        bytes_[0] = '\n';
+    }
 
     /// Appends as much as fits.
     void append(std::string_view text) noexcept {
@@ -63,25 +66,27 @@ public:
 
     /// Overwrites what stands at `offset_bytes` already: a length that was not known before.
     void overwrite(std::size_t offset_bytes, std::string_view bytes) noexcept {
-        std::memcpy(bytes_.data() + offset_bytes, bytes.data(), bytes.size());
+        std::memcpy(bytes_.data() + 1 + offset_bytes, bytes.data(), bytes.size());
     }
 
     [[nodiscard]] bool cut() const noexcept { return cut_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
+    [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data() + 1, size_}; }
+    /// With a newline before it, which ends what somebody else has left unfinished.
+    [[nodiscard]] std::string_view view_from_newline() const noexcept { return {bytes_.data(), 1 + size_}; }
 
 private:
     [[nodiscard]] std::size_t free_bytes() const noexcept { return limit_ - std::min(size_, limit_); }
     void put(std::string_view text) noexcept {
         if (text.empty()) return;  // of which the address may be null, which memcpy(3) must not be given
-        std::memcpy(bytes_.data() + size_, text.data(), text.size());
+        std::memcpy(bytes_.data() + 1 + size_, text.data(), text.size());
         size_ += text.size();
     }
 
     std::size_t limit_;
     std::size_t size_ = 0;
     bool cut_ = false;
-    std::array<char, log_line_limit_bytes> bytes_;  // not initialised: clearing 4 KiB would cost more than the line
+    std::array<char, 1 + log_line_limit_bytes> bytes_;  // not initialised: clearing 4 KiB would cost more than the line
 };
 
 }  // namespace preforkd

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -22,7 +23,7 @@
 namespace preforkd {
 namespace {
 
-static_assert(log_line_limit_bytes == PIPE_BUF);
+static_assert(1 + log_line_limit_bytes == PIPE_BUF);
 
 constexpr int sndbuf_bytes = 8 * 1024 * 1024;  // what libsystemd takes: the queue to journald is shared by all workers
 
@@ -99,6 +100,12 @@ UniqueFd open_standard_error_log() {
     return UniqueFd{check(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), "duplicate standard error")};
 }
 
+UniqueFd open_own_end(int pipe) {
+    UniqueFd own{::open(("/proc/self/fd/" + std::to_string(pipe)).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)};
+    if (own) return own;
+    return UniqueFd{check(::fcntl(pipe, F_DUPFD_CLOEXEC, 0), "duplicate the log's pipe")};
+}
+
 UniqueFd open_file_log(const std::string& path) {
     constexpr ::mode_t mode = 0640;
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
@@ -170,12 +177,17 @@ LogWay log_way_of(int fd) noexcept {
     return S_ISREG(status.st_mode) || non_blocking ? LogWay::Write : LogWay::Ask;
 }
 
-LogOutcome write_log_line(int fd, LogWay way, std::string_view line) noexcept {
+std::size_t write_log_bytes(int fd, LogWay way, std::string_view bytes) noexcept {
     ssize_t written = 0;
-    do { written = write_once(fd, way, line); } while (written == -1 && errno == EINTR);
+    do { written = write_once(fd, way, bytes); } while (written == -1 && errno == EINTR);
     if (written == 0) errno = EAGAIN;
-    if (written <= 0) return LogOutcome::Dropped;
-    return static_cast<std::size_t>(written) == line.size() ? LogOutcome::Written : LogOutcome::Torn;
+    return static_cast<std::size_t>(std::max<ssize_t>(written, 0));
+}
+
+LogOutcome write_log_line(int fd, LogWay way, std::string_view line) noexcept {
+    const std::size_t written = write_log_bytes(fd, way, line);
+    if (written == 0) return LogOutcome::Dropped;
+    return written == line.size() ? LogOutcome::Written : LogOutcome::Torn;
 }
 
 std::string_view disk_trouble(int error) noexcept {

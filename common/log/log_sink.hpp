@@ -30,6 +30,10 @@ enum class LogOutcome {
 /// `path` at its end, made with mode 0640 if it is not there; may be a FIFO that somebody reads.  Throws OperatorError.
 [[nodiscard]] UniqueFd open_file_log(const std::string& path);
 
+/// An open description of our own of a pipe's end, for writing, so that nobody who shares the pipe can make us wait.
+/// Without /proc a copy of the end, whose description others share.  Throws std::system_error.
+[[nodiscard]] UniqueFd open_own_end(int pipe);
+
 /// A datagram socket that is connected to journald; empty, with errno, if nobody listens at `path`.
 [[nodiscard]] UniqueFd open_journal_log(const std::string& path) noexcept;
 
@@ -48,7 +52,11 @@ enum class LogLayout { Text, Terminal, ColouredTerminal, Json, Journal };
 
 [[nodiscard]] LogWay log_way_of(int fd) noexcept;
 
-/// One write(2) or send(2).  Never waits, never raises SIGPIPE on a socket.
+/// One write(2) or send(2).  Never waits, never raises SIGPIPE on a socket.  How much was written; 0: nothing, errno
+/// says why.
+[[nodiscard]] std::size_t write_log_bytes(int fd, LogWay way, std::string_view bytes) noexcept;
+
+/// The same for a line.
 [[nodiscard]] LogOutcome write_log_line(int fd, LogWay way, std::string_view line) noexcept;
 
 /// What is wrong with the disk, where that is why a line was dropped; empty where its reader is.

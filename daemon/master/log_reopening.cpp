@@ -24,18 +24,17 @@ void LogReopening::ask(const LogSettings& settings, std::chrono::milliseconds pa
     } catch (const std::system_error&) {}  // no space for a child
 }
 
-bool LogReopening::maintain(Clock::time_point now) {
-    if (!asked_) return false;
+void LogReopening::maintain(Clock::time_point now) {
+    if (!asked_) return;
     if (trial_) trial_->mind_the_time(now);
-    if (trial_ && !trial_->over()) return false;
+    if (trial_ && !trial_->over()) return;
     const LogSettings settings = *std::exchange(asked_, std::nullopt);
     try {
         if (trial_) (void)trial_->result();
     } catch (const std::exception& error) {
-        log(LogLevel::Error, "the log file was not reopened: {cause}", {{"cause", error.what()}});
-        return false;
+        return log(LogLevel::Error, "the log file was not reopened: {cause}", {{"cause", error.what()}});
     }
-    return reopen_log(settings);
+    reopen_log(settings);
 }
 
 }  // namespace preforkd

@@ -13,8 +13,7 @@ class LogReopening {
 public:
     void ask(const LogSettings& settings, std::chrono::milliseconds patience);
 
-    /// True, once: the log goes into the new file.
-    [[nodiscard]] bool maintain(Clock::time_point now);
+    void maintain(Clock::time_point now);
     [[nodiscard]] Deadline deadline() const { return trial_ ? trial_->deadline() : Deadline{}; }
 
     /// Collects the child, if `pid` is it.

@@ -41,9 +41,9 @@ void Supervisor::start(Clock::time_point now) {
 int Supervisor::run() {
     while (life_.phase != Phase::Stopped) {
         const auto now = Clock::now();
+        log_reopening_.maintain(now);  // before the pool, whose workers log there
         pool_.maintain(now);
         control_.maintain(now);
-        if (log_reopening_.maintain(now)) pool_.order_all(Order::TakeLog);
         tell_systemd(now);
         mind_socket_files(now);
         mind_shared_listeners(now);
@@ -67,6 +67,7 @@ int Supervisor::run() {
         }
     }
     control_.close();
+    pool_.finish_log();
     log(LogLevel::Notice, "stopped with exit code {exit_code}", {{"exit_code", std::int64_t{life_.exit_code}}});
     return life_.exit_code;
 }

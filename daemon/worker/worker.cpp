@@ -28,9 +28,17 @@ namespace preforkd {
 namespace {
 
 void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& handoff, int printed_fd) {
-    std::vector<int> keep{handoff.channel.orders.get(), handoff.channel.reports.get(), printed_fd, log_fd()};
+    std::vector<int> keep{handoff.channel.orders.get(), handoff.channel.reports.get(), printed_fd, log_fd(),
+                          handoff.log_pipe};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     close_all_descriptors_except(keep);
+}
+
+/// From now on the file that the master logs into is out of reach.
+void log_only_into(int pipe) {
+    if (pipe < 0) return;
+    log_into_pipe(pipe);
+    ::close(pipe);
 }
 
 /// Gives signals the meaning they have in a worker.  The master's are blocked since before the fork, so none that was
@@ -73,6 +81,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         redirect_standard_output(handoff.output, !runs_handlers_itself(plan));
         if (handoff.output.reader) printed.emplace(std::move(handoff.output.reader));
         keep_only_own_descriptors(plan, handoff, printed ? printed->fd() : -1);
+        log_only_into(handoff.log_pipe);
         leave_terminal();
         take_worker_signals();
         set_log_worker(handoff.number);

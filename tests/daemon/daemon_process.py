@@ -1,6 +1,7 @@
 """The built daemon as a user starts it, and what must be true of it whatever a test does."""
 import itertools
 import os
+import re
 import select
 import subprocess
 import tempfile
@@ -100,8 +101,14 @@ class Daemon:
         return pid
 
     def workers(self):
-        """Pids of the living workers."""
-        return [pid for pid in proc.children(self.pid) if (found := proc.stat(pid)) and found.state not in "ZX"]
+        """Pids of the living workers, which have told their names by the time they serve."""
+        return [pid for pid in proc.children(self.pid)
+                if (found := proc.stat(pid)) and found.state not in "ZX" and re.search(r"-w\d+$", found.comm)]
+
+    def log_writers(self):
+        """Pids of the living processes that write what workers log."""
+        return [pid for pid in proc.children(self.pid)
+                if (found := proc.stat(pid)) and found.state not in "ZX" and found.comm.endswith("-log")]
 
     def family(self):
         """The master, its workers and whatever they have started and not ended."""

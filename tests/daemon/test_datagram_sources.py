@@ -46,6 +46,7 @@ def test_a_listener_of_ours_is_not_answered(preforkd, model):
     forged_datagram.send(second, first, b"to my neighbour")
     daemon.wait_log(lambda line: line.get("reason") == OWN and line["total"] == 2)
     assert ask(daemon.endpoint, b"a client") == b"a client"
+    daemon.wait_log("got datagram from")
     assert len(daemon.log.find("got datagram from")) == 1
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from clients import Load, connect, exchange
 from log_file import LogFile
-from proc import eventually
+from proc import descriptors, eventually
 
 NEEDS_SYSTEMD = pytest.mark.skipif(not os.path.isdir("/run/systemd"), reason="no /run/systemd to bind a journal over")
 FORGERIES = {
@@ -229,23 +229,22 @@ def test_the_log_pipe_stays_blocking_for_others(preforkd):
 # --- files and the journal ----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_usr1_reopens_the_log_file_in_every_process(preforkd, tmp_path, workers):
+def test_usr1_reopens_the_log_file_for_every_process(preforkd, tmp_path, workers):
     daemon = preforkd("--log-file", f"{tmp_path}/out", workers=workers)
     exchange(daemon.endpoint)
     old = LogFile(f"{tmp_path}/out")
     old.wait("got connection from")
     os.rename(f"{tmp_path}/out", f"{tmp_path}/out.1")
-    opened = [f"/proc/{pid}/fd" for pid in (daemon.pid, *daemon.workers())]
     daemon.signal(signal.SIGUSR1)
     new = LogFile(f"{tmp_path}/out")
     old.wait(lambda entry: True)
 
     def moved():
         try:
-            links = [os.readlink(f"{fds}/{number}") for fds in opened for number in os.listdir(fds)]
+            links = [link for member in daemon.family() for link in descriptors(member.pid).values()]
         except FileNotFoundError:  # it was open for a moment only
             return False
-        return f"{tmp_path}/out.1" not in links and links.count(f"{tmp_path}/out") >= len(opened)
+        return f"{tmp_path}/out.1" not in links and links.count(f"{tmp_path}/out") == (2 if workers else 1)
     assert eventually(moved)
     before = old.mark()
     for _ in range(20):

@@ -153,7 +153,8 @@ def test_many_bad_headers_are_a_line_a_second(service):
         with connect(daemon.endpoint) as client:
             client.sendall(b"x")
             assert is_closed(client)
-    assert 1 <= len(daemon.log.find("without a valid PROXY header")) < 25
+    daemon.wait_log("without a valid PROXY header")
+    assert len(daemon.log.find("without a valid PROXY header")) < 25
 
 
 # --- stopping meanwhile -----------------------------------------------------------------------------------------------

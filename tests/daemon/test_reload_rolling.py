@@ -13,8 +13,9 @@ ROLLING = (f"workers = {WORKERS}", "reload = rolling", "handler = echo", "log-co
 
 
 def confine(spare):
-    """To a user who may have so many tasks beside the master and its workers, which have a thread each."""
-    limit = 1 + 2 * WORKERS + spare
+    """To a user who may have so many tasks beside the master, what writes the log of its workers, and those, which have a
+    thread each."""
+    limit = 2 + 2 * WORKERS + spare
     return {"workers": None, "user": NOBODY_ELSE, "group": NOBODY_ELSE, "extra_groups": [],
             "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))}
 

@@ -83,7 +83,7 @@ def test_an_upgrade_without_processes_to_spare_changes_nothing(installed, tmp_pa
     workers = 5
     open_to_others(tmp_path)
     service = installed(workers=workers, user=NOBODY_ELSE, group=NOBODY_ELSE, extra_groups=[],
-                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1 + 2 * workers + spare,) * 2))
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (2 + 2 * workers + spare,) * 2))
     daemon = service.daemon
     daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code 71", "exit early")
     before = daemon.workers()

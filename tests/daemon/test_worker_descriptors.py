@@ -53,8 +53,9 @@ def test_a_worker_holds_what_its_model_needs_and_nothing_of_others(controlled, m
         assert anonymous(held) == HELD[model], held
         others = {what for what in held.values() if not what.startswith(("anon_inode:", "socket:"))}
         pipes = {what for what in others if what.startswith("pipe:")}
-        assert held[1] in pipes and len(pipes) == 2, "what it prints, and its reports"
-        assert others - pipes == {"/dev/null", daemon.log.path}, held
+        assert {held[1], held[2]} < pipes and len(pipes) == 3, "what it prints, what it logs, and its reports"
+        assert others - pipes == {"/dev/null"}, "no file"
+        assert proc.descriptors(daemon.pid)[2] == daemon.log.path
     assert len(channels) == 3, "each its own"
 
 

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 /// What a worker tells the test beside its master.
 struct Note {
-    enum class What { Born, Looked, EmptiedQueue, TookLog, AskedToLeave } what{};
+    enum class What { Born, Looked, EmptiedQueue, AskedToLeave } what{};
     int number = 0;
     pid_t pid = 0;
 };
@@ -58,7 +58,6 @@ inline int obey(const Wires& wires, WorkerHandoff& handoff, const SignalFd& sign
             switch (order->order) {
                 case Order::LookForClients: wires.note(handoff, Note::What::Looked); break;
                 case Order::EmptyQueue: wires.note(handoff, Note::What::EmptiedQueue); break;
-                case Order::TakeLog: wires.note(handoff, Note::What::TookLog); break;
             }
         }
         if (!leaves) continue;

@@ -107,6 +107,23 @@ HandedControl control_of(const json::value& value) {
     return handed;
 }
 
+json::object log_to_json(const HandedLog& log) {
+    json::array processes;
+    for (const pid_t pid : log.processes) processes.emplace_back(pid);
+    return {{"reader", log.reader}, {"writer", log.writer}, {"processes", processes}};
+}
+
+HandedLog log_of(const json::value& value) {
+    const json::value* log = value.as_object().if_contains("log");
+    if (log == nullptr || !log->is_object()) return {};
+    const JsonFields fields{*log};
+    HandedLog handed{.reader = fields.maybe<int>("reader").value_or(-1),
+                     .writer = fields.maybe<int>("writer").value_or(-1)};
+    for (const json::value& pid : fields.elements("processes"))
+        if (pid.is_int64()) handed.processes.push_back(static_cast<pid_t>(pid.get_int64()));
+    return handed;
+}
+
 /// As a worker of an image that did not say so, or of a later one that gives other orders.
 DeathOrder order_of(const JsonFields& fields) {
     const int number = fields.number<int>("order");
@@ -117,14 +134,14 @@ DeathOrder order_of(const JsonFields& fields) {
 json::object unsent_to_json(const UnsentOrders& unsent) {
     json::array closing;
     for (const std::uint32_t index : unsent.closing) closing.emplace_back(index);
-    return {{"take_log", unsent.take_log}, {"closing", closing}, {"leave", unsent.leave}};
+    return {{"closing", closing}, {"leave", unsent.leave}};
 }
 
 UnsentOrders unsent_of(const json::value& worker) {
     const json::value* unsent = worker.is_object() ? worker.get_object().if_contains("unsent") : nullptr;
     if (unsent == nullptr) return {};
     const JsonFields fields{*unsent};
-    UnsentOrders orders{.take_log = fields.is_true("take_log"), .leave = fields.is_true("leave")};
+    UnsentOrders orders{.leave = fields.is_true("leave")};
     for (const json::value& index : fields.elements("closing"))
         if (index.is_int64()) orders.closing.insert(static_cast<std::uint32_t>(index.get_int64()));
     return orders;
@@ -257,6 +274,7 @@ std::string to_text(const Handover& handover) {
         {"groups", groups_to_json(handover.groups)},
         {"replaced", handover.replaced},
         {"log_lines_dropped", handover.dropped_log_lines},
+        {"log", log_to_json(handover.log)},
         {"cut", cut_to_json(handover.cut)},
         {"deaths", handover.deaths},
         {"control", control_to_json(handover.control)},
@@ -303,6 +321,7 @@ Handover parse_handover(std::string_view text) {
         .groups = groups_of(fields.elements("groups")),
         .replaced = fields.number<std::uint64_t>("replaced"),
         .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped"),
+        .log = log_of(value),
         .cut = cut_of(fields.elements("cut")),
         .deaths = fields.text("deaths"),
         .control = control_of(value),
@@ -317,11 +336,13 @@ void restrict_to(int format, Handover& handover) {
     if (format < 2) handover.control.peers.clear();
     if (format < 3)
         for (HandedWorker& each : handover.workers_alive) each.reports = -1;
+    if (format < 4) handover.log = {};
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {
     std::vector<int*> descriptors;
-    for (int* fd : {&handover.old_image, &handover.report, &handover.scoreboard, &handover.control.fd})
+    for (int* fd : {&handover.old_image, &handover.report, &handover.scoreboard, &handover.control.fd,
+                    &handover.log.reader, &handover.log.writer})
         if (*fd >= 0) descriptors.push_back(fd);
     for (HandedListener& each : handover.listeners) descriptors.push_back(&each.fd);
     for (HandedWorker& each : handover.workers_alive) {

@@ -48,6 +48,14 @@ struct HandedControl {
     friend bool operator==(const HandedControl&, const HandedControl&) = default;
 };
 
+/// The pipe into which workers log, and the processes that read it or have read it, oldest first.
+struct HandedLog {
+    int reader = -1;  ///< -1: there is no pipe
+    int writer = -1;  ///< -1: no worker will have it any more
+    std::vector<pid_t> processes{};
+    friend bool operator==(const HandedLog&, const HandedLog&) = default;
+};
+
 struct HandedWorker {
     pid_t pid = 0;
     int number = 0;
@@ -87,7 +95,7 @@ struct FormatRange {
 
 /// A field is added without a new format, and reads as zero or empty where it lacks.  One with descriptors is not:
 /// where the reader does not know it they would be nobody's.
-inline constexpr FormatRange known_formats{.oldest = 1, .newest = 3};
+inline constexpr FormatRange known_formats{.oldest = 1, .newest = 4};
 
 /// The newest format that both know.
 [[nodiscard]] constexpr std::optional<int> common_format(FormatRange one, FormatRange other) {
@@ -135,6 +143,7 @@ struct Handover {
     std::vector<HandedGroup> groups{};
     std::uint64_t replaced = 0;
     std::uint64_t dropped_log_lines = 0;  ///< by masters
+    HandedLog log{};                      ///< since format 4
     std::vector<HandedCut> cut{};
     std::string deaths{};  ///< as to_json(DeathRing) writes them
 

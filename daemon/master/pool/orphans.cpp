@@ -26,9 +26,9 @@ std::vector<pid_t> group_leaders_of_ours() {
 
 }  // namespace
 
-void Orphans::end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::time_point now) {
+void Orphans::end(pid_t worker, const IsOurs& is_ours, bool at_once, Clock::time_point now) {
     std::vector<pid_t> groups = group_leaders_of_ours();
-    std::erase_if(groups, is_worker);
+    std::erase_if(groups, is_ours);
     groups.push_back(worker);
     for (const pid_t group : groups) {
         if (::kill(-group, at_once ? SIGKILL : SIGTERM) == -1) continue;  // nobody is left in it
@@ -38,7 +38,7 @@ void Orphans::end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::
     }
 }
 
-void Orphans::end_all(Clock::time_point now) {
+void Orphans::end_all(const IsOurs& is_ours, Clock::time_point now) {
     const bool first = !give_up_at_;
     if (first) give_up_at_ = now + patience_with_all;
     if (has_passed(give_up_at_, now)) return;
@@ -46,7 +46,9 @@ void Orphans::end_all(Clock::time_point now) {
     const pid_t own_session = ::getsid(0);
     for (const ProcessEntry& each : list_processes()) {
         const bool is_asked = std::ranges::find(asked_, each.group, &HandedGroup::group) != asked_.end();
-        if (each.parent != ::getpid() || each.session == own_session || each.state == 'Z' || is_asked) continue;
+        if (each.parent != ::getpid() || each.session == own_session || each.state == 'Z' || is_asked ||
+            is_ours(each.pid))
+            continue;
         if (::kill(-each.group, SIGTERM) == 0)
             asked_.push_back({.group = each.group, .kill_at = now + patience_after_term});
     }
@@ -57,10 +59,10 @@ void Orphans::end_all(Clock::time_point now) {
             {{"groups", std::uint64_t{asked_.size() - before}}});
 }
 
-void Orphans::maintain(const IsWorker& is_worker, Clock::time_point now) {
+void Orphans::maintain(const IsOurs& is_ours, Clock::time_point now) {
     // A group's number is nobody else's while it has members; one that became free may be a new worker's.
     std::erase_if(asked_,
-                  [&](const HandedGroup& asked) { return ::kill(-asked.group, 0) == -1 || is_worker(asked.group); });
+                  [&](const HandedGroup& asked) { return ::kill(-asked.group, 0) == -1 || is_ours(asked.group); });
     for (; has_passed(deadline(), now); asked_.erase(asked_.begin())) ::kill(-asked_.front().group, SIGKILL);
 }
 

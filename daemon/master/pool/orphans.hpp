@@ -21,18 +21,18 @@ namespace preforkd {
 /// program has put into the background leads no group and is left alone until then.
 class Orphans {
 public:
-    /// Whether a pid is a living worker's.
-    using IsWorker = std::function<bool(pid_t)>;
+    /// Whether a pid is a living worker's, or another child's of the master's own.
+    using IsOurs = std::function<bool(pid_t)>;
 
     /// `worker` has died and is reaped.  `at_once`: without asking.
-    void end(pid_t worker, const IsWorker& is_worker, bool at_once, Clock::time_point now);
+    void end(pid_t worker, const IsOurs& is_ours, bool at_once, Clock::time_point now);
 
     /// There are no workers any more: ends all children that are not of this process's session, which is where whoever
     /// started or embeds us has its own.  To be called again: what is ended may leave children to us.
-    void end_all(Clock::time_point now);
+    void end_all(const IsOurs& is_ours, Clock::time_point now);
 
     /// Forgets those that have gone, and kills those that were asked long enough ago.
-    void maintain(const IsWorker& is_worker, Clock::time_point now);
+    void maintain(const IsOurs& is_ours, Clock::time_point now);
 
     /// Those that were asked and are not known to have gone; and how another image takes them over.
     [[nodiscard]] const std::vector<HandedGroup>& asked() const noexcept { return asked_; }

@@ -50,6 +50,7 @@ Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
       dropped_before_{handover.dropped_log_lines} {
     orphans_.adopt(handover.groups);
     deaths_.adopt(handover);
+    log_writer_.adopt(handover.log);
     for (const HandedWorker& handed : handover.workers_alive) {
         const WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
         if (worker.channel.reports) events_.watch(worker.channel.reports.get(), static_cast<std::uint64_t>(handed.pid));
@@ -68,22 +69,24 @@ void Pool::describe(Handover& handover) const {
     handover.scoreboard = scoreboard_.memory_fd();
     handover.dead_workers = scoreboard_.totals();
     handover.replaced = replaced_;
-    handover.dropped_log_lines = dropped_before_ + dropped_log_lines();
+    handover.dropped_log_lines = dropped_before_ + dropped_log_lines() + log_writer_.dropped_lines();
     deaths_.describe(handover);
     handover.groups = orphans_.asked();
+    handover.log = log_writer_.describe();
     handover.workers_alive.clear();
     for (const WorkerEntry& worker : table_) handover.workers_alive.push_back(to_handed(worker));
 }
 
 void Pool::maintain(Clock::time_point now) {
-    orphans_.maintain(is_worker_, now);
+    log_writer_.maintain(generations_.next() != nullptr || !old_generations().empty(), now);
+    orphans_.maintain(is_ours_, now);
     for (WorkerEntry& worker : table_)
         if (has_passed(worker.patience, now)) kill_impatiently(worker);
     health_watch_.look(table_, current().pool, now);
     for (WorkerEntry& worker : table_)
         if (worker.unsent.any()) send_unsent(worker);
     if (closing_) {
-        if (table_.empty() && !current().settings->leave_orphans) orphans_.end_all(now);
+        if (table_.empty() && !current().settings->leave_orphans) orphans_.end_all(is_ours_, now);
         return;
     }
     if (RollingExchange* exchange = generations_.exchange()) {
@@ -98,7 +101,7 @@ void Pool::maintain(Clock::time_point now) {
 }
 
 Deadline Pool::next_deadline(Clock::time_point now) const {
-    Deadline next = earlier(orphans_.deadline(), health_watch_.next_look());
+    Deadline next = earlier(earlier(orphans_.deadline(), log_writer_.deadline()), health_watch_.next_look());
     if (!closing_) next = earlier(next, earlier(sizing_.next_look(), busy_watch_.next_look()));
     for (const WorkerEntry& worker : table_) {
         next = earlier(next, worker.patience);
@@ -148,7 +151,8 @@ bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
 /// What fails is never a reason to end the service.
 void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
     try {
-        table_.add(start_worker(cohort.plan, table_.free_number(), scoreboard_, events_, now));
+        log_writer_.follow(now);
+        table_.add(start_worker(cohort.plan, table_.free_number(), scoreboard_, log_writer_.pipe(), events_, now));
     } catch (const std::exception& error) {
         cohort.note_failed_fork(error, now);
         if (cohort.respawn.early_deaths == 1 && &cohort == &generations_.current())
@@ -164,7 +168,7 @@ void Pool::kill_impatiently(WorkerEntry& worker) {
 
 bool Pool::reap(pid_t pid, Clock::time_point now) {
     WorkerEntry* worker = table_.find(pid);
-    if (worker == nullptr) return false;
+    if (worker == nullptr) return log_writer_.reap(pid, now);
     read_reports(*worker, most_unread, now);  // why it could not start, for instance
     ::kill(-pid, SIGTERM);  // what it had started; until it is reaped its group's number cannot be anybody else's
     rusage used{};
@@ -189,7 +193,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     table_.remove(*worker);
     tell_of_cut_connections(death.generation);
     // One that left in good order has ended what it had started.
-    if (!death.in_good_order()) orphans_.end(pid, is_worker_, closing_ && death.by_sigkill(), now);
+    if (!death.in_good_order()) orphans_.end(pid, is_ours_, closing_ && death.by_sigkill(), now);
     return true;
 }
 
@@ -337,10 +341,10 @@ std::uint64_t Pool::served() const noexcept {
     return scoreboard_.totals().served + table_.total(&WorkerRecord::served);
 }
 
-/// By this process, by workers that live, and by those that do not.
+/// By this process, by the one that writes for workers, by workers that live, and by those that do not.
 std::uint64_t Pool::dropped_lines() const {
-    return dropped_before_ + dropped_log_lines() + scoreboard_.totals().dropped_log_lines +
-           table_.total(&WorkerRecord::dropped_log_lines);
+    return dropped_before_ + dropped_log_lines() + log_writer_.dropped_lines() +
+           scoreboard_.totals().dropped_log_lines + table_.total(&WorkerRecord::dropped_log_lines);
 }
 
 PoolCounts Pool::counts() const {

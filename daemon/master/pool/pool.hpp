@@ -12,6 +12,7 @@
 #include "daemon/master/pool/generations.hpp"
 #include "daemon/master/pool/handover.hpp"
 #include "daemon/master/pool/health_watch.hpp"
+#include "daemon/master/pool/log_writer.hpp"
 #include "daemon/master/pool/orphans.hpp"
 #include "daemon/master/pool/pool_sizing.hpp"
 #include "daemon/master/pool/status_line.hpp"
@@ -37,7 +38,7 @@ public:
     void maintain(Clock::time_point now);
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
-    /// Collects the child `pid`, which has ended; false if it is no worker of this pool.
+    /// Collects the child `pid`, which has ended; false if it is no worker of this pool, nor writes the log of one.
     bool reap(pid_t pid, Clock::time_point now);
 
     /// `child` leads a group, and yet is nothing that a dead worker had started; 0: there is none.
@@ -89,6 +90,8 @@ public:
     [[nodiscard]] bool hopeless() const noexcept { return generations_.current().is_hopeless(); }
     /// No worker is left, nor anything that a dead one had started.
     [[nodiscard]] bool empty() const noexcept { return table_.empty() && orphans_.none(); }
+    /// Once it is empty: waits until what its workers have logged is written, for a limited time.
+    void finish_log() { log_writer_.finish(); }
     [[nodiscard]] const std::string& last_failure() const noexcept { return generations_.current().last_failure; }
 
     [[nodiscard]] PoolCounts counts() const;
@@ -125,8 +128,11 @@ private:
     BusyWatch busy_watch_{};
     HealthWatch health_watch_{};
     DeathRegister deaths_{};
+    LogWriter log_writer_{};
     Orphans orphans_{};
-    Orphans::IsWorker is_worker_ = [this](pid_t pid) { return table_.find(pid) != nullptr || pid == spared_; };
+    Orphans::IsOurs is_ours_ = [this](pid_t pid) {
+        return table_.find(pid) != nullptr || pid == spared_ || log_writer_.is_one(pid);
+    };
     pid_t spared_ = 0;
     bool closing_ = false;
     std::uint64_t replaced_ = 0;

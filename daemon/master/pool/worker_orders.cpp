@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "common/log/log_output.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -24,7 +23,6 @@ void send(WorkerEntry& worker, Order order, std::uint32_t listener) {
     switch (order) {
         case Order::LookForClients: (void)send_order(worker.channel.orders.get(), order); return;
         case Order::EmptyQueue: worker.unsent.closing.insert(listener); break;
-        case Order::TakeLog: worker.unsent.take_log = true; break;
     }
     send_unsent(worker);
 }
@@ -37,9 +35,7 @@ void ask_to_leave(WorkerEntry& worker) {
 void send_unsent(WorkerEntry& worker) {
     UnsentOrders& unsent = worker.unsent;
     const int channel = worker.channel.orders.get();
-    // The number of the log stays, so what is sent is the output that was opened last.
-    if (unsent.take_log && send_order(channel, Order::TakeLog, {.passed_fd = log_fd()})) unsent.take_log = false;
-    while (!unsent.closing.empty() && send_order(channel, Order::EmptyQueue, {.listener = *unsent.closing.begin()}))
+    while (!unsent.closing.empty() && send_order(channel, Order::EmptyQueue, *unsent.closing.begin()))
         unsent.closing.erase(unsent.closing.begin());
     if (!unsent.closing.empty() || !std::exchange(unsent.leave, false)) return;
     worker.process.signal(SIGQUIT);

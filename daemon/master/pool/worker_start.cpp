@@ -11,8 +11,8 @@
 
 namespace preforkd {
 
-WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, EpollSet& events,
-                         Clock::time_point now) {
+WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, int log_pipe,
+                         EpollSet& events, Clock::time_point now) {
     const std::size_t index = scoreboard.acquire();
     try {
         ChannelPair channel = open_channel();
@@ -25,7 +25,8 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                 return generation.body({.number = number,
                                         .record = scoreboard.map_own(index),
                                         .channel = std::move(channel.worker),
-                                        .output = std::move(output)});
+                                        .output = std::move(output),
+                                        .log_pipe = log_pipe});
             },
             ChildProcess::Handle::Later);
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);

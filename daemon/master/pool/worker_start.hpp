@@ -6,10 +6,11 @@
 namespace preforkd {
 
 /// Forks a worker of `generation` with a record of its own, and watches its channel with its pid as the key.
+/// `log_pipe`: see WorkerHandoff.
 ///
 /// Throws when the machine is out of processes, descriptors or memory, or `scoreboard` of records; nothing is left
 /// then.
-[[nodiscard]] WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard,
+[[nodiscard]] WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, int log_pipe,
                                        EpollSet& events, Clock::time_point now);
 
 }  // namespace preforkd

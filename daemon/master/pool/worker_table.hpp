@@ -17,11 +17,10 @@ namespace preforkd {
 
 /// What a worker has still to be told, because its channel had no place for it.
 struct UnsentOrders {
-    bool take_log = false;
     std::set<std::uint32_t> closing{};  ///< for EmptyQueue
     bool leave = false;                 ///< SIGQUIT, which counts on the orders to empty queues being there before it
 
-    [[nodiscard]] bool any() const noexcept { return take_log || leave || !closing.empty(); }
+    [[nodiscard]] bool any() const noexcept { return leave || !closing.empty(); }
     friend bool operator==(const UnsentOrders&, const UnsentOrders&) = default;
 };
 

@@ -145,6 +145,7 @@ void Upgrader::answer_hello(FormatRange formats) {
         copy.workers_alive.clear();  // the copy is nobody's master
         copy.control.waiting.clear();
         copy.control.peers.clear();
+        copy.log = {};
         restrict_to(*format_, copy);
         send_handover(channel_.get(), copy);
     } catch (const std::exception& error) { conclude(with_remedy(error)); }

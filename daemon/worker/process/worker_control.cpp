@@ -71,7 +71,7 @@ void WorkerControl::obey_master(const signalfd_siginfo& signal, WorkerActions& s
 
 void WorkerControl::obey_operator(int signo) {
     switch (signo) {
-        case SIGUSR1: (void)reopen_log(hooks_.log); return;
+        case SIGUSR1: return reopen_log(hooks_.log);
         default:
             log(LogLevel::Notice,
                 "signal {signal} ignored: reload, upgrade and pool size need a master, and --workers 0 has none",
@@ -87,7 +87,7 @@ void WorkerControl::stop_as_operator_asks(WorkerActions& service, bool fast) {
 
 bool WorkerControl::read_orders(WorkerActions& service) {
     for (;;) {
-        auto received = receive_order(channel_.orders.get());
+        const auto received = receive_order(channel_.orders.get());
         if (std::holds_alternative<NothingYet>(received)) return true;
         if (std::holds_alternative<PeerGone>(received)) {
             orphaned_ = true;
@@ -95,7 +95,7 @@ bool WorkerControl::read_orders(WorkerActions& service) {
             service.drain({});
             return false;
         }
-        auto& [order, listener, fd] = std::get<ReceivedOrder>(received);
+        const auto& [order, listener] = std::get<ReceivedOrder>(received);
         switch (order) {
             case Order::LookForClients: service.look(); break;
             case Order::EmptyQueue:
@@ -104,7 +104,6 @@ bool WorkerControl::read_orders(WorkerActions& service) {
                 else
                     closing_.indices.insert(listener);
                 break;
-            case Order::TakeLog: adopt_log_fd(fd.release()); break;
         }
     }
 }

@@ -29,11 +29,20 @@ bool takes_orders(int fd) {
     return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
-/// A pipe that does not block; what it prints to does.
+/// What it logs into, where standard error is that, too.
+bool takes_log(int fd) {
+    struct stat file {};
+    struct stat standard_error {};
+    return ::fstat(fd, &file) == 0 && ::fstat(STDERR_FILENO, &standard_error) == 0 &&
+           file.st_ino == standard_error.st_ino;
+}
+
+/// A pipe that does not block and is not the log; what it prints to does.
 bool takes_reports(int fd) {
     struct stat file {};
     const int flags = ::fcntl(fd, F_GETFL);
-    return ::fstat(fd, &file) == 0 && S_ISFIFO(file.st_mode) && (flags & O_ACCMODE) == O_WRONLY && flags & O_NONBLOCK;
+    return ::fstat(fd, &file) == 0 && S_ISFIFO(file.st_mode) && (flags & O_ACCMODE) == O_WRONLY && flags & O_NONBLOCK &&
+           !takes_log(fd);
 }
 
 /// Where reports go, as a worker writes them: a kind, the length of a text in the third byte and the fourth, a text.
@@ -120,12 +129,57 @@ void scribble() {
     for_each_descriptor([](int fd) { (void)!::ftruncate(fd, 0); });
 }
 
+/// Files, and what it logs into.
+void for_each_file(const std::function<void(int)>& use) {
+    for_each_descriptor([&](int fd) {
+        struct stat file {};
+        if (::fstat(fd, &file) == 0 && (S_ISREG(file.st_mode) || takes_log(fd))) use(fd);
+    });
+}
+
+/// Empties, overwrites, cuts holes into and rewrites whatever it can write into.
+void spoil_files() {
+    for_each_file([](int fd) {
+        (void)!::ftruncate(fd, 0);
+        (void)!::pwrite(fd, "spoilt", 6, 0);
+        (void)!::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 100);
+        (void)!::fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 100);
+        (void)!::fcntl(fd, F_SETFL, 0);
+        (void)!::lseek(fd, 0, SEEK_SET);
+        (void)!::write(fd, "spoilt\n", 7);
+        const std::string link = "/proc/self/fd/" + std::to_string(fd);
+        for (const int flags : {O_WRONLY | O_TRUNC, O_RDWR | O_NONBLOCK, O_RDONLY | O_NONBLOCK})
+            if (const int own = ::open(link.c_str(), flags); own != -1) {
+                (void)!::pwrite(own, "spoilt", 6, 0);
+                ::close(own);
+            }
+    });
+}
+
+/// Leaves a line without an end.
+void tear_a_line() {
+    for_each_file([](int fd) { (void)!::write(fd, "{\"time\":\"torn", 13); });
+}
+
+/// Makes whoever shares what it logs into wait, and leaves no space there.
+void fill_the_log() {
+    for_each_file([](int fd) {
+        (void)!::fcntl(fd, F_SETFL, O_NONBLOCK);
+        constexpr int more_than_a_pipe_holds = 1 << 18;
+        for (int line = 0; line<more_than_a_pipe_holds&& ::write(fd, "filling\n", 8)> 0; ++line) continue;
+        (void)!::fcntl(fd, F_SETFL, 0);
+    });
+}
+
 struct Hostile : preforkd::BlockingHandler {
     void serve(preforkd::BlockingConnection& client) override {
         std::string word;
         while (std::getline(client.stream(), word)) {
             client.stream() << word << ' ' << ::getpid() << std::endl;
             if (word == "scribble") scribble(), client.output() << "scribbled" << std::endl;
+            if (word == "spoil") spoil_files(), client.output() << "spoilt" << std::endl;
+            if (word == "tear") tear_a_line(), client.output() << "torn" << std::endl;
+            if (word == "fill") fill_the_log(), client.output() << "filled" << std::endl;
             if (word == "ready") report({"\0\0\0", 4});
             if (word == "unknown") report({"\x7f\0\0", 4});
             if (word == "failures")

@@ -6,8 +6,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <csignal>
 
+#include "common/base/passed_descriptors.hpp"
+#include "common/base/sys_error.hpp"
 #include "common/process/spawn.hpp"
 #include "tests/process/child_report.hpp"
 #include "tests/process/waiting.hpp"
@@ -22,6 +25,8 @@ template <class Kind, class Received>
 bool is(const Received& received) {
     return std::holds_alternative<Kind>(received);
 }
+
+int lowest_free_descriptor() { return UniqueFd{check(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), "dup")}.get(); }
 
 class Channel : public ::testing::Test {
 protected:
@@ -42,7 +47,7 @@ TEST_F(Channel, both_ends_are_close_on_exec_and_non_blocking) {
 TEST_F(Channel, orders_cross_in_their_order) {
     send_order(pair.master.orders.get(), Order::EmptyQueue);
     send_order(pair.master.orders.get(), Order::LookForClients);
-    send_order(pair.master.orders.get(), Order::EmptyQueue, {.listener = 3});
+    send_order(pair.master.orders.get(), Order::EmptyQueue, 3);
     const ReceivedOrder first = order();
     EXPECT_EQ(first.order, Order::EmptyQueue);
     EXPECT_EQ(first.listener, every_listener);
@@ -90,8 +95,7 @@ TEST_F(Channel, what_no_worker_sends_is_no_report) {
 }
 
 TEST_F(Channel, nothing_can_be_sent_to_the_master_but_reports) {
-    const testing::Pipe pipe = testing::make_pipe();
-    EXPECT_TRUE(send_order(pair.worker.orders.get(), Order::TakeLog, {.passed_fd = pipe.writer.get()}));
+    EXPECT_TRUE(send_order(pair.worker.orders.get(), Order::LookForClients));
     EXPECT_EQ(::send(pair.worker.orders.get(), "", 1, MSG_NOSIGNAL), -1);
     EXPECT_EQ(errno, EPIPE);
     int queued = -1;
@@ -159,24 +163,19 @@ TEST_F(Channel, a_full_queue_neither_blocks_nor_loses_its_beginning) {
     EXPECT_EQ(order().order, Order::EmptyQueue) << "a queue that was emptied takes orders again";
 }
 
-TEST_F(Channel, a_descriptor_arrives_close_on_exec) {
+TEST_F(Channel, descriptors_that_come_along_are_not_taken) {
     const testing::Pipe pipe = testing::make_pipe();
-    send_order(pair.master.orders.get(), Order::TakeLog, {.passed_fd = pipe.writer.get()});
-    const ReceivedOrder received = order();
-    EXPECT_EQ(received.order, Order::TakeLog);
-    ASSERT_TRUE(received.fd);
-    EXPECT_NE(received.fd.get(), pipe.writer.get());
-    EXPECT_NE(::fcntl(received.fd.get(), F_GETFD) & FD_CLOEXEC, 0);
-    struct stat ours {};
-    struct stat theirs {};
-    ASSERT_EQ(::fstat(pipe.writer.get(), &ours), 0);
-    ASSERT_EQ(::fstat(received.fd.get(), &theirs), 0);
-    EXPECT_EQ(ours.st_ino, theirs.st_ino);
-}
-
-TEST_F(Channel, an_order_without_a_descriptor_brings_none) {
-    send_order(pair.master.orders.get(), Order::TakeLog);
-    EXPECT_FALSE(order().fd);
+    std::uint8_t zero = 0;
+    iovec part{&zero, 1};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const std::array passed{pipe.reader.get(), pipe.writer.get()};
+    const PassedDescriptors<2> descriptors{message, passed};
+    ASSERT_EQ(::sendmsg(pair.master.orders.get(), &message, 0), 1);
+    const int lowest_free = lowest_free_descriptor();
+    EXPECT_EQ(order().order, Order::LookForClients);
+    EXPECT_EQ(lowest_free_descriptor(), lowest_free);
 }
 
 }  // namespace

@@ -199,7 +199,7 @@ TEST_F(Log, a_file_is_reopened_after_it_was_renamed) {
     EXPECT_EQ(status.st_mode & 0777 & ~0640U, 0);
 }
 
-TEST_F(Log, a_worker_takes_over_the_file_that_the_master_reopened) {
+TEST_F(Log, another_output_can_be_taken_over) {
     open_log({.file = path("log")});
     UniqueFd reopened{check(::open(path("new").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0640), "open")};
     const int number = log_fd();

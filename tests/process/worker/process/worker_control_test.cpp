@@ -101,8 +101,8 @@ TEST(WorkerControl, an_order_to_empty_the_queue_counts_for_the_signal_that_follo
 
 TEST(WorkerControl, single_listeners_can_be_emptied) {
     EXPECT_EQ(asked([](const UniqueFd& master) {
-                  send_order(master.get(), Order::EmptyQueue, {.listener = 2});
-                  send_order(master.get(), Order::EmptyQueue, {.listener = 0});
+                  send_order(master.get(), Order::EmptyQueue, 2);
+                  send_order(master.get(), Order::EmptyQueue, 0);
                   ::raise(SIGQUIT);
               }),
               "drain (empty 0) (empty 2) ");
@@ -131,22 +131,16 @@ TEST(WorkerControl, a_worker_whose_master_is_gone_drains_and_leaves_the_queue) {
     EXPECT_EQ(report, "look drain end");
 }
 
-TEST(WorkerControl, a_reopened_log_is_taken_over) {
+TEST(WorkerControl, an_order_of_another_version_is_passed_over) {
     EXPECT_EQ(in_child([] {
-                  open_log({.format = LogFormat::Text, .file = "/dev/null"});
                   ChannelPair channel = open_channel();
                   WorkerControl control{std::move(channel.worker)};
                   Diary diary;
-                  testing::Pipe file = testing::make_pipe();
-                  send_order(channel.master.orders.get(), Order::TakeLog, {.passed_fd = file.writer.get()});
-                  (void)control.read_orders(diary);
-                  file.writer = {};
-                  log(LogLevel::Notice, "into the new file");
-                  ::close(log_fd());
-                  const std::string text = testing::read_to_end(file.reader.get());
-                  return std::string{text.find("into the new file") != std::string::npos ? "taken" : "lost"};
+                  (void)!::write(channel.master.orders.get(), "\2\0\0\0\0", 5);
+                  send_order(channel.master.orders.get(), Order::LookForClients);
+                  return control.read_orders(diary) ? diary.text : "end";
               }),
-              "taken");
+              "look ");
 }
 
 TEST(WorkerControl, an_operators_first_term_is_graceful_and_its_second_is_fast) {

@@ -52,12 +52,13 @@ Handover full() {
                                .patience = Clock::time_point{60s},
                                .stopped = true,
                                .order = DeathOrder::Reload,
-                               .unsent = {.take_log = true, .closing = {0, every_listener}, .leave = true}},
+                               .unsent = {.closing = {0, every_listener}, .leave = true}},
                               {.pid = 101, .number = 2, .generation = 7, .record = 4, .orders = 21}},
             .workers_to_come = 2,
             .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
             .replaced = 17,
             .dropped_log_lines = 18,
+            .log = {.reader = 40, .writer = 41, .processes = {400, 401}},
             .cut = {{.generation = 6, .connections = 19}},
             .deaths = "[]",
             .control = {.fd = 30,
@@ -90,6 +91,7 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.stop_timeout, 30s);
     EXPECT_EQ(after.replaced, 17U);
     EXPECT_EQ(after.dropped_log_lines, 18U);
+    EXPECT_EQ(after.log, before.log);
     EXPECT_EQ(after.cut, before.cut);
     EXPECT_EQ(after.control, before.control);
 }
@@ -118,7 +120,7 @@ TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_h
 }
 
 TEST(Handover, the_format_comes_first_and_is_kept) {
-    EXPECT_TRUE(to_text({}).starts_with(R"({"format":3,)"));
+    EXPECT_TRUE(to_text({}).starts_with(R"({"format":4,)"));
     EXPECT_EQ(parse_handover(R"({"format": 1})").format, 1);
 }
 
@@ -150,9 +152,18 @@ TEST(Handover, a_reader_of_format_1_is_given_no_peers) {
     EXPECT_EQ(read.control.waiting, handover.control.waiting);
 }
 
+TEST(Handover, a_reader_of_format_3_is_given_no_pipe_of_the_log) {
+    Handover handover = full();
+    restrict_to(4, handover);
+    EXPECT_EQ(handover.log.processes.size(), 2U);
+    restrict_to(3, handover);
+    EXPECT_EQ(parse_handover(to_text(handover)).log, HandedLog{});
+}
+
 TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
     const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
     EXPECT_EQ(older.report, -1);
+    EXPECT_EQ(older.log, HandedLog{});
     EXPECT_EQ(older.control.setting, std::nullopt);
     EXPECT_EQ(older.control.name, std::nullopt);
     EXPECT_TRUE(older.control.peers.empty());
@@ -160,12 +171,12 @@ TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
 }
 
 TEST(Handover, what_is_not_understood_is_refused_with_the_formats_that_are) {
-    for (const char* text : {"", "{", "[]", "{}", R"({"format": 4})", R"({"format": "1"})", "null"}) try {
+    for (const char* text : {"", "{", "[]", "{}", R"({"format": 5})", R"({"format": "1"})", "null"}) try {
             (void)parse_handover(text);
             ADD_FAILURE() << text;
         } catch (const std::runtime_error& error) {
             EXPECT_THAT(error.what(), testing::StartsWith("not understood")) << text;
-            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 3")) << text;
+            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 4")) << text;
         }
 }
 
@@ -173,7 +184,7 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 13, 30, 5, 6, 20, 23, 22, 21, 31, 32, 33, 34, 35}));
+    EXPECT_EQ(listed, (std::vector{11, 13, 30, 40, 41, 5, 6, 20, 23, 22, 21, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace
