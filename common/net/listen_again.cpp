@@ -12,8 +12,8 @@
 
 namespace preforkd {
 
-bool is_shut_down(const Listener& listener) noexcept {
-    pollfd end{.fd = listener.fd.get(), .events = POLLRDHUP, .revents = 0};
+bool is_shut_down(int fd) noexcept {
+    pollfd end{.fd = fd, .events = POLLRDHUP, .revents = 0};
     return ::poll(&end, 1, 0) == 1 && (end.revents & (POLLHUP | POLLRDHUP)) != 0;
 }
 

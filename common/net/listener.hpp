@@ -64,8 +64,8 @@ inline constexpr std::chrono::milliseconds between_bind_retries{500};
 /// socket is asked; a Unix socket does not tell, and nothing is guessed.
 void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_backlog);
 
-/// Whether somebody who shares the socket has shut it down, shutdown(2), for all.
-[[nodiscard]] bool is_shut_down(const Listener& listener) noexcept;
+/// Whether somebody who shares the socket `fd` has shut it down, shutdown(2), for all.
+[[nodiscard]] bool is_shut_down(int fd) noexcept;
 
 /// Listens again at the same address, in place, after that.  False for other transports than TCP, whose sockets stay
 /// shut.  Throws std::system_error.

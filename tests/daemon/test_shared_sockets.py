@@ -2,11 +2,13 @@
 import os
 import signal
 import socket
+from contextlib import closing
 
 import pytest
 
 import datagram_clients
 import proc
+from activation import Passing, listening
 from clients import connect, exchange, port_of, say
 from control import status
 
@@ -63,6 +65,20 @@ def test_datagrams_are_served_again_after_a_shutdown_at_the_address_of_before(se
         assert proc.eventually(lambda: len(daemon.workers()) == 2 and not set(before) & set(daemon.workers()))
         before = daemon.workers()
         assert is_heard(daemon.datagrams)
+
+
+def test_workers_leave_a_socket_that_stays_shut_down(preforkd, trouble, tmp_path):
+    """It would wake them again and again."""
+    with closing(listening(kind=socket.SOCK_DGRAM)) as passed:
+        daemon = preforkd("--handler", trouble("shared_sockets"), "--model", "serial", "--log-level", "debug",
+                          **Passing(passed).arguments(listen=[f"unix://{tmp_path}/c", "fd://unknown"]))
+        daemon.expect("restart its .socket unit")
+        workers = set(daemon.workers())
+        tell(f"unix://{tmp_path}/c", "shut down")
+        for count in (1, 2):
+            daemon.wait_log("is gone: Cannot send after transport endpoint shutdown", count=count)
+        assert {entry["pid"] for entry in daemon.log.find("is gone: Cannot send")} == workers
+        daemon.wait_log("which refuses clients: restart its .socket unit")
 
 
 @pytest.mark.parametrize("datagrams", DATAGRAMS)

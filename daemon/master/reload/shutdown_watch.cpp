@@ -75,7 +75,7 @@ bool ShutdownWatch::should_serve_again(std::vector<Listener>& listeners, const S
     look_at_.reset();
     bool any = false;
     for (Listener& listener : listeners) {
-        if (!is_shut_down(listener)) continue;
+        if (!is_shut_down(listener.fd.get())) continue;
         const bool revived = revive(listener, backlog_of(listener.settings, settings.backlog), systemd_);
         any |= revived;
         log(LogLevel::Error,

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int takes_per_turn = 16;           // see SharedQueue::yield_turn()
 constexpr int failures_taken_for_pause = 8;  // an LSM's EPERM leaves the connection queued
+constexpr int vain_before_a_look = 16;       // siblings are faster now and then
 constexpr auto rest_period = 500ms;
 constexpr std::chrono::nanoseconds quick_succession = 100ms;
 constexpr auto handshake_grace = 200ms;  // for handshakes under way when the listener was closed to new ones
@@ -75,6 +76,7 @@ Acceptor::Attempt Acceptor::take_from(Entry& entry) {
     taking_ = false;
     if (error != 0) return on_error(entry, error);
     failures_in_row_ = 0;
+    entry.vain_in_row = 0;
     said_resting_ = false;
     check_limit();
     return Attempt::Taken;
@@ -86,6 +88,12 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
         return Attempt::Stopped;
     }
     AcceptVerdict verdict = classify_accept_error(error);
+    // Shut down, it wakes us for ever and says nothing: a listener would have EINVAL.
+    if (verdict == AcceptVerdict::Wait && is_datagram(entry.listener.local.transport) &&
+        ++entry.vain_in_row == vain_before_a_look) {
+        entry.vain_in_row = 0;
+        if (is_shut_down(entry.queue->fd())) verdict = classify_accept_error(error = ESHUTDOWN);
+    }
     const bool client_is_lost = verdict == AcceptVerdict::Again;
     if (client_is_lost && ++failures_in_row_ >= failures_taken_for_pause) verdict = AcceptVerdict::Pause;
     switch (verdict) {

@@ -115,6 +115,7 @@ private:
         std::unique_ptr<SharedQueue> queue{};
         std::optional<Lifeline::Listener> on_lifeline{};  ///< ends first: the socket's number is then anybody's
         int taken_in_turn = 0;
+        int vain_in_row = 0;    ///< wake-ups, of a socket for datagrams
         int still_to_take = 0;  ///< while Emptying
     };
 
