@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,7 @@ def test_it_costs_nobody_but_its_own_clients(preforkd, trouble, public, request)
     words = exchange(daemon.endpoint, b"words\n").decode().splitlines()[1:]
     assert MUST_BE_DENIED < set(words)
     before = master_of(daemon)
+    log_before = Path(daemon.log.path).read_bytes()
     with Others(daemon.endpoint, control) as others:
         outcomes = attack(daemon.endpoint, words, time.monotonic() + seconds)
     daemon.wait_workers(WORKERS)
@@ -46,6 +48,7 @@ def test_it_costs_nobody_but_its_own_clients(preforkd, trouble, public, request)
     assert proc.eventually(lambda: master_of(daemon).descriptors <= before.descriptors), proc.descriptors(daemon.pid)
     attacks = sum(outcomes.values())
     assert master_of(daemon).private_bytes - before.private_bytes < (16 << 20) + 1000 * attacks
+    assert Path(daemon.log.path).read_bytes().startswith(log_before) and not daemon.log.find("forged")
     assert os.path.getsize(daemon.log.path) < 20_000 * (attacks + 10), "and says little of it"
     mark = daemon.log.mark()
     daemon.signal(signal.SIGHUP)
