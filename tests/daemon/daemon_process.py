@@ -59,6 +59,7 @@ class Daemon:
     def __init__(self, *arguments, directory, listen=(LOOPBACK,), workers=2, env=None, wrap=(), stderr=None,
                  log_format="json", wait=True, ready_fd=True, executable=PREFORKD, **popen):
         self.log = LogFile(str(directory / f"log{sum(1 for _ in directory.glob('log*')) or ''}"))
+        self.log.before_reading = self._let_lines_arrive
         self.endpoints = []
         self.stopped_by_test = False
         self._expected = []
@@ -109,6 +110,12 @@ class Daemon:
         """Pids of the living processes that write what workers log."""
         return [pid for pid in proc.children(self.pid)
                 if (found := proc.stat(pid)) and found.state not in "ZX" and found.comm.endswith("-log")]
+
+    def _let_lines_arrive(self):
+        """What workers have logged goes through a pipe; who reads the file shall find what they said before."""
+        if self.process.poll() is None:
+            for pid in self.log_writers():
+                proc.eventually(lambda: proc.has_read_all(pid), timeout=1.0)  # it may have been stopped
 
     def family(self):
         """The master, its workers and whatever they have started and not ended."""

@@ -16,6 +16,7 @@ class LogFile:
         self.malformed = []  # lines that are no JSON object with time, level, pid and message
         self.foreign = []    # lines of other programs before the daemon's, see accept_foreign()
         self._foreign_prefixes = ()
+        self.before_reading = lambda: None
         self._partial = b""
         open(path, "ab").close()
         self._file = open(path, "rb")
@@ -33,6 +34,7 @@ class LogFile:
 
     def read(self):
         """Takes in what was written so far; a line that is not finished waits for its rest."""
+        self.before_reading()
         *lines, self._partial = (self._partial + self._file.read()).split(b"\n")
         for line in lines:
             self._take(line)

@@ -1,9 +1,12 @@
 """What the kernel tells about processes: /proc, pidfds and their descriptors."""
 import ctypes
+import fcntl
 import os
 import select
 import signal
 import socket
+import struct
+import termios
 import time
 from collections import namedtuple
 
@@ -97,6 +100,24 @@ def open_descriptors(pid):
 def descriptors(pid):
     """What each descriptor of it is, as proc(5) names it."""
     return {int(each.name): os.readlink(each) for each in os.scandir(f"/proc/{pid}/fd")}
+
+
+def has_read_all(pid):
+    """Whether a process that reads a pipe has found it empty, and waits; also where nobody may know that."""
+    try:
+        for number, link in descriptors(pid).items():
+            if not link.startswith("pipe:"):
+                continue
+            fd = os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                left = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+            finally:
+                os.close(fd)
+            if left != 0 or stat(pid).state != "S":
+                return False
+    except OSError:
+        pass
+    return True
 
 
 def voluntary_switches(pid):

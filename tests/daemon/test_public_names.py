@@ -16,7 +16,7 @@ pytestmark = pytest.mark.programs("nm")
 def names_in(header):
     """Of what it declares in the namespace itself; clang-format has all of that in the first column."""
     types = re.findall(r"^(?:class|struct|enum class) (\w+)\b[^;{]*\{", header, re.MULTILINE)
-    functions = re.findall(r"^(?!using|template|static_assert)[\[\w].*?\b(\w+)\(", header, re.MULTILINE)
+    functions = re.findall(r"^(?!using|template|static_assert)[\[\w].*?\b(\w+)(?:>>)?\(", header, re.MULTILINE)
     return {*types, *functions}
 
 
