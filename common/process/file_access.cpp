@@ -47,7 +47,7 @@ constexpr std::size_t ruleset_bytes(int version) {
 
 void allow(int ruleset, const AllowedPath& allowed, std::uint64_t rights) {
     const std::string attempt = (allowed.option.empty() ? "" : allowed.option + ' ') + allowed.path;
-    const UniqueFd path{::open(allowed.path.c_str(), O_PATH | O_CLOEXEC)};
+    UniqueFd path{::open(allowed.path.c_str(), O_PATH | O_CLOEXEC)};
     if (!path && allowed.option.empty()) return;
     check(path.get(), attempt);
     struct stat status {};
@@ -56,6 +56,8 @@ void allow(int ruleset, const AllowedPath& allowed, std::uint64_t rights) {
     if (!S_ISDIR(status.st_mode)) rights &= rights_of_a_file;
     const landlock_path_beneath_attr rule{.allowed_access = rights, .parent_fd = path.get()};
     check(static_cast<int>(::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0)), attempt);
+    // Of what nobody has open in /proc the kernel may make another, which no rule knows.
+    if (allowed.in_proc) (void)path.release();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ struct AllowedPath {
     std::string path{};
     bool written = false;  ///< else read and executed only
     std::string option{};  ///< who has named it, such as `--allow-read`; empty: nobody, and it may be missing
+    bool in_proc = false;  ///< stays open, for good
 };
 
 /// Which version of Landlock the kernel has; 0: none, or it is not enabled, or a filter denies it.

@@ -276,6 +276,13 @@ def test_a_program_in_strict_has_the_files_that_are_named(preforkd, tmp_path):
 
 
 @strict
+def test_a_worker_in_strict_keeps_what_it_needs_of_proc(preforkd):
+    """What nobody has open there the kernel may make anew, and no rule of Landlock then allows it."""
+    (pid,) = preforkd("--sandbox", "strict", workers=1).workers()
+    assert f"/proc/{pid}" in proc.descriptors(pid).values()
+
+
+@strict
 def test_a_limit_on_memory_still_holds_in_strict(preforkd, trouble):
     daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", "--sandbox", "strict", "--max-memory", "60M",
                       workers=1)

@@ -45,7 +45,7 @@ std::vector<AllowedPath> named_paths(const Settings& settings) {
 
 /// What is not named but cannot be done without.
 void add_own_needs(std::vector<AllowedPath>& paths, const std::vector<std::string>& loaded) {
-    paths.push_back({.path = "/proc/self"});                      // its memory, its descriptors, whether a thread hangs
+    paths.push_back({.path = "/proc/self", .in_proc = true});     // its memory, its descriptors, whether a thread hangs
     paths.push_back({.path = "/sys/devices/system/cpu/online"});  // malloc(3): in how many parts threads share memory
     if (loaded.empty()) return;
     for (const std::string& file : loaded) paths.push_back({.path = file});
