@@ -113,9 +113,12 @@ class Daemon:
 
     def _let_lines_arrive(self):
         """What workers have logged goes through a pipe; who reads the file shall find what they said before."""
-        if self.process.poll() is None:
-            for pid in self.log_writers():
-                proc.eventually(lambda: proc.has_read_all(pid), timeout=1.0)  # it may have been stopped
+        alive = self.process.poll() is None  # else it writes on for the workers that are still there
+        for pid in self.log_writers() if alive else self._orphaned_log_writers():
+            proc.eventually(lambda: proc.has_read_all(pid), timeout=1.0)  # it may have been stopped
+
+    def _orphaned_log_writers(self):
+        return [member.pid for member in self.family() if (found := proc.stat(member.pid)) and found.comm.endswith("-log")]
 
     def family(self):
         """The master, its workers and whatever they have started and not ended."""

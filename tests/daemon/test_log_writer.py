@@ -235,9 +235,11 @@ def test_a_reload_from_a_file_to_standard_error_and_back(configured, tmp_path):
     named.wait(is_an_end)
     assert proc.wait_gone(pid, 5)
     assert proc.eventually(lambda: not daemon.log_writers() and not proc.zombies(daemon.pid))
+    before = set(daemon.workers())
     service.write(*listen, f"log-file = {named.path}")
     daemon.signal(signal.SIGHUP)
     named.wait("reloaded")
+    assert proc.eventually(lambda: not before & set(daemon.workers())), "they write where they did"
     mark = named.mark()
     exchange(daemon.endpoint, b"x")
     named.wait(is_an_end, after=mark)

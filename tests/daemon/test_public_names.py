@@ -16,7 +16,7 @@ pytestmark = pytest.mark.programs("nm")
 def names_in(header):
     """Of what it declares in the namespace itself; clang-format has all of that in the first column."""
     types = re.findall(r"^(?:class|struct|enum class) (\w+)\b[^;{]*\{", header, re.MULTILINE)
-    functions = re.findall(r"^(?!using|template|static_assert)[\[\w].*?\b(\w+)(?:>>)?\(", header, re.MULTILINE)
+    functions = re.findall(r"^(?!using|template|static_assert)[\[\w].*?\b(\w+(?:>>)?)\(", header, re.MULTILINE)
     return {*types, *functions}
 
 
@@ -28,7 +28,7 @@ def symbols(file, *options):
 
 def name_of(symbol):
     """Class or free function: `Connection` of `preforkd::Connection::write(...)`; None of what is not ours."""
-    found = re.match(r"(?:(?:vtable|typeinfo|typeinfo name) for )?preforkd::(\w+)", symbol)
+    found = re.match(r"(?:(?:vtable|typeinfo|typeinfo name) for )?preforkd::(\w+(?:>>)?)", symbol)
     return found and found[1]
 
 
