@@ -52,11 +52,14 @@ std::string to_string(const AccessList& list) {
 }
 
 void add_access_lines(std::string_view text, AccessList& list) {
-    constexpr std::string_view blanks = " \t\r";
+    constexpr std::string_view blanks = " \t\v\f";
+    constexpr std::string_view ends = "\n\r";
     for (int number = 1; !text.empty(); ++number) {
-        const std::size_t end = std::min(text.find('\n'), text.size());
-        std::string_view line = text.substr(0, std::min(end, text.find('#')));
-        text.remove_prefix(std::min(end + 1, text.size()));
+        const std::size_t end = std::min(text.find_first_of(ends), text.size());
+        std::string_view line = text.substr(0, end);
+        line = line.substr(0, line.find('#'));
+        const std::size_t length = text.substr(end, 2) == "\r\n" ? 2 : 1;
+        text.remove_prefix(std::min(end + length, text.size()));
         for (;;) {
             line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
             if (line.empty()) break;

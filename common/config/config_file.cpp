@@ -20,7 +20,6 @@ namespace preforkd {
 namespace {
 
 constexpr std::string_view blanks = " \t\r\v\f";
-constexpr std::size_t largest_file_bytes = 1 << 20;
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";  // what some editors write in front of UTF-8
 
 std::string_view trimmed(std::string_view text) {
@@ -136,7 +135,7 @@ void refuse_special_file(const std::string& file) {
     if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) throw std::invalid_argument{"it is a device"};
 }
 
-std::string read_config_file(const std::string& file) {
+std::string read_config_file(const std::string& file, std::size_t largest_bytes) {
     refuse_special_file(file);
     const UniqueFd fd{check(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY), "open")};
     std::string text;
@@ -147,7 +146,8 @@ std::string read_config_file(const std::string& file) {
         check(static_cast<int>(got), "read");
         if (got == 0) return text;
         text.append(buffer.data(), static_cast<std::size_t>(got));
-        if (text.size() > largest_file_bytes) throw std::length_error{"larger than 1 MiB"};
+        if (text.size() > largest_bytes)
+            throw std::length_error{fmt::format("larger than {} MiB", largest_bytes >> 20)};
     }
 }
 

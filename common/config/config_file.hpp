@@ -1,5 +1,6 @@
 #pragma once
 // The shape of a configuration file: `name = value` lines, whatever the names mean.
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,9 +37,9 @@ enum class Emptied {
 /// `value` as it must stand behind `name = ` to be read back: in quotes only where that is needed.
 [[nodiscard]] std::string config_value(std::string_view value);
 
-/// The text of `file`, at most 1 MiB.
+/// The text of `file`, at most `largest_bytes`.
 /// Throws std::system_error when it cannot be read, std::length_error when it is larger, std::invalid_argument when it
 /// is no file but a FIFO or a device.
-[[nodiscard]] std::string read_config_file(const std::string& file);
+[[nodiscard]] std::string read_config_file(const std::string& file, std::size_t largest_bytes = std::size_t{1} << 20);
 
 }  // namespace preforkd

@@ -199,15 +199,7 @@ std::size_t find_key(std::string_view endpoint, std::string_view word, Transport
 void check_together(std::string_view endpoint, const ListenSettings& settings) {
     if (settings.endpoint.abstract && (settings.mode || !settings.user.empty() || !settings.group.empty()))
         refuse(endpoint, "mode=, user= and group= need a socket file, and an abstract name has none");
-    const Transport transport = settings.endpoint.transport;
-    if (settings.proxy && transport == Transport::Unix && !settings.proxy->local)
-        refuse(endpoint, "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix");
-    if (settings.proxy && transport == Transport::Tcp && settings.proxy->local)
-        refuse(endpoint, "proxy=unix does not fit tcp: name the addresses of those who announce clients");
-    if (transport != Transport::Passed)
-        for (const AccessList* list : {&settings.allow, &settings.deny})
-            if (const char* const misfit = why_not_known_by(*list, settings))
-                refuse(endpoint, fmt::format("{}: {}", list == &settings.allow ? "allow" : "deny", misfit));
+    if (const auto misfit = why_not_for(settings, settings.endpoint.transport)) refuse(endpoint, *misfit);
     if (settings.proxy_timeout && !settings.proxy) refuse(endpoint, "proxy-timeout= needs proxy=");
     const std::string& host = settings.endpoint.host;
     if (settings.v6only && !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos)
@@ -216,13 +208,29 @@ void check_together(std::string_view endpoint, const ListenSettings& settings) {
 
 }  // namespace
 
-const char* why_not_known_by(const AccessList& list, const ListenSettings& listen) noexcept {
-    const bool by_user = listen.endpoint.transport == Transport::Unix && !listen.proxy;
-    if (by_user && !list.prefixes.empty())
+const char* why_not_known_by(const AccessList& list, Transport transport, bool is_announced) noexcept {
+    const bool is_local = transport == Transport::Unix;
+    if (is_local && !is_announced && !list.prefixes.empty())
         return "clients of a Unix socket have no address: name them by the numbers of their users";
-    if (!by_user && listen.endpoint.transport != Transport::Passed && !list.users.empty())
+    if (!is_local && transport != Transport::Passed && !list.users.empty())
         return "only clients of a Unix socket are known by their users: name them by their addresses";
     return nullptr;
+}
+
+std::optional<std::string> why_not_for(const ListenSettings& settings, Transport transport) {
+    if (transport == Transport::Passed) return std::nullopt;  // its socket is not known yet
+    const bool is_local = transport == Transport::Unix;
+    if (settings.proxy && is_datagram(transport)) return "proxy= is for streams: datagrams are not announced";
+    if (settings.proxy && is_local && !settings.proxy->local)
+        return "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix";
+    if (settings.proxy && !is_local && settings.proxy->local)
+        return "proxy=unix does not fit tcp: name the addresses of those who announce clients";
+    if (transport == Transport::UnixDatagram && !(settings.allow.empty() && settings.deny.empty()))
+        return "allow= and deny= do not fit unixgram, whose senders need not have a name";
+    for (const AccessList* list : {&settings.allow, &settings.deny})
+        if (const char* const misfit = why_not_known_by(*list, transport, settings.proxy.has_value()))
+            return fmt::format("{}: {}", list == &settings.allow ? "allow" : "deny", misfit);
+    return std::nullopt;
 }
 
 std::span<const ListenKey> listen_keys() noexcept {

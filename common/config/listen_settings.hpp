@@ -1,5 +1,6 @@
 #pragma once
 // One --listen: `ENDPOINT key=value ...`, as text and as ListenSettings.  Pure.
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,9 +19,11 @@ struct ListenKey {
 
 [[nodiscard]] std::span<const ListenKey> listen_keys() noexcept;
 
-/// What is wrong with allow= or deny= of `listen` if that is `list`, whose clients are known by something else;
-/// nullptr: nothing.
-[[nodiscard]] const char* why_not_known_by(const AccessList& list, const ListenSettings& listen) noexcept;
+/// What is wrong with allow= or deny= if that is `list`, whose clients are known by something else; nullptr: nothing.
+[[nodiscard]] const char* why_not_known_by(const AccessList& list, Transport transport, bool is_announced) noexcept;
+
+/// What of `settings` does not fit a socket of `transport`, in a sentence: of one that was passed only that tells.
+[[nodiscard]] std::optional<std::string> why_not_for(const ListenSettings& settings, Transport transport);
 
 /// Reads the words of `text`, which blanks separate.
 /// Throws std::invalid_argument with one sentence that names the endpoint, the key and what is expected, to stand

@@ -73,6 +73,7 @@ Parsed parse_line(std::string_view line, std::size_t size_bytes) {
     const auto from = address_of(family, source, source_port);
     const auto to = address_of(family, destination, line);
     if (!from || !to) return ProxyInvalid{"an address or a port is not one of its protocol"};
+    header.announces = true;
     header.source = *from;
     header.destination = *to;
     return header;
@@ -217,10 +218,10 @@ SocketAddress unix_address(std::string_view path) {
     address.sun_family = AF_UNIX;
     const std::size_t from = path[0] == '\0' ? 1 : 0;
     const std::size_t length = std::min(path.find('\0', from), path.size());
-    if (length == from) return {};
-    std::memcpy(address.sun_path, path.data(), length);
+    const bool has_name = length != from;
+    if (has_name) std::memcpy(address.sun_path, path.data(), length);
     return {reinterpret_cast<const sockaddr*>(&address),
-            static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)};
+            static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + (has_name ? length : 0))};
 }
 
 Parsed parse_version_2(std::string_view bytes, int socket_type) {
@@ -234,7 +235,7 @@ Parsed parse_version_2(std::string_view bytes, int socket_type) {
         if (version_and_command >> 4 != version_2) return ProxyInvalid{"its version is not 2"};
         if ((version_and_command & 0xf) > proxied) return ProxyInvalid{"its command is neither LOCAL nor PROXY"};
     }
-    if (bytes.size() > 13) {
+    if (bytes.size() > 13 && (static_cast<unsigned char>(bytes[12]) & 0xf) != local) {
         const auto family_and_protocol = static_cast<unsigned char>(bytes[13]);
         if (family_and_protocol >> 4 > 3) return ProxyInvalid{"its address family is not known"};
         if ((family_and_protocol & 0xf) > 2) return ProxyInvalid{"its transport protocol is not known"};
@@ -252,7 +253,7 @@ Parsed parse_version_2(std::string_view bytes, int socket_type) {
     ProxyHeader header{.size_bytes = size};
     // Whatever its address block says: that it is the sender's own connection, and an address there would be forged.
     if (command == local) return header;
-    const bool named = family != 0 && protocol != 0;
+    const bool named = header.announces = family != 0 && protocol != 0;
     constexpr std::array<std::size_t, 4> block_bytes{0, 12, 36, 216};
     const std::size_t block = block_bytes[family];
     if (rest.size() < block) return ProxyInvalid{"it is shorter than its addresses"};

@@ -12,9 +12,10 @@ namespace preforkd {
 
 struct ProxyHeader {
     std::size_t size_bytes = 0;  ///< what follows it is the client's
-    /// Both empty where the sender speaks for itself (LOCAL) or does not say (UNKNOWN, UNSPEC): the addresses of the
-    /// connection itself hold.
-    SocketAddress source{};
+    /// Whether it is about a client.  Else the sender speaks for itself (LOCAL) or does not say (UNKNOWN, UNSPEC): the
+    /// addresses of the connection itself hold, and those below are empty.
+    bool announces = false;
+    SocketAddress source{};  ///< of a Unix client mostly without a name
     SocketAddress destination{};
     Announcement said{};  ///< without the balancer, which the connection tells
 };

@@ -12,6 +12,7 @@
 
 #include "common/base/sys_error.hpp"
 #include "common/channel/stopping.hpp"
+#include "common/config/access_reading.hpp"
 #include "common/config/listen_settings.hpp"
 #include "daemon/embed/stop_event.hpp"
 #include "daemon/embed/watched_handler.hpp"
@@ -40,6 +41,13 @@ std::size_t descriptor_limit() {
     return limit.rlim_cur;
 }
 
+std::vector<Listener> bind_listeners_of(const ListenSettings& listen) {
+    const std::shared_ptr<const AccessTable> access = read_access(listen);
+    std::vector<Listener> listeners = bind_listeners({listen}, {});
+    for (Listener& listener : listeners) listener.access = access;
+    return listeners;
+}
+
 /// handle_request() is called again and again, and cannot serve the next while the last is lingering.
 constexpr std::chrono::milliseconds linger_of_one{20};
 
@@ -60,7 +68,7 @@ public:
           is_coroutine_{entry.make_stream || entry.make_async_datagram},
           connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},
           handlers_{watch_handler(checked(entry), wanted.handler, watching_)},
-          listeners_{bind_listeners(settings_.listen, {})},
+          listeners_{bind_listeners_of(settings_.listen.front())},
           local_{listeners_.front().local} {}
 
     /// Serves until asked to leave, or, if `just_one`, one client or none within `patience`.  How many it was.
@@ -137,7 +145,8 @@ private:
             Listener& copy = copies.emplace_back(
                 Listener{.fd = UniqueFd{check(::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 0), "copy the socket")},
                          .settings = listener.settings,
-                         .local = listener.local});
+                         .local = listener.local,
+                         .access = listener.access});
             if (just_one) copy.settings.linger = std::min(copy.settings.linger.value_or(linger_of_one), linger_of_one);
         }
         const Capacity capacity =

@@ -8,10 +8,11 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/base/quoted.hpp"
+#include "common/config/access_reading.hpp"
+#include "common/config/listen_settings.hpp"
 #include "common/config/settings_check.hpp"
 #include "common/process/cpu_count.hpp"
 #include "common/process/kernel_needs.hpp"
-#include "daemon/startup/access_reading.hpp"
 #include "daemon/startup/compatibility.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
 #include "daemon/worker/program/program_launch.hpp"
@@ -170,7 +171,12 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     for (Listener& listener : *plan.listeners)
         listener.access = when_unreadable == WhenUnreadable::Refuse ? read_access(listener.settings)
                                                                     : read_access_or_close(listener.settings);
-    for (const Listener& listener : *plan.listeners) check_cell(plan, listener.settings, listener.local);
+    for (const Listener& listener : *plan.listeners) {
+        check_cell(plan, listener.settings, listener.local);
+        if (const auto misfit = why_not_for(listener.settings, listener.local.transport))
+            throw OperatorError{ExitCode::Configuration,
+                                "--listen " + to_string(listener.settings.endpoint) + ": " + *misfit};
+    }
     plan.model = model_of(*plan.settings, plan.handlers);
     plan.capacity = decide_capacity(plan);
 }

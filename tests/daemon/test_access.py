@@ -6,6 +6,7 @@ import socket
 import pytest
 
 import proc
+from activation import Passing, listening
 from clients import address_of, connect, exchange, read_to_end
 from configured import configured  # noqa: F401
 from datagram_clients import ask
@@ -65,6 +66,24 @@ def test_a_flood_of_those_who_are_refused_is_a_line_a_second_and_costs_nobody_a_
     assert len(daemon.log.find("refused 127.0.0.2:")) < 50
 
 
+def test_one_who_is_refused_is_none_of_max_requests(preforkd):
+    daemon = preforkd("--max-requests", "5", listen="tcp://127.0.0.1:0 deny=127.0.0.2", workers=2)
+    before = set(daemon.workers())
+    for _ in range(40):
+        assert comes_in(daemon.endpoint, "127.0.0.2") is None
+    assert comes_in(daemon.endpoint, "127.0.0.1") == b"connected\n"
+    assert set(daemon.workers()) == before
+
+
+@pytest.mark.parametrize("family, keys, words", [
+    (socket.AF_INET, "deny=0", "deny: only clients of a Unix socket"), (socket.AF_INET, "proxy=unix", "proxy=unix does not fit"),
+    (socket.AF_UNIX, "deny=0.0.0.0/0", "deny: clients of a Unix socket"), (socket.AF_UNIX, "proxy=127.0.0.1", "use proxy=unix")])
+def test_what_does_not_fit_a_passed_socket_is_refused_when_that_is_known(run_preforkd, tmp_path, family, keys, words):
+    with listening(*([str(tmp_path / "s")] if family == socket.AF_UNIX else [])) as passed:
+        told = run_preforkd("--listen", f"fd://web {keys}", **Passing(passed, names=["web"]).arguments())
+    assert told.returncode == 78 and words in told.stderr, told
+
+
 def test_a_program_is_not_started_for_one_who_is_refused(preforkd, tmp_path):
     daemon = preforkd("--", "/bin/sh", "-c", f"touch {tmp_path}/started", listen="tcp://127.0.0.1:0 deny=127.0.0.1")
     assert comes_in(daemon.endpoint) is None
@@ -77,6 +96,14 @@ def test_whom_a_balancer_announces_is_whom_the_rules_are_about(preforkd):
     assert comes_in(daemon.endpoint, first=LINE) == b"connected\n"
     assert comes_in(daemon.endpoint, first=LINE.replace(b"192.0.2.1 ", b"192.0.2.77 ")) is None
     assert comes_in(daemon.endpoint, first=b"PROXY UNKNOWN\r\n") is None, "the balancer itself is not named"
+
+
+def test_a_balancer_at_a_unix_socket_is_known_by_its_user(preforkd, tmp_path):
+    daemon = preforkd(listen=f"unix://{tmp_path}/s proxy=unix allow=192.0.2.0/24,{os.geteuid()}")
+    for header in (LINE, b"PROXY UNKNOWN\r\n"):
+        with connect(daemon.endpoint) as client:
+            client.sendall(header)
+            assert read_to_end(client) == b"connected\n"
 
 
 @pytest.mark.root

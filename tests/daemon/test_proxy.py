@@ -105,6 +105,24 @@ def test_a_unix_listener_believes_whoever_may_connect(service, tmp_path):
         assert line_of(client).startswith("tcp://192.0.2.1:56324 tcp://198.51.100.2:443 by unix://")
 
 
+def test_a_client_of_a_unix_socket_without_a_name_is_announced_all_the_same(service, tmp_path):
+    daemon = service(f"unix://{tmp_path}/s proxy=unix")
+    with connect(daemon.endpoint) as client:
+        client.sendall(SIGNATURE + b"\x21\x31" + (216 + 5).to_bytes(2, "big") + bytes(216) + tlv(1, b"h2"))
+        assert line_of(client) == "unix://unnamed unix://unnamed by unix://unnamed authority= alpn=h2 id="
+
+
+def test_an_urgent_byte_keeps_no_worker_busy(service, tmp_path):
+    daemon = service(f"unix://{tmp_path}/s proxy=unix proxy-timeout=1h", workers=1)
+    daemon.expect("without a valid PROXY header")
+    for begun in (LINE[:5], b""):
+        with connect(daemon.endpoint) as client:
+            client.sendall(begun)
+            client.send(b"x", socket.MSG_OOB)
+            assert is_closed(client), "it would be woken for an hour"
+    daemon.wait_log("urgent data")
+
+
 # --- headers that are none ------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("bad, why", [(b"GET / HTTP/1.1\r\n\r\n", "it begins as none"), (LINE[:20], "ended before it"),

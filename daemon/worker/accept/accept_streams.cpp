@@ -47,6 +47,7 @@ public:
 
     void operator()(UniqueFd accepted, const SocketAddress& address, std::unique_ptr<const Announced> announced) const {
         if (refusals_ && !admits(accepted.get(), address, announced != nullptr)) return refuse(accepted, address);
+        acceptor_.admitted();
         acceptor_.met(address);
         if (logs_begin_ && log_enabled(LogLevel::Info)) log_begin(address, announced.get());
         start_({.fd = std::move(accepted),
@@ -74,7 +75,7 @@ private:
         const linger at_once{.l_onoff = 1, .l_linger = 0};
         (void)::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         refusals_->add(address, "allow= and deny= do not admit it");
-        acceptor_.ended();
+        acceptor_.refused();
     }
 
     void log_begin(const SocketAddress& address, const Announced* announced) const {
@@ -122,7 +123,7 @@ public:
         if (set_nodelay_) set_option(accepted.get(), IPPROTO_TCP, TCP_NODELAY);
         if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
         if (acceptor_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
-        acceptor_.begun();
+        acceptor_.taken();
         if (headers_ && headers_->expects(address))
             headers_->read(std::move(accepted), address);
         else

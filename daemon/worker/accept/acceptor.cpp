@@ -114,15 +114,23 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
     return Attempt::Stopped;
 }
 
-void Acceptor::begun() {
-    count(record_.accepted);
+void Acceptor::taken() {
     count(record_.active);
     enter(record_, WorkerState::InHandler);
+}
+
+void Acceptor::admitted() {
+    count(record_.accepted);
     if (settings_.retire_after != 0 && record_.accepted.load(std::memory_order_relaxed) == settings_.retire_after)
         settings_.ask_retirement();
     // A reader a little later sees what becomes of clients that come in quick succession.
     told_full_ = false;
     if (active() >= settings_.limit && since_told_full() >= quick_succession) tell_full();
+}
+
+void Acceptor::begun() {
+    taken();
+    admitted();
 }
 
 void Acceptor::wait_for_client() noexcept {
@@ -155,8 +163,12 @@ std::chrono::nanoseconds Acceptor::since_told_full() const noexcept {
 
 void Acceptor::ended() {
     losses_.look();  // a thread, a child or a coroutine may have lost its reply
-    record_.active.store(active() - 1, std::memory_order_relaxed);
     count(record_.served);
+    refused();
+}
+
+void Acceptor::refused() {
+    record_.active.store(active() - 1, std::memory_order_relaxed);
     enter(record_, draining()      ? WorkerState::Draining
                    : active() == 0 ? WorkerState::Idle
                                    : WorkerState::WaitingForClient);

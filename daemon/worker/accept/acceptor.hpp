@@ -78,6 +78,11 @@ public:
     void begun();
     void ended();
 
+    // The same of one that may yet be refused: it takes a place, and is counted once it is admitted.
+    void taken();
+    void admitted();
+    void refused();
+
     /// A client is being waited for, and no handler runs for it yet.
     void wait_for_client() noexcept;
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "common/net/host_address.hpp"
@@ -54,7 +55,13 @@ void ProxyHeaders::hear(Place pending) {
     for (;;) {
         const std::span<char> left = std::span{space}.first(space.size() - pending->heard.size());
         const ssize_t size = receive(pending->fd.get(), left, MSG_PEEK);
-        if (size == -1 && errno == EAGAIN) return wait(pending);
+        if (size == -1 && errno == EAGAIN) {
+            // On a Unix socket an urgent byte, which is in no header, would wake us again and again.  Source: MSG_OOB,
+            // unix(7).
+            char urgent = 0;
+            const bool came = pending->timer && receive(pending->fd.get(), {&urgent, 1}, MSG_OOB) == 1;
+            return came ? refuse(pending, "there was urgent data in it") : wait(pending);
+        }
         if (size <= 0) return refuse(pending, size == 0 ? "the connection ended before it" : "the connection broke");
         if (parse(pending, {space.data(), static_cast<std::size_t>(size)})) return;
     }
@@ -80,7 +87,12 @@ void ProxyHeaders::wait(Place pending) {
         pending->timer = acceptor_.reactor().make_timer();
         pending->timer->set(listener_.settings.proxy_timeout.value_or(default_timeout),
                             [this, pending] { refuse(pending, "it did not come within proxy-timeout="); });
-        acceptor_.reactor().watch(pending->fd.get(), [this, pending] { hear(pending); });
+        try {
+            acceptor_.reactor().watch(pending->fd.get(), [this, pending] { hear(pending); });
+        } catch (const std::system_error& error) {
+            log(LogLevel::Error, "cannot wait for a PROXY header: {cause}", {{"cause", error.what()}});
+            return drop(pending);
+        }
     }
     acceptor_.wait_for_client();
 }
@@ -95,13 +107,12 @@ ProxyHeaders::Pending ProxyHeaders::take(Place pending) {
 void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
     const bool came_at_once = pending->timer == nullptr;
     Pending taken = take(pending);
-    const bool speaks_for_itself = header.source.family() == AF_UNSPEC;
     std::unique_ptr<Announced> announced;
-    if (!speaks_for_itself) {
+    if (header.announces) {
         header.said.balancer = taken.balancer.to_endpoint(SOCK_STREAM);
         announced = std::make_unique<Announced>(header.destination, std::move(header.said));
     }
-    const SocketAddress& peer = speaks_for_itself ? taken.balancer : header.source;
+    const SocketAddress& peer = header.announces ? header.source : taken.balancer;
     const auto start = [&] { then_(std::move(taken.fd), peer, std::move(announced)); };
     if (came_at_once)
         start();
@@ -119,14 +130,16 @@ void ProxyHeaders::refuse(Place pending, const char* why) {
             {{"peer", address_of(refused.balancer.to_endpoint(SOCK_STREAM))},
              {"listener", to_string(listener_.local)},
              {"cause", why}});
-    acceptor_.ended();
+    acceptor_.refused();
+}
+
+void ProxyHeaders::drop(Place pending) {
+    (void)take(pending);
+    acceptor_.refused();
 }
 
 void ProxyHeaders::cancel() {
-    while (!pending_.empty()) {
-        (void)take(pending_.begin());
-        acceptor_.ended();
-    }
+    while (!pending_.empty()) drop(pending_.begin());
 }
 
 }  // namespace preforkd

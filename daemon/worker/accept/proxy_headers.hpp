@@ -28,7 +28,7 @@ public:
     /// Whether `peer` has to announce its client.
     [[nodiscard]] bool expects(const SocketAddress& peer) const noexcept;
 
-    /// Between the acceptor's begun() and ended(), which is called here if there is no valid header.
+    /// Behind the acceptor's taken(); refused() is called here if there is no valid header.
     void read(UniqueFd connection, const SocketAddress& balancer);
 
     void cancel() override;
@@ -47,6 +47,7 @@ private:
     void wait(Place pending);
     void finish(Place pending, ProxyHeader& header);
     void refuse(Place pending, const char* why);
+    void drop(Place pending);
     [[nodiscard]] Pending take(Place pending);
 
     const Listener& listener_;

@@ -66,8 +66,11 @@ TEST(Access, a_file_has_words_and_comments) {
     AccessList list;
     add_access_lines("# those at home\n192.0.2.0/24 2001:db8::1\n\n  1000 # one\r\n\t7", list);
     EXPECT_EQ(to_string(list), "192.0.2.0/24,2001:db8::1,1000,7");
+    list = {};
+    add_access_lines("# of an old Mac\r192.0.2.1\r192.0.2.2\v192.0.2.3\r\n", list);
+    EXPECT_EQ(to_string(list), "192.0.2.1,192.0.2.2,192.0.2.3");
     try {
-        add_access_lines("10.0.0.0/8\n10.0.0.1/8\n", list);
+        add_access_lines("10.0.0.0/8\r\n10.0.0.1/8\n", list);
         ADD_FAILURE();
     } catch (const std::invalid_argument& error) {
         EXPECT_THAT(error.what(), testing::StartsWith("line 2: expected an address"));

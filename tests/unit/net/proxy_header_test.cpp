@@ -159,7 +159,9 @@ TEST(ProxyHeader2, names_both_ends_of_every_family) {
     EXPECT_EQ(source_of(header_of(version_2(1, 0x31, paths("\0client"s, "/run/server")))), "unix://@client");
     EXPECT_EQ(header_of(version_2(1, 0x31, paths(std::string(108, 'x'), "/x"))).source.size(), 110U)
         << "a path may fill its field, and has no end then";
-    EXPECT_EQ(source_of(header_of(version_2(1, 0x31, paths("", "/run/server")))), "");
+    const ProxyHeader unnamed = header_of(version_2(1, 0x31, paths("", "/run/server")));
+    EXPECT_TRUE(unnamed.announces) << "clients of Unix sockets seldom have a name";
+    EXPECT_EQ(source_of(unnamed), "unix://unnamed");
 }
 
 TEST(ProxyHeader2, a_datagram_has_its_own_protocol_and_is_whole) {
@@ -174,7 +176,7 @@ TEST(ProxyHeader2, a_datagram_has_its_own_protocol_and_is_whole) {
 
 /// Else whoever may check the health of a service may pretend to be anybody.
 TEST(ProxyHeader2, what_a_balancer_says_for_itself_has_the_addresses_of_the_connection) {
-    for (const int family : {0x00, 0x11, 0x12, 0x21, 0x31, 0x01, 0x10}) {
+    for (const int family : {0x00, 0x11, 0x12, 0x21, 0x31, 0x01, 0x10, 0x41, 0xff}) {
         for (const std::string& block : {""s, ip4_block, ip6_block, "garbage"s}) {
             const std::string whole = version_2(0, family, block);
             EXPECT_EQ(header_of(whole).size_bytes, whole.size());

@@ -1,4 +1,4 @@
-#include "daemon/startup/access_reading.hpp"
+#include "common/config/access_reading.hpp"
 
 #include <fmt/core.h>
 
@@ -13,11 +13,14 @@
 namespace preforkd {
 namespace {
 
+constexpr std::size_t largest_list_bytes = std::size_t{16} << 20;
+
 AccessList with_files(const AccessList& list, const char* key, const ListenSettings& listen) {
     AccessList whole = list;
     for (const std::string& file : list.files) try {
-            add_access_lines(read_config_file(file), whole);
-            if (const char* const misfit = why_not_known_by(whole, listen)) throw std::invalid_argument{misfit};
+            add_access_lines(read_config_file(file, largest_list_bytes), whole);
+            if (const char* const misfit = why_not_known_by(whole, listen.endpoint.transport, listen.proxy.has_value()))
+                throw std::invalid_argument{misfit};
         } catch (const std::exception& error) {
             throw OperatorError{
                 ExitCode::Configuration,
