@@ -26,7 +26,9 @@ def fork(effort):
         effort = dataclasses.replace(effort, connections=1200, turns=5)
     kinds = [functools.partial(RawFork, WORKERS), functools.partial(RawForkLinked, WORKERS), ForkingSocketServer]
     readings = measured(effort, kinds + ways(model="fork"))
-    yield from compared("a process per connection", "us CPU/conn", readings, {"": MOST})
+    # A child is under its worker's filter of system calls, and the bare server's is not: 1.5 to 2.0, by the machine.
+    for figure in compared("a process per connection", "us CPU/conn", readings, {"": MOST}):
+        yield dataclasses.replace(figure, slack=0.5)
     # As fast as Python happens to be on this machine.
     yield from beside("a process per connection", readings, "socketserver forking", 1 / 8, steady=False)
     for label in (RawFork.label, "socketserver forking"):

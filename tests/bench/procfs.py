@@ -20,6 +20,13 @@ def children(pid):
     return [int(child) for thread in threads(pid) for child in read(f"/proc/{pid}/task/{thread}/children").split()]
 
 
+def name(pid):
+    try:
+        return read(f"/proc/{pid}/comm").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def tree(pid):
     """The process and all its descendants, parents first.  One that ends meanwhile may be missing."""
     found = [pid]

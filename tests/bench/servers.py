@@ -70,7 +70,8 @@ class Server:
         return self.process.pid
 
     def worker_pids(self):
-        return procfs.tree(self.pid)[1:]
+        """And what they have started; not what writes the log, which is a file here."""
+        return [pid for pid in procfs.tree(self.pid)[1:] if not procfs.name(pid).endswith("-log")]
 
     def launch(self, argv, **options):
         # A session of its own: Ctrl-C ends the benchmark, which ends the servers.  SIGKILL of it ends them as well.
