@@ -257,8 +257,10 @@ void log_into_pipe(int pipe) {
     shared.store(true, relaxed);
     in_file.store(false, relaxed);
     struct ::stat status {};
-    if (::fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode))
-        check(::dup2(output_fd.load(relaxed), STDERR_FILENO), "redirect standard error");
+    if (::fstat(STDERR_FILENO, &status) == -1 || !S_ISREG(status.st_mode)) return;
+    // What handlers and their children print there is not ready to find no space, as in the file that it was.
+    const UniqueFd for_printing = open_own_end(pipe, true);
+    check(::dup2(for_printing.get(), STDERR_FILENO), "redirect standard error");
 }
 
 void set_log_worker(int worker_number) noexcept { worker.store(worker_number, relaxed); }

@@ -53,7 +53,7 @@ void adopt_log_fd(int fd) noexcept;
 
 /// What a worker does where log_is_file(): its lines go into `pipe` (borrowed), which another process writes into the
 /// file, see log_pipe.hpp; and what is printed to standard error, where that is a regular file.  Waits for a moment at
-/// most, see log_patience_policy.hpp; of what is printed there, whatever finds no space is lost.  Throws
+/// most, see log_patience_policy.hpp; who prints there waits as for a file.  Throws
 /// std::system_error.
 void log_into_pipe(int pipe);
 

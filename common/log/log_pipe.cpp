@@ -59,8 +59,12 @@ void write_log_of(int reader) {
         if (::ppoll(&ready, 1, nullptr, &while_waiting) == -1) continue;
         const std::span<char> space = lines.space();
         const ssize_t got = ::read(reader, space.data(), space.size());
-        if (got == 0) break;
-        if (got <= 0) continue;
+        // An empty packet, which kernels before 6.15 have a writer leave behind, is no end.  Source: O_DIRECT, pipe(7).
+        if (got == 0 && (ready.revents & POLLHUP) != 0) break;
+        if (got <= 0) {
+            if (got == 0 || errno != EAGAIN) (void)::ppoll(nullptr, 0, &collecting, &while_waiting);
+            continue;
+        }
         log_whole_lines(lines.take(static_cast<std::size_t>(got)));
         // Who logs meanwhile wakes nobody up, which would cost him more than the line.
         if (static_cast<std::size_t>(got) < pipe_bytes / 4) (void)::ppoll(nullptr, 0, &collecting, &while_waiting);

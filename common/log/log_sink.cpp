@@ -100,8 +100,9 @@ UniqueFd open_standard_error_log() {
     return UniqueFd{check(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), "duplicate standard error")};
 }
 
-UniqueFd open_own_end(int pipe) {
-    UniqueFd own{::open(("/proc/self/fd/" + std::to_string(pipe)).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)};
+UniqueFd open_own_end(int pipe, bool blocks) {
+    const int flags = O_WRONLY | O_CLOEXEC | (blocks ? 0 : O_NONBLOCK);
+    UniqueFd own{::open(("/proc/self/fd/" + std::to_string(pipe)).c_str(), flags)};
     if (own) return own;
     return UniqueFd{check(::fcntl(pipe, F_DUPFD_CLOEXEC, 0), "duplicate the log's pipe")};
 }

@@ -32,7 +32,7 @@ enum class LogOutcome {
 
 /// An open description of our own of a pipe's end, for writing, so that nobody who shares the pipe can make us wait.
 /// Without /proc a copy of the end, whose description others share.  Throws std::system_error.
-[[nodiscard]] UniqueFd open_own_end(int pipe);
+[[nodiscard]] UniqueFd open_own_end(int pipe, bool blocks = false);
 
 /// A datagram socket that is connected to journald; empty, with errno, if nobody listens at `path`.
 [[nodiscard]] UniqueFd open_journal_log(const std::string& path) noexcept;

@@ -60,18 +60,19 @@ public:
     }
 
     void add(const CallRule& rule, std::uint32_t action) {
-        if (!rule.when) return add(rule.name, action, {});
-        add(rule.name, action,
-            {{.arg = rule.when->index,
-              .op = SCMP_CMP_MASKED_EQ,
-              .datum_a = rule.when->mask,
-              .datum_b = rule.when->value}});
+        std::vector<scmp_arg_cmp> tests;
+        for (const auto& test : {rule.when, rule.and_when})
+            if (test)
+                tests.push_back(
+                    {.arg = test->index, .op = SCMP_CMP_MASKED_EQ, .datum_a = test->mask, .datum_b = test->value});
+        add(rule.name, action, tests);
     }
 
     /// Where the first argument compares with `address` so.
     void add_mremap(std::uint32_t action, scmp_compare comparison, const void* address) {
         add("mremap", action,
-            {{.arg = 0, .op = comparison, .datum_a = reinterpret_cast<std::uintptr_t>(address), .datum_b = 0}});
+            {{scmp_arg_cmp{
+                .arg = 0, .op = comparison, .datum_a = reinterpret_cast<std::uintptr_t>(address), .datum_b = 0}}});
     }
 
     [[nodiscard]] FilterProgram finish() const {
@@ -86,10 +87,11 @@ public:
     }
 
 private:
-    void add(std::string_view name, std::uint32_t action, std::optional<scmp_arg_cmp> test) {
+    void add(std::string_view name, std::uint32_t action, const std::vector<scmp_arg_cmp>& tests) {
         const int number = library_.number_of(std::string{name}.c_str());
         if (number == __NR_SCMP_ERROR) return;  // newer than this libseccomp
-        check(library_.rule_add(context_.get(), action, number, test ? 1 : 0, test ? &*test : nullptr), name);
+        check(library_.rule_add(context_.get(), action, number, static_cast<unsigned>(tests.size()), tests.data()),
+              name);
     }
 
     static void check(int result, std::string_view what) {

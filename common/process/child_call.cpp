@@ -1,5 +1,6 @@
 #include "common/process/child_call.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -28,32 +30,37 @@ namespace preforkd {
 
 namespace {
 
-// What stands in the file: a kind, and behind it a text.
+// What stands in the file: how long the rest is, a kind, and behind that a text.
 constexpr char attempt = 'a';   // what is tried
 constexpr char returned = 'r';  // the result
 constexpr char failed = 'f';    // a sentence
 
-constexpr off_t longest_answer_bytes = off_t{64} << 20;
+// The file is no longer, whatever code that the child runs writes there: a configuration has 1 MiB at most.
+constexpr std::size_t longest_answer_bytes = std::size_t{2} << 20;
+constexpr std::size_t longest_sentence_bytes = 4096;
 
 /// Any other: an OperatorError's, and its sentence.
 char of_operator(ExitCode code) { return static_cast<char>(128 + static_cast<int>(code)); }
 
 void replace(int file, char kind, std::string_view text) {
-    const std::string whole = kind + std::string{text};
-    check(::ftruncate(file, 0), "answer");
+    const auto size = static_cast<std::uint32_t>(1 + text.size());
+    std::string whole(sizeof size, '\0');
+    std::memcpy(whole.data(), &size, sizeof size);
+    whole += kind;
+    whole += text;
     for (std::size_t done = 0; done < whole.size();)
         done += static_cast<std::size_t>(
             check(static_cast<int>(::pwrite(file, whole.data() + done, whole.size() - done, static_cast<off_t>(done))),
                   "answer"));
 }
 
-/// Read, never mapped: whoever holds the file may cut it at any time.
+/// Whoever holds the file may write anything there.
 std::string contents(int file) {
-    struct stat info {};
-    check(::fstat(file, &info), "read an answer");
-    std::string text(static_cast<std::size_t>(std::min<off_t>(info.st_size, longest_answer_bytes)), '\0');
+    std::uint32_t size = 0;
+    check(static_cast<int>(::pread(file, &size, sizeof size, 0)), "read an answer");
+    std::string text(std::min<std::size_t>(size, longest_answer_bytes - sizeof size), '\0');
     text.resize(static_cast<std::size_t>(
-        check(static_cast<int>(::pread(file, text.data(), text.size(), 0)), "read an answer")));
+        check(static_cast<int>(::pread(file, text.data(), text.size(), sizeof size)), "read an answer")));
     return text.empty() ? std::string{attempt} : text;
 }
 
@@ -76,10 +83,17 @@ int call(const ChildCall::Function& function, int answer, std::optional<int> pri
 
 }  // namespace
 
+UniqueFd make_bounded_file(const char* name, std::size_t bytes) {
+    UniqueFd file{check(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "reserve space for an answer")};
+    check(::ftruncate(file.get(), static_cast<off_t>(bytes)), "reserve space for an answer");
+    check(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL), "reserve space for an answer");
+    return file;
+}
+
 ChildCall::ChildCall(const Function& function, std::chrono::milliseconds patience, std::optional<int> printed)
     : patience_{patience},
       deadline_{deadline_after(Clock::now(), patience)},
-      answer_{check(::memfd_create("preforkd-answer", MFD_CLOEXEC), "reserve space for an answer")} {
+      answer_{make_bounded_file("preforkd-answer", longest_answer_bytes)} {
     replace(answer_.get(), attempt, "");
     child_.emplace(spawn([&] { return call(function, answer_.get(), printed); }));
 }
@@ -126,6 +140,7 @@ std::string ChildCall::result() const {
                                                           "hangs, or its server is gone",
                                                           text, to_string(patience_))};
     if (kind == returned) return text;
+    text.resize(std::min(text.size(), longest_sentence_bytes));
     if (kind == failed) throw std::runtime_error{text};
     if (kind == attempt) throw std::runtime_error{fmt::format("{}: a process that tried it {}", text, describe(*end_))};
     const int code = static_cast<unsigned char>(kind) - 128;

@@ -2,6 +2,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@
 #include "common/process/child_process.hpp"
 
 namespace preforkd {
+
+/// A file in memory of so many bytes, for good: what code that is not trusted writes there takes no more memory.
+[[nodiscard]] UniqueFd make_bounded_file(const char* name, std::size_t bytes);
 
 /// A function that may block for ever, called in a child of its own: open(2), stat(2) and read(2) of a path whose file
 /// server is dead block whatever flags they are given, and would keep a master from its workers and its signals.

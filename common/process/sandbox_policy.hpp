@@ -54,6 +54,7 @@ struct ArgumentTest {
 struct CallRule {
     std::string_view name;
     std::optional<ArgumentTest> when{};
+    std::optional<ArgumentTest> and_when{};  ///< of another argument
 };
 
 namespace sandbox {
@@ -105,6 +106,11 @@ inline constexpr auto denied_if = std::to_array<CallRule>({
     // Characters in the queue of a terminal, as if typed there.  Source: ioctl_tty(2)
     {"ioctl", is(1, 0x5412)},  // TIOCSTI
     {"ioctl", is(1, 0x541c)},  // TIOCLINUX
+    {"fcntl", is(1, 1031)},    // F_SETPIPE_SZ: the pipe of the log is everybody's
+    // What a socket that all workers share cannot be rid of.  Source: tcp(7), udp(7), linux/tcp.h, linux/udp.h
+    {"setsockopt", is(1, 6), is(2, 14)},    // TCP_MD5SIG
+    {"setsockopt", is(1, 6), is(2, 32)},    // TCP_MD5SIG_EXT
+    {"setsockopt", is(1, 17), is(2, 100)},  // UDP_ENCAP
 });
 
 /// Unknown rather than denied, ENOSYS: its flags are in memory, where no filter sees them, and the C library then takes

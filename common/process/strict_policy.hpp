@@ -19,7 +19,7 @@ inline constexpr std::uint64_t same_process = 0x00010000;  // CLONE_THREAD
 inline constexpr auto allowed = std::to_array<std::string_view>(
     {// Clients.
      "accept4", "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "pwritev2", "sendto", "sendmsg",
-     "sendmmsg", "shutdown", "close", "close_range", "getsockname", "getpeername", "getsockopt", "setsockopt", "fcntl",
+     "sendmmsg", "shutdown", "close", "close_range", "getsockname", "getpeername", "getsockopt",
      // The loop, the clock, signals.
      "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll", "eventfd2", "timerfd_create",
      "timerfd_settime", "signalfd4", "clock_gettime", "gettimeofday", "time", "restart_syscall", "rt_sigaction",
@@ -33,6 +33,37 @@ inline constexpr auto allowed = std::to_array<std::string_view>(
      // Metadata, which Landlock leaves to all.
      "fstat", "newfstatat", "stat", "lstat", "statx", "access", "faccessat", "faccessat2", "lseek"});
 inline constexpr auto allowed_if = std::to_array<CallRule>({
+    {"fcntl", is(1, 0)},
+    {"fcntl", is(1, 1)},
+    {"fcntl", is(1, 2)},
+    {"fcntl", is(1, 3)},
+    {"fcntl", is(1, 4)},  // F_DUPFD, F_GETFD...
+    {"fcntl", is(1, 5)},
+    {"fcntl", is(1, 6)},
+    {"fcntl", is(1, 7)},  // F_GETLK, F_SETLK, F_SETLKW
+    {"fcntl", is(1, 36)},
+    {"fcntl", is(1, 37)},
+    {"fcntl", is(1, 38)},  // F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
+    {"fcntl", is(1, 1030)},
+    {"fcntl", is(1, 1032)},     // F_DUPFD_CLOEXEC, F_GETPIPE_SZ
+    {"setsockopt", is(1, 1)},   // SOL_SOCKET
+    {"setsockopt", is(1, 0)},   // IPPROTO_IP
+    {"setsockopt", is(1, 41)},  // IPPROTO_IPV6
+    // Of TCP what is about one connection: TCP_NODELAY to TCP_CONGESTION, TCP_USER_TIMEOUT, TCP_NOTSENT_LOWAT.
+    {"setsockopt", is(1, 6), is(2, 1)},
+    {"setsockopt", is(1, 6), is(2, 2)},
+    {"setsockopt", is(1, 6), is(2, 3)},
+    {"setsockopt", is(1, 6), is(2, 4)},
+    {"setsockopt", is(1, 6), is(2, 5)},
+    {"setsockopt", is(1, 6), is(2, 6)},
+    {"setsockopt", is(1, 6), is(2, 7)},
+    {"setsockopt", is(1, 6), is(2, 8)},
+    {"setsockopt", is(1, 6), is(2, 9)},
+    {"setsockopt", is(1, 6), is(2, 10)},
+    {"setsockopt", is(1, 6), is(2, 12)},
+    {"setsockopt", is(1, 6), is(2, 13)},
+    {"setsockopt", is(1, 6), is(2, 18)},
+    {"setsockopt", is(1, 6), is(2, 25)},
     {"ioctl", is(1, 0x5421)},  // FIONBIO
     {"ioctl", is(1, 0x541b)},  // FIONREAD
     {"ioctl", is(1, 0x5401)},  // TCGETS, by which stdio knows a terminal

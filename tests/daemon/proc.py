@@ -113,7 +113,8 @@ def has_read_all(pid):
                 left = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
             finally:
                 os.close(fd)
-            if left != 0 or stat(pid).state != "S":
+            found = stat(pid)
+            if found and (left != 0 or found.state != "S"):
                 return False
     except OSError:
         pass

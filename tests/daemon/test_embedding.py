@@ -209,7 +209,7 @@ BAD = {
                    "killed by SIGABRT; it printed: no licence"),
     "cuts its report": (HANDLER.format("for (int fd = 3; fd < 64; ++fd) (void)!::ftruncate(fd, 0); ::_exit(0);"),
                         "a trial: exited with code 0"),
-    "forges its report": (HANDLER.format('for (int fd = 3; fd < 64; ++fd) (void)!::pwrite(fd, "r7 1 1 0 0 0\\n", 13, 0); '
+    "forges its report": (HANDLER.format('for (int fd = 3; fd < 64; ++fd) (void)!::pwrite(fd, "\\15\\0\\0\\0" "r7 1 1 0 0 0\\n", 17, 0); '
                                          "::_exit(0);"), "wrote over the report"),
     "tells what it holds": (HANDLER.format("""
         std::string held = ::getsid(0) == ::getpid() ? "a session" : "no session";

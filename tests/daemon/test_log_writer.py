@@ -2,13 +2,14 @@
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 import daemon_process
 import proc
-from clients import Load, connect, exchange, read_exactly, say
+from clients import Load, connect, exchange, read_exactly, read_to_end, say
 from control import status
 from log_file import LogFile
 from test_upgrade import NEXT, Installed
@@ -95,6 +96,18 @@ def test_a_worker_that_fills_the_pipe_makes_nobody_wait(hostile):
 
 
 # --- the process that writes ----------------------------------------------------------------------------------------
+
+def test_what_a_handler_s_children_print_waits_for_space(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", workers=1)
+    daemon.log.accept_foreign("x")
+    line = "x" * 199
+    with connect(daemon.endpoint) as client:
+        say(client, f"run yes {line} 2>/dev/null | head -n 20000 >&2")  # four times what the pipe holds
+        client.shutdown(socket.SHUT_WR)
+        read_to_end(client)
+    printed = proc.eventually(lambda: daemon.log.read() and len("".join(daemon.log.foreign)) >= 20000 * len(line))
+    assert printed and set("".join(daemon.log.foreign)) == {"x"}, len(daemon.log.foreign)
+
 
 def test_it_holds_the_pipe_and_the_file_and_nothing_else(preforkd, tmp_path):
     daemon = preforkd("--log-file", f"{tmp_path}/out")

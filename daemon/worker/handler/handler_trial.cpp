@@ -58,11 +58,14 @@ std::string examine(const std::string& path, const Settings& settings, const Ide
 
 // --- In the master ---
 
+constexpr std::size_t longest_print_bytes = std::size_t{1} << 20;  // what comes behind that is lost
+
 /// The last line that was printed, such as that of a failed assert().
 std::string last_words(int printed) {
     std::array<char, 512> end{};
-    const off_t size = ::lseek(printed, 0, SEEK_END);
-    const ssize_t got = ::pread(printed, end.data(), end.size(), std::max<off_t>(0, size - off_t{end.size()}));
+    const off_t size = std::min<off_t>(::lseek(printed, 0, SEEK_CUR), longest_print_bytes);  // where it has got to
+    const off_t from = std::max<off_t>(0, size - off_t{end.size()});
+    const ssize_t got = ::pread(printed, end.data(), static_cast<std::size_t>(std::max<off_t>(0, size - from)), from);
     std::string_view text{end.data(), static_cast<std::size_t>(std::max<ssize_t>(0, got))};
     while (text.ends_with('\n')) text.remove_suffix(1);
     if (const auto before = text.rfind('\n'); before != text.npos) text.remove_prefix(before + 1);
@@ -110,7 +113,7 @@ HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const I
       // Workers may change their directory; and not the file behind a symbolic link, which a reload may find changed.
       path_{std::filesystem::absolute(object_.name)},
       patience_{settings.boot_timeout},
-      printed_{check(::memfd_create("preforkd-trial", MFD_CLOEXEC), "reserve space for what a trial prints")},
+      printed_{make_bounded_file("preforkd-trial", longest_print_bytes)},
       call_{[&](const ChildCall::Attempt&) { return examine(path_, settings, identity, sandbox); }, patience_,
             printed_.get()} {}
 

@@ -38,6 +38,24 @@ TEST(ChildCall, what_the_function_returns_comes_back_whole) {
     }
 }
 
+TEST(ChildCall, what_is_not_to_be_trusted_takes_no_more_memory_than_an_answer_may) {
+    const UniqueFd file = make_bounded_file("test", 4096);
+    EXPECT_EQ(::pwrite(file.get(), "x", 1, 4096), -1);
+    EXPECT_EQ(::ftruncate(file.get(), 8192), -1);
+    EXPECT_EQ(::ftruncate(file.get(), 0), -1);
+    EXPECT_EQ(::pwrite(file.get(), "x", 1, 4095), 1);
+    ChildCall call{[&](const ChildCall::Attempt&) { return std::string(std::size_t{3} << 20, 'x'); }, 30s};
+    ASSERT_TRUE(call.wait());
+    EXPECT_ANY_THROW((void)call.result());
+}
+
+TEST(ChildCall, a_sentence_is_cut_before_anybody_repeats_it) {
+    ChildCall call{
+        [&](const ChildCall::Attempt&) -> std::string { throw std::runtime_error{std::string(1 << 20, '\x1b')}; }, 30s};
+    ASSERT_TRUE(call.wait());
+    EXPECT_THAT([&] { (void)call.result(); }, ThrowsMessage<std::runtime_error>(std::string(4096, '\x1b')));
+}
+
 TEST(ChildCall, what_it_throws_comes_back_with_its_exit_code) {
     for (const ExitCode code : {ExitCode::Usage, ExitCode::Permission, ExitCode::Configuration}) {
         ChildCall call{[&](const ChildCall::Attempt&) -> std::string { throw OperatorError{code, "mend it"}; }, 30s};
