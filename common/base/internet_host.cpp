@@ -12,23 +12,21 @@
 namespace preforkd {
 namespace {
 
-constexpr int mapped_bits = 96;  // what IPv4 addresses have in common
-
-HostAddress host_of(const in6_addr& address) noexcept {
-    HostAddress host;
-    std::memcpy(&host, address.s6_addr, sizeof host);
-    return {.high = be64toh(host.high), .low = be64toh(host.low)};
-}
-
 std::optional<HostAddress> parse_host(const std::string& text) {
     in_addr ipv4{};
     if (::inet_pton(AF_INET, text.c_str(), &ipv4) == 1) return ipv4_host(ntohl(ipv4.s_addr));
     in6_addr ipv6{};
-    if (::inet_pton(AF_INET6, text.c_str(), &ipv6) == 1) return host_of(ipv6);
+    if (::inet_pton(AF_INET6, text.c_str(), &ipv6) == 1) return ipv6_host(ipv6.s6_addr);
     return std::nullopt;
 }
 
 }  // namespace
+
+HostAddress ipv6_host(std::span<const std::uint8_t, 16> bytes) noexcept {
+    HostAddress host;
+    std::memcpy(&host, bytes.data(), sizeof host);
+    return {.high = be64toh(host.high), .low = be64toh(host.low)};
+}
 
 std::optional<HostPrefix> parse_host_prefix(std::string_view text) {
     const std::size_t slash = text.find('/');
@@ -39,7 +37,7 @@ std::optional<HostPrefix> parse_host_prefix(std::string_view text) {
     if (slash == text.npos) return HostPrefix{.first = *host};
     const int before = address.find(':') == address.npos ? mapped_bits : 0;
     const auto length = parse_number<int>(text.substr(slash + 1));
-    if (!length || *length < 0 || *length > 128 - before || rest_behind(*host, before + *length) != HostAddress{})
+    if (!length || *length < 0 || *length > 128 - before || first_of(*host, before + *length) != *host)
         return std::nullopt;
     return HostPrefix{.first = *host, .bits = before + *length};
 }

@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,12 @@ struct HostAddress {
     std::uint64_t low = 0;
     friend constexpr auto operator<=>(const HostAddress&, const HostAddress&) = default;
 };
+
+/// What all v4-mapped addresses have in common.
+inline constexpr int mapped_bits = 96;
+
+/// `bytes`: as in a packet, and in in6_addr.
+[[nodiscard]] HostAddress ipv6_host(std::span<const std::uint8_t, 16> bytes) noexcept;
 
 [[nodiscard]] constexpr HostAddress ipv4_host(std::uint32_t number) noexcept {
     return {.high = 0, .low = std::uint64_t{0xffff} << 32 | number};
@@ -43,20 +50,18 @@ struct HostPrefix {
     friend constexpr bool operator==(const HostPrefix&, const HostPrefix&) = default;
 };
 
-/// What `host` has behind its first `bits`.
-[[nodiscard]] constexpr HostAddress rest_behind(const HostAddress& host, int bits) noexcept {
+/// The first of the addresses that begin with the same `bits` as `host`.
+[[nodiscard]] constexpr HostAddress first_of(const HostAddress& host, int bits) noexcept {
     constexpr auto ones = ~std::uint64_t{0};
-    return {.high = bits >= 64 ? 0 : host.high & ones >> bits,
-            .low = bits <= 64    ? host.low
-                   : bits == 128 ? 0
-                                 : host.low & ones >> (bits - 64)};
+    return {.high = bits >= 64 ? host.high : host.high & ~(ones >> bits),
+            .low = bits <= 64    ? 0
+                   : bits == 128 ? host.low
+                                 : host.low & ~(ones >> (bits - 64))};
 }
 
 [[nodiscard]] constexpr bool contains(const HostPrefix& prefix, const HostAddress& host) noexcept {
-    constexpr int mapped_bits = 96;
     if (is_ipv4(host) && prefix.bits < mapped_bits) return false;
-    const HostAddress difference{.high = host.high ^ prefix.first.high, .low = host.low ^ prefix.first.low};
-    return rest_behind(difference, prefix.bits) == difference;
+    return first_of(host, prefix.bits) == first_of(prefix.first, prefix.bits);
 }
 
 /// Reads `192.0.2.0/24`, `2001:db8::/32`, or a single address; brackets, names and zones are none.  Bits behind the

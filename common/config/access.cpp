@@ -31,16 +31,12 @@ bool holds(const std::vector<std::uint32_t>& users, std::uint32_t user) {
 
 AccessList parse_access_list(std::string_view text) {
     AccessList list;
-    for (std::string_view rest = text;;) {
-        const std::size_t comma = rest.find(',');
-        const std::string_view word = rest.substr(0, comma);
+    for (const std::string_view word : split_at_commas(text))
         if (word.size() > 1 && word.front() == '@')
             list.files.emplace_back(word.substr(1));
         else if (!add_word(word, list))
             refuse_value("addresses or prefixes such as 192.0.2.0/24,2001:db8::1, numbers of users, or @FILE", text);
-        if (comma == rest.npos) return list;
-        rest.remove_prefix(comma + 1);
-    }
+    return list;
 }
 
 std::string to_string(const AccessList& list) {
@@ -86,6 +82,12 @@ AccessTable::AccessTable(const AccessList& allow, const AccessList& deny)
     }
 }
 
+AccessTable AccessTable::closed() {
+    AccessTable table{{}, {}};
+    table.admits_others_ = false;
+    return table;
+}
+
 void AccessTable::add(const HostPrefix& prefix, bool admits) {
     auto level = std::ranges::find(levels_, prefix.bits, &Level::bits);
     if (level == levels_.end()) level = levels_.insert(levels_.end(), {.bits = prefix.bits});
@@ -93,11 +95,9 @@ void AccessTable::add(const HostPrefix& prefix, bool admits) {
 }
 
 bool AccessTable::admits(const HostAddress& host) const noexcept {
-    constexpr int fewest_of_ipv4 = 96;
     for (const Level& level : levels_) {
-        if (is_ipv4(host) && level.bits < fewest_of_ipv4) break;
-        const HostAddress rest = rest_behind(host, level.bits);
-        const HostAddress first{.high = host.high ^ rest.high, .low = host.low ^ rest.low};
+        if (is_ipv4(host) && level.bits < mapped_bits) break;
+        const HostAddress first = first_of(host, level.bits);
         const auto rule = std::ranges::lower_bound(level.rules, first, {}, &Rule::first);
         if (rule != level.rules.end() && rule->first == first) return rule->admits;
     }

@@ -34,6 +34,9 @@ class AccessTable {
 public:
     AccessTable(const AccessList& allow, const AccessList& deny);
 
+    /// Admits nobody.
+    [[nodiscard]] static AccessTable closed();
+
     [[nodiscard]] bool admits(const HostAddress& host) const noexcept;
     [[nodiscard]] bool admits_user(std::uint32_t user) const noexcept;
     [[nodiscard]] bool admits_others() const noexcept { return admits_others_; }  ///< who has neither

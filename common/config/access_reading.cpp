@@ -42,7 +42,7 @@ std::shared_ptr<const AccessTable> read_access_or_close(const ListenSettings& li
         return read_access(listen);
     } catch (const OperatorError& error) {
         log(LogLevel::Error, "{cause}; admitting nobody there until a reload succeeds", {{"cause", error.what()}});
-        return std::make_shared<const AccessTable>(AccessList{.files = {"none"}}, AccessList{});
+        return std::make_shared<const AccessTable>(AccessTable::closed());
     }
 }
 

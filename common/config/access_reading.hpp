@@ -10,7 +10,7 @@ namespace preforkd {
 /// the listener, the key and the file.
 [[nodiscard]] std::shared_ptr<const AccessTable> read_access(const ListenSettings& listen);
 
-/// Where there is no way back: a file that cannot be read is said, and then nobody is admitted.
+/// Where there is no way back: a file that cannot be read is an error in the log, and the table then admits nobody.
 [[nodiscard]] std::shared_ptr<const AccessTable> read_access_or_close(const ListenSettings& listen);
 
 }  // namespace preforkd

@@ -58,14 +58,12 @@ std::chrono::milliseconds read_linger(std::string_view text) {
 ProxySenders read_senders(std::string_view text) {
     ProxySenders senders;
     if (text == "unix") return {.local = true};
-    for (std::string_view rest = text;;) {
-        const std::size_t comma = rest.find(',');
-        const auto prefix = parse_host_prefix(rest.substr(0, comma));
+    for (const std::string_view word : split_at_commas(text)) {
+        const auto prefix = parse_host_prefix(word);
         if (!prefix) refuse_value("addresses or prefixes such as 192.0.2.1,2001:db8::/32, or unix", text);
         senders.prefixes.push_back(*prefix);
-        if (comma == rest.npos) return senders;
-        rest.remove_prefix(comma + 1);
     }
+    return senders;
 }
 
 std::string print_senders(const ProxySenders& senders) {

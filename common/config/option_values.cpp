@@ -15,6 +15,16 @@ void refuse_value(std::string_view expected, std::string_view text) {
     throw std::invalid_argument{fmt::format("expected {}, not {}", expected, in_quotes(text))};
 }
 
+std::vector<std::string_view> split_at_commas(std::string_view text) {
+    std::vector<std::string_view> words;
+    for (;;) {
+        const std::size_t comma = text.find(',');
+        words.push_back(text.substr(0, comma));
+        if (comma == text.npos) return words;
+        text.remove_prefix(comma + 1);
+    }
+}
+
 std::uint64_t read_number(std::string_view text, NumberRange range) {
     const auto number = parse_number<std::uint64_t>(text);
     if (!number || *number < range.min || *number > range.max)

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace preforkd {
 
@@ -21,6 +22,9 @@ inline constexpr NumberRange backlog_range{.min = 1, .max = 2'147'483'647};  // 
 
 /// Says what was expected instead of `text`.
 [[noreturn]] void refuse_value(std::string_view expected, std::string_view text);
+
+/// The words between commas, one at least; where nothing stands between two, an empty one.
+[[nodiscard]] std::vector<std::string_view> split_at_commas(std::string_view text);
 
 /// Decimal digits only: no sign, no blanks.
 [[nodiscard]] std::uint64_t read_number(std::string_view text, NumberRange range);

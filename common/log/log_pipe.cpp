@@ -59,7 +59,7 @@ void write_log_of(int reader) {
         if (::ppoll(&ready, 1, nullptr, &while_waiting) == -1) continue;
         const std::span<char> space = lines.space();
         const ssize_t got = ::read(reader, space.data(), space.size());
-        // An empty packet, which kernels before 6.15 have a writer leave behind, is no end.  Source: O_DIRECT, pipe(7).
+        // Before Linux 6.15 a writer can leave an empty packet, which reads like the end.  Source: O_DIRECT, pipe(7).
         if (got == 0 && (ready.revents & POLLHUP) != 0) break;
         if (got <= 0) {
             if (got == 0 || errno != EAGAIN) (void)::ppoll(nullptr, 0, &collecting, &while_waiting);

@@ -19,7 +19,7 @@ public:
         : most_at_once_bytes_{most_at_once_bytes},
           bytes_{std::make_unique_for_overwrite<char[]>(limit_bytes + most_at_once_bytes + 1)} {}
 
-    /// Where the next bytes are to be read to.  What take() has given before is no more.
+    /// Where the next bytes are to be read to.  Ends the validity of what take() has given.
     [[nodiscard]] std::span<char> space() noexcept {
         std::memmove(bytes_.get(), bytes_.get() + rest_at_, rest_bytes_);
         rest_at_ = 0;

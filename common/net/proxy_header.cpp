@@ -7,10 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <boost/crc.hpp>
-#include <charconv>
 #include <cstddef>
 #include <cstring>
 #include <utility>
+
+#include "common/base/parse_number.hpp"
 
 namespace preforkd {
 namespace {
@@ -19,8 +20,27 @@ using Parsed = std::variant<ProxyHeader, ProxyIncomplete, ProxyInvalid>;
 
 constexpr std::string_view signature{"\r\n\r\n\0\r\nQUIT\n", 12};
 
-// --- version 1
-// --------------------------------------------------------------------------------------------------------
+template <class Address>
+SocketAddress ip_address(Address address) {
+    return {reinterpret_cast<const sockaddr*>(&address), sizeof address};
+}
+
+SocketAddress address_4(std::string_view host, std::size_t port) {
+    sockaddr_in address{
+        .sin_family = AF_INET, .sin_port = htons(static_cast<std::uint16_t>(port)), .sin_addr = {}, .sin_zero = {}};
+    std::memcpy(&address.sin_addr, host.data(), sizeof address.sin_addr);
+    return ip_address(address);
+}
+
+SocketAddress address_6(std::string_view host, std::size_t port) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(static_cast<std::uint16_t>(port));
+    std::memcpy(&address.sin6_addr, host.data(), sizeof address.sin6_addr);
+    return ip_address(address);
+}
+
+// --- version 1 -------------------------------------------------------------------------------------------------------
 
 constexpr std::size_t longest_line_bytes = 107;  // with its end
 constexpr std::string_view line_end = "\r\n";
@@ -35,27 +55,19 @@ std::string_view take_word(std::string_view& line) {
 
 /// As the specification writes it: decimal, without a sign and without zeros that say nothing.
 std::optional<std::uint16_t> port_of(std::string_view text) {
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (error != std::errc{} || end != text.data() + text.size() || (text.size() > 1 && text.front() == '0')) return {};
-    return port;
+    return text.size() > 1 && text.front() == '0' ? std::nullopt : parse_number<std::uint16_t>(text);
 }
 
 /// inet_pton(3) takes neither leading zeros nor zones; the mixed form (::ffff:192.0.2.1) is in no sender's grammar.
 std::optional<SocketAddress> address_of(int family, std::string_view host, std::string_view port_text) {
     const std::optional<std::uint16_t> port = port_of(port_text);
-    const std::string text{host};
-    if (!port || text.size() != std::strlen(text.c_str())) return {};
-    if (family == AF_INET) {
-        sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(*port), .sin_addr = {}, .sin_zero = {}};
-        if (::inet_pton(AF_INET, text.c_str(), &address.sin_addr) != 1) return {};
-        return SocketAddress{reinterpret_cast<const sockaddr*>(&address), sizeof address};
-    }
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(*port);
-    if (text.find('.') != text.npos || ::inet_pton(AF_INET6, text.c_str(), &address.sin6_addr) != 1) return {};
-    return SocketAddress{reinterpret_cast<const sockaddr*>(&address), sizeof address};
+    const bool mixed = family == AF_INET6 && host.find('.') != host.npos;
+    std::array<char, sizeof(in6_addr)> raw{};
+    if (!port || mixed || host.find('\0') != host.npos ||
+        ::inet_pton(family, std::string{host}.c_str(), raw.data()) != 1)
+        return std::nullopt;
+    const std::string_view bytes{raw.data(), raw.size()};
+    return family == AF_INET ? address_4(bytes, *port) : address_6(bytes, *port);
 }
 
 Parsed parse_line(std::string_view line, std::size_t size_bytes) {
@@ -94,8 +106,7 @@ Parsed parse_version_1(std::string_view bytes) {
     return parse_line(possible.substr(0, end), end + line_end.size());
 }
 
-// --- version 2
-// --------------------------------------------------------------------------------------------------------
+// --- version 2 -------------------------------------------------------------------------------------------------------
 
 constexpr std::size_t fixed_bytes = 16;
 
@@ -190,26 +201,6 @@ const char* read_tlvs(std::string_view area, std::string_view whole, ProxyHeader
         }
     }
     return nullptr;
-}
-
-template <class Address>
-SocketAddress ip_address(Address address) {
-    return {reinterpret_cast<const sockaddr*>(&address), sizeof address};
-}
-
-SocketAddress address_4(std::string_view host, std::size_t port) {
-    sockaddr_in address{
-        .sin_family = AF_INET, .sin_port = htons(static_cast<std::uint16_t>(port)), .sin_addr = {}, .sin_zero = {}};
-    std::memcpy(&address.sin_addr, host.data(), sizeof address.sin_addr);
-    return ip_address(address);
-}
-
-SocketAddress address_6(std::string_view host, std::size_t port) {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    address.sin6_port = htons(static_cast<std::uint16_t>(port));
-    std::memcpy(&address.sin6_addr, host.data(), sizeof address.sin6_addr);
-    return ip_address(address);
 }
 
 /// 108 bytes: a path up to the first zero, if there is one; with a leading zero an abstract name, as long.

@@ -35,7 +35,7 @@ constexpr char attempt = 'a';   // what is tried
 constexpr char returned = 'r';  // the result
 constexpr char failed = 'f';    // a sentence
 
-// The file is no longer, whatever code that the child runs writes there: a configuration has 1 MiB at most.
+// The file keeps this size, whatever the child's code writes there.  A configuration has 1 MiB at most.
 constexpr std::size_t longest_answer_bytes = std::size_t{2} << 20;
 constexpr std::size_t longest_sentence_bytes = 4096;
 

@@ -24,7 +24,7 @@ public:
     /// OperatorError (78) where an allow-list or the limits on files cannot be had, with what would help.
     explicit Sandbox(Wanted wanted);
 
-    /// One sentence why there is no filter although one was wanted; nullopt: there is.
+    /// Why there is no filter although one was wanted, in a sentence; nullopt: there is one.
     [[nodiscard]] const std::optional<std::string>& missing() const noexcept { return missing_; }
 
     /// Puts it on: before the first thread, after the change of user.  For good, and for whatever is started from here.

@@ -30,8 +30,7 @@ ProxyHeader header_of(std::string_view bytes) {
     return header != nullptr ? *header : ProxyHeader{};
 }
 
-// --- version 1
-// --------------------------------------------------------------------------------------------------------
+// --- version 1 -------------------------------------------------------------------------------------------------------
 
 TEST(ProxyHeader1, names_both_ends) {
     const std::string line = "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n";
@@ -126,8 +125,7 @@ TEST(ProxyHeader1, what_begins_as_none_is_none_with_its_first_byte) {
     EXPECT_TRUE(is_invalid("\r\nx"));
 }
 
-// --- version 2
-// --------------------------------------------------------------------------------------------------------
+// --- version 2 -------------------------------------------------------------------------------------------------------
 
 const std::string signature = "\r\n\r\n\0\r\nQUIT\n"s;
 const std::string ip4_block = "\xc0\0\2\1\xc6\x33\x64\2\xdc\4\1\xbb"s;  // 192.0.2.1:56324 to 198.51.100.2:443
