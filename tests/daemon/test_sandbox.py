@@ -99,7 +99,8 @@ def test_what_no_handler_needs_is_denied(sandboxed, word, error):
     assert attempt(sandboxed("--sandbox", "off"), word) not in (error, "unknown")
 
 
-@pytest.mark.parametrize("word", ["fork", "run", "thread", "socket", "resolve", "signal the master", "read /etc/passwd"])
+@pytest.mark.parametrize("word", ["fork", "run", "thread", "socket", "resolve", "signal the master", "read /etc/passwd",
+                                  pytest.param("resolve localhost", marks=pytest.mark.localhost)])
 def test_what_handlers_do_works(sandboxed, word):
     assert attempt(sandboxed(), word) == "ok"
 

@@ -29,6 +29,17 @@ long child_of(long result) {
     return result;
 }
 
+/// Also without a name the library asks the kernel for its addresses, reads gai.conf, and connects to sort what it
+/// found.
+long resolved(const char* name) {
+    addrinfo* found = nullptr;
+    addrinfo hints{};
+    hints.ai_flags = AI_ADDRCONFIG;
+    const int error = ::getaddrinfo(name, "80", &hints, &found);
+    if (found != nullptr) ::freeaddrinfo(found);
+    return error == 0 ? 0L : -1L;
+}
+
 const std::map<std::string, std::function<long()>> attempts{
     {"ptrace", [] { return ::ptrace(PTRACE_SEIZE, ::getppid(), nullptr, nullptr); }},
     {"look into memory", [] { return ::syscall(SYS_process_vm_readv, ::getpid(), nullptr, 0, nullptr, 0, 0); }},
@@ -48,13 +59,8 @@ const std::map<std::string, std::function<long()>> attempts{
     {"run", [] { return ::system("exit 3") == 3 << 8 ? 0L : (errno = ENOEXEC, -1L); }},
     {"thread", [] { return std::thread{[] {}}.join(), 0L; }},
     {"socket", [] { return static_cast<long>(::socket(AF_INET, SOCK_STREAM, 0)); }},
-    {"resolve",
-     [] {
-         addrinfo* found = nullptr;
-         const int error = ::getaddrinfo("localhost", "80", nullptr, &found);
-         if (found != nullptr) ::freeaddrinfo(found);
-         return error == 0 ? 0L : -1L;
-     }},
+    {"resolve", [] { return resolved(nullptr); }},
+    {"resolve localhost", [] { return resolved("localhost"); }},
     {"signal the master", [] { return static_cast<long>(::kill(::getppid(), 0)); }},
     {"become more", [] { return ::syscall(SYS_setuid, 0); }},
 };
