@@ -80,8 +80,8 @@ void let_clients_in(int fd) noexcept {
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);  // accepted sockets would have it, too
     ::setsockopt(fd, IPPROTO_IP, IP_MINTTL, &none, sizeof none);
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &none, sizeof none);
-    ::setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &none, sizeof none);  // fills a queue that nobody empties
-    ::setsockopt(fd, IPPROTO_IP, IP_RECVERR, &none, sizeof none);       // likewise
+    ::setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &none, sizeof none);  // error_queue.hpp
+    ::setsockopt(fd, IPPROTO_IP, IP_RECVERR, &none, sizeof none);
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &none, sizeof none);
     for (const int option : {UDP_CORK, UDP_SEGMENT, UDP_ENCAP})
         ::setsockopt(fd, IPPROTO_UDP, option, &none, sizeof none);

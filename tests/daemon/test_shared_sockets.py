@@ -1,5 +1,6 @@
 """What code that has taken a worker over does to the sockets that it shares with the others does not last."""
 import os
+import select
 import signal
 import socket
 from contextlib import closing
@@ -88,6 +89,42 @@ def test_no_worker_can_keep_datagrams_out_by_a_filter(serving, datagrams):
     assert is_heard(daemon.datagrams)
 
 
+def has_an_error(shared):
+    """Which wakes whoever waits on it, again and again."""
+    poll = select.poll()
+    poll.register(shared, 0)
+    return bool(poll.poll(0))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
+@pytest.mark.parametrize("address", ["127.0.0.1", pytest.param("[::1]", marks=pytest.mark.ipv6)])
+def test_an_error_queue_that_a_worker_has_filled_keeps_no_worker_awake(preforkd, trouble, address, model):
+    daemon = preforkd("--handler", trouble("shared_sockets"), "--model", model, "--log-connections", "no",
+                      listen=f"udp://{address}:0")
+    family = socket.AF_INET6 if address == "[::1]" else socket.AF_INET
+    with socket_bound_to(daemon.pid, datagram_clients.address_of(daemon.endpoint)[1][1], family) as shared:
+        datagram_clients.ask(daemon.endpoint, b"errors")
+        for _ in range(100):
+            with datagram_clients.Client(daemon.endpoint) as client:
+                client.send(b"hello")  # whose answer comes to nobody
+            assert is_heard(daemon.endpoint)
+        assert proc.eventually(lambda: not has_an_error(shared))
+    assert is_heard(daemon.endpoint)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("model", ["serial", "thread"])
+def test_a_worker_that_waits_for_its_client_sleeps_whatever_another_has_set_on_the_listener(preforkd, trouble, model):
+    daemon = preforkd("--handler", trouble("shared_sockets"), "--model", model)
+    tell(daemon.endpoint, "errors")
+    with connect(daemon.endpoint) as client:
+        pid = say(client, "hello")
+        with proc.socket_connected_to([pid], client.getsockname()) as served:
+            assert proc.eventually(lambda: not has_an_error(served))
+        assert say(client, "hello") == pid
+
+
 SO_GET_FILTER = 26  # Source: asm-generic/socket.h
 IP_MINTTL = 21      # Source: linux/in.h
 # How a listener is that nobody has set this on.
@@ -130,11 +167,11 @@ def test_a_reload_takes_back_what_a_worker_has_set_on_a_listener(controlled, tro
     assert exchange(daemon.endpoint, b"hello\n").startswith(b"hello ")
 
 
-def socket_bound_to(pid, port):
+def socket_bound_to(pid, port, family=socket.AF_INET):
     """A copy of the socket that the process has there."""
     found = None
     for each in proc.sockets_of(pid):
-        if each.family == socket.AF_INET and each.getsockname()[1] == port:
+        if each.family == family and each.getsockname()[1] == port:
             found = each
         else:
             each.close()

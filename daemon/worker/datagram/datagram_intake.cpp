@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/sys_error.hpp"
+#include "common/net/error_queue.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -15,6 +16,9 @@ namespace preforkd {
 namespace {
 
 constexpr std::size_t buffer_bytes = longest_datagram_bytes + 1;  // one more, so that each begins on a page
+/// What fills the error queue may be all that has woken us, and it takes its space from the receive buffer: under load,
+/// when there is always something to receive, datagrams would be dropped for it.
+constexpr int received_between_looks = 32;
 
 void switch_on(int fd, int level, int option, const char* attempt) {
     int on = 0;
@@ -96,9 +100,14 @@ int DatagramIntake::receive(int socket, std::size_t limit, DatagramSource& sourc
     for (std::size_t tries = 0; received == -1 && tries <= headers_.size(); ++tries) {
         received =
             ::recvmmsg(socket, headers_.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT | MSG_TRUNC, nullptr);
-        if (received == -1 && errno != EINTR && !tells_of_earlier_datagram(errno)) return errno;
+        if (received == -1 && errno != EINTR && !tells_of_earlier_datagram(errno)) break;
     }
-    if (received == -1) return EAGAIN;
+    const int error = received != -1 ? 0 : tells_of_earlier_datagram(errno) || errno == EINTR ? EAGAIN : errno;
+    if (error == EAGAIN || (received_since_look_ += std::max(received, 0)) >= received_between_looks) {
+        received_since_look_ = 0;
+        empty_error_queue(socket);
+    }
+    if (error != 0) return error;
     for (std::size_t index = 0; index < static_cast<std::size_t>(received); ++index) examine(index, source);
     return 0;
 }

@@ -88,6 +88,7 @@ private:
     std::vector<mmsghdr> headers_;
     std::vector<DatagramMessage> messages_;
     std::vector<ArrivedDatagram> arrived_{};
+    int received_since_look_ = 0;  ///< into the error queue
 };
 
 }  // namespace preforkd

@@ -120,6 +120,7 @@ bool tells_of_earlier_datagram(int error) noexcept {
         case ENETRESET:
         case ENONET:
         case ENOPROTOOPT:
+        case EOPNOTSUPP:
         case EPROTO:
         case EACCES:
         case EPERM:

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/net/error_queue.hpp"
+
 namespace preforkd {
 
 namespace {
@@ -11,10 +13,13 @@ constexpr int never_wait = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 /// sendmmsg(2) that has told of earlier datagrams first: the number sent, or -1 and errno.
 int send_some(int socket, std::span<mmsghdr> headers) noexcept {
-    for (int tries = 0;; ++tries) {
+    constexpr int most_tries = 4;  // siblings may make the next error on the same socket as fast
+    for (int tries = 1;; ++tries) {
         const int sent = ::sendmmsg(socket, headers.data(), static_cast<unsigned>(headers.size()), never_wait);
         if (sent >= 0) return sent;
-        if (errno != EINTR && (tries > 0 || !tells_of_earlier_datagram(errno))) return -1;
+        if (errno == EINTR) continue;
+        if (tries >= most_tries || !tells_of_earlier_datagram(errno)) return -1;
+        if (tries > 1) empty_error_queue(socket);  // of several in the queue each is told for itself
     }
 }
 

@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "common/net/error_queue.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -117,6 +118,7 @@ std::error_code BlockingCore::poll_until(Deadline limit, For what) {
         if (ready == -1 && errno != EINTR) return error_now();
         if (ready > 0 && watched[1].revents != 0) how_.stop.hear();
         if (how_.stop.hurried()) return std::make_error_code(std::errc::operation_canceled);
+        if (ready > 0 && (watched[0].revents & POLLERR) != 0) empty_error_queue(fd.get());  // or we never sleep again
         if (ready > 0 && watched[0].revents != 0) return {};
         if (has_passed(limit, Clock::now())) return std::make_error_code(std::errc::timed_out);
     }

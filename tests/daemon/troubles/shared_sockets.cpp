@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -72,6 +73,15 @@ void take_the_buffer_away(int fd) {
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
 }
 
+/// In the error queue: when each datagram was sent, and which came to nobody.
+void ask_for_errors(int fd) {
+    const unsigned stamps = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+    const int on = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps);
+    ::setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+    ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+}
+
 void block(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
 
 }  // namespace
@@ -87,10 +97,14 @@ struct SharedSockets : preforkd::BlockingHandler, preforkd::DatagramHandler {
             if (word == "near") for_each_shared_socket(keep_distant_packets_out);
             if (word == "linger") for_each_shared_socket(reset_who_is_served);
             if (word == "shrink") for_each_shared_socket(take_the_buffer_away);
+            if (word == "errors") for_each_shared_socket(ask_for_errors);
             if (word == "block") for_each_shared_socket(block);
             client.stream() << word << ' ' << ::getpid() << std::endl;
         }
     }
-    void serve(preforkd::Datagram& request) override { (void)request.reply(request.text()); }
+    void serve(preforkd::Datagram& request) override {
+        if (request.text() == "errors") for_each_shared_socket(ask_for_errors);
+        (void)request.reply(request.text());
+    }
 };
 PREFORKD_HANDLER(SharedSockets);
