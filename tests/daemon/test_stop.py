@@ -301,3 +301,19 @@ def test_what_programs_left_in_the_background_lives_on_if_it_shall(preforkd):
     assert daemon.stop() == 0
     assert proc.stat(pid).state not in "ZX"
     os.kill(pid, signal.SIGKILL)
+
+
+def test_what_was_put_into_a_session_of_its_own_outlives_its_worker_and_any_other(preforkd):
+    """Whoever's it was: nothing tells, and nobody else's program is a dead worker's to end."""
+    daemon = preforkd("--leave-orphans", "yes", "--", "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!", workers=2)
+    daemon.expect("killed by SIGKILL")
+    left = background_child(daemon)
+    try:
+        assert proc.eventually(lambda: left in proc.children(daemon.pid) and proc.stat(left).session == left)
+        for victim in daemon.workers():
+            os.kill(victim, signal.SIGKILL)
+            daemon.wait_log(f"(pid {victim}) killed by SIGKILL")
+        daemon.wait_workers(2)
+        assert not proc.is_pending(left, signal.SIGTERM) and proc.stat(left).state not in "ZX"
+    finally:
+        os.kill(left, signal.SIGKILL)

@@ -17,18 +17,17 @@ namespace {
 constexpr auto patience_after_term = 2s;
 constexpr auto patience_with_all = 5s;
 
-std::vector<pid_t> group_leaders_of_ours() {
+std::vector<pid_t> group_leaders_left_by(pid_t worker) {
     std::vector<pid_t> found;
     for (const ProcessEntry& each : list_processes())
-        if (each.parent == ::getpid() && each.group == each.pid) found.push_back(each.pid);
+        if (each.parent == ::getpid() && each.session == worker && each.group == each.pid) found.push_back(each.pid);
     return found;
 }
 
 }  // namespace
 
-void Orphans::end(pid_t worker, const IsOurs& is_ours, bool at_once, Clock::time_point now) {
-    std::vector<pid_t> groups = group_leaders_of_ours();
-    std::erase_if(groups, is_ours);
+void Orphans::end(pid_t worker, bool at_once, Clock::time_point now) {
+    std::vector<pid_t> groups = group_leaders_left_by(worker);
     groups.push_back(worker);
     for (const pid_t group : groups) {
         if (::kill(-group, at_once ? SIGKILL : SIGTERM) == -1) continue;  // nobody is left in it

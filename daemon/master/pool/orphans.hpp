@@ -16,16 +16,17 @@ namespace preforkd {
 ///
 /// At the end of the daemon what they have put into the background goes the same way.
 ///
-/// Orphans come to this process, which is their subreaper.  Programs lead groups of their own and are found among our
-/// children as group leaders that are no worker; what a worker forked is in the worker's group.  A process that such a
-/// program has put into the background leads no group and is left alone until then.
+/// Orphans come to this process, which is their subreaper.  What a worker forked is in the worker's group; programs
+/// lead groups of their own in the worker's session, whose number is nobody else's while it has members.  What a
+/// program has put into the background leads no group, or has a session of its own (setsid, daemon(3)), in which
+/// nothing tells whose it was: it is left alone until then.
 class Orphans {
 public:
     /// Whether a pid is a living worker's, or another child's of the master's own.
     using IsOurs = std::function<bool(pid_t)>;
 
     /// `worker` has died and is reaped.  `at_once`: without asking.
-    void end(pid_t worker, const IsOurs& is_ours, bool at_once, Clock::time_point now);
+    void end(pid_t worker, bool at_once, Clock::time_point now);
 
     /// There are no workers any more: ends all children that are not of this process's session, which is where whoever
     /// started or embeds us has its own.  To be called again: what is ended may leave children to us.

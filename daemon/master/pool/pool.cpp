@@ -193,7 +193,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     table_.remove(*worker);
     tell_of_cut_connections(death.generation);
     // One that left in good order has ended what it had started.
-    if (!death.in_good_order()) orphans_.end(pid, is_ours_, closing_ && death.by_sigkill(), now);
+    if (!death.in_good_order()) orphans_.end(pid, closing_ && death.by_sigkill(), now);
     return true;
 }
 

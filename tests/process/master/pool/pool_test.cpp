@@ -219,7 +219,7 @@ TEST_F(Pools, once_all_are_told_to_leave_nobody_is_replaced) {
 /// Serves, and its first life starts a program that holds the barrier open; `ignored` is a signal it takes no notice
 /// of.
 int serve_with_program(const Wires& wires, WorkerHandoff& handoff, int ignored, bool in_own_group) {
-    ::setpgid(0, 0);
+    ::setsid();
     if (!wires.barrier.writer) return serve(wires, handoff);
     ::signal(ignored, SIG_IGN);
     const ChildProcess program = spawn([] {
