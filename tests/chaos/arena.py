@@ -17,7 +17,7 @@ from load import BROKEN, Load
 from log_file import text_of
 
 # Lines of the daemon that the events provoke.  Any other warning or error is a finding.
-PROVOKED = ("killed by SIG", "workers exit early", "Too many open files", "open files", "cannot fork a worker",
+PROVOKED = ("killed by SIG", "workers exit early", "workers die more", "Too many open files", "open files", "cannot fork a worker",
             "cannot make a process", "cannot accept connections", "workers run as root", "reload failed", "cannot start",
             "exited with code 70", "upgrade failed", "eventfd_select_interrupter", "epoll: ",
             "was stopped", "crashed: SIGSEGV", "stack of ", "all workers are busy")

@@ -1,4 +1,5 @@
 """Code that has taken a worker over, below a master that is root: it costs nobody but its own clients."""
+import datetime
 import os
 import shutil
 import signal
@@ -104,3 +105,12 @@ def test_a_worker_has_the_page_of_its_own_record_and_no_way_to_the_others(prefor
         pages.add(mapping.split()[2])
         assert not [link for link in proc.descriptors(pid).values() if "memfd" in link]
     assert len(pages) == 3
+
+
+def test_workers_that_die_at_once_and_claim_to_have_served_are_replaced_only_so_often(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("dying"), workers=2, wait=False)
+    daemon.expect("exited with code 3", "workers die more than 50 times a second")
+    daemon.wait_log("exited with code 3", count=150, timeout=20)
+    moments = [datetime.datetime.fromisoformat(line["time"]) for line in daemon.log.find("exited with code 3")]
+    assert moments[149] - moments[0] > datetime.timedelta(seconds=1.9)
+    assert len(daemon.log.find("workers die more than")) == 1

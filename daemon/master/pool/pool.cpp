@@ -202,10 +202,16 @@ void Pool::note_death(const WorkerEntry& worker, const Death& death, Clock::time
     Cohort* cohort = generations_.find(death.generation);
     if (cohort == nullptr) return;
     ++replaced_;
+    const int size = cohort->plan.pool.workers;
+    const bool too_many_before = cohort->respawn.too_many;
     cohort->respawn = after_death(cohort->respawn, {.age = death.age,
                                                     .served = worker.record.served.load(std::memory_order_relaxed),
                                                     .pool_served = served(),
+                                                    .pool_size = size,
                                                     .at = now});
+    if (cohort->respawn.too_many && !too_many_before)
+        log(LogLevel::Warning, "workers die more than {most} times a second: delaying replacements",
+            {{"most", std::int64_t{most_deaths_per_second(size)}}});
     if (cohort->respawn.not_before - now == 100ms)
         log(LogLevel::Warning, "workers exit early: delaying replacements, by up to 30 s");
     if (worker.state == State::Starting) generations_.note_failed_start(*cohort, death, table_);

@@ -32,11 +32,22 @@ namespace preforkd {
     return std::min(first * (1 << doublings), longest);
 }
 
+/// How many unexpected deaths a second are replaced at once, whatever the dead have served.
+///
+/// What a worker has served is its own word, and a death at once after the fork takes a processor whole when it is
+/// believed (190 a second).  So there is an end to it, which a service does not meet by bad luck: 50 a second is one
+/// request in twenty that crashes at a thousand a second, and the whole of a larger pool may be killed at once.  Lower,
+/// and clients who know how to crash a worker would keep the others out the more easily.
+[[nodiscard]] constexpr int most_deaths_per_second(int workers) noexcept { return std::max(50, workers); }
+
 /// How a generation's deaths have gone so far, and when its next worker may be forked.
 struct Respawn {
     int early_deaths = 0;  ///< in a row, failed forks included
     std::uint64_t served_at_last_early_death = 0;
     Clock::time_point not_before{};
+    /// Each unexpected death takes its share of a second; up to one is saved.
+    Clock::time_point spent_until = Clock::time_point::min();
+    bool too_many = false;  ///< the last death has gone beyond most_deaths_per_second()
     friend bool operator==(const Respawn&, const Respawn&) = default;
 };
 
@@ -45,17 +56,22 @@ struct UnexpectedDeath {
     std::chrono::milliseconds age{};
     std::uint64_t served = 0;       ///< by the worker that died
     std::uint64_t pool_served = 0;  ///< by all workers, ever
+    int pool_size = 1;
     Clock::time_point at{};
 };
 
 [[nodiscard]] constexpr Respawn after_death(const Respawn& before, const UnexpectedDeath& death) noexcept {
+    constexpr std::chrono::seconds saved{1};
     Respawn after{.served_at_last_early_death = before.served_at_last_early_death};
     if (died_early(death.age, death.served)) {
         const bool of_use_meanwhile = death.pool_served != before.served_at_last_early_death;
         after.early_deaths = of_use_meanwhile ? 1 : before.early_deaths + 1;
         after.served_at_last_early_death = death.pool_served;
     }
-    after.not_before = death.at + respawn_delay(after.early_deaths);
+    after.spent_until = std::max(before.spent_until, death.at - saved) +
+                        Clock::duration{saved} / most_deaths_per_second(death.pool_size);
+    after.too_many = after.spent_until > death.at;
+    after.not_before = std::max(death.at + respawn_delay(after.early_deaths), after.spent_until);
     return after;
 }
 

@@ -33,6 +33,54 @@ TEST(RespawnPolicy, however_many_died_the_delay_stays_30_s) {
         EXPECT_EQ(respawn_delay(deaths), 30s) << deaths;
 }
 
+/// Replacements in ten seconds of workers that die at once and claim to have served.
+int replaced_in_ten_seconds(int workers) {
+    const Clock::time_point begin{1h};
+    Respawn respawn;
+    int deaths = 0;
+    for (Clock::time_point now = begin; now < begin + 10s; now = std::max(now, respawn.not_before)) {
+        respawn = after_death(respawn, {.served = 1, .pool_served = 1, .pool_size = workers, .at = now});
+        ++deaths;
+    }
+    return deaths;
+}
+
+TEST(RespawnPolicy, whatever_they_claim_no_more_die_than_50_a_second_or_each_worker_once_a_second) {
+    EXPECT_NEAR(replaced_in_ten_seconds(1), 50 + 500, 2);
+    EXPECT_NEAR(replaced_in_ten_seconds(200), 200 + 2000, 2);
+}
+
+TEST(RespawnPolicy, a_pool_that_is_killed_at_once_is_replaced_at_once) {
+    const Clock::time_point now{1h};
+    for (const int workers : {1, 50, 300}) {
+        Respawn respawn;
+        for (int death = 0; death < workers; ++death)
+            respawn = after_death(respawn, {.served = 1, .pool_served = 1, .pool_size = workers, .at = now});
+        EXPECT_EQ(respawn.not_before, now) << workers;
+        EXPECT_FALSE(respawn.too_many) << workers;
+    }
+}
+
+TEST(RespawnPolicy, one_crash_in_twenty_milliseconds_is_never_waited_for) {
+    Clock::time_point now{1h};
+    Respawn respawn;
+    for (int death = 0; death < 10'000; ++death, now += 20ms) {
+        respawn = after_death(respawn, {.served = 1, .pool_served = 1, .pool_size = 2, .at = now});
+        ASSERT_EQ(respawn.not_before, now) << death;
+    }
+}
+
+TEST(RespawnPolicy, after_a_second_without_a_death_it_is_as_if_there_had_been_none) {
+    Clock::time_point now{1h};
+    Respawn respawn;
+    for (int death = 0; death < 1000; ++death)
+        respawn = after_death(respawn, {.served = 1, .pool_served = 1, .at = now});
+    EXPECT_TRUE(respawn.too_many);
+    now = respawn.not_before + 1s;
+    for (int death = 0; death < 50; ++death) respawn = after_death(respawn, {.served = 1, .pool_served = 1, .at = now});
+    EXPECT_EQ(respawn.not_before, now);
+}
+
 TEST(RespawnPolicy, a_small_pool_is_given_up_after_five_deaths) {
     for (const int workers : {1, 2, 5}) {
         EXPECT_FALSE(is_hopeless(4, workers)) << workers;
