@@ -4,7 +4,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         g++ cmake ninja-build ccache pkg-config \
-        libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libsystemd-dev \
+        libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libssl-dev libsystemd-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Not the whole checkout: a change of a test or of the documentation compiles nothing anew.
@@ -20,8 +20,9 @@ RUN cmake --preset release -DPREFORKD_TESTS=OFF -DPREFORKD_WERROR=$CI \
     && install -D --strip build/release/preforkctl /image/usr/bin/preforkctl \
     && rm -rf build
 # What the loader would look for, where it would look for it, the loader itself included; and what preforkd opens for a
-# moment, with what that needs: libsystemd, where an engine passes it sockets or wants to be notified, and libseccomp.
-RUN libraries=$(ldconfig -p | grep -o '/.*/lib\(systemd\.so\.0\|seccomp\.so\.2\)$') && ldd /image/usr/*bin/* $libraries \
+# moment, with what that needs: libsystemd, where an engine passes it sockets or wants to be notified, and libseccomp; and
+# what it opens for good, libssl, where somebody asks for TLS.
+RUN libraries=$(ldconfig -p | grep -o '/.*/lib\(systemd\.so\.0\|seccomp\.so\.2\|ssl\.so\.3\)$') && ldd /image/usr/*bin/* $libraries \
     | grep -o '/[^ ]*\.so[^ :]*' | sort -u \
     | xargs cp --dereference --parents --target-directory=/image
 

@@ -1,0 +1,152 @@
+#pragma once
+// OpenSSL 3, which is opened once somebody asks for TLS, and stays.
+//
+// Linked, its mappings would be part of every fork: a sixth of what a forked child costs. What is not listed here is
+// not used.
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <memory>
+#include <string>
+
+#include "common/base/loaded_library.hpp"
+
+// Every function that is called.  Names in OpenSSL's headers that are not here are macros over one of these.
+#define PREFORKD_OPENSSL_FUNCTIONS(X) \
+    X(ASN1_STRING_get0_data)          \
+    X(ASN1_STRING_length)             \
+    X(ASN1_STRING_to_UTF8)            \
+    X(ASN1_TIME_to_tm)                \
+    X(BIO_clear_flags)                \
+    X(BIO_ctrl)                       \
+    X(BIO_free)                       \
+    X(BIO_get_data)                   \
+    X(BIO_meth_new)                   \
+    X(BIO_meth_set_ctrl)              \
+    X(BIO_meth_set_read_ex)           \
+    X(BIO_meth_set_write_ex)          \
+    X(BIO_new)                        \
+    X(BIO_new_mem_buf)                \
+    X(BIO_s_mem)                      \
+    X(BIO_set_data)                   \
+    X(BIO_set_flags)                  \
+    X(BIO_set_init)                   \
+    X(BIO_test_flags)                 \
+    X(CRYPTO_free)                    \
+    X(ERR_clear_error)                \
+    X(ERR_error_string_n)             \
+    X(ERR_get_error)                  \
+    X(ERR_peek_error)                 \
+    X(ERR_reason_error_string)        \
+    X(EVP_Digest)                     \
+    X(EVP_PKEY_free)                  \
+    X(EVP_PKEY_get_base_id)           \
+    X(EVP_sha256)                     \
+    X(GENERAL_NAMES_free)             \
+    X(OPENSSL_cleanse)                \
+    X(OPENSSL_init_ssl)               \
+    X(OPENSSL_sk_free)                \
+    X(OPENSSL_sk_new_null)            \
+    X(OPENSSL_sk_num)                 \
+    X(OPENSSL_sk_push)                \
+    X(OPENSSL_sk_value)               \
+    X(PEM_read_bio_PrivateKey)        \
+    X(PEM_read_bio_X509)              \
+    X(PEM_read_bio_X509_CRL)          \
+    X(SSL_CIPHER_get_name)            \
+    X(SSL_CTX_add_client_CA)          \
+    X(SSL_CTX_callback_ctrl)          \
+    X(SSL_CTX_ctrl)                   \
+    X(SSL_CTX_free)                   \
+    X(SSL_CTX_get_cert_store)         \
+    X(SSL_CTX_new)                    \
+    X(SSL_CTX_set_alpn_select_cb)     \
+    X(SSL_CTX_set_cipher_list)        \
+    X(SSL_CTX_set_ciphersuites)       \
+    X(SSL_CTX_set_default_passwd_cb)  \
+    X(SSL_CTX_set_num_tickets)        \
+    X(SSL_CTX_set_options)            \
+    X(SSL_CTX_set_session_id_context) \
+    X(SSL_CTX_set_verify)             \
+    X(SSL_CTX_use_cert_and_key)       \
+    X(SSL_ctrl)                       \
+    X(SSL_do_handshake)               \
+    X(SSL_free)                       \
+    X(SSL_get0_alpn_selected)         \
+    X(SSL_get0_peer_certificate)      \
+    X(SSL_get_current_cipher)         \
+    X(SSL_get_error)                  \
+    X(SSL_get_servername)             \
+    X(SSL_get_verify_result)          \
+    X(SSL_get_version)                \
+    X(SSL_has_pending)                \
+    X(SSL_is_init_finished)           \
+    X(SSL_new)                        \
+    X(SSL_read_ex)                    \
+    X(SSL_select_next_proto)          \
+    X(SSL_session_reused)             \
+    X(SSL_set_SSL_CTX)                \
+    X(SSL_set_accept_state)           \
+    X(SSL_set_bio)                    \
+    X(SSL_set_msg_callback)           \
+    X(SSL_shutdown)                   \
+    X(SSL_write_ex)                   \
+    X(TLS_server_method)              \
+    X(X509_CRL_free)                  \
+    X(X509_NAME_ENTRY_get_data)       \
+    X(X509_NAME_get_entry)            \
+    X(X509_NAME_get_index_by_NID)     \
+    X(X509_NAME_print_ex)             \
+    X(X509_STORE_add_cert)            \
+    X(X509_STORE_add_crl)             \
+    X(X509_STORE_set_flags)           \
+    X(X509_digest)                    \
+    X(X509_free)                      \
+    X(X509_get0_notAfter)             \
+    X(X509_get_ext_d2i)               \
+    X(X509_get_subject_name)          \
+    X(X509_up_ref)
+
+namespace preforkd {
+
+/// Each function by its own name: `openssl().SSL_new(context)`.
+class Openssl {
+public:
+    /// Throws std::runtime_error with the loader's sentence when it cannot be loaded.
+    Openssl();
+
+private:
+    LoadedLibrary library_;
+
+public:
+#define PREFORKD_OPENSSL_MEMBER(name) decltype(&::name) name{};
+    PREFORKD_OPENSSL_FUNCTIONS(PREFORKD_OPENSSL_MEMBER)
+#undef PREFORKD_OPENSSL_MEMBER
+};
+
+/// Loads it with the first call, and throws as that does.
+[[nodiscard]] const Openssl& openssl();
+
+/// The oldest error of this thread's queue as OpenSSL words it, which empties the queue; "" where there is none.
+[[nodiscard]] std::string openssl_error();
+
+template <auto Function>
+struct OpensslFree {
+    template <class Object>
+    void operator()(Object* object) const noexcept {
+        (openssl().*Function)(object);
+    }
+};
+
+using BioPtr = std::unique_ptr<BIO, OpensslFree<&Openssl::BIO_free>>;
+using CertificatePtr = std::unique_ptr<X509, OpensslFree<&Openssl::X509_free>>;
+using CrlPtr = std::unique_ptr<X509_CRL, OpensslFree<&Openssl::X509_CRL_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree<&Openssl::EVP_PKEY_free>>;
+using SslPtr = std::unique_ptr<SSL, OpensslFree<&Openssl::SSL_free>>;
+using SslContextPtr = std::unique_ptr<SSL_CTX, OpensslFree<&Openssl::SSL_CTX_free>>;
+
+}  // namespace preforkd

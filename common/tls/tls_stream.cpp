@@ -1,0 +1,172 @@
+#include "common/tls/tls_stream.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <stdexcept>
+
+#include "common/tls/certificate.hpp"
+
+namespace preforkd {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int most_messages_a_second = 100;  // as HAProxy bounds KeyUpdate
+
+}  // namespace
+
+/// The socket below OpenSSL.  Its own would raise SIGPIPE, and knows no MSG_MORE.
+struct TlsStream::Socket {
+    static int write(BIO* bio, const char* bytes, std::size_t size, std::size_t* written) {
+        const auto& stream = *static_cast<const TlsStream*>(openssl().BIO_get_data(bio));
+        ssize_t sent = 0;
+        do sent = ::send(stream.fd_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL | (stream.more_ ? MSG_MORE : 0));
+        while (sent == -1 && errno == EINTR);
+        return report(bio, sent, BIO_FLAGS_WRITE, *written);
+    }
+
+    static int read(BIO* bio, char* space, std::size_t size, std::size_t* got_bytes) {
+        const auto& stream = *static_cast<const TlsStream*>(openssl().BIO_get_data(bio));
+        ssize_t got = -1;
+        errno = EPROTO;
+        if (!stream.flooded_) do
+                got = ::recv(stream.fd_, space, size, MSG_DONTWAIT);
+            while (got == -1 && errno == EINTR);
+        if (got == 0) openssl().BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+        return report(bio, got, BIO_FLAGS_READ, *got_bytes);
+    }
+
+    static long control(BIO* bio, int command, long, void*) {
+        if (command == BIO_CTRL_EOF) return openssl().BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
+        return command == BIO_CTRL_FLUSH ? 1 : 0;
+    }
+
+    [[nodiscard]] static const BIO_METHOD* method() {
+        static const BIO_METHOD* const made = [] {
+            BIO_METHOD* const socket = openssl().BIO_meth_new(BIO_TYPE_SOURCE_SINK, "socket");
+            if (socket == nullptr) throw std::runtime_error{openssl_error()};
+            openssl().BIO_meth_set_write_ex(socket, write);
+            openssl().BIO_meth_set_read_ex(socket, read);
+            openssl().BIO_meth_set_ctrl(socket, control);
+            return socket;
+        }();
+        return made;
+    }
+
+private:
+    static int report(BIO* bio, ssize_t moved, int direction, std::size_t& bytes) {
+        openssl().BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+        bytes = moved > 0 ? static_cast<std::size_t>(moved) : 0;
+        if (moved == -1 && errno == EAGAIN) openssl().BIO_set_flags(bio, direction | BIO_FLAGS_SHOULD_RETRY);
+        return moved > 0 ? 1 : 0;
+    }
+};
+
+TlsStream::TlsStream(SslPtr ssl, int fd) : ssl_{std::move(ssl)}, fd_{fd} {
+    BIO* const socket = openssl().BIO_new(Socket::method());
+    if (socket == nullptr) throw std::runtime_error{openssl_error()};
+    openssl().BIO_set_data(socket, this);
+    openssl().BIO_set_init(socket, 1);
+    openssl().SSL_set_bio(ssl_.get(), socket, socket);  // takes it
+    openssl().SSL_set_msg_callback(ssl_.get(), count_messages);
+    openssl().SSL_ctrl(ssl_.get(), SSL_CTRL_SET_MSG_CALLBACK_ARG, 0, this);
+}
+
+std::unique_ptr<TlsStream> TlsStream::accept(SSL_CTX* context, int fd) {
+    openssl().ERR_clear_error();
+    SslPtr ssl{openssl().SSL_new(context)};
+    if (!ssl) throw std::runtime_error{openssl_error()};
+    openssl().SSL_set_accept_state(ssl.get());
+    return std::make_unique<TlsStream>(std::move(ssl), fd);
+}
+
+/// A KeyUpdate costs us more than it costs a client, and OpenSSL looks for what is behind it before it returns: who
+/// sends nothing else would keep a worker to himself.
+void TlsStream::count_messages(int is_written, int, int type, const void*, std::size_t, SSL* ssl, void* stream) {
+    auto& self = *static_cast<TlsStream*>(stream);
+    if (is_written != 0 || type != SSL3_RT_HANDSHAKE || openssl().SSL_is_init_finished(ssl) == 0) return;
+    const auto now = Clock::now();
+    if (now - self.second_ >= 1s) {
+        self.second_ = now;
+        self.messages_ = 0;
+    }
+    if (++self.messages_ > most_messages_a_second) self.flooded_ = true;
+}
+
+/// errno is the last call's on the socket.
+TlsResult TlsStream::result_of(int returned, std::size_t bytes) {
+    if (returned > 0) return {.kind = TlsResult::Kind::Done, .bytes = bytes};
+    const int system_error = errno;
+    switch (openssl().SSL_get_error(ssl_.get(), returned)) {
+        case SSL_ERROR_WANT_READ: return {.kind = TlsResult::Kind::WantsInput};
+        case SSL_ERROR_WANT_WRITE: return {.kind = TlsResult::Kind::WantsOutput};
+        case SSL_ERROR_ZERO_RETURN: return {.kind = TlsResult::Kind::End};
+        case SSL_ERROR_SYSCALL: {
+            openssl().ERR_clear_error();
+            const int cause = system_error != 0 ? system_error : ECONNABORTED;
+            return {.kind = TlsResult::Kind::Failed, .error = {cause, std::generic_category()}};
+        }
+        default: break;
+    }
+    const unsigned long code = openssl().ERR_peek_error();
+    const bool cut_off = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+    const std::string reason = openssl_error();
+    if (!cut_off) failure_ = reason;
+    return {.kind = TlsResult::Kind::Failed,
+            .error = std::make_error_code(cut_off ? std::errc::connection_aborted : std::errc::protocol_error)};
+}
+
+// The queue of errors is the thread's, and SSL_get_error() looks into it.
+TlsResult TlsStream::handshake() {
+    openssl().ERR_clear_error();
+    errno = 0;
+    return result_of(openssl().SSL_do_handshake(ssl_.get()), 0);
+}
+
+TlsResult TlsStream::read(std::span<std::byte> space) {
+    openssl().ERR_clear_error();
+    errno = 0;
+    std::size_t got = 0;
+    const int returned = openssl().SSL_read_ex(ssl_.get(), space.data(), space.size(), &got);
+    return result_of(returned, got);
+}
+
+TlsResult TlsStream::write(std::span<const std::byte> bytes, bool more) {
+    openssl().ERR_clear_error();
+    errno = 0;
+    more_ = more;
+    std::size_t written = 0;
+    const int returned = openssl().SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written);
+    return result_of(returned, written);
+}
+
+TlsResult TlsStream::end_output() {
+    openssl().ERR_clear_error();
+    errno = 0;
+    more_ = true;  // for the FIN
+    const int returned = openssl().SSL_shutdown(ssl_.get());
+    return returned == 0 ? TlsResult{} : result_of(returned, 0);  // 0: sent, and the other side's has not come
+}
+
+Tls TlsStream::facts() const {
+    SSL* const ssl = ssl_.get();
+    Tls facts{.version = openssl().SSL_get_version(ssl), .resumed = openssl().SSL_session_reused(ssl) == 1};
+    if (const SSL_CIPHER* const cipher = openssl().SSL_get_current_cipher(ssl))
+        facts.cipher = openssl().SSL_CIPHER_get_name(cipher);
+    if (const char* const name = openssl().SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) facts.server_name = name;
+    const unsigned char* alpn = nullptr;
+    unsigned alpn_bytes = 0;
+    openssl().SSL_get0_alpn_selected(ssl, &alpn, &alpn_bytes);
+    facts.alpn.assign(reinterpret_cast<const char*>(alpn), alpn_bytes);
+    if (X509* const certificate = openssl().SSL_get0_peer_certificate(ssl)) {
+        facts.certificate = describe_certificate(certificate);
+        facts.verified = openssl().SSL_get_verify_result(ssl) == X509_V_OK;
+    }
+    return facts;
+}
+
+}  // namespace preforkd
