@@ -5,27 +5,21 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
 #include <optional>
 #include <stdexcept>
 #include <vector>
 
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
+#include "common/config/listen_rows.hpp"
 #include "common/config/option_values.hpp"
+#include "common/config/tls_scheme.hpp"
 
 namespace preforkd {
 namespace {
 
 constexpr std::string_view blanks = " \t\r\n\v\f";
 constexpr NumberRange rcvbuf_range{.min = 1024, .max = 1u << 30};  // the kernel doubles it within an int: socket(7)
-
-struct KeyRow {
-    ListenKey key;
-    bool (*fits)(Transport);
-    void (*read)(ListenSettings&, std::string_view);
-    std::optional<std::string> (*print)(const ListenSettings&);  ///< nullopt: nothing was said
-};
 
 bool any_transport(Transport) { return true; }
 bool is_tcp(Transport transport) { return transport == Transport::Tcp; }
@@ -79,8 +73,7 @@ std::chrono::milliseconds read_proxy_timeout(std::string_view text) {
     return *duration;
 }
 
-// The one list of keys: --help, reading and printing follow it.
-constexpr std::array<KeyRow, 16> key_rows{{
+constexpr std::array<ListenRow, 16> common_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
@@ -158,6 +151,20 @@ constexpr std::array<KeyRow, 16> key_rows{{
      }},
 }};
 
+/// The one list of keys: --help, reading and printing follow it.
+const std::vector<ListenRow>& all_rows() {
+    static const auto rows = [] {
+        std::vector<ListenRow> all{common_rows.begin(), common_rows.end()};
+        all.insert(all.end(), tls_rows().begin(), tls_rows().end());
+        return all;
+    }();
+    return rows;
+}
+
+bool needs_tls(const ListenRow& row) {
+    return static_cast<std::size_t>(&row - all_rows().data()) >= common_rows.size();
+}
+
 std::vector<std::string_view> words_of(std::string_view text) {
     std::vector<std::string_view> words;
     while (true) {
@@ -168,10 +175,15 @@ std::vector<std::string_view> words_of(std::string_view text) {
     }
 }
 
-std::string known_keys(Transport transport) {
+/// What `settings`, whose endpoint is known, may be given.
+bool fits(const ListenRow& row, const ListenSettings& settings) {
+    return row.fits(settings.endpoint.transport) && (settings.tls || !needs_tls(row));
+}
+
+std::string known_keys(const ListenSettings& settings) {
     std::vector<std::string_view> names;
-    for (const auto& row : key_rows)
-        if (row.fits(transport)) names.push_back(row.key.name);
+    for (const ListenRow& row : all_rows())
+        if (fits(row, settings)) names.push_back(row.key.name);
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -179,25 +191,46 @@ std::string known_keys(Transport transport) {
     throw std::invalid_argument{fmt::format("{}: {}", in_quotes(endpoint), reason)};
 }
 
-std::size_t find_key(std::string_view endpoint, std::string_view word, Transport transport) {
+std::string endpoint_of(const ListenSettings& settings) {
+    const std::string address = to_string(settings.endpoint);
+    return settings.tls ? add_tls(address) : address;
+}
+
+/// `tls`, `tls+unix`, `tcp`.
+std::string scheme_of(const ListenSettings& settings) {
+    const std::string text = endpoint_of(settings);
+    return text.substr(0, text.find(':'));
+}
+
+const ListenRow& find_key(std::string_view endpoint, std::string_view word, const ListenSettings& settings) {
     const std::string_view name = word.substr(0, word.find('='));
-    const auto row =
-        std::find_if(key_rows.begin(), key_rows.end(), [&](const KeyRow& each) { return each.key.name == name; });
-    if (row == key_rows.end())
-        refuse(endpoint, fmt::format("unknown key {}; {} takes {}", in_quotes(name), to_string(transport),
-                                     known_keys(transport)));
-    if (!row->fits(transport) && transport == Transport::Passed)
+    const std::string scheme = scheme_of(settings);
+    const auto& rows = all_rows();
+    const auto row = std::ranges::find(rows, name, [](const ListenRow& each) { return each.key.name; });
+    if (row == rows.end())
+        refuse(endpoint, fmt::format("unknown key {}; {} takes {}", in_quotes(name), scheme, known_keys(settings)));
+    if (fits(*row, settings)) return *row;
+    if (settings.endpoint.transport == Transport::Passed && !needs_tls(*row))
         refuse(endpoint, fmt::format("{}= does not fit a socket that systemd opens; set it in the socket unit", name));
-    if (!row->fits(transport))
-        refuse(endpoint, fmt::format("{}= does not fit {}, only {}; {} takes {}", name, to_string(transport),
-                                     row->key.transports, to_string(transport), known_keys(transport)));
-    return static_cast<std::size_t>(row - key_rows.begin());
+    refuse(endpoint, fmt::format("{}= does not fit {}, only {}; {} takes {}", name, scheme, row->key.transports, scheme,
+                                 known_keys(settings)));
+}
+
+void check_tls(std::string_view endpoint, const TlsSettings& tls) {
+    if (tls.certificates.empty() || tls.keys.size() != tls.certificates.size())
+        refuse(endpoint, fmt::format("tls needs certificate=FILE and key=FILE, as many of one as of the other; it has "
+                                     "{} and {}",
+                                     tls.certificates.size(), tls.keys.size()));
+    if (tls.client_ca.empty() && tls.client_certificate == ClientCertificate::Optional)
+        refuse(endpoint, "client-cert= needs client-ca=");
+    if (tls.client_ca.empty() && !tls.crl.empty()) refuse(endpoint, "crl= needs client-ca=");
 }
 
 void check_together(std::string_view endpoint, const ListenSettings& settings) {
     if (settings.endpoint.abstract && (settings.mode || !settings.user.empty() || !settings.group.empty()))
         refuse(endpoint, "mode=, user= and group= need a socket file, and an abstract name has none");
     if (const auto misfit = why_not_for(settings, settings.endpoint.transport)) refuse(endpoint, *misfit);
+    if (settings.tls) check_tls(endpoint, *settings.tls);
     if (settings.proxy_timeout && !settings.proxy) refuse(endpoint, "proxy-timeout= needs proxy=");
     const std::string& host = settings.endpoint.host;
     if (settings.v6only && !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos)
@@ -233,8 +266,8 @@ std::optional<std::string> why_not_for(const ListenSettings& settings, Transport
 
 std::span<const ListenKey> listen_keys() noexcept {
     static const auto keys = [] {
-        std::array<ListenKey, key_rows.size()> all{};
-        std::transform(key_rows.begin(), key_rows.end(), all.begin(), [](const KeyRow& row) { return row.key; });
+        std::vector<ListenKey> all;
+        for (const ListenRow& row : all_rows()) all.push_back(row.key);
         return all;
     }();
     return keys;
@@ -242,32 +275,36 @@ std::span<const ListenKey> listen_keys() noexcept {
 
 ListenSettings parse_listen(std::string_view text) {
     const std::vector<std::string_view> words = words_of(text);
-    ListenSettings settings{.endpoint = parse_endpoint(words.empty() ? std::string_view{} : words.front())};
-    std::bitset<key_rows.size()> said;
+    const std::string_view endpoint = words.empty() ? std::string_view{} : words.front();
+    const TlsScheme scheme = strip_tls(endpoint);
+    ListenSettings settings{.endpoint = parse_endpoint(scheme.address)};
+    if (scheme.tls) settings.tls.emplace();
+    if (scheme.tls && is_datagram(settings.endpoint.transport)) refuse(endpoint, "TLS needs a stream");
+    std::vector<const ListenRow*> said;
     for (std::size_t i = 1; i < words.size(); ++i) {
         const std::string_view word = words[i];
         const std::size_t equals = word.find('=');
         if (equals == std::string_view::npos)
-            refuse(words.front(), fmt::format("expected key=value behind the endpoint, not {}; a second endpoint needs "
-                                              "its own --listen, and paths have no blanks",
-                                              in_quotes(word)));
-        const std::size_t index = find_key(words.front(), word, settings.endpoint.transport);
-        const KeyRow& row = key_rows[index];
-        if (said[index]) refuse(words.front(), fmt::format("{}= is given twice; keep one", row.key.name));
-        said.set(index);
+            refuse(endpoint, fmt::format("expected key=value behind the endpoint, not {}; a second endpoint needs "
+                                         "its own --listen, and paths have no blanks",
+                                         in_quotes(word)));
+        const ListenRow& row = find_key(endpoint, word, settings);
+        if (!row.repeats && std::ranges::find(said, &row) != said.end())
+            refuse(endpoint, fmt::format("{}= is given twice; keep one", row.key.name));
+        said.push_back(&row);
         try {
             row.read(settings, word.substr(equals + 1));
         } catch (const std::invalid_argument& error) {
-            refuse(words.front(), fmt::format("{}: {}", row.key.name, error.what()));
+            refuse(endpoint, fmt::format("{}: {}", row.key.name, error.what()));
         }
     }
-    check_together(words.empty() ? text : words.front(), settings);
+    check_together(words.empty() ? text : endpoint, settings);
     return settings;
 }
 
 std::string to_string(const ListenSettings& settings) {
-    std::string text = to_string(settings.endpoint);
-    for (const auto& row : key_rows)
+    std::string text = endpoint_of(settings);
+    for (const ListenRow& row : all_rows())
         if (const auto value = row.print(settings)) text += fmt::format(" {}={}", row.key.name, *value);
     return text;
 }

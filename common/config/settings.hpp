@@ -8,6 +8,7 @@
 
 #include "common/base/internet_host.hpp"
 #include "common/config/access.hpp"
+#include "common/config/tls_settings.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/sandbox_policy.hpp"
 #include "preforkd/endpoint.hpp"
@@ -42,6 +43,7 @@ struct ListenSettings {
     std::optional<std::chrono::milliseconds> proxy_timeout{};  ///< for that; unset 3 s
     AccessList allow{};                                        ///< who may be a client
     AccessList deny{};                                         ///< and who may not
+    std::optional<TlsSettings> tls{};                          ///< stream: what tls:// brings along
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };

@@ -15,6 +15,7 @@
 #include "common/base/operator_error.hpp"
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/config/tls_scheme.hpp"
 #include "common/net/bind_attempt.hpp"
 #include "common/net/bind_error.hpp"
 #include "common/net/port_holder.hpp"
@@ -148,6 +149,11 @@ void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_ba
                                            to_string(settings.endpoint), asked, *limit));
 }
 
+std::string to_string(const Listener& listener) {
+    const std::string address = to_string(listener.local);
+    return listener.settings.tls ? add_tls(address) : address;
+}
+
 Listener duplicate(const Listener& listener) {
     return {.fd = UniqueFd{check(::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 3), "duplicate a listener")},
             .settings = listener.settings,
@@ -155,6 +161,7 @@ Listener duplicate(const Listener& listener) {
             .inherited = listener.inherited,
             .file = listener.file,
             .access = listener.access,
+            .tls = listener.tls,
             .passed_name = listener.passed_name};
 }
 

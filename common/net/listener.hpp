@@ -14,6 +14,8 @@
 
 namespace preforkd {
 
+class TlsContext;
+
 /// A bound, non-blocking, close-on-exec socket that the workers share: listening, if its transport has connections.
 struct Listener {
     UniqueFd fd{};
@@ -22,11 +24,15 @@ struct Listener {
     bool inherited = false;     ///< passed by systemd: never shut down, filtered, unlinked or given new options
     std::optional<FileIdentity> file{};           ///< the Unix path that we made and have to remove
     std::shared_ptr<const AccessTable> access{};  ///< of allow= and deny=, once these are read; empty: all
+    std::shared_ptr<const TlsContext> tls{};      ///< of tls://, once its files are read
     std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 
     /// Whether systemd holds the socket too, so that its queue is there when we are gone.
     [[nodiscard]] bool outlives_us() const noexcept { return inherited || !passed_name.empty(); }
 };
+
+/// Where it is, as parse_listen() reads it: `tls://127.0.0.1:443`.
+[[nodiscard]] std::string to_string(const Listener& listener);
 
 /// Another descriptor of the same socket: one queue for both.
 [[nodiscard]] Listener duplicate(const Listener& listener);

@@ -35,7 +35,7 @@ UniqueFd take_ready_fd(std::optional<int> number) {
 void announce_ready(UniqueFd fd, const std::vector<Listener>& listeners) noexcept {
     if (!fd) return;
     std::string lines;
-    for (const Listener& listener : listeners) lines += to_string(listener.local) + '\n';
+    for (const Listener& listener : listeners) lines += to_string(listener) + '\n';
     // As lines of the log are written: others may have made this description, so that it blocks.
     const LogWay way = log_way_of(fd.get());
     for (std::string_view rest = lines; !rest.empty();) {

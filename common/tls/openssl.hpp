@@ -37,6 +37,7 @@
     X(BIO_set_init)                   \
     X(BIO_test_flags)                 \
     X(CRYPTO_free)                    \
+    X(CRYPTO_memdup)                  \
     X(ERR_clear_error)                \
     X(ERR_error_string_n)             \
     X(ERR_get_error)                  \
@@ -66,8 +67,6 @@
     X(SSL_CTX_new)                    \
     X(SSL_CTX_set_alpn_select_cb)     \
     X(SSL_CTX_set_cipher_list)        \
-    X(SSL_CTX_set_ciphersuites)       \
-    X(SSL_CTX_set_default_passwd_cb)  \
     X(SSL_CTX_set_num_tickets)        \
     X(SSL_CTX_set_options)            \
     X(SSL_CTX_set_session_id_context) \
@@ -104,12 +103,12 @@
     X(X509_STORE_add_cert)            \
     X(X509_STORE_add_crl)             \
     X(X509_STORE_set_flags)           \
+    X(X509_check_private_key)         \
     X(X509_digest)                    \
     X(X509_free)                      \
     X(X509_get0_notAfter)             \
     X(X509_get_ext_d2i)               \
-    X(X509_get_subject_name)          \
-    X(X509_up_ref)
+    X(X509_get_subject_name)
 
 namespace preforkd {
 

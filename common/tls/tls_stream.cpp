@@ -102,8 +102,8 @@ TlsResult TlsStream::result_of(int returned, std::size_t bytes) {
     if (returned > 0) return {.kind = TlsResult::Kind::Done, .bytes = bytes};
     const int system_error = errno;
     switch (openssl().SSL_get_error(ssl_.get(), returned)) {
-        case SSL_ERROR_WANT_READ: return {.kind = TlsResult::Kind::WantsInput};
-        case SSL_ERROR_WANT_WRITE: return {.kind = TlsResult::Kind::WantsOutput};
+        case SSL_ERROR_WANT_READ: wants_output_ = false; return {.kind = TlsResult::Kind::WantsInput};
+        case SSL_ERROR_WANT_WRITE: wants_output_ = true; return {.kind = TlsResult::Kind::WantsOutput};
         case SSL_ERROR_ZERO_RETURN: return {.kind = TlsResult::Kind::End};
         case SSL_ERROR_SYSCALL: {
             openssl().ERR_clear_error();
@@ -136,6 +136,8 @@ TlsResult TlsStream::read(std::span<std::byte> space) {
 }
 
 TlsResult TlsStream::write(std::span<const std::byte> bytes, bool more) {
+    if (output_ != Output::Open)
+        return {.kind = TlsResult::Kind::Failed, .error = std::make_error_code(std::errc::broken_pipe)};
     openssl().ERR_clear_error();
     errno = 0;
     more_ = more;
@@ -145,11 +147,15 @@ TlsResult TlsStream::write(std::span<const std::byte> bytes, bool more) {
 }
 
 TlsResult TlsStream::end_output() {
+    if (output_ == Output::Ended) return {};
+    output_ = Output::Ending;
     openssl().ERR_clear_error();
     errno = 0;
     more_ = true;  // for the FIN
     const int returned = openssl().SSL_shutdown(ssl_.get());
-    return returned == 0 ? TlsResult{} : result_of(returned, 0);  // 0: sent, and the other side's has not come
+    const TlsResult result = returned == 0 ? TlsResult{} : result_of(returned, 0);  // 0: the other side's is to come
+    if (result.kind == TlsResult::Kind::Done) output_ = Output::Ended;
+    return result;
 }
 
 Tls TlsStream::facts() const {

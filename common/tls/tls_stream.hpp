@@ -43,8 +43,13 @@ public:
     /// `more`: what comes next is sent at once, so that this need not be.
     [[nodiscard]] TlsResult write(std::span<const std::byte> bytes, bool more = false);
 
-    /// Ends our output by a close_notify; reading goes on.
+    /// Ends our output by a close_notify; reading goes on.  Once done, calling it again does nothing.
     [[nodiscard]] TlsResult end_output();
+    enum class Output { Open, Ending, Ended };
+    [[nodiscard]] Output output() const noexcept { return output_; }
+
+    /// What the last call but a Done one has to wait for.
+    [[nodiscard]] bool wants_output() const noexcept { return wants_output_; }
 
     /// Whether bytes have been taken from the socket that read() has not given out: no poll(2) tells of them.
     [[nodiscard]] bool has_pending() const noexcept { return openssl().SSL_has_pending(ssl_.get()) == 1; }
@@ -66,6 +71,8 @@ private:
 
     SslPtr ssl_;
     int fd_;
+    Output output_ = Output::Open;
+    bool wants_output_ = false;
     bool more_ = false;     ///< send with MSG_MORE
     bool flooded_ = false;  ///< by handshake messages: whatever comes now fails
     int messages_ = 0;      ///< of the handshake's kind, behind the handshake, in this second

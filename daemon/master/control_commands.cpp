@@ -155,7 +155,7 @@ StatusReport ControlCommands::status() const {
                         .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - targets_.began)};
     for (const Listener& listener : *targets_.pool.current().listeners) {
         if (!listener.fd) continue;  // closed: the daemon is stopping
-        report.listeners.push_back({.endpoint = to_string(listener.local),
+        report.listeners.push_back({.endpoint = to_string(listener),
                                     .handler = server_of(listener, *targets_.pool.current().settings),
                                     .passed = listener.inherited,
                                     .lost = has_lost_its_file(listener),

@@ -13,6 +13,7 @@
 #include "common/config/config_file.hpp"
 #include "common/config/control_endpoint.hpp"
 #include "common/systemd/socket_takeover.hpp"
+#include "common/tls/tls_reading.hpp"
 #include "daemon/startup/settings_reading.hpp"
 #include "preforkd/log.hpp"
 
@@ -52,6 +53,19 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
     return remarks;
 }
 
+/// A certificate that is valid is not given up for one that is not.
+void refuse_expired(const std::vector<Listener>& next, const std::vector<Listener>& current) {
+    const auto now = std::chrono::system_clock::now();
+    const auto is_valid = [now](const Listener& listener) {
+        return listener.tls && listener.tls->first_expiry().end > now;
+    };
+    for (const Listener& listener : next)
+        if (listener.tls && !is_valid(listener) && std::ranges::any_of(current, [&](const Listener& each) {
+                return each.local == listener.local && is_valid(each);
+            }))
+            throw OperatorError{ExitCode::Configuration, expiry_warning(listener.settings, *listener.tls, now)};
+}
+
 class ServiceLoading final : public Loading {
 public:
     explicit ServiceLoading(const StartUp& start_up) : start_up_{start_up} {}
@@ -72,10 +86,10 @@ public:
         std::ranges::copy(taken.kept, std::back_inserter(kept_));
         std::ranges::move(say_what_does_not_hold(kept_, taken), std::back_inserter(remarks_));
         for (const Listener& listener : *bound)
-            log(LogLevel::Notice, "listening on {endpoint}",
-                {{"endpoint", to_string(listener.local)}, {"passed", "no"}});
+            log(LogLevel::Notice, "listening on {endpoint}", {{"endpoint", to_string(listener)}, {"passed", "no"}});
         std::ranges::move(*bound, std::back_inserter(taken.listeners));
         take_listeners(*plan_, std::move(taken.listeners));
+        refuse_expired(*plan_->listeners, *current.listeners);
         Generation next = to_generation(plan_);
         next.remarks = std::move(remarks_);
         return next;

@@ -13,6 +13,7 @@
 #include "common/config/settings_check.hpp"
 #include "common/process/cpu_count.hpp"
 #include "common/process/kernel_needs.hpp"
+#include "common/tls/tls_reading.hpp"
 #include "daemon/startup/compatibility.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
 #include "daemon/worker/program/program_launch.hpp"
@@ -98,6 +99,27 @@ PoolSettings pool_of(const GenerationPlan& plan) {
             .worker_timeout = settings.worker_timeout};
 }
 
+/// One context for all addresses of an endpoint.
+void give_tls(Listener& listener, const std::vector<Listener>& all, WhenUnreadable when_unreadable) {
+    const auto other =
+        std::ranges::find_if(all, [&](const Listener& each) { return each.tls && each.settings == listener.settings; });
+    if (other != all.end()) {
+        listener.tls = other->tls;
+        return;
+    }
+    try {
+        listener.tls = read_tls(listener.settings);
+    } catch (const OperatorError& error) {
+        if (when_unreadable == WhenUnreadable::Refuse) throw;
+        log(LogLevel::Error, "{cause}; admitting nobody there until a reload succeeds", {{"cause", error.what()}});
+        listener.access = std::make_shared<const AccessTable>(AccessTable::closed());
+        return;
+    }
+    if (const std::string warning = expiry_warning(listener.settings, *listener.tls, std::chrono::system_clock::now());
+        !warning.empty())
+        log(LogLevel::Warning, warning);
+}
+
 }  // namespace
 
 WorkerPlan GenerationPlan::worker() const {
@@ -168,9 +190,11 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
 
 void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenUnreadable when_unreadable) {
     plan.listeners = std::make_shared<std::vector<Listener>>(std::move(listeners));
-    for (Listener& listener : *plan.listeners)
+    for (Listener& listener : *plan.listeners) {
         listener.access = when_unreadable == WhenUnreadable::Refuse ? read_access(listener.settings)
                                                                     : read_access_or_close(listener.settings);
+        if (listener.settings.tls) give_tls(listener, *plan.listeners, when_unreadable);
+    }
     for (const Listener& listener : *plan.listeners) {
         check_cell(plan, listener.settings, listener.local);
         if (const auto misfit = why_not_for(listener.settings, listener.local.transport))

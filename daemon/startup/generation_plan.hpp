@@ -58,7 +58,7 @@ struct GenerationPlan {
 /// Every cell of transport, model and handler either serves or is refused here.  Throws OperatorError.
 void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint);
 
-/// What becomes of a listener whose allow= or deny= names a file that cannot be read.
+/// What becomes of a listener one of whose keys names a file that cannot be read.
 enum class WhenUnreadable { Refuse, AdmitNobody };
 
 /// Gives the plan its sockets.  Throws OperatorError when a passed one cannot be served with these settings.

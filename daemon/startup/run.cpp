@@ -34,6 +34,7 @@
 #include "common/systemd/socket_takeover.hpp"
 #include "common/systemd/stored_listeners.hpp"
 #include "common/systemd/systemd_notify.hpp"
+#include "common/tls/tls_reading.hpp"
 #include "daemon/master/control/control_listener.hpp"
 #include "daemon/master/pool/handed_listeners.hpp"
 #include "daemon/master/supervisor.hpp"
@@ -91,7 +92,7 @@ void say_what_is_served(const GenerationPlan& plan) {
             listener.inherited       ? "listening on {endpoint}, passed to us"
             : listener.outlives_us() ? "listening on {endpoint}, from systemd's store"
                                      : "listening on {endpoint}",
-            {{"endpoint", to_string(listener.local)},
+            {{"endpoint", to_string(listener)},
              {"passed", listener.inherited       ? "yes"
                         : listener.outlives_us() ? "stored"
                                                  : "no"}});
@@ -245,7 +246,10 @@ int perform(StartUp& start_up, SignalFd& signals) {
     if (invocation.task == Task::Serve) start_up.early_errors = invocation.settings.log.format;
     const std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
     if (invocation.task == Task::CheckConfig) {
-        for (const ListenSettings& listen : plan->settings->listen) (void)read_access(listen);
+        for (const ListenSettings& listen : plan->settings->listen) {
+            (void)read_access(listen);
+            (void)read_tls(listen);
+        }
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
         return print("configuration is valid\n");
     }

@@ -34,6 +34,17 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
         for (const AccessList* list : {&listen.allow, &listen.deny})
             for (const std::string& file : list->files)
                 look(list == &listen.allow ? "allow=@" : "deny=@", file, [&] { (void)read_config_file(file); });
+    for (const ListenSettings& listen : settings.listen) {
+        if (!listen.tls) continue;
+        const auto look_all = [&](const std::string& key, const std::vector<std::string>& files) {
+            for (const std::string& file : files) look(key, file, [&] { (void)read_config_file(file); });
+        };
+        look_all("certificate=", listen.tls->certificates);
+        look_all("key=", listen.tls->keys);
+        look_all("client-ca=", {listen.tls->client_ca});
+        look_all("crl=", {listen.tls->crl});
+        look_all("ocsp=", {listen.tls->ocsp});
+    }
     for (const std::string& path : settings.allow_read)
         look("--allow-read", path, [&] { (void)exists(path, ignored); });
     for (const std::string& path : settings.allow_write)

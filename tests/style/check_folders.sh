@@ -42,8 +42,8 @@ in_line() {
         { own = rank($1); other = $3; sub(/^[^"<]*["<]/, "", other)
           if (own == 0 || rank(other) == 0 || rank(other) > own) print }'
 }
-say 'the folders of common form a line: base log process config net systemd channel control' \
-    "$(in_line common 'base log process config net systemd channel control')"
+say 'the folders of common form a line: base log process config tls net systemd channel control' \
+    "$(in_line common 'base log process config tls net systemd channel control')"
 say 'the folders of daemon/master form a line: control pool reload upgrade' \
     "$(in_line daemon/master 'control pool reload upgrade')"
 say 'the folders of daemon/worker form a line: loop process accept handler stream datagram program model' \

@@ -6,9 +6,10 @@
 
 namespace preforkd {
 
-/// The connection's Asio socket, for what Connection does not offer (async_read, SSL streams, socket options).  It
+/// The connection's Asio socket, for what Connection does not offer (async_read, socket options).  It
 /// joins the reactor if it had not yet; its executor is that of the coroutine.  Borrowed: valid as long as the
-/// connection, and not to be closed.  Bytes that read_until() has left over are not in it, and its waits know no
+/// connection, and not to be closed.  Throws std::logic_error if its client speaks TLS with this service.  Bytes that
+/// read_until() has left over are not in it, and its waits know no
 /// --idle-timeout.
 [[nodiscard]] boost::asio::generic::stream_protocol::socket& asio_socket(Connection& client);
 

@@ -79,8 +79,12 @@ public:
     [[nodiscard]] const Endpoint& local() const;
     [[nodiscard]] const Announcement* announcement() const noexcept;
 
-    /// The connection's descriptor, non-blocking; borrowed.
-    [[nodiscard]] int fd() const noexcept;
+    /// What TLS has agreed on with the client; nullptr if it speaks none with this service.
+    [[nodiscard]] const Tls* tls() const;
+
+    /// The connection's descriptor, non-blocking; borrowed.  Throws std::logic_error if tls(), whose bytes are not to
+    /// be had there.
+    [[nodiscard]] int fd() const;
 
     /// Input and output with buffers; written to the client when flushed, when the buffer is full, before input is
     /// waited for, and after serve().  A failure sets badbit; last_error() says which.

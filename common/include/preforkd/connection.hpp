@@ -10,6 +10,7 @@
 
 #include "preforkd/announcement.hpp"
 #include "preforkd/endpoint.hpp"
+#include "preforkd/tls.hpp"
 
 namespace preforkd {
 
@@ -56,6 +57,10 @@ public:
     /// What a balancer has said of the client, whose peer() and local() are then as it has said; nullptr: nobody has.
     /// Valid as long as the connection.
     [[nodiscard]] const Announcement* announcement() const noexcept;
+
+    /// What TLS has agreed on with the client; nullptr if it speaks none with this service.  Valid as long as the
+    /// connection.
+    [[nodiscard]] const Tls* tls() const;
 
     /// The next bytes, at least one and at most `limit_bytes`, as soon as there are any.
     /// A client's half-close is the end of its input only: writing goes on.

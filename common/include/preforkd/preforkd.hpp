@@ -14,3 +14,4 @@
 #include "preforkd/run.hpp"
 #include "preforkd/server.hpp"
 #include "preforkd/shared_object.hpp"
+#include "preforkd/tls.hpp"

@@ -18,6 +18,7 @@ const char* name_of(ConnectionOutcome outcome) noexcept {
         case ConnectionOutcome::RequestTimeout: return "request_timeout";
         case ConnectionOutcome::Cut: return "cut";
         case ConnectionOutcome::Refused: return "refused";
+        case ConnectionOutcome::Handshake: return "tls_handshake";
     }
     return "";
 }

@@ -19,6 +19,7 @@ enum class ConnectionOutcome {
     RequestTimeout,  ///< --request-timeout
     Cut,             ///< the worker had to leave
     Refused,         ///< the handler's verify() said no
+    Handshake,       ///< TLS was not agreed on
 };
 
 /// Kept beside a connection where somebody wants to know, else empty: a pointer, and no clock is read.

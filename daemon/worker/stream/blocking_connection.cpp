@@ -1,7 +1,5 @@
 #include "preforkd/blocking_connection.hpp"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 
 #include "daemon/worker/stream/blocking_core.hpp"
@@ -49,7 +47,12 @@ const Endpoint& BlockingConnection::local() const { return core_.local(); }
 const Announcement* BlockingConnection::announcement() const noexcept {
     return core_.announced ? &core_.announced->said : nullptr;
 }
-int BlockingConnection::fd() const noexcept { return core_.fd.get(); }
+const Tls* BlockingConnection::tls() const { return core_.tls ? &core_.tls->facts() : nullptr; }
+
+int BlockingConnection::fd() const {
+    if (core_.tls) refuse_socket("fd()");
+    return core_.fd.get();
+}
 
 ClientStream& BlockingConnection::stream() {
     if (!core_.stream) {
@@ -75,8 +78,8 @@ std::error_code BlockingConnection::write(std::string_view text) { return write(
 
 std::error_code BlockingConnection::write_last(std::span<const std::byte> bytes) {
     if (const auto error = core_.flush()) return error;
-    // MSG_MORE holds the last segment back for the FIN, which the shutdown sends at once.
-    if (const auto error = core_.send(bytes, MSG_MORE)) return error;
+    // The last segment is held back for the FIN, which the shutdown sends at once.
+    if (const auto error = core_.send(bytes, /*more=*/true)) return error;
     return core_.end_output();
 }
 

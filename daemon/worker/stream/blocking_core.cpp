@@ -28,6 +28,7 @@ int milliseconds_left(Deadline limit) noexcept {
 }  // namespace
 
 Received BlockingCore::receive(std::span<std::byte> space) {
+    if (tls) return receive_tls(space);
     for (;;) {
         if (const auto late = cut_when_late()) return {.error = failed(late)};
         const ssize_t got = ::recv(fd.get(), space.data(), space.size(), MSG_DONTWAIT);
@@ -44,10 +45,12 @@ Received BlockingCore::receive(std::span<std::byte> space) {
     }
 }
 
-std::error_code BlockingCore::send(std::span<const std::byte> bytes, int flags) {
+std::error_code BlockingCore::send(std::span<const std::byte> bytes, bool more) {
+    if (tls) return send_tls(bytes, more);
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
     while (!bytes.empty()) {
         if (const auto late = cut_when_late()) return failed(late);
-        const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+        const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), flags);
         if (sent >= 0) {
             how_.traffic.sent(static_cast<std::size_t>(sent));
             account.sent(static_cast<std::size_t>(sent));
@@ -65,6 +68,8 @@ std::error_code BlockingCore::send(std::span<const std::byte> bytes, int flags) 
 std::error_code BlockingCore::flush() { return buffer ? buffer->flush() : std::error_code{}; }
 
 std::error_code BlockingCore::end_output() {
+    if (tls)
+        if (const auto error = end_tls()) return error;
     if (::shutdown(fd.get(), SHUT_WR) == -1) return failed(error_now());
     output_ended = true;
     return {};
@@ -81,11 +86,13 @@ std::error_code BlockingCore::canceled() noexcept {
     return std::make_error_code(std::errc::operation_canceled);
 }
 
-std::error_code BlockingCore::wait(For what) {
+std::error_code BlockingCore::wait(For what) { return wait_until(deadline_after(Clock::now(), patience), what); }
+
+std::error_code BlockingCore::wait_until(Deadline limit, For what) {
     if (how_.stop.hurried()) return canceled();
     if (!std::exchange(has_waited_, true)) how_.stop.before_first_wait();
     enter(how_.record, WorkerState::WaitingForClient);
-    const std::error_code error = poll_until(earlier(deadline_after(Clock::now(), patience), served_until_), what);
+    const std::error_code error = poll_until(earlier(limit, served_until_), what);
     enter(how_.record, WorkerState::InHandler);
     if (const auto late = cut_when_late()) return late;
     if (error == std::errc::operation_canceled) return canceled();

@@ -8,6 +8,7 @@
 #include "common/base/unique_fd.hpp"
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/loop/buffer_pool.hpp"
+#include "daemon/worker/stream/client_tls.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
 #include "daemon/worker/stream/stream_buffer.hpp"
 #include "preforkd/blocking_connection.hpp"
@@ -31,8 +32,11 @@ struct BlockingCore {
     /// Receives into `space` what there is, once there is something.
     [[nodiscard]] Received receive(std::span<std::byte> space);
 
-    /// Sends all of `bytes`; `flags` as for send(2).
-    std::error_code send(std::span<const std::byte> bytes, int flags = 0);
+    /// Sends all of `bytes`; `more`: the end of our output comes at once.
+    std::error_code send(std::span<const std::byte> bytes, bool more = false);
+
+    /// The handshake, as a client of `listener`, which speaks TLS; before anything else.  Whether it went well.
+    [[nodiscard]] bool begin_tls(const Listener& listener);
 
     std::error_code flush();
     std::error_code end_output();
@@ -46,6 +50,7 @@ struct BlockingCore {
     UniqueFd fd;
     ConnectionAccount account{};
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
+    std::unique_ptr<ClientTls> tls{};              ///< of tls://
     std::chrono::milliseconds patience;
     std::size_t line_max_bytes;  ///< zero: any length
     std::error_code last_error{};
@@ -57,6 +62,12 @@ struct BlockingCore {
 
 private:
     [[nodiscard]] std::error_code wait(For what);
+    [[nodiscard]] std::error_code wait_until(Deadline limit, For what);
+    template <class Call>
+    [[nodiscard]] TlsResult finish_tls(const Call& call, Deadline limit = {});
+    [[nodiscard]] Received receive_tls(std::span<std::byte> space);
+    [[nodiscard]] std::error_code send_tls(std::span<const std::byte> bytes, bool more);
+    [[nodiscard]] std::error_code end_tls();
     [[nodiscard]] std::error_code cut_when_late();
     [[nodiscard]] std::error_code canceled() noexcept;
     [[nodiscard]] std::error_code poll_until(Deadline limit, For what);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "daemon/worker/stream/connection_core.hpp"
+#include "daemon/worker/stream/connection_tls.hpp"
 #include "preforkd/asio_socket.hpp"
 #include "preforkd/log.hpp"
 
@@ -20,6 +21,7 @@ std::error_code last_error() noexcept { return {errno, std::generic_category()};
 
 const Endpoint& Connection::peer() const { return core_.peer(); }
 const Endpoint& Connection::local() const { return core_.local(); }
+const Tls* Connection::tls() const { return core_.tls ? &core_.tls->facts() : nullptr; }
 const Announcement* Connection::announcement() const noexcept {
     return core_.announced ? &core_.announced->said : nullptr;
 }
@@ -31,6 +33,21 @@ struct Filled {
     bool more = false;
     std::error_code error{};  ///< clear at an orderly end of the stream
 };
+
+std::optional<Filled> try_to_receive_tls(ConnectionCore& core, std::size_t most) {
+    if ((*core.tls)->output() == TlsStream::Output::Ending) (void)(*core.tls)->end_output();  // there may be space now
+    const TlsResult got = (*core.tls)->read({core.buffer.get() + core.unread_end, most - core.unread_end});
+    if (got.kind == TlsResult::Kind::Done) {
+        core.received(got.bytes);
+        core.unread_end += got.bytes;
+        core.drained = !(*core.tls)->has_pending();
+        return Filled{.more = true};
+    }
+    if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+    if (got.kind == TlsResult::Kind::End) return Filled{};
+    if (got.kind == TlsResult::Kind::Failed) return Filled{.error = core.broken(got.error)};
+    return std::nullopt;
+}
 
 /// Receives what there is, at least one byte behind the unread ones and at most up to `most` of them in all; nullopt:
 /// nothing yet.  Keeps no buffer when there is nothing unread.
@@ -47,6 +64,7 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
         std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
         core.unread_end -= std::exchange(core.unread_begin, 0);
     }
+    if (core.tls) return try_to_receive_tls(core, most);
     const std::size_t space = most - core.unread_end;
     ssize_t got = 0;
     do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, space, MSG_DONTWAIT);
@@ -66,8 +84,7 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
 awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until) {
     for (;;) {
         if (const auto filled = try_to_receive(core, most)) co_return *filled;
-        if (const auto failed = co_await core.wait(ConnectionCore::For::Input, until))
-            co_return Filled{.error = failed};
+        if (const auto failed = co_await core.wait(core.wanted_to_read(), until)) co_return Filled{.error = failed};
     }
 }
 
@@ -101,7 +118,7 @@ awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
         std::error_code error = core_.begin_wait(until);
         if (!error) {
             boost::system::error_code waited;
-            co_await core_.readiness(ConnectionCore::For::Input, waited);
+            co_await core_.readiness(core_.wanted_to_read(), waited);
             error = core_.end_wait(waited);
         }
         received = error ? Received{.error = error} : read_now(core_, most);
@@ -136,12 +153,15 @@ awaitable<Received> Connection::read_line(std::size_t limit_bytes) { return read
 void Connection::timeout(std::chrono::milliseconds patience) noexcept { core_.operation_timeout = patience; }
 
 boost::asio::generic::stream_protocol::socket& asio_socket(Connection& client) {
-    return ConnectionCore::behind(client).socket();
+    ConnectionCore& core = ConnectionCore::behind(client);
+    if (core.tls) refuse_socket("asio_socket()");
+    return core.socket();
 }
 
 namespace {
 
 awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::byte> bytes, int flags) {
+    if (core.tls) co_return co_await send_tls(core, bytes, flags == MSG_MORE);
     Deadline until;
     while (!bytes.empty()) {
         if (const auto error = core.why_cut()) co_return error;
@@ -163,6 +183,7 @@ awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::
     // MSG_MORE holds the last segment back for the FIN, which the shutdown sends at once.
     const std::error_code error = co_await send_all(core, bytes, MSG_MORE);
     if (error) co_return error;
+    if (core.tls) co_return co_await end_tls(core);
     core.output_ended = true;
     if (::shutdown(core.fd(), SHUT_WR) == -1) co_return last_error();
     co_return no_error;
@@ -180,6 +201,7 @@ awaitable<std::error_code> Connection::write_last(std::span<const std::byte> byt
 awaitable<std::error_code> Connection::write_last(std::string_view text) { return send_last(core_, bytes_of(text)); }
 
 std::error_code Connection::half_close() {
+    if (core_.tls) return end_tls_at_once(core_);
     core_.output_ended = true;
     return ::shutdown(core_.fd(), SHUT_WR) == 0 ? no_error : last_error();
 }

@@ -13,6 +13,7 @@
 #include "daemon/worker/accept/announced.hpp"
 #include "daemon/worker/accept/connection_account.hpp"
 #include "daemon/worker/loop/loop.hpp"
+#include "daemon/worker/stream/client_tls.hpp"
 #include "daemon/worker/stream/kept_address.hpp"
 #include "preforkd/connection.hpp"
 
@@ -31,6 +32,7 @@ struct ConnectionCore final : private Waiting {
     ConnectionCore(const ConnectionCore&) = delete;
     ConnectionCore& operator=(const ConnectionCore&) = delete;
 
+    /// Its socket, whose bytes are not the client's where it has `tls`.
     [[nodiscard]] int fd() noexcept { return socket_ ? socket_->native_handle() : fd_.get(); }
 
     /// Waits in the reactor until the client has sent, or taken, something; an error if it took too long.
@@ -55,6 +57,11 @@ struct ConnectionCore final : private Waiting {
             boost::asio::deferred);
     }
     [[nodiscard]] std::error_code end_wait(boost::system::error_code error);
+
+    /// What a read waits for that has got nothing: TLS may have to write first.
+    [[nodiscard]] For wanted_to_read() const noexcept {
+        return tls && (*tls)->wants_output() ? For::Output : For::Input;
+    }
 
     /// Its socket in the reactor, which it joins if it had not.
     [[nodiscard]] boost::asio::generic::stream_protocol::socket& socket();
@@ -100,6 +107,7 @@ struct ConnectionCore final : private Waiting {
     Loop& loop;
     ConnectionAccount account{};
     std::unique_ptr<const Announced> announced{};                  ///< where somebody has announced the client
+    std::unique_ptr<ClientTls> tls{};                              ///< of tls://
     std::optional<std::chrono::milliseconds> operation_timeout{};  ///< unset: --idle-timeout for each wait
 
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left

@@ -5,6 +5,7 @@
 
 #include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/stream/connection_core.hpp"
+#include "daemon/worker/stream/connection_tls.hpp"
 #include "daemon/worker/stream/request_limit.hpp"
 #include "preforkd/log.hpp"
 
@@ -22,13 +23,19 @@ using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
 /// One coroutine and not three, with co_spawn() for the lowest: most connections are idle most of the time, and what
 /// they cost then is frames.
 template <class Over>
-Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, ConnectionAccount account,
-             std::unique_ptr<const Announced> announced, Over over) {
+Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, const Listener& listener,
+             ConnectionAccount account, std::unique_ptr<const Announced> announced, Over over) {
     try {
         ConnectionCore core{loop, std::move(stream.fd), address};
         std::swap(core.account, account);  // a move would be misread by clang-tidy: coroutines copy
         std::swap(core.announced, announced);
         const auto limit = RequestLimit::of(core);
+        if (listener.tls && !co_await begin_tls(core, listener)) {
+            core.account.close();
+            stream = {.fd = core.release()};
+            over(stream);
+            co_return;
+        }
         Connection client{core};
         std::exception_ptr failure;
         bool is_set_up = false;
@@ -55,6 +62,8 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
                 core.account.failed(ConnectionOutcome::Error);
                 report_failure(handler, client.peer(), std::current_exception());
             }
+        // What a handler has left half done shall not look whole.
+        if (core.tls && !failure && !core.output_ended) (void)co_await end_tls(core);
         core.account.close();
         stream = {.fd = core.release(), .output_ended = core.output_ended};
     } catch (const std::exception& error) {  // no memory, no descriptor
@@ -74,17 +83,17 @@ void launch(Loop& loop, Bottom bottom) {
 }  // namespace
 
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Acceptor& acceptor) {
-    launch(loop,
-           serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, std::move(stream.account),
-                 std::move(stream.announced), [&loop, &acceptor, linger = stream.linger](ServedStream& served) {
-                     loop.linger.finish(std::move(served.fd), linger, served.output_ended);
-                     acceptor.ended();
-                 }));
+    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, stream.listener,
+                       std::move(stream.account), std::move(stream.announced),
+                       [&loop, &acceptor, linger = stream.linger](ServedStream& served) {
+                           loop.linger.finish(std::move(served.fd), linger, served.output_ended);
+                           acceptor.ended();
+                       }));
 }
 
 ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
     std::optional<ServedStream> result;
-    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address},
+    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, stream.listener,
                        std::move(stream.account), std::move(stream.announced), [&](ServedStream& served) {
                            result = std::move(served);
                            loop.reactor.stop();  // a StopWatch that is watched would keep it running

@@ -16,6 +16,10 @@ ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, con
     core.account = std::move(stream.account);
     core.announced = std::move(stream.announced);
     BlockingConnection client{core};
+    if (stream.listener.tls && !core.begin_tls(stream.listener)) {
+        core.account.close();
+        return {.fd = std::move(core.fd)};
+    }
     std::exception_ptr failure;
     bool is_set_up = false;
     try {
@@ -38,6 +42,8 @@ ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, con
             handler.finish(client);
         } catch (...) { report(std::current_exception()); }
     (void)core.flush();
+    // What a handler has left half done shall not look whole.
+    if (core.tls && !failure && !core.output_ended) (void)core.end_output();
     core.account.close();
     return {.fd = std::move(core.fd), .output_ended = core.output_ended};
 }

@@ -1,0 +1,23 @@
+#pragma once
+// The rows of the table of keys behind an endpoint: parse_listen(), to_string() and --help follow it.
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/config/listen_settings.hpp"
+
+namespace preforkd {
+
+struct ListenRow {
+    ListenKey key;
+    bool (*fits)(Transport);
+    void (*read)(ListenSettings&, std::string_view);
+    std::optional<std::string> (*print)(const ListenSettings&);  ///< nullopt: nothing was said
+    bool repeats = false;  ///< may be given more than once; printed with its name between the values
+};
+
+/// Those that need tls://.
+[[nodiscard]] std::span<const ListenRow> tls_rows() noexcept;
+
+}  // namespace preforkd

@@ -1,0 +1,241 @@
+#include "common/tls/server_context.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <set>
+#include <stdexcept>
+#include <utility>
+
+#include "common/base/operator_error.hpp"
+#include "common/config/config_file.hpp"
+
+namespace preforkd {
+
+namespace {
+
+constexpr std::string_view default_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";  // AEAD alone, with forward secrecy
+constexpr std::size_t largest_file_bytes = std::size_t{16} << 20;            // a list of authorities, or of revocations
+
+[[noreturn]] void refuse(std::string_view key, std::string_view file, std::string_view why) {
+    throw OperatorError{ExitCode::Configuration, fmt::format("{}={}: {}", key, file, why)};
+}
+
+void check_made(bool made, const char* what) {
+    if (!made) throw std::runtime_error{fmt::format("{}: {}", what, openssl_error())};
+}
+
+/// Reads what parses a file's text, and says which file it is if that fails.
+template <class Parse>
+auto parse_file(const char* key, const std::string& file, const TlsContext::ReadFile& read, const Parse& parse) {
+    std::string text = read(key, file);
+    try {
+        auto parsed = parse(text);
+        openssl().OPENSSL_cleanse(text.data(), text.size());
+        return parsed;
+    } catch (const std::invalid_argument& error) { refuse(key, file, error.what()); }
+}
+
+std::string digest_of(std::string_view text) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    check_made(
+        openssl().EVP_Digest(text.data(), text.size(), digest.data(), &size, openssl().EVP_sha256(), nullptr) == 1,
+        "hash what sessions are bound to");
+    return {reinterpret_cast<const char*>(digest.data()), size};
+}
+
+/// The name, or a `*.` that stands for its first label.  Source: RFC 6125, 6.4.3
+bool is_for(const std::vector<std::string>& names, std::string_view name) {
+    const auto has = [&](std::string_view wanted) { return std::ranges::find(names, wanted) != names.end(); };
+    const std::size_t dot = name.find('.');
+    return has(name) || (dot != name.npos && has(fmt::format("*{}", name.substr(dot))));
+}
+
+}  // namespace
+
+TlsContext::TlsContext(const TlsSettings& settings, std::string_view listener, const ReadFile& read)
+    : identity_{fmt::format("{}\n{}\n", listener, static_cast<int>(settings.client_certificate))},
+      handshake_timeout_{settings.handshake_timeout.value_or(default_handshake_timeout)} {
+    for (const std::string& protocol : settings.alpn) {
+        alpn_ += static_cast<char>(protocol.size());
+        alpn_ += protocol;
+    }
+    read_pairs(settings, read);
+    read_others(settings, read);
+    make_contexts(settings);
+}
+
+void TlsContext::read_pairs(const TlsSettings& settings, const ReadFile& read) {
+    for (std::size_t i = 0; i < settings.certificates.size(); ++i) {
+        const std::string& file = settings.certificates[i];
+        Pair pair{.chain = parse_file("certificate", file, read, read_certificates),
+                  .key = parse_file("key", settings.keys.at(i), read, read_private_key)};
+        X509* const certificate = pair.chain.certificate.get();
+        if (openssl().X509_check_private_key(certificate, pair.key.get()) != 1) {
+            openssl().ERR_clear_error();
+            refuse("key", settings.keys[i],
+                   fmt::format("is not the key of certificate={}; name each pair in turn", file));
+        }
+        pair.kind = openssl().EVP_PKEY_get_base_id(pair.key.get());
+        pair.names = host_names_of(certificate);
+        identity_ += describe_certificate(certificate).sha256;
+        if (const auto end = end_of(certificate); i == 0 || end < first_expiry_.end)
+            first_expiry_ = {.file = file, .end = end};
+        pairs_.push_back(std::move(pair));
+    }
+}
+
+void TlsContext::read_others(const TlsSettings& settings, const ReadFile& read) {
+    const auto note = [&](std::string_view text) { identity_ += digest_of(text); };
+    if (!settings.client_ca.empty()) {
+        CertificateChain all = parse_file("client-ca", settings.client_ca, read, [&](const std::string& text) {
+            note(text);
+            return read_certificates(text);
+        });
+        client_authorities_ = std::move(all.others);
+        client_authorities_.push_back(std::move(all.certificate));
+    }
+    if (!settings.crl.empty())
+        revocations_ = parse_file("crl", settings.crl, read, [&](const std::string& text) {
+            note(text);
+            return read_revocations(text);
+        });
+    if (!settings.ocsp.empty()) ocsp_ = read("ocsp", settings.ocsp);
+}
+
+void TlsContext::make_contexts(const TlsSettings& settings) {
+    std::map<Numbers, SSL_CTX*> made;
+    const auto make = [&](const Numbers& pairs) {
+        SSL_CTX*& context = made[pairs];
+        if (context == nullptr) context = contexts_.emplace_back(make_context(settings, pairs)).get();
+        return context;
+    };
+    const std::vector<std::string>& first_names = pairs_.front().names;
+    make(first_names.empty() ? Numbers{0} : pairs_for(first_names.front()));
+    for (const Pair& pair : pairs_)
+        for (const std::string& name : pair.names) by_name_[name] = make(pairs_for(name));
+    if (contexts_.size() == 1) return;  // whatever a client names
+    SSL_CTX* const first = contexts_.front().get();
+    openssl().SSL_CTX_callback_ctrl(first, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
+                                    reinterpret_cast<void (*)()>(choose_by_name));
+    openssl().SSL_CTX_ctrl(first, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, this);
+}
+
+/// Of each kind of key the first.
+TlsContext::Numbers TlsContext::pairs_for(std::string_view name) const {
+    Numbers numbers;
+    std::set<int> kinds;
+    for (std::size_t i = 0; i < pairs_.size(); ++i)
+        if (is_for(pairs_[i].names, name) && kinds.insert(pairs_[i].kind).second) numbers.push_back(i);
+    return numbers;
+}
+
+SslContextPtr TlsContext::make_context(const TlsSettings& settings, const Numbers& pairs) {
+    openssl().ERR_clear_error();
+    SslContextPtr made{openssl().SSL_CTX_new(openssl().TLS_server_method())};
+    check_made(made != nullptr, "prepare TLS");
+    SSL_CTX* const context = made.get();
+    for (const std::size_t number : pairs) {
+        const Pair& pair = pairs_[number];
+        OPENSSL_STACK* const chain = openssl().OPENSSL_sk_new_null();
+        for (const CertificatePtr& each : pair.chain.others) openssl().OPENSSL_sk_push(chain, each.get());
+        const int used = openssl().SSL_CTX_use_cert_and_key(context, pair.chain.certificate.get(), pair.key.get(),
+                                                            reinterpret_cast<STACK_OF(X509)*>(chain), 1);
+        openssl().OPENSSL_sk_free(chain);
+        if (used != 1) refuse("certificate", settings.certificates[number], openssl_error());
+    }
+    std::uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
+    if (settings.end == TlsEnd::Lax) options |= SSL_OP_IGNORE_UNEXPECTED_EOF;
+    if (settings.tickets == 0) options |= SSL_OP_NO_TICKET;
+    openssl().SSL_CTX_set_options(context, options);
+    if (settings.tickets) openssl().SSL_CTX_set_num_tickets(context, *settings.tickets);
+    const auto set = [context](int command, long value) { openssl().SSL_CTX_ctrl(context, command, value, nullptr); };
+    set(SSL_CTRL_SET_MIN_PROTO_VERSION, settings.minimum == TlsVersion::Tls13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    // An idle connection keeps no buffer; a record comes with one system call.
+    set(SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    set(SSL_CTRL_SET_READ_AHEAD, 1);
+    set(SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF);  // the client keeps its session, in a ticket
+    const std::string ciphers = settings.ciphers.empty() ? std::string{default_ciphers} : settings.ciphers;
+    if (openssl().SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) {
+        openssl().ERR_clear_error();
+        refuse("ciphers", ciphers, "names no cipher that OpenSSL has; see ciphers(1)");
+    }
+    const std::string bound_to = digest_of(identity_);
+    static_assert(SSL_MAX_SID_CTX_LENGTH >= 32);
+    openssl().SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(bound_to.data()),
+                                             static_cast<unsigned>(bound_to.size()));
+    if (!client_authorities_.empty()) ask_for_certificates(context, settings);
+    if (!alpn_.empty()) openssl().SSL_CTX_set_alpn_select_cb(context, choose_protocol, this);
+    if (!ocsp_.empty() && std::ranges::find(pairs, 0U) != pairs.end()) {
+        openssl().SSL_CTX_callback_ctrl(context, SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB,
+                                        reinterpret_cast<void (*)()>(staple));
+        openssl().SSL_CTX_ctrl(context, SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB_ARG, 0, this);
+    }
+    return made;
+}
+
+void TlsContext::ask_for_certificates(SSL_CTX* context, const TlsSettings& settings) const {
+    X509_STORE* const store = openssl().SSL_CTX_get_cert_store(context);
+    for (const CertificatePtr& authority : client_authorities_) {
+        check_made(openssl().X509_STORE_add_cert(store, authority.get()) == 1, "trust client-ca=");
+        check_made(openssl().SSL_CTX_add_client_CA(context, authority.get()) == 1, "name client-ca=");
+    }
+    for (const CrlPtr& list : revocations_)
+        check_made(openssl().X509_STORE_add_crl(store, list.get()) == 1, "use crl=");
+    if (!revocations_.empty()) openssl().X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    const bool required = settings.client_certificate == ClientCertificate::Require;
+    openssl().SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+}
+
+SSL_CTX* TlsContext::context_for(std::string_view name) const {
+    std::string wanted{name};
+    std::ranges::transform(wanted, wanted.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    auto found = by_name_.find(wanted);
+    if (const std::size_t dot = wanted.find('.'); found == by_name_.end() && dot != wanted.npos)
+        found = by_name_.find("*" + wanted.substr(dot));
+    return found == by_name_.end() ? get() : found->second;
+}
+
+int TlsContext::choose_by_name(SSL* ssl, int*, void* self) {
+    try {
+        if (const char* const name = openssl().SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name))
+            openssl().SSL_set_SSL_CTX(ssl, static_cast<const TlsContext*>(self)->context_for(name));
+    } catch (const std::bad_alloc&) { return SSL_TLSEXT_ERR_ALERT_FATAL; }
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/// Ours comes first; where there is none in common the handshake ends.  Source: RFC 7301, 3.2
+int TlsContext::choose_protocol(SSL*, const unsigned char** chosen, unsigned char* chosen_bytes,
+                                const unsigned char* offered, unsigned offered_bytes, void* self) {
+    const std::string& ours = static_cast<const TlsContext*>(self)->alpn_;
+    unsigned char* found = nullptr;
+    const int how =
+        openssl().SSL_select_next_proto(&found, chosen_bytes, reinterpret_cast<const unsigned char*>(ours.data()),
+                                        static_cast<unsigned>(ours.size()), offered, offered_bytes);
+    *chosen = found;
+    return how == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int TlsContext::staple(SSL* ssl, void* self) {
+    const std::string& response = static_cast<const TlsContext*>(self)->ocsp_;
+    auto* const copy = openssl().CRYPTO_memdup(response.data(), response.size(), __FILE__, __LINE__);  // OpenSSL's then
+    if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    openssl().SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, static_cast<long>(response.size()), copy);
+    return SSL_TLSEXT_ERR_OK;
+}
+
+std::string read_tls_file(const std::string& key, const std::string& file) {
+    try {
+        return read_config_file(file, largest_file_bytes);
+    } catch (const std::system_error& error) {
+        const bool denied = error.code() == std::errc::permission_denied;
+        throw OperatorError{denied ? ExitCode::Permission : ExitCode::Configuration,
+                            fmt::format("{}={}: {}{}", key, file, error.what(),
+                                        denied ? "; the daemon's user has to be able to read it" : "")};
+    } catch (const std::exception& error) { refuse(key, file, error.what()); }
+}
+
+}  // namespace preforkd

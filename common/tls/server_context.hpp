@@ -1,0 +1,82 @@
+#pragma once
+// What a listener that speaks TLS needs of its files, made once for a generation and inherited by its workers.
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config/tls_settings.hpp"
+#include "common/tls/certificate.hpp"
+#include "common/tls/openssl.hpp"
+
+namespace preforkd {
+
+/// Certificates, keys and rules of one listener.
+///
+/// A certificate stands for the host names in it.  A client that names one of them gets what is for that name, of each
+/// kind of key (EC, RSA) the first; any other client what is for the first name of the first certificate.
+class TlsContext {
+public:
+    /// The text of a file; throws when it cannot be read.
+    using ReadFile = std::function<std::string(const std::string& key, const std::string& file)>;
+
+    /// `listener`: its endpoint; a session that was begun at another is not resumed.  Throws OperatorError
+    /// (Configuration) with a sentence that names key and file, what `read` throws, and std::runtime_error if OpenSSL
+    /// cannot be loaded.
+    TlsContext(const TlsSettings& settings, std::string_view listener, const ReadFile& read);
+    TlsContext(const TlsContext&) = delete;
+    TlsContext& operator=(const TlsContext&) = delete;
+
+    /// For SSL_new(3).
+    [[nodiscard]] SSL_CTX* get() const noexcept { return contexts_.front().get(); }
+
+    [[nodiscard]] std::chrono::milliseconds handshake_timeout() const noexcept { return handshake_timeout_; }
+
+    /// The certificate that expires first.
+    struct Expiry {
+        std::string file{};
+        std::chrono::system_clock::time_point end{};
+    };
+    [[nodiscard]] const Expiry& first_expiry() const noexcept { return first_expiry_; }
+
+private:
+    struct Pair {
+        CertificateChain chain{};
+        KeyPtr key{};
+        int kind = 0;  ///< EC, RSA, ...
+        std::vector<std::string> names{};
+    };
+    using Numbers = std::vector<std::size_t>;  ///< of pairs
+
+    void read_pairs(const TlsSettings& settings, const ReadFile& read);
+    void read_others(const TlsSettings& settings, const ReadFile& read);
+    void make_contexts(const TlsSettings& settings);
+    [[nodiscard]] SslContextPtr make_context(const TlsSettings& settings, const Numbers& pairs);
+    void ask_for_certificates(SSL_CTX* context, const TlsSettings& settings) const;
+    [[nodiscard]] Numbers pairs_for(std::string_view name) const;
+    [[nodiscard]] SSL_CTX* context_for(std::string_view name) const;
+
+    static int choose_by_name(SSL* ssl, int* alert, void* self);
+    static int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* chosen_bytes,
+                               const unsigned char* offered, unsigned offered_bytes, void* self);
+    static int staple(SSL* ssl, void* self);
+
+    std::vector<Pair> pairs_{};
+    std::vector<CertificatePtr> client_authorities_{};
+    std::vector<CrlPtr> revocations_{};
+    std::string ocsp_{};
+    std::string alpn_{};      ///< each with its length before it
+    std::string identity_{};  ///< what a session is bound to: by its hash, as OpenSSL's session id context
+    std::chrono::milliseconds handshake_timeout_;
+    Expiry first_expiry_{};
+    std::map<std::string, SSL_CTX*, std::less<>> by_name_{};
+    std::vector<SslContextPtr> contexts_{};  ///< the first one for who names nothing that we have
+};
+
+/// Reads the files in this process: TlsContext::ReadFile.  Throws OperatorError: NoPermission where that is why.
+[[nodiscard]] std::string read_tls_file(const std::string& key, const std::string& file);
+
+}  // namespace preforkd
