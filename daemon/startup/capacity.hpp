@@ -21,12 +21,14 @@ struct Capacity {
 }
 
 /// What serves a connection.
-enum class ServedBy { BlockingHandler, Coroutine, Program };
+enum class ServedBy { BlockingHandler, Coroutine, Program, ProgramBehindTls };
 
-/// The connection itself; where it has a process, that one's handle too; where that is a program, its standard error;
-/// where it has a thread, what a coroutine's own loop waits with: an epoll set, an eventfd, a timerfd.
+/// The connection itself; where it has a process, that one's handle too; where that is a program, its standard error,
+/// and the socket that leads to it where that is not the connection; where it has a thread, what a coroutine's own loop
+/// waits with: an epoll set, an eventfd, a timerfd.
 [[nodiscard]] constexpr std::size_t descriptors_each(Model model, ServedBy by) noexcept {
     if (by == ServedBy::Program) return 3;
+    if (by == ServedBy::ProgramBehindTls) return 4;
     if (model == Model::Thread && by == ServedBy::Coroutine) return 4;
     return model == Model::Fork ? 2 : 1;
 }

@@ -58,7 +58,10 @@ void check_before_binding(const GenerationPlan& plan) {
 
 /// The kind that takes most.
 ServedBy served_by(const GenerationPlan& plan) {
-    if (!plan.settings->program.empty()) return ServedBy::Program;
+    if (!plan.settings->program.empty())
+        return std::ranges::any_of(*plan.listeners, [](const Listener& listener) { return listener.tls != nullptr; })
+                   ? ServedBy::ProgramBehindTls
+                   : ServedBy::Program;
     const bool coroutine = std::ranges::any_of(*plan.listeners, [&](const Listener& listener) {
         const HandlerEntry& entry = *plan.handlers.find(handler_of(listener.settings, *plan.settings));
         return entry.make_stream || entry.make_async_datagram;

@@ -81,7 +81,7 @@ ChildCrew::~ChildCrew() {
 
 void ChildCrew::start(std::unique_ptr<ChildJob> job) {
     if (stage_ == Stage::Hurried) {
-        job->account.failed(ConnectionOutcome::Cut);
+        job->failed(ConnectionOutcome::Cut);
         return let_go(*job, false);
     }
     if (waiting_.empty() && launch(job)) {
@@ -115,7 +115,7 @@ bool ChildCrew::launch(std::unique_ptr<ChildJob>& job) {
     } catch (const std::system_error& error) {
         if (!is_shortage(error.code())) {
             log(LogLevel::Error, "cannot serve {peer}: {cause}", {{"cause", error.what()}, {"peer", job->peer()}});
-            job->account.failed(ConnectionOutcome::Error);
+            job->failed(ConnectionOutcome::Error);
             let_go(*job, false);
             return true;
         }
@@ -246,13 +246,13 @@ void ChildCrew::hurry() {
     overdue_timer_->cancel();  // all are asked now, and killed together
     watch_the_rest();
     for (const auto& [pid, child] : children_) {
-        child.job->account.failed(ConnectionOutcome::Cut);
+        child.job->failed(ConnectionOutcome::Cut);
         child.job->signal(child.process, SIGTERM);
     }
     kill_timer_->set(patience_after_term, [this] { kill_all(); });
     for (auto& job : std::exchange(waiting_, {})) {
         log(LogLevel::Warning, "{peer} was not served: there was no process for it", {{"peer", job->peer()}});
-        job->account.failed(ConnectionOutcome::Cut);
+        job->failed(ConnectionOutcome::Cut);
         let_go(*job, false);
     }
 }
@@ -278,7 +278,7 @@ void ChildCrew::end_overdue() {
         }
         log(LogLevel::Notice, "{peer} took longer than --request-timeout: ending its process {child_pid}",
             {{"peer", child.job->peer()}, {"child_pid", std::int64_t{pid}}});
-        child.job->account.failed(ConnectionOutcome::RequestTimeout);
+        child.job->failed(ConnectionOutcome::RequestTimeout);
         child.job->signal(child.process, SIGTERM);
         child.asked_to_end = true;
         child.patience = now + patience_after_term;

@@ -45,6 +45,9 @@ public:
     /// Whether nobody waits for the child to be reaped: its client has already heard of the end.
     [[nodiscard]] virtual bool end_can_wait() const noexcept { return false; }
 
+    /// Notes how serving the client has ended, if not well.
+    virtual void failed(ConnectionOutcome outcome) noexcept { account.failed(outcome); }
+
     /// The child has been reaped: say so.
     virtual void report(const ChildEnd& end) = 0;
 
@@ -54,7 +57,8 @@ public:
     /// The client's address as logs print it.
     [[nodiscard]] std::string peer() const { return address_of(address.to_endpoint(SOCK_STREAM)); }
 
-    UniqueFd client{};  ///< our copy, for the lingering close; empty for a datagram, and once launched with linger=off
+    UniqueFd client{};  ///< our copy, for the lingering close; empty for a datagram, and once launched without a time
+                        ///< to linger
     SocketAddress address{};
     std::chrono::milliseconds linger{};
     ConnectionAccount account{};    ///< closed when nothing of it is left
@@ -105,6 +109,9 @@ public:
 
     /// Clients from the same host as `address`.
     [[nodiscard]] std::size_t clients_from(const SocketAddress& address) const;
+
+    /// Of its clients' connections.
+    [[nodiscard]] LingerQueue& linger() noexcept { return linger_; }
 
     [[nodiscard]] std::size_t size() const noexcept { return children_.size(); }
 

@@ -16,6 +16,7 @@
 #include "daemon/worker/program/program_environment.hpp"
 #include "daemon/worker/program/program_launch.hpp"
 #include "daemon/worker/program/stderr_lines.hpp"
+#include "daemon/worker/program/tls_relays.hpp"
 
 namespace preforkd {
 
@@ -39,6 +40,18 @@ struct Pipe {
     UniqueFd writer{};
 };
 
+struct SocketPair {
+    UniqueFd ours{};
+    UniqueFd its{};
+};
+
+SocketPair connected_sockets() {
+    std::array<int, 2> ends{};
+    check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),
+          "make a socket for a program");
+    return {.ours = UniqueFd{ends[0]}, .its = UniqueFd{ends[1]}};
+}
+
 /// We must never wait for the program, and the program expects to wait for us.
 Pipe open_stderr_pipe() {
     std::array<int, 2> ends{};
@@ -47,6 +60,22 @@ Pipe open_stderr_pipe() {
     check(::fcntl(pipe.writer.get(), F_SETFL, 0), "make a pipe blocking");
     return pipe;
 }
+
+/// Whom a program serves.
+struct ProgramClient {
+    explicit ProgramClient(AcceptedStream& stream)
+        : peer{stream.address},
+          local{stream.announced ? stream.announced->local : SocketAddress::local_of(stream.fd.get())},
+          announced{std::move(stream.announced)} {
+        if (local.family() == AF_UNIX && !announced) identity = identity_of_peer(stream.fd.get());
+    }
+
+    SocketAddress peer;
+    SocketAddress local;
+    std::optional<PeerIdentity> identity{};
+    std::unique_ptr<const Announced> announced;
+    std::optional<Tls> tls{};
+};
 
 /// What all programs of a worker have in common.
 class ProgramShop {
@@ -57,18 +86,17 @@ public:
         arguments_.push_back(nullptr);
     }
 
-    [[nodiscard]] ChildProcess start(int client, int standard_error, const SocketAddress& peer,
-                                     const Announced* announced, ChildModel& service) {
-        const SocketAddress local = announced != nullptr ? announced->local : SocketAddress::local_of(client);
-        const Endpoint local_endpoint = local.to_endpoint(SOCK_STREAM);
-        const Endpoint peer_endpoint = peer.to_endpoint(SOCK_STREAM);
-        const bool is_unix = local_endpoint.transport == Transport::Unix;
+    [[nodiscard]] ChildProcess start(int client, int standard_error, const ProgramClient& whose, ChildModel& service) {
+        const Endpoint local = whose.local.to_endpoint(SOCK_STREAM);
+        const Endpoint peer = whose.peer.to_endpoint(SOCK_STREAM);
+        const bool is_unix = local.transport == Transport::Unix;
         char* const* environment =
-            environment_.of({.local = local_endpoint,
-                             .peer = peer_endpoint,
-                             .identity = is_unix && announced == nullptr ? identity_of_peer(client) : std::nullopt,
-                             .announcement = announced != nullptr ? &announced->said : nullptr,
-                             .same_host = is_unix ? 1 : 1 + service.crew.clients_from(peer)});
+            environment_.of({.local = local,
+                             .peer = peer,
+                             .identity = whose.identity,
+                             .announcement = whose.announced ? &whose.announced->said : nullptr,
+                             .tls = whose.tls ? &*whose.tls : nullptr,
+                             .same_host = is_unix ? 1 : 1 + service.crew.clients_from(whose.peer)});
         return launcher_.start({.file = file_,
                                 .arguments = arguments_.data(),
                                 .environment = environment,
@@ -86,13 +114,27 @@ private:
 
 class ProgramJob final : public ChildJob {
 public:
-    ProgramJob(AcceptedStream stream, ProgramShop& shop, ChildModel& service) : shop_{shop}, service_{service} {
+    ProgramJob(AcceptedStream stream, ProgramShop& shop, ChildModel& service)
+        : shop_{shop}, service_{service}, whose_{stream} {
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
         account = std::move(stream.account);
-        announced_ = std::move(stream.announced);
         ended = [&acceptor = service.acceptor] { acceptor.ended(); };
+    }
+
+    /// Of a client of TLS: `socket` leads to its relay, which does what comes after our end.
+    ProgramJob(TlsRelay& relay, std::shared_ptr<RelayedClient> relayed, UniqueFd socket, ProgramShop& shop,
+               ChildModel& service)
+        : shop_{shop}, service_{service}, whose_{relay.stream()}, relayed_{std::move(relayed)} {
+        whose_.tls = relay.tls().facts();
+        client = std::move(socket);
+        address = relay.stream().address;
+        ended = [this] { relayed_ = nullptr; };
+    }
+
+    void failed(ConnectionOutcome outcome) noexcept override {
+        (relayed_ ? relayed_->account : account).failed(outcome);
     }
 
     ChildProcess launch() override {
@@ -100,7 +142,7 @@ public:
         check(::fcntl(client.get(), F_SETFL, 0), "make a connection blocking");
         Pipe pipe = open_stderr_pipe();
         errors_.emplace(service_.reactor, std::move(pipe.reader), [this](std::string_view line) { log_line(line); });
-        ChildProcess process = shop_.start(client.get(), pipe.writer.get(), address, announced_.get(), service_);
+        ChildProcess process = shop_.start(client.get(), pipe.writer.get(), whose_, service_);
         pid_ = process.pid();
         return process;
     }
@@ -110,7 +152,7 @@ public:
     void report(const ChildEnd& end) override {
         if (errors_) errors_->finish();
         if (end.report != ExitReport{ExitReport::Kind::Exited, 0} && end.report.kind != ExitReport::Kind::Unknown)
-            account.failed(ConnectionOutcome::Error);
+            failed(ConnectionOutcome::Error);
         log_child_end(level_of(end), "program", *this, end);
     }
 
@@ -133,10 +175,23 @@ private:
 
     ProgramShop& shop_;
     ChildModel& service_;
-    std::unique_ptr<const Announced> announced_{};
+    ProgramClient whose_;
+    std::shared_ptr<RelayedClient> relayed_{};
     std::optional<StderrLines> errors_{};
     pid_t pid_ = 0;
 };
+
+Acceptor::Take take_by_relaying(const Listener& listener, ProgramShop& shop, ChildModel& service) {
+    const auto begin = [&](TlsRelay& relay, std::shared_ptr<RelayedClient> client) {
+        auto [ours, its] = connected_sockets();
+        service.crew.start(std::make_unique<ProgramJob>(relay, std::move(client), std::move(its), shop, service));
+        return std::move(ours);
+    };
+    const auto relays = std::make_shared<TlsRelays>(service.reactor, service.acceptor, service.crew.linger(), begin);
+    service.acceptor.keep(relays);
+    return accept_streams(listener, service.plan.settings.log_connections, service.acceptor,
+                          [relays](AcceptedStream stream) { relays->start(std::move(stream)); });
+}
 
 }  // namespace
 
@@ -145,6 +200,7 @@ int serve_program(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl&
     ProgramShop shop{plan};
     const auto take_for = [&](const Listener& listener, ChildModel& service) {
         if (!listener.settings.handler.empty()) return take_by_forking(listener, service);
+        if (listener.tls) return take_by_relaying(listener, shop, service);
         return accept_streams(listener, plan.settings.log_connections, service.acceptor, [&](AcceptedStream stream) {
             service.crew.start(std::make_unique<ProgramJob>(std::move(stream), shop, service));
         });

@@ -10,9 +10,14 @@ namespace {
 
 /// Not what this daemon alone was told, nor what describes a connection: a program would take it for its own.
 bool is_passed_on(std::string_view variable) {
-    constexpr std::array prefixes{"LISTEN_", "WATCHDOG_", "PREFORKD_", "PROXY_", "TCP", "UNIX", "SSL"};
-    constexpr std::array names{"NOTIFY_SOCKET", "FDSTORE",     "JOURNAL_STREAM", "PROTO",       "REMOTE_ADDR",
-                               "REMOTE_PORT",   "REMOTE_HOST", "REMOTE_USER",    "SERVER_ADDR", "SERVER_PORT"};
+    // SSL_CERT_FILE and SSL_CERT_DIR are not about a connection: OpenSSL's clients find their authorities by them.
+    constexpr std::array prefixes{"LISTEN_", "WATCHDOG_", "PREFORKD_", "PROXY_",      "TCP",
+                                  "UNIX",    "SSL",       "SSL_PEER_", "SSL_CLIENT_", "SSL_SERVER_"};
+    constexpr std::array names{"NOTIFY_SOCKET", "FDSTORE",        "JOURNAL_STREAM",      "PROTO",
+                               "REMOTE_ADDR",   "REMOTE_PORT",    "REMOTE_HOST",         "REMOTE_USER",
+                               "SERVER_ADDR",   "SERVER_PORT",    "SSL_PROTOCOL",        "SSL_CIPHER",
+                               "TLS_ALPN",      "SSL_SESSION_ID", "SSL_SESSION_RESUMED", "SSL_TLS_SNI_SERVERNAME",
+                               "SSL_TLS_SNI"};
     // UCSPI's names have no underscore behind the protocol: TCPREMOTEIP, TCP6LOCALPORT, but not TCP_SOMETHING.
     const std::string_view name = variable.substr(0, variable.find('='));
     const bool about_a_connection = name.find("LOCAL") != name.npos || name.find("REMOTE") != name.npos ||
@@ -40,6 +45,7 @@ char* const* ProgramEnvironment::of(const ConnectionFacts& facts) {
     else
         say_tcp(facts);
     if (facts.announcement != nullptr) say_announcement(*facts.announcement);
+    if (facts.tls != nullptr) say_tls(*facts.tls);
     pointers_.clear();
     for (std::string& variable : inherited_) pointers_.push_back(variable.data());
     for (std::string& variable : own_) pointers_.push_back(variable.data());
@@ -50,7 +56,7 @@ char* const* ProgramEnvironment::of(const ConnectionFacts& facts) {
 void ProgramEnvironment::say_tcp(const ConnectionFacts& facts) {
     const std::string local_port = std::to_string(facts.local.port);
     const std::string peer_port = std::to_string(facts.peer.port);
-    say("PROTO", "TCP");
+    say("PROTO", facts.tls != nullptr ? "SSL" : "TCP");
     say("TCPLOCALIP", facts.local.host);
     say("TCPLOCALPORT", local_port);
     say("TCPREMOTEIP", facts.peer.host);
@@ -64,10 +70,11 @@ void ProgramEnvironment::say_tcp(const ConnectionFacts& facts) {
 }
 
 /// Any bytes but zero, which ends a variable: a text with one is not passed on.
+void ProgramEnvironment::say_text(const char* name, const std::string& text) {
+    if (!text.empty() && text.find('\0') == text.npos) say(name, text);
+}
+
 void ProgramEnvironment::say_announcement(const Announcement& said) {
-    const auto say_text = [&](const char* name, const std::string& text) {
-        if (!text.empty() && text.find('\0') == text.npos) say(name, text);
-    };
     say_text("PROXY_BALANCER", address_of(said.balancer));
     say_text("PROXY_AUTHORITY", said.authority);
     say_text("PROXY_ALPN", said.alpn);
@@ -77,6 +84,18 @@ void ProgramEnvironment::say_announcement(const Announcement& said) {
     say_text("PROXY_TLS_CIPHER", said.tls->cipher);
     say_text("PROXY_TLS_COMMON_NAME", said.tls->common_name);
     if (said.tls->has_certificate) say("PROXY_TLS_VERIFIED", said.tls->verified ? "yes" : "no");
+}
+
+void ProgramEnvironment::say_tls(const Tls& tls) {
+    say("SSL_PROTOCOL", tls.version);
+    say("SSL_CIPHER", tls.cipher);
+    say_text("SSL_TLS_SNI_SERVERNAME", tls.server_name);
+    say_text("TLS_ALPN", tls.alpn);
+    say("SSL_CLIENT_VERIFY", tls.verified ? "SUCCESS" : "NONE");
+    if (!tls.certificate) return;
+    say_text("SSL_CLIENT_S_DN", tls.certificate->subject);
+    say_text("SSL_PEER_CERT_SUBJECT", tls.certificate->subject);
+    say("SSL_PEER_CERT_HASH", "SHA256:" + tls.certificate->sha256);
 }
 
 void ProgramEnvironment::say_unix(const ConnectionFacts& facts) {

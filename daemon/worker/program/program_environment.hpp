@@ -8,6 +8,7 @@
 
 #include "preforkd/announcement.hpp"
 #include "preforkd/endpoint.hpp"
+#include "preforkd/tls.hpp"
 
 namespace preforkd {
 
@@ -24,6 +25,7 @@ struct ConnectionFacts {
     const Endpoint& peer;
     std::optional<PeerIdentity> identity{};      ///< Unix
     const Announcement* announcement = nullptr;  ///< of a balancer, if it has announced the peer
+    const Tls* tls = nullptr;                    ///< if the peer speaks TLS with us
     std::size_t same_host = 1;                   ///< connections from the peer's address, this one included
 };
 
@@ -35,10 +37,14 @@ struct ConnectionFacts {
 ///   by a PROXY header   PROXY_BALANCER (where the connection came from), PROXY_AUTHORITY, PROXY_ALPN,
 ///         PROXY_UNIQUE_ID; of a client that speaks TLS with the balancer PROXY_TLS_VERSION, PROXY_TLS_CIPHER,
 ///         PROXY_TLS_COMMON_NAME, PROXY_TLS_VERIFIED (yes or no; of one without a certificate: not set)
+///   by TLS  SSL_PROTOCOL SSL_CIPHER SSL_TLS_SNI_SERVERNAME TLS_ALPN SSL_CLIENT_VERIFY (SUCCESS, or NONE of a
+///         client without a certificate); of one with a certificate SSL_CLIENT_S_DN and SSL_PEER_CERT_SUBJECT,
+///         SSL_PEER_CERT_HASH (`SHA256:` and hexadecimal digits).  PROTO is SSL then, over tcp
 ///
 /// Nothing that is not known is set, and nothing of the kind is passed on from the daemon's own environment, nor what
 /// it was told for itself (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, PREFORKD_*).  No name is looked up: a program that
-/// wants one asks for it itself.  Source: tcp-environ(5), s6-tcpserver, ucspi-unix, xinetd, systemd.exec(5).
+/// wants one asks for it itself.  Source: tcp-environ(5), s6-tcpserver, s6-tlsd, Apache's mod_ssl, ucspi-unix, xinetd,
+/// systemd.exec(5).
 class ProgramEnvironment {
 public:
     /// `daemon`: NAME=VALUE each.
@@ -49,8 +55,10 @@ public:
 
 private:
     void say(const char* name, const std::string& value) { own_.push_back(std::string{name} + '=' + value); }
+    void say_text(const char* name, const std::string& text);
     void say_tcp(const ConnectionFacts& facts);
     void say_announcement(const Announcement& said);
+    void say_tls(const Tls& tls);
     void say_unix(const ConnectionFacts& facts);
 
     std::vector<std::string> inherited_{};
