@@ -67,7 +67,7 @@ std::chrono::milliseconds read_timeout(std::string_view text) {
     return *duration;
 }
 
-constexpr std::array<ListenRow, 12> rows{{
+constexpr std::array<ListenRow, 13> rows{{
     {{"certificate", "FILE", transports, "the chain to show, PEM; may be repeated: the client's server name decides"},
      may_be_stream,
      [](ListenSettings& s, std::string_view text) { tls(s).certificates.push_back(read_path(text, "a file")); },
@@ -124,6 +124,10 @@ constexpr std::array<ListenRow, 12> rows{{
          if (!s.tls || !s.tls->tickets) return std::nullopt;
          return std::to_string(*s.tls->tickets);
      }},
+    {{"ticket-keys", "FILE", transports, "keys of 80 bytes that several daemons share (default: our own, renewed)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { tls(s).ticket_keys = read_path(text, "a file"); },
+     print_text<&TlsSettings::ticket_keys>},
     {{"handshake-timeout", "TIME", transports, "how long a handshake may take, from its begin (default 10s)"},
      may_be_stream,
      [](ListenSettings& s, std::string_view text) { tls(s).handshake_timeout = read_timeout(text); },

@@ -23,6 +23,7 @@ struct TlsSettings {
     TlsVersion minimum = TlsVersion::Tls12;
     std::string ciphers{};                 ///< of TLS 1.2, as ciphers(1) reads it; empty: all that are AEAD
     std::string ocsp{};                    ///< a response to staple, DER
+    std::string ticket_keys{};             ///< a file of them, for daemons that share a name; empty: keys of our own
     std::optional<std::size_t> tickets{};  ///< how many a client gets; unset: 2, as OpenSSL
     std::optional<std::chrono::milliseconds> handshake_timeout{};  ///< of the whole; unset 10 s
     TlsEnd end = TlsEnd::Strict;  ///< whether an end without a close_notify is an error

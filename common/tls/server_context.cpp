@@ -56,8 +56,10 @@ bool is_for(const std::vector<std::string>& names, std::string_view name) {
 
 }  // namespace
 
-TlsContext::TlsContext(const TlsSettings& settings, std::string_view listener, const ReadFile& read)
-    : identity_{fmt::format("{}\n{}\n", listener, static_cast<int>(settings.client_certificate))},
+TlsContext::TlsContext(const TlsSettings& settings, std::string_view listener, std::shared_ptr<TicketKeys> keys,
+                       const ReadFile& read)
+    : ticket_keys_{std::move(keys)},
+      identity_{fmt::format("{}\n{}\n", listener, static_cast<int>(settings.client_certificate))},
       handshake_timeout_{settings.handshake_timeout.value_or(default_handshake_timeout)} {
     for (const std::string& protocol : settings.alpn) {
         alpn_ += static_cast<char>(protocol.size());
@@ -103,6 +105,9 @@ void TlsContext::read_others(const TlsSettings& settings, const ReadFile& read) 
             note(text);
             return read_revocations(text);
         });
+    if (!settings.ticket_keys.empty())
+        ticket_keys_ = parse_file("ticket-keys", settings.ticket_keys, read,
+                                  [](const std::string& text) { return std::make_shared<GivenTicketKeys>(text); });
     if (!settings.ocsp.empty()) ocsp_ = read("ocsp", settings.ocsp);
 }
 
@@ -158,6 +163,8 @@ SslContextPtr TlsContext::make_context(const TlsSettings& settings, const Number
     set(SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     set(SSL_CTRL_SET_READ_AHEAD, 1);
     set(SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF);  // the client keeps its session, in a ticket
+    openssl().SSL_CTX_set_ex_data(context, 0, this);        // an index that is the application's
+    openssl().SSL_CTX_set_tlsext_ticket_key_evp_cb(context, protect_ticket);
     const std::string ciphers = settings.ciphers.empty() ? std::string{default_ciphers} : settings.ciphers;
     if (openssl().SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) {
         openssl().ERR_clear_error();
@@ -217,6 +224,39 @@ int TlsContext::choose_protocol(SSL*, const unsigned char** chosen, unsigned cha
                                         static_cast<unsigned>(ours.size()), offered, offered_bytes);
     *chosen = found;
     return how == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/// 1: with the key that is in use; 2: with another, so that the client gets a new ticket; 0: with none; -1: failed.
+/// Source: SSL_CTX_set_tlsext_ticket_key_cb(3).
+int TlsContext::protect_ticket(SSL* ssl, unsigned char* name, unsigned char* vector, EVP_CIPHER_CTX* cipher,
+                               EVP_MAC_CTX* mac, int encrypts) {
+    try {
+        auto& self = *static_cast<const TlsContext*>(openssl().SSL_CTX_get_ex_data(openssl().SSL_get_SSL_CTX(ssl), 0));
+        const auto now = std::chrono::system_clock::now();
+        TicketKeys::Found used;
+        if (encrypts != 0) {
+            used = {.key = self.ticket_keys_->current(now), .is_current = true};
+            std::ranges::copy(used.key.name, name);
+            if (openssl().RAND_bytes(vector, openssl().EVP_CIPHER_get_iv_length(openssl().EVP_aes_256_cbc())) != 1)
+                return -1;
+        } else {
+            TicketKeys::Name wanted;
+            std::copy_n(name, wanted.size(), wanted.begin());
+            const auto found = self.ticket_keys_->find(wanted, now);
+            if (!found) return 0;
+            used = *found;
+        }
+        std::array digest{'S', 'H', 'A', '2', '5', '6', '\0'};
+        const std::array parameters{
+            openssl().OSSL_PARAM_construct_octet_string("key", used.key.mac.data(), used.key.mac.size()),
+            openssl().OSSL_PARAM_construct_utf8_string("digest", digest.data(), 0),
+            openssl().OSSL_PARAM_construct_end()};
+        const auto init = encrypts != 0 ? openssl().EVP_EncryptInit_ex : openssl().EVP_DecryptInit_ex;
+        if (openssl().EVP_MAC_CTX_set_params(mac, parameters.data()) != 1 ||
+            init(cipher, openssl().EVP_aes_256_cbc(), nullptr, used.key.cipher.data(), vector) != 1)
+            return -1;
+        return used.is_current ? 1 : 2;
+    } catch (const std::exception&) { return -1; }
 }
 
 int TlsContext::staple(SSL* ssl, void* self) {

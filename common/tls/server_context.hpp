@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "common/config/tls_settings.hpp"
 #include "common/tls/certificate.hpp"
 #include "common/tls/openssl.hpp"
+#include "common/tls/ticket_keys.hpp"
 
 namespace preforkd {
 
@@ -23,10 +25,12 @@ public:
     /// The text of a file; throws when it cannot be read.
     using ReadFile = std::function<std::string(const std::string& key, const std::string& file)>;
 
-    /// `listener`: its endpoint; a session that was begun at another is not resumed.  Throws OperatorError
+    /// `listener`: its endpoint; a session that was begun at another is not resumed.  `keys`: of tickets, unless the
+    /// settings name a file of them.  Throws OperatorError
     /// (Configuration) with a sentence that names key and file, what `read` throws, and std::runtime_error if OpenSSL
     /// cannot be loaded.
-    TlsContext(const TlsSettings& settings, std::string_view listener, const ReadFile& read);
+    TlsContext(const TlsSettings& settings, std::string_view listener, std::shared_ptr<TicketKeys> keys,
+               const ReadFile& read);
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
 
@@ -62,11 +66,14 @@ private:
     static int choose_by_name(SSL* ssl, int* alert, void* self);
     static int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* chosen_bytes,
                                const unsigned char* offered, unsigned offered_bytes, void* self);
+    static int protect_ticket(SSL* ssl, unsigned char* name, unsigned char* vector, EVP_CIPHER_CTX* cipher,
+                              EVP_MAC_CTX* mac, int encrypts);
     static int staple(SSL* ssl, void* self);
 
     std::vector<Pair> pairs_{};
     std::vector<CertificatePtr> client_authorities_{};
     std::vector<CrlPtr> revocations_{};
+    std::shared_ptr<TicketKeys> ticket_keys_;
     std::string ocsp_{};
     std::string alpn_{};      ///< each with its length before it
     std::string identity_{};  ///< what a session is bound to: by its hash, as OpenSSL's session id context

@@ -30,11 +30,12 @@ void load_openssl(const ListenSettings& listen) {
 
 }  // namespace
 
-std::shared_ptr<const TlsContext> read_tls(const ListenSettings& listen) {
+std::shared_ptr<const TlsContext> read_tls(const ListenSettings& listen,
+                                           const std::shared_ptr<TicketKeys>& ticket_keys) {
     if (!listen.tls) return nullptr;
     load_openssl(listen);
     try {
-        return std::make_shared<const TlsContext>(*listen.tls, to_string(listen.endpoint), read_tls_file);
+        return std::make_shared<const TlsContext>(*listen.tls, to_string(listen.endpoint), ticket_keys, read_tls_file);
     } catch (const OperatorError& error) {
         throw OperatorError{error.code(), fmt::format("{}: {}", name_of(listen), error.what())};
     }

@@ -11,7 +11,8 @@ namespace preforkd {
 
 /// What a listener that speaks TLS needs; nullptr for one that does not.  Throws OperatorError that names the listener,
 /// the key, the file and the remedy: Permission for a file that may not be read, Configuration for the rest.
-[[nodiscard]] std::shared_ptr<const TlsContext> read_tls(const ListenSettings& listen);
+[[nodiscard]] std::shared_ptr<const TlsContext> read_tls(const ListenSettings& listen,
+                                                         const std::shared_ptr<TicketKeys>& ticket_keys);
 
 /// The sentence about a certificate that has expired by `now`, or will within 14 days; "" for others.
 [[nodiscard]] std::string expiry_warning(const ListenSettings& listen, const TlsContext& context,

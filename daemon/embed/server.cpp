@@ -14,6 +14,7 @@
 #include "common/channel/stopping.hpp"
 #include "common/config/access_reading.hpp"
 #include "common/config/listen_settings.hpp"
+#include "common/tls/tls_reading.hpp"
 #include "daemon/embed/stop_event.hpp"
 #include "daemon/embed/watched_handler.hpp"
 #include "daemon/startup/capacity.hpp"
@@ -43,8 +44,12 @@ std::size_t descriptor_limit() {
 
 std::vector<Listener> bind_listeners_of(const ListenSettings& listen) {
     const std::shared_ptr<const AccessTable> access = read_access(listen);
+    const std::shared_ptr<const TlsContext> tls = read_tls(listen, std::make_shared<RotatingTicketKeys>());
     std::vector<Listener> listeners = bind_listeners({listen}, {});
-    for (Listener& listener : listeners) listener.access = access;
+    for (Listener& listener : listeners) {
+        listener.access = access;
+        listener.tls = tls;
+    }
     return listeners;
 }
 

@@ -80,6 +80,7 @@ Handover Supervisor::describe() {
                       .environment = parts_.launch.environment,
                       .executable = parts_.launch.executable,
                       .descriptor_limit = parts_.launch.descriptor_limit,
+                      .ticket_keys = parts_.launch.ticket_keys->to_text(),
                       .config_text = pool_.current().config_text,
                       .started = began_,
                       .last_generation = reloader_.last_number(),

@@ -103,7 +103,8 @@ PoolSettings pool_of(const GenerationPlan& plan) {
 }
 
 /// One context for all addresses of an endpoint.
-void give_tls(Listener& listener, const std::vector<Listener>& all, WhenUnreadable when_unreadable) {
+void give_tls(Listener& listener, const GenerationPlan& plan, WhenUnreadable when_unreadable) {
+    const std::vector<Listener>& all = *plan.listeners;
     const auto other =
         std::ranges::find_if(all, [&](const Listener& each) { return each.tls && each.settings == listener.settings; });
     if (other != all.end()) {
@@ -111,7 +112,7 @@ void give_tls(Listener& listener, const std::vector<Listener>& all, WhenUnreadab
         return;
     }
     try {
-        listener.tls = read_tls(listener.settings);
+        listener.tls = read_tls(listener.settings, plan.ticket_keys);
     } catch (const OperatorError& error) {
         if (when_unreadable == WhenUnreadable::Refuse) throw;
         log(LogLevel::Error, "{cause}; admitting nobody there until a reload succeeds", {{"cause", error.what()}});
@@ -178,6 +179,7 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
         GenerationPlan{.settings = std::make_shared<const Settings>(invocation.settings),
                        .handlers = start_up.handlers,
                        .descriptors = start_up.descriptors,
+                       .ticket_keys = start_up.launch.ticket_keys,
                        .config_text = invocation.config_text});
     for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
@@ -196,7 +198,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     for (Listener& listener : *plan.listeners) {
         listener.access = when_unreadable == WhenUnreadable::Refuse ? read_access(listener.settings)
                                                                     : read_access_or_close(listener.settings);
-        if (listener.settings.tls) give_tls(listener, *plan.listeners, when_unreadable);
+        if (listener.settings.tls) give_tls(listener, plan, when_unreadable);
     }
     for (const Listener& listener : *plan.listeners) {
         check_cell(plan, listener.settings, listener.local);

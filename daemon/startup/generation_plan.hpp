@@ -33,6 +33,7 @@ struct GenerationPlan {
     std::string program_file{};
     std::shared_ptr<const Sandbox> sandbox{};
     DescriptorLimit descriptors{};
+    std::shared_ptr<TicketKeys> ticket_keys{};
     std::optional<std::string> config_text{};
     // Decided with the sockets:
     std::shared_ptr<std::vector<Listener>> listeners{};

@@ -248,7 +248,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
     if (invocation.task == Task::CheckConfig) {
         for (const ListenSettings& listen : plan->settings->listen) {
             (void)read_access(listen);
-            (void)read_tls(listen);
+            (void)read_tls(listen, start_up.launch.ticket_keys);
         }
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
         return print("configuration is valid\n");
@@ -263,6 +263,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
 int perform_upgrade(Handover& handover, int report, StartUp& start_up, SignalFd& signals) {
     start_up.launch.executable = handover.executable;
     start_up.launch.descriptor_limit = handover.descriptor_limit;
+    start_up.launch.ticket_keys = ticket_keys_of(handover);
     start_up.descriptors = raise_descriptor_limit();
     start_up.descriptors.original = handover.descriptor_limit;
     ignore_signals_of_writes();

@@ -43,6 +43,7 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
         look_all("key=", listen.tls->keys);
         look_all("client-ca=", {listen.tls->client_ca});
         look_all("crl=", {listen.tls->crl});
+        look_all("ticket-keys=", {listen.tls->ticket_keys});
         look_all("ocsp=", {listen.tls->ocsp});
     }
     for (const std::string& path : settings.allow_read)

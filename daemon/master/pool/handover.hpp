@@ -121,6 +121,7 @@ struct Handover {
     int old_image = -1;                        ///< Upgrade: the file of the image before
     int report = -1;                           ///< Rehearsal, in format 1: a pipe for the verdict
     rlimit descriptor_limit{};                 ///< RLIMIT_NOFILE as the daemon was given it
+    std::string ticket_keys{};                 ///< of TLS, as RotatingTicketKeys writes them: a secret
     std::optional<std::string> config_text{};  ///< what the file said that -C names when it was last read
     Clock::time_point started{};
 

@@ -139,11 +139,18 @@ UniqueFd open_own_image() {
     return UniqueFd{check(::open(own_image, O_PATH | O_CLOEXEC), "open this program's own file")};
 }
 
+std::shared_ptr<RotatingTicketKeys> ticket_keys_of(const Handover& handover) {
+    // An image before knew no TLS.
+    if (handover.ticket_keys.empty()) return std::make_shared<RotatingTicketKeys>();
+    return std::make_shared<RotatingTicketKeys>(handover.ticket_keys);
+}
+
 Launch launch_of(const Handover& handover) {
     return {.arguments = handover.arguments,
             .environment = handover.environment,
             .executable = handover.executable,
-            .descriptor_limit = handover.descriptor_limit};
+            .descriptor_limit = handover.descriptor_limit,
+            .ticket_keys = ticket_keys_of(handover)};
 }
 
 std::vector<std::string> lasting_environment(const std::vector<std::string>& environment) {

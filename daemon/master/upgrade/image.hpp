@@ -1,10 +1,12 @@
 #pragma once
 // The program that this process runs, and how another takes its place.
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/unique_fd.hpp"
+#include "common/tls/ticket_keys.hpp"
 #include "daemon/master/pool/handover.hpp"
 
 namespace preforkd {
@@ -15,6 +17,8 @@ struct Launch {
     std::vector<std::string> environment{};  ///< NAME=value as they were given, without what is given once
     std::string executable{};                ///< where a new image is looked for
     rlimit descriptor_limit{};               ///< RLIMIT_NOFILE as it was given
+    /// Of the tickets of its clients, which the next image goes on to accept.
+    std::shared_ptr<RotatingTicketKeys> ticket_keys = std::make_shared<RotatingTicketKeys>();
 };
 
 /// Where this process's executable stands: what argv[0] names, on PATH where it has no slash, if that is it (a symbolic
@@ -29,6 +33,9 @@ struct Launch {
 
 /// The file of this very image, whatever stands at its path by now.
 [[nodiscard]] UniqueFd open_own_image();
+
+/// Those that the image before had, or new ones.
+[[nodiscard]] std::shared_ptr<RotatingTicketKeys> ticket_keys_of(const Handover& handover);
 
 /// How the image that wrote `handover` was started.
 [[nodiscard]] Launch launch_of(const Handover& handover);
