@@ -20,6 +20,7 @@
 #define PREFORKD_OPENSSL_FUNCTIONS(X)       \
     X(ASN1_STRING_get0_data)                \
     X(ASN1_STRING_length)                   \
+    X(ASN1_STRING_set)                      \
     X(ASN1_STRING_to_UTF8)                  \
     X(ASN1_TIME_to_tm)                      \
     X(BIO_clear_flags)                      \
@@ -49,6 +50,7 @@
     X(EVP_Digest)                           \
     X(EVP_EncryptInit_ex)                   \
     X(EVP_MAC_CTX_set_params)               \
+    X(EVP_PKEY_Q_keygen)                    \
     X(EVP_PKEY_free)                        \
     X(EVP_PKEY_get_base_id)                 \
     X(EVP_aes_256_cbc)                      \
@@ -68,6 +70,8 @@
     X(PEM_read_bio_PrivateKey)              \
     X(PEM_read_bio_X509)                    \
     X(PEM_read_bio_X509_CRL)                \
+    X(PEM_write_bio_PrivateKey)             \
+    X(PEM_write_bio_X509)                   \
     X(RAND_bytes)                           \
     X(SSL_CIPHER_get_name)                  \
     X(SSL_CTX_add_client_CA)                \
@@ -110,20 +114,35 @@
     X(SSL_shutdown)                         \
     X(SSL_write_ex)                         \
     X(TLS_server_method)                    \
+    X(X509V3_EXT_conf_nid)                  \
+    X(X509V3_set_ctx)                       \
     X(X509_CRL_free)                        \
+    X(X509_EXTENSION_free)                  \
     X(X509_NAME_ENTRY_get_data)             \
+    X(X509_NAME_add_entry_by_txt)           \
     X(X509_NAME_get_entry)                  \
     X(X509_NAME_get_index_by_NID)           \
     X(X509_NAME_print_ex)                   \
     X(X509_STORE_add_cert)                  \
     X(X509_STORE_add_crl)                   \
     X(X509_STORE_set_flags)                 \
+    X(X509_add_ext)                         \
     X(X509_check_private_key)               \
     X(X509_digest)                          \
     X(X509_free)                            \
     X(X509_get0_notAfter)                   \
     X(X509_get_ext_d2i)                     \
-    X(X509_get_subject_name)
+    X(X509_get_serialNumber)                \
+    X(X509_get_subject_name)                \
+    X(X509_getm_notAfter)                   \
+    X(X509_getm_notBefore)                  \
+    X(X509_gmtime_adj)                      \
+    X(X509_new)                             \
+    X(X509_set_issuer_name)                 \
+    X(X509_set_pubkey)                      \
+    X(X509_set_version)                     \
+    X(X509_sign)                            \
+    X(X509_time_adj_ex)
 
 namespace preforkd {
 

@@ -23,6 +23,8 @@ constexpr auto commands = std::to_array<CtlCommand>({
     {"send", "ENDPOINT [TEXT]",
      "send TEXT (`hello from client`), print the answer as it arrives. TEXT - is what standard input has; -- stands "
      "before a TEXT that begins with -."},
+    {"certificate", "NAME...",
+     "make a self-signed certificate for host names and IP addresses: NAME.pem and NAME.key, called after the first"},
 });
 
 constexpr std::string_view of_daemon = "status ready workers reload upgrade stop deaths";
@@ -45,6 +47,8 @@ constexpr auto options = std::to_array<CtlOption>({
      "count."},
     {"no-reply", 0, "", "send", "udp, unixgram: do not wait for a reply"},
     {"verbose", 'v', "", "send", "tell addresses, times and bytes on standard error"},
+    {"days", 0, "N", "certificate", "how long it is valid (365)"},
+    {"out", 0, "PREFIX", "certificate", "make PREFIX.pem and PREFIX.key instead"},
     {"help", 'h', "", "", "print this help, or that of the command, then exit"},
     {"version", 'V', "", "", "print the version, then exit"},
 });

@@ -10,6 +10,7 @@
 
 #include "common/base/version.hpp"
 #include "common/process/descriptors.hpp"
+#include "daemon/ctl/certificate.hpp"
 #include "daemon/ctl/options.hpp"
 #include "daemon/ctl/output.hpp"
 
@@ -28,6 +29,7 @@ void run(const std::vector<std::string>& arguments) {
         case CommandLine::Task::Command: break;
     }
     if (line.command->name == "send") return send(read_send_request(line), SendChannels{});
+    if (line.command->name == "certificate") return make_certificate(read_certificate_order(line));
     control(read_control_order(line));
 }
 

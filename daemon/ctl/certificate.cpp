@@ -1,0 +1,111 @@
+#include "daemon/ctl/certificate.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+#include "common/base/quoted.hpp"
+#include "common/base/sys_error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/tls/certificate.hpp"
+#include "common/tls/self_signed.hpp"
+#include "daemon/ctl/date_text.hpp"
+#include "daemon/ctl/openssl_loading.hpp"
+#include "daemon/ctl/output.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr mode_t for_all = 0644;
+constexpr mode_t for_this_user = 0600;  // from the first moment: nobody shall have it open
+
+/// Who presses Ctrl-C gets both files or none.
+class StopSignalsHeld {
+public:
+    StopSignalsHeld() {
+        sigset_t stops;
+        ::sigemptyset(&stops);
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::sigaddset(&stops, signal);
+        ::sigprocmask(SIG_BLOCK, &stops, &before_);
+    }
+    ~StopSignalsHeld() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+    StopSignalsHeld(const StopSignalsHeld&) = delete;
+    StopSignalsHeld& operator=(const StopSignalsHeld&) = delete;
+
+private:
+    sigset_t before_{};
+};
+
+UniqueFd create(const std::string& path, mode_t mode) {
+    UniqueFd file{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)};
+    if (!file && errno == EEXIST)
+        throw std::runtime_error{fmt::format(
+            "{} is there, and is not overwritten; remove it, or have others made with --out PREFIX", printable(path))};
+    if (!file) throw_errno("create " + printable(path));
+    return file;
+}
+
+void write_all(int file, std::string_view text, const std::string& path) {
+    while (!text.empty()) {
+        const ssize_t written = ::write(file, text.data(), text.size());
+        if (written == -1 && errno != EINTR) throw_errno("write " + printable(path));
+        if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    check(::fsync(file), "write " + printable(path));
+}
+
+/// What `work` throws leaves no file called `path`, which is ours.
+template <class Work>
+void or_else_remove(const std::string& path, const Work& work) {
+    try {
+        work();
+    } catch (const std::exception&) {
+        ::unlink(path.c_str());
+        throw;
+    }
+}
+
+void write_both(const CertificatePair& pair, const std::string& certificate, const std::string& key) {
+    const StopSignalsHeld held;
+    const UniqueFd key_file = create(key, for_this_user);
+    or_else_remove(key, [&] {
+        const UniqueFd certificate_file = create(certificate, for_all);
+        or_else_remove(certificate, [&] {
+            write_all(key_file.get(), pair.key, key);
+            write_all(certificate_file.get(), pair.certificate, certificate);
+        });
+    });
+}
+
+/// As a shell, --listen and a configuration file take it without quotes; else as it was given.
+std::string path_to_use(const std::string& path) {
+    constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@%/,:";
+    std::error_code error;
+    const std::string absolute = std::filesystem::absolute(path, error).lexically_normal().native();
+    return error || absolute.find_first_not_of(plain) != absolute.npos ? path : absolute;
+}
+
+}  // namespace
+
+void make_certificate(const CertificateOrder& order) {
+    const std::string certificate = order.prefix + ".pem";
+    const std::string key = order.prefix + ".key";
+    load_openssl();
+    const CertificatePair pair = make_self_signed(order.names, order.valid);
+    write_both(pair, certificate, key);
+    print(
+        fmt::format("{}  certificate for {}, until {}\n{}  its key, which only this user may read\n\n"
+                    "serve with it:  preforkd --listen 'tls://:8443 certificate={} key={}'\n",
+                    certificate, fmt::join(order.names, ", "),
+                    date_text(end_of(read_certificates(pair.certificate).certificate.get())), key,
+                    path_to_use(certificate), path_to_use(key)));
+}
+
+}  // namespace preforkd
