@@ -44,6 +44,7 @@ public:
     [[nodiscard]] std::optional<ConfigLine> read() {
         if (line_.find('\0') != std::string_view::npos) refuse("contains a NUL byte; expected a text file");
         if (trimmed(uncommented(line_)).empty()) return std::nullopt;
+        if (const auto section = read_section()) return section;
         const std::size_t equals = line_.find('=');
         const std::string_view name = trimmed(uncommented(line_.substr(0, equals)));
         if (equals == std::string_view::npos || name.size() < trimmed(line_.substr(0, equals)).size())
@@ -59,6 +60,14 @@ public:
 private:
     [[noreturn]] void refuse(std::string_view sentence) const {
         throw OperatorError{ExitCode::Configuration, fmt::format("{}: {}", place_, sentence)};
+    }
+
+    [[nodiscard]] std::optional<ConfigLine> read_section() const {
+        const std::string_view text = trimmed(uncommented(line_));
+        if (!text.starts_with('[')) return std::nullopt;
+        const std::string_view name = trimmed(text.substr(1, text.size() - 2));
+        if (!text.ends_with(']') || name.empty()) refuse(fmt::format("expected [ENDPOINT], not {}", in_quotes(text)));
+        return ConfigLine{.name = std::string{name}, .place = place_, .is_section = true};
     }
 
     /// `text` begins with a quote.

@@ -10,7 +10,8 @@ namespace preforkd {
 struct ConfigLine {
     std::string name{};
     std::string value{};
-    std::string place{};  ///< `FILE:LINE`, fit to print
+    std::string place{};      ///< `FILE:LINE`, fit to print
+    bool is_section = false;  ///< `[name]`: the lines behind it, up to the next, belong to it
 
     friend bool operator==(const ConfigLine&, const ConfigLine&) = default;
 };
@@ -20,6 +21,7 @@ struct ConfigLine {
 ///   # a comment                      a `#` begins one at the start of a line or behind a blank
 ///   name = value                     blanks around both are dropped
 ///   name = "value # with \n"         in quotes everything counts; \\ \" \n \r \t \xHH are read as in C
+///   [tls://:443]                     begins a section
 ///
 /// Throws OperatorError (Configuration) with `FILE:LINE: ...` for anything else, and for a NUL byte.
 [[nodiscard]] std::vector<ConfigLine> parse_config(std::string_view text, std::string_view file);

@@ -202,8 +202,7 @@ std::string scheme_of(const ListenSettings& settings) {
     return text.substr(0, text.find(':'));
 }
 
-const ListenRow& find_key(std::string_view endpoint, std::string_view word, const ListenSettings& settings) {
-    const std::string_view name = word.substr(0, word.find('='));
+const ListenRow& find_key(std::string_view endpoint, std::string_view name, const ListenSettings& settings) {
     const std::string scheme = scheme_of(settings);
     const auto& rows = all_rows();
     const auto row = std::ranges::find(rows, name, [](const ListenRow& each) { return each.key.name; });
@@ -273,33 +272,42 @@ std::span<const ListenKey> listen_keys() noexcept {
     return keys;
 }
 
+ListenReader::ListenReader(std::string_view endpoint) : endpoint_{endpoint} {
+    const TlsScheme scheme = strip_tls(endpoint);
+    settings_.endpoint = parse_endpoint(scheme.address);
+    if (scheme.tls) settings_.tls.emplace();
+    if (scheme.tls && is_datagram(settings_.endpoint.transport)) refuse(endpoint, "TLS needs a stream");
+}
+
+void ListenReader::read(std::string_view key, std::string_view value) {
+    const ListenRow& row = find_key(endpoint_, key, settings_);
+    if (!row.repeats && std::ranges::find(said_, key) != said_.end())
+        refuse(endpoint_, fmt::format("{}= is given twice; keep one", key));
+    said_.emplace_back(key);
+    try {
+        if (value.find_first_of(blanks) != value.npos) refuse_value("a value without blanks", value);
+        row.read(settings_, value);
+    } catch (const std::invalid_argument& error) { refuse(endpoint_, fmt::format("{}: {}", key, error.what())); }
+}
+
+const ListenSettings& ListenReader::finish() const {
+    check_together(endpoint_, settings_);
+    return settings_;
+}
+
 ListenSettings parse_listen(std::string_view text) {
     const std::vector<std::string_view> words = words_of(text);
-    const std::string_view endpoint = words.empty() ? std::string_view{} : words.front();
-    const TlsScheme scheme = strip_tls(endpoint);
-    ListenSettings settings{.endpoint = parse_endpoint(scheme.address)};
-    if (scheme.tls) settings.tls.emplace();
-    if (scheme.tls && is_datagram(settings.endpoint.transport)) refuse(endpoint, "TLS needs a stream");
-    std::vector<const ListenRow*> said;
-    for (std::size_t i = 1; i < words.size(); ++i) {
-        const std::string_view word = words[i];
+    if (words.empty()) (void)parse_endpoint("");  // which says what is expected
+    ListenReader reader{words.front()};
+    for (const std::string_view word : std::span{words}.subspan(1)) {
         const std::size_t equals = word.find('=');
         if (equals == std::string_view::npos)
-            refuse(endpoint, fmt::format("expected key=value behind the endpoint, not {}; a second endpoint needs "
-                                         "its own --listen, and paths have no blanks",
-                                         in_quotes(word)));
-        const ListenRow& row = find_key(endpoint, word, settings);
-        if (!row.repeats && std::ranges::find(said, &row) != said.end())
-            refuse(endpoint, fmt::format("{}= is given twice; keep one", row.key.name));
-        said.push_back(&row);
-        try {
-            row.read(settings, word.substr(equals + 1));
-        } catch (const std::invalid_argument& error) {
-            refuse(endpoint, fmt::format("{}: {}", row.key.name, error.what()));
-        }
+            refuse(words.front(), fmt::format("expected key=value behind the endpoint, not {}; a second endpoint needs "
+                                              "its own --listen, and paths have no blanks",
+                                              in_quotes(word)));
+        reader.read(word.substr(0, equals), word.substr(equals + 1));
     }
-    check_together(words.empty() ? text : endpoint, settings);
-    return settings;
+    return reader.finish();
 }
 
 std::string to_string(const ListenSettings& settings) {

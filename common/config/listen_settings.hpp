@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/config/settings.hpp"
 
@@ -24,6 +25,23 @@ struct ListenKey {
 
 /// What of `settings` does not fit a socket of `transport`, in a sentence: of one that was passed only that tells.
 [[nodiscard]] std::optional<std::string> why_not_for(const ListenSettings& settings, Transport transport);
+
+/// Reads an endpoint and its keys one after the other: each as a line of its own, in a file.  Throws as parse_listen().
+class ListenReader {
+public:
+    explicit ListenReader(std::string_view endpoint);
+
+    /// `value`: without blanks, since parse_listen() has to read it back.
+    void read(std::string_view key, std::string_view value);
+
+    /// Once all are read: checks what they say together.
+    [[nodiscard]] const ListenSettings& finish() const;
+
+private:
+    std::string endpoint_;
+    ListenSettings settings_{};
+    std::vector<std::string> said_{};
+};
 
 /// Reads the words of `text`, which blanks separate.
 /// Throws std::invalid_argument with one sentence that names the endpoint, the key and what is expected, to stand

@@ -1,6 +1,7 @@
 #include "common/config/options.hpp"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/program_options.hpp>
@@ -10,6 +11,7 @@
 
 #include "common/base/quoted.hpp"
 #include "common/config/config_file.hpp"
+#include "common/config/listen_section.hpp"
 #include "common/config/listen_settings.hpp"
 #include "common/config/options_table.hpp"
 #include "common/config/options_text.hpp"
@@ -164,10 +166,24 @@ Source read_environment(const po::options_description& description, const Texts&
 
 // --- The file ---
 
+void add(Source& source, const ListenSection& section) {
+    source.add(*find_option("listen"), section.finish(), section.origin());
+}
+
 Source read_file(const po::options_description& description, const std::string& text, const std::string& file,
                  const Program& program) {
     Source source{po::parsed_options{&description}};
+    std::optional<ListenSection> section;
     for (ConfigLine& line : parse_config(text, file)) {
+        if (line.is_section) {
+            if (section) add(source, *section);
+            section.emplace(line);
+            continue;
+        }
+        if (section) {
+            section->read(line);
+            continue;
+        }
         const OptionRow* row = find_option(line.name);
         if (row != nullptr && row->in_file()) {
             source.add(*row, std::move(line.value), {.kind = Origin::Kind::File, .place = std::move(line.place)});
@@ -180,6 +196,7 @@ Source read_file(const po::options_description& description, const std::string& 
                               : fmt::format("unknown option {}; did you mean {}?", in_quotes(line.name), nearest);
         throw OperatorError{ExitCode::Configuration, fmt::format("{}: {}", line.place, reason)};
     }
+    if (section) add(source, *section);
     return source;
 }
 
@@ -259,6 +276,17 @@ void refuse_greeting(Invocation& invocation, const Program& program) {
     invocation.warnings.push_back(fmt::format("{} is not an option of {}, ignored", origin.place, program.name));
 }
 
+/// An endpoint on the command line or in the environment stands in the place of all in the file.
+void say_what_is_replaced(const Source& in_file, Invocation& invocation) {
+    Texts places;
+    for (std::size_t i = 0; i < in_file.origins.size(); ++i)
+        if (in_file.parsed.options[i].string_key == "listen") places.push_back(in_file.origins[i].place);
+    if (places.empty()) return;
+    invocation.notices.push_back(fmt::format("{} replaces the endpoints at {}",
+                                             name_at(origin_of(invocation.origins, "listen"), "listen"),
+                                             fmt::join(places, ", ")));
+}
+
 Texts options_in(const Texts& arguments) {
     return {arguments.begin(), std::find(arguments.begin(), arguments.end(), "--")};
 }
@@ -313,7 +341,9 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
         file = values["config"].as<Texts>().front();
         invocation.config_text =
             config_text ? *config_text : read_config({file, origin_of(invocation.origins, "config")});
-        store(values, read_file(description, *invocation.config_text, file, program), invocation.origins);
+        const Source in_file = read_file(description, *invocation.config_text, file, program);
+        if (values.count("listen") != 0) say_what_is_replaced(in_file, invocation);
+        store(values, in_file, invocation.origins);
     }
     invocation.settings = to_settings(values, invocation.origins);
 

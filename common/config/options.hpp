@@ -16,6 +16,7 @@ struct Invocation {
     Task task = Task::Serve;
     Settings settings{};
     Origins origins{};                         ///< who gave which option: check_settings() names it so
+    std::vector<std::string> notices{};        ///< for the log, once it is open: what was replaced
     std::vector<std::string> warnings{};       ///< for the log, once it is open: an unknown PREFORKD_* variable
     std::string printed_config{};              ///< --print-config: a line `name = value  # origin` for each option
     std::string config_file{};                 ///< that -C names; empty: none

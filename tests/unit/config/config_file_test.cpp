@@ -70,7 +70,7 @@ TEST(ConfigFile, in_quotes_everything_counts) {
 
 TEST(ConfigFile, what_is_no_line_is_refused_with_its_place) {
     EXPECT_THAT(refusal("a = 1\nworkers 3\n"), StartsWith("f:2: expected `name = value`"));
-    EXPECT_THAT(refusal("[section]"), StartsWith("f:1: expected `name = value`"));
+    EXPECT_THAT(refusal("[section"), StartsWith("f:1: expected [ENDPOINT]"));
     EXPECT_THAT(refusal("a # = 1"), StartsWith("f:1: expected `name = value`"));
     EXPECT_THAT(refusal("\n\n = 1"), StartsWith("f:3: expected a name"));
     EXPECT_THAT(refusal(R"(a = "x)"), HasSubstr("closing quote"));

@@ -1,0 +1,46 @@
+#include "common/config/listen_section.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "common/config/options_table.hpp"
+
+namespace preforkd {
+namespace {
+
+Origin origin_at(const ConfigLine& line) { return {.kind = Origin::Kind::File, .place = line.place}; }
+
+template <class Read>
+auto read_at(const Origin& origin, const Read& read) {
+    try {
+        return read();
+    } catch (const std::invalid_argument& error) { blame(origin, "listen", error.what()); }
+}
+
+bool is_listen_key(std::string_view name) {
+    return std::ranges::any_of(listen_keys(), [&](const ListenKey& key) { return key.name == name; });
+}
+
+}  // namespace
+
+ListenSection::ListenSection(const ConfigLine& head)
+    : origin_{origin_at(head)}, text_{head.name}, reader_{read_at(origin_, [&] { return ListenReader{head.name}; })} {}
+
+void ListenSection::read(const ConfigLine& line) {
+    read_at(origin_at(line), [&] {
+        if (find_option(line.name) != nullptr && !is_listen_key(line.name))
+            throw std::invalid_argument{
+                fmt::format("{} is no key of an endpoint; it belongs above the first section", line.name)};
+        reader_.read(line.name, line.value);
+    });
+    text_ += fmt::format(" {}={}", line.name, line.value);
+}
+
+std::string ListenSection::finish() const {
+    read_at(origin_, [&] { (void)reader_.finish(); });
+    return text_;
+}
+
+}  // namespace preforkd
