@@ -16,7 +16,8 @@ json::object object_of(const ListenerStatus& listener) {
             {"lost", listener.lost},
             {"queued", or_null(listener.queue.queued)},
             {"queue_limit", or_null(listener.queue.limit)},
-            {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"}};
+            {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"},
+            {"certificate_expires_s", or_null(listener.certificate_expires_s)}};
 }
 
 ListenerStatus listener_from(const json::value& value) {
@@ -27,7 +28,8 @@ ListenerStatus listener_from(const json::value& value) {
             .lost = fields.is_true("lost"),
             .queue = {.queued = fields.maybe<std::uint64_t>("queued"),
                       .limit = fields.maybe<std::uint64_t>("queue_limit"),
-                      .in_bytes = fields.text("queue_unit") == "bytes"}};
+                      .in_bytes = fields.text("queue_unit") == "bytes"},
+            .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s")};
 }
 
 json::object object_of(const WorkerStatus& worker) {

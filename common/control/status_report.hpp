@@ -22,6 +22,7 @@ struct ListenerStatus {
     bool passed = false;    ///< by systemd
     bool lost = false;      ///< its file was removed or replaced: no client finds it
     QueueDepth queue{};
+    std::optional<std::int64_t> certificate_expires_s{};  ///< since 1970; TLS: of its certificates the first to expire
 };
 
 struct WorkerStatus {

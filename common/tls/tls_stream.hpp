@@ -66,16 +66,17 @@ private:
     struct Socket;
 
     [[nodiscard]] TlsResult result_of(int returned, std::size_t bytes);
-    static void count_messages(int is_written, int version, int type, const void* bytes, std::size_t size, SSL* ssl,
-                               void* stream);
+    static void see_message(int is_written, int version, int type, const void* bytes, std::size_t size, SSL* ssl,
+                            void* stream);
 
     SslPtr ssl_;
     int fd_;
     Output output_ = Output::Open;
     bool wants_output_ = false;
-    bool more_ = false;     ///< send with MSG_MORE
-    bool flooded_ = false;  ///< by handshake messages: whatever comes now fails
-    int messages_ = 0;      ///< of the handshake's kind, behind the handshake, in this second
+    bool more_ = false;           ///< send with MSG_MORE
+    bool sent_finished_ = false;  ///< the handshake's last message of ours
+    bool flooded_ = false;        ///< by handshake messages: whatever comes now fails
+    int messages_ = 0;            ///< of the handshake's kind, behind the handshake, in this second
     Clock::time_point second_{};
     std::string failure_{};
 };

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "common/base/counted.hpp"
+#include "daemon/ctl/date_text.hpp"
 #include "daemon/ctl/text_table.hpp"
 
 namespace preforkd {
@@ -55,6 +56,16 @@ std::string summary(const StatusReport& report) {
     return text + '\n';
 }
 
+std::string remark_on(const ListenerStatus& listener) {
+    std::string remark = listener.passed ? " (passed)"
+                         : listener.lost ? " (unreachable: its file is missing or replaced)"
+                                         : "";
+    if (const auto expires = listener.certificate_expires_s)
+        remark += fmt::format(" (certificate until {})",
+                              date_text(std::chrono::system_clock::time_point{std::chrono::seconds{*expires}}));
+    return remark;
+}
+
 }  // namespace
 
 std::string age_text(std::chrono::milliseconds age) {
@@ -76,10 +87,8 @@ std::string age_text(std::chrono::milliseconds age) {
 std::string status_text(const StatusReport& report, std::size_t columns) {
     TextTable listeners{{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}}};
     for (const ListenerStatus& each : report.listeners)
-        listeners.add({each.endpoint + (each.passed ? " (passed)"
-                                        : each.lost ? " (unreachable: its file is missing or replaced)"
-                                                    : ""),
-                       each.handler, queue_text(each.queue.queued, each.queue.in_bytes),
+        listeners.add({each.endpoint + remark_on(each), each.handler,
+                       queue_text(each.queue.queued, each.queue.in_bytes),
                        queue_text(each.queue.limit, each.queue.in_bytes)});
     TextTable workers{{{"WORKER", right},
                        {"PID", right},

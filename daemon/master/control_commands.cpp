@@ -9,6 +9,7 @@
 #include "common/base/version.hpp"
 #include "common/control/readiness.hpp"
 #include "common/systemd/socket_takeover.hpp"
+#include "common/tls/server_context.hpp"
 #include "daemon/master/pool/queue_depth.hpp"
 #include "preforkd/log.hpp"
 
@@ -32,6 +33,12 @@ std::string said(bool ok, std::string sentence) {
 std::string server_of(const Listener& listener, const Settings& settings) {
     const bool is_program = !settings.program.empty() && listener.settings.handler.empty();
     return printable(is_program ? settings.program.front() : handler_of(listener.settings, settings));
+}
+
+std::optional<std::int64_t> certificate_end(const Listener& listener) {
+    if (!listener.tls) return std::nullopt;
+    return std::chrono::duration_cast<std::chrono::seconds>(listener.tls->first_expiry().end.time_since_epoch())
+        .count();
 }
 
 }  // namespace
@@ -159,7 +166,8 @@ StatusReport ControlCommands::status() const {
                                     .handler = server_of(listener, *targets_.pool.current().settings),
                                     .passed = listener.inherited,
                                     .lost = has_lost_its_file(listener),
-                                    .queue = queue_depth(listener)});
+                                    .queue = queue_depth(listener),
+                                    .certificate_expires_s = certificate_end(listener)});
     }
     targets_.pool.describe(report, now);
     return report;
