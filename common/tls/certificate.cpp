@@ -120,7 +120,10 @@ KeyPtr read_private_key(std::string_view pem) {
     const BioPtr bio = reader_of(pem);
     KeyPtr key{openssl().PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr)};
     if (key) return key;
-    if (is_end_of_text()) throw std::invalid_argument{"no private key in it; expected PEM"};
+    if (is_end_of_text() || pem.find("PRIVATE KEY-----") == pem.npos) {
+        openssl().ERR_clear_error();
+        throw std::invalid_argument{"no private key in it; expected PEM"};
+    }
     if (pem.find("ENCRYPTED") != pem.npos) {
         openssl().ERR_clear_error();
         throw std::invalid_argument{"its key has a passphrase, which a daemon cannot ask for; take it off"};

@@ -81,8 +81,12 @@
     X(SSL_CTX_get_cert_store)               \
     X(SSL_CTX_get_ex_data)                  \
     X(SSL_CTX_new)                          \
+    X(SSL_CTX_set_alpn_protos)              \
     X(SSL_CTX_set_alpn_select_cb)           \
+    X(SSL_CTX_set_cert_cb)                  \
+    X(SSL_CTX_set_cert_verify_callback)     \
     X(SSL_CTX_set_cipher_list)              \
+    X(SSL_CTX_set_default_verify_paths)     \
     X(SSL_CTX_set_ex_data)                  \
     X(SSL_CTX_set_num_tickets)              \
     X(SSL_CTX_set_options)                  \
@@ -94,6 +98,7 @@
     X(SSL_do_handshake)                     \
     X(SSL_free)                             \
     X(SSL_get0_alpn_selected)               \
+    X(SSL_get0_param)                       \
     X(SSL_get0_peer_certificate)            \
     X(SSL_get_SSL_CTX)                      \
     X(SSL_get_current_cipher)               \
@@ -107,12 +112,16 @@
     X(SSL_read_ex)                          \
     X(SSL_select_next_proto)                \
     X(SSL_session_reused)                   \
+    X(SSL_set1_host)                        \
     X(SSL_set_SSL_CTX)                      \
     X(SSL_set_accept_state)                 \
     X(SSL_set_bio)                          \
+    X(SSL_set_connect_state)                \
+    X(SSL_set_hostflags)                    \
     X(SSL_set_msg_callback)                 \
     X(SSL_shutdown)                         \
     X(SSL_write_ex)                         \
+    X(TLS_client_method)                    \
     X(TLS_server_method)                    \
     X(X509V3_EXT_conf_nid)                  \
     X(X509V3_set_ctx)                       \
@@ -123,9 +132,13 @@
     X(X509_NAME_get_entry)                  \
     X(X509_NAME_get_index_by_NID)           \
     X(X509_NAME_print_ex)                   \
+    X(X509_STORE_CTX_get_current_cert)      \
+    X(X509_STORE_CTX_get_error)             \
+    X(X509_STORE_CTX_get_error_depth)       \
     X(X509_STORE_add_cert)                  \
     X(X509_STORE_add_crl)                   \
     X(X509_STORE_set_flags)                 \
+    X(X509_VERIFY_PARAM_set1_ip_asc)        \
     X(X509_add_ext)                         \
     X(X509_check_private_key)               \
     X(X509_digest)                          \
@@ -142,7 +155,9 @@
     X(X509_set_pubkey)                      \
     X(X509_set_version)                     \
     X(X509_sign)                            \
-    X(X509_time_adj_ex)
+    X(X509_time_adj_ex)                     \
+    X(X509_verify_cert)                     \
+    X(X509_verify_cert_error_string)
 
 namespace preforkd {
 

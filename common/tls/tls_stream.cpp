@@ -84,6 +84,14 @@ std::unique_ptr<TlsStream> TlsStream::accept(SSL_CTX* context, int fd) {
     return std::make_unique<TlsStream>(std::move(ssl), fd);
 }
 
+std::unique_ptr<TlsStream> TlsStream::connect(SSL_CTX* context, int fd) {
+    openssl().ERR_clear_error();
+    SslPtr ssl{openssl().SSL_new(context)};
+    if (!ssl) throw std::runtime_error{openssl_error()};
+    openssl().SSL_set_connect_state(ssl.get());
+    return std::make_unique<TlsStream>(std::move(ssl), fd);
+}
+
 /// A KeyUpdate costs us more than it costs a client, and OpenSSL looks for what is behind it before it returns: who
 /// sends nothing else would keep a worker to himself.
 void TlsStream::see_message(int is_written, int, int type, const void* message, std::size_t, SSL* ssl, void* stream) {
@@ -120,7 +128,10 @@ TlsResult TlsStream::result_of(int returned, std::size_t bytes) {
     const unsigned long code = openssl().ERR_peek_error();
     const bool cut_off = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
     const std::string reason = openssl_error();
-    if (!cut_off) failure_ = reason;
+    if (!cut_off) {
+        failure_ = reason;
+        failure_reason_ = ERR_GET_REASON(code);
+    }
     return {.kind = TlsResult::Kind::Failed,
             .error = std::make_error_code(cut_off ? std::errc::connection_aborted : std::errc::protocol_error)};
 }

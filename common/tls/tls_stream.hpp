@@ -34,6 +34,9 @@ public:
     /// The server's end on the socket `fd`, which is borrowed.  Throws std::runtime_error for want of memory.
     [[nodiscard]] static std::unique_ptr<TlsStream> accept(SSL_CTX* context, int fd);
 
+    /// Likewise the client's end.
+    [[nodiscard]] static std::unique_ptr<TlsStream> connect(SSL_CTX* context, int fd);
+
     TlsStream(SslPtr ssl, int fd);
     TlsStream(const TlsStream&) = delete;
     TlsStream& operator=(const TlsStream&) = delete;
@@ -56,6 +59,8 @@ public:
 
     /// Why the handshake has failed, in OpenSSL's words; empty: the connection broke.
     [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
+    /// The same as a number of OpenSSL's, SSL_R_...; 0: the connection broke.
+    [[nodiscard]] int failure_reason() const noexcept { return failure_reason_; }
 
     /// What the two have agreed on.
     [[nodiscard]] Tls facts() const;
@@ -79,6 +84,7 @@ private:
     int messages_ = 0;            ///< of the handshake's kind, behind the handshake, in this second
     Clock::time_point second_{};
     std::string failure_{};
+    int failure_reason_ = 0;
 };
 
 }  // namespace preforkd

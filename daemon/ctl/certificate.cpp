@@ -92,6 +92,16 @@ std::string path_to_use(const std::string& path) {
     return error || absolute.find_first_not_of(plain) != absolute.npos ? path : absolute;
 }
 
+std::string what_to_do(const CertificateOrder& order, const std::string& certificate, const std::string& key) {
+    std::string text = fmt::format("serve with it:  preforkd --listen 'tls://:8443 certificate={} key={}'\n",
+                                   path_to_use(certificate), path_to_use(key));
+    std::string host = host_to_ask(order);
+    if (host.find(':') != host.npos) host = fmt::format("[{}]", host);
+    if (!host.empty())
+        text += fmt::format("ask the server: preforkctl send tls://{}:8443 --ca {}\n", host, path_to_use(certificate));
+    return text;
+}
+
 }  // namespace
 
 void make_certificate(const CertificateOrder& order) {
@@ -100,12 +110,10 @@ void make_certificate(const CertificateOrder& order) {
     load_openssl();
     const CertificatePair pair = make_self_signed(order.names, order.valid);
     write_both(pair, certificate, key);
-    print(
-        fmt::format("{}  certificate for {}, until {}\n{}  its key, which only this user may read\n\n"
-                    "serve with it:  preforkd --listen 'tls://:8443 certificate={} key={}'\n",
-                    certificate, fmt::join(order.names, ", "),
-                    date_text(end_of(read_certificates(pair.certificate).certificate.get())), key,
-                    path_to_use(certificate), path_to_use(key)));
+    print(fmt::format("{}  certificate for {}, until {}\n{}  its key, which only this user may read\n\n{}", certificate,
+                      fmt::join(order.names, ", "),
+                      date_text(end_of(read_certificates(pair.certificate).certificate.get())), key,
+                      what_to_do(order, certificate, key)));
 }
 
 }  // namespace preforkd

@@ -88,4 +88,10 @@ CertificateOrder read_certificate_order(const CommandLine& line) {
     return order;
 }
 
+std::string host_to_ask(const CertificateOrder& order) {
+    if (std::ranges::find(order.names, "localhost") != order.names.end()) return "localhost";
+    const auto name = std::ranges::find_if(order.names, [](const auto& each) { return !each.starts_with('*'); });
+    return name == order.names.end() ? "" : *name;
+}
+
 }  // namespace preforkd

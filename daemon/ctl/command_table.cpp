@@ -47,6 +47,12 @@ constexpr auto options = std::to_array<CtlOption>({
      "count."},
     {"no-reply", 0, "", "send", "udp, unixgram: do not wait for a reply"},
     {"verbose", 'v', "", "send", "tell addresses, times and bytes on standard error"},
+    {"ca", 0, "FILE", "send", "tls: who is believed to be the server, instead of the system's authorities"},
+    {"cert", 0, "FILE", "send", "tls: the certificate to show to a server that asks for one"},
+    {"key", 0, "FILE", "send", "tls: its key (where it is not in the same file)"},
+    {"servername", 0, "NAME", "send", "tls: whose certificate the server's has to be (HOST), and who is asked for"},
+    {"alpn", 0, "NAME,...", "send", "tls: protocols to offer, such as h2,http/1.1"},
+    {"insecure", 0, "", "send", "tls: believe any server"},
     {"days", 0, "N", "certificate", "how long it is valid (365)"},
     {"out", 0, "PREFIX", "certificate", "make PREFIX.pem and PREFIX.key instead"},
     {"help", 'h', "", "", "print this help, or that of the command, then exit"},
@@ -55,10 +61,12 @@ constexpr auto options = std::to_array<CtlOption>({
 
 constexpr std::string_view of_send =
     "\ntcp and unix: the input ends with TEXT (half-close), the answer where the server ends it.\n"
+    "tls and tls+unix: likewise, by a close_notify; an end without one is an error.\n"
     "udp and unixgram: TEXT is one datagram (udp: of at most 65507 bytes), the answer is the first reply.\n"
     "Several addresses of a host are tried in turn, each for a fair share of the time.\n"
     "\nEndpoints: tcp://HOST:PORT (:PORT for short), udp://HOST:PORT, unix:///path, unixgram:///path,\n"
-    "unix://@abstract, unixgram://@abstract. An empty HOST is this machine.\n";
+    "unix://@abstract, unixgram://@abstract, tls://HOST:PORT, tls+unix:///path, tls+unix://@abstract.\n"
+    "An empty HOST is this machine.\n";
 
 constexpr std::string_view exit_codes =
     "\nExit codes: 0 answered (--no-reply: sent) or done; 1 no answer, not the expected one, refused or failed;\n"
@@ -119,6 +127,7 @@ std::string ctl_help(const CtlCommand* command) {
             append_options(help, of_daemon);
             help += '\n';
         }
+        if (each.name == "certificate") help += '\n';
         append_help_entry(help, "  " + usage_of(each), each.meaning, columns);
         for (const CtlOption& option : options)
             if (option.commands != of_daemon && !option.commands.empty() && goes_with(option, each))

@@ -58,7 +58,7 @@ public:
 
     void talk() {
         const std::string reply =
-            first_that_works(request_.endpoint, patience_, listening_.trace,
+            first_that_works(request_, patience_, listening_.trace,
                              [this](const SocketAddress& address, Deadline) { return ask(address); });
         listening_.answer.pass_on(reply);
     }

@@ -120,7 +120,7 @@ void Failures::raise() const {
         if (alike && !reasons.empty()) break;
         reasons.push_back(alike ? each.reason : each.address + ": " + each.reason);
     }
-    throw std::runtime_error{fmt::format("connect {}: {}", to_string(endpoint_), fmt::join(reasons, ", "))};
+    throw std::runtime_error{fmt::format("connect {}: {}", name_, fmt::join(reasons, ", "))};
 }
 
 }  // namespace preforkd

@@ -7,6 +7,7 @@
 #include "common/base/unique_fd.hpp"
 #include "common/net/socket_address.hpp"
 #include "daemon/ctl/patience.hpp"
+#include "daemon/ctl/send.hpp"
 #include "daemon/ctl/trace.hpp"
 #include "preforkd/endpoint.hpp"
 
@@ -27,7 +28,8 @@ namespace preforkd {
 /// Collects why each address failed.
 class Failures {
 public:
-    explicit Failures(const Endpoint& endpoint) : endpoint_{endpoint} {}
+    /// `name`: the endpoint, as it was asked for.
+    Failures(const Endpoint& endpoint, std::string name) : endpoint_{endpoint}, name_{std::move(name)} {}
 
     /// Returns the reason, in words.
     std::string add(const SocketAddress& address, const std::error_code& error);
@@ -41,14 +43,15 @@ private:
         std::string reason;
     };
     const Endpoint& endpoint_;
+    std::string name_;
     std::vector<Failure> failures_{};
 };
 
 /// What `attempt(address, until)` returns for the first address where it does not throw a std::system_error.
 template <class Attempt>
-auto first_that_works(const Endpoint& endpoint, const Patience& patience, Trace& trace, Attempt attempt) {
-    Failures failures{endpoint};
-    const std::vector<SocketAddress> addresses = look_up(endpoint, patience);
+auto first_that_works(const SendRequest& request, const Patience& patience, Trace& trace, Attempt attempt) {
+    Failures failures{request.endpoint, to_string(request)};
+    const std::vector<SocketAddress> addresses = look_up(request.endpoint, patience);
     for (std::size_t i = 0; i < addresses.size(); ++i) {
         trace.trying(name_of(addresses[i]));
         try {

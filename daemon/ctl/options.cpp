@@ -7,6 +7,9 @@
 
 #include "common/base/quoted.hpp"
 #include "common/config/control_endpoint.hpp"
+#include "common/config/option_values.hpp"
+#include "common/config/tls_scheme.hpp"
+#include "daemon/ctl/certificate_order.hpp"
 
 namespace preforkd {
 namespace {
@@ -15,9 +18,24 @@ namespace {
 
 bool is_endpoint(const std::string& word) {
     try {
-        (void)parse_endpoint(word);
+        (void)parse_endpoint(strip_tls(word).address);
         return true;
     } catch (const std::invalid_argument&) { return false; }
+}
+
+/// What is wrong with an address is said of what was written.
+Endpoint read_address(const TlsScheme& scheme) {
+    try {
+        return parse_endpoint(scheme.address);
+    } catch (const std::invalid_argument& error) {
+        if (!scheme.tls) throw;
+        std::string sentence = error.what();
+        const std::string_view before = std::string_view{scheme.address}.substr(0, scheme.address.find("://") + 3);
+        const std::string after = add_tls(before);
+        for (std::size_t at = 0; (at = sentence.find(before, at)) != sentence.npos; at += after.size())
+            sentence.replace(at, before.size(), after);
+        refuse(sentence);
+    }
 }
 
 void read_words(SendRequest& request, const std::vector<std::string>& words) {
@@ -26,7 +44,9 @@ void read_words(SendRequest& request, const std::vector<std::string>& words) {
         refuse(fmt::format("send: {} is one word too many; quote a TEXT of several words", in_quotes(words[2])));
     if (words.size() == 2 && !is_endpoint(words[0]) && is_endpoint(words[1]))
         refuse("send: the endpoint stands before the text: send ENDPOINT TEXT");
-    request.endpoint = parse_endpoint(words[0]);
+    const TlsScheme scheme = strip_tls(words[0]);
+    request.endpoint = read_address(scheme);
+    if (scheme.tls) request.tls.emplace();
     if (words.size() == 2) request.text = words[1];
     if (request.text == "-") request.text = std::nullopt;
 }
@@ -40,9 +60,55 @@ void check(const SendRequest& request) {
     if (request.expect && request.expect->empty())
         refuse("--expect: is empty, which every answer contains; name a text, or leave it");
     if (request.no_reply && !is_datagram(transport))
-        refuse(fmt::format("--no-reply: is for udp and unixgram; the answer of {} ends by itself",
-                           to_string(request.endpoint)));
+        refuse(fmt::format("--no-reply: is for udp and unixgram; the answer of {} ends by itself", to_string(request)));
     if (request.no_reply && request.expect) refuse("--no-reply: contradicts --expect; keep one");
+}
+
+/// The name to ask for, where none is said: that which the endpoint has.
+std::string server_name_of(const Endpoint& endpoint) {
+    if (endpoint.transport != Transport::Tcp) return "";
+    if (endpoint.host.empty()) return "localhost";
+    std::string name = endpoint.host.substr(0, endpoint.host.find('%'));
+    if (name.ends_with('.')) name.pop_back();
+    return name;
+}
+
+std::vector<std::string> read_alpn(const std::string& text) {
+    constexpr std::size_t longest = 255;  // Source: RFC 7301, 3.1
+    std::vector<std::string> names;
+    for (const std::string_view name : split_at_commas(text)) {
+        if (name.empty() || name.size() > longest)
+            refuse(fmt::format("--alpn: expected names of protocols such as h2,http/1.1, not {}", in_quotes(text)));
+        names.emplace_back(name);
+    }
+    return names;
+}
+
+std::string read_server_name(const std::string& text) {
+    try {
+        if (!text.starts_with('*')) return read_certified_name(text);
+    } catch (const std::invalid_argument&) {  // said below
+    }
+    refuse(fmt::format("--servername: expected a host name or an IP address, not {}", in_quotes(text)));
+}
+
+void read_tls(SendRequest& request, const CommandLine& line) {
+    for (const std::string_view option : {"ca", "cert", "key", "servername", "alpn", "insecure"})
+        if (line.has(option) && !request.tls)
+            refuse(fmt::format("--{}: is for tls:// and tls+unix://; {} is without TLS", option, to_string(request)));
+    if (!request.tls) return;
+    TlsRequest& tls = *request.tls;
+    tls = {.server_name = server_name_of(request.endpoint),
+           .insecure = line.has("insecure"),
+           .authorities = line.value("ca"),
+           .certificate = line.value("cert"),
+           .key = line.value("key")};
+    if (const auto name = line.value("servername")) tls.server_name = read_server_name(*name);
+    if (const auto names = line.value("alpn")) tls.alpn = read_alpn(*names);
+    if (tls.insecure && tls.authorities) refuse("--insecure: contradicts --ca; keep one");
+    if (tls.key && !tls.certificate) refuse("--key: is the key of a certificate; name that with --cert FILE");
+    if (tls.server_name.empty() && !tls.insecure)
+        refuse("--servername: a path is no name for a certificate; say whose it has to be, or --insecure");
 }
 
 Endpoint read_control(const std::string& text) {
@@ -65,6 +131,7 @@ SendRequest read_send_request(const CommandLine& line) {
     if (const auto timeout = line.value("timeout")) request.timeout = read_ctl_timeout(*timeout);
     read_words(request, line.words);
     check(request);
+    read_tls(request, line);
     return request;
 }
 

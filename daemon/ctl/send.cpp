@@ -8,6 +8,7 @@
 
 #include "common/base/counted.hpp"
 #include "common/base/quoted.hpp"
+#include "common/config/tls_scheme.hpp"
 #include "daemon/ctl/answer.hpp"
 #include "daemon/ctl/exchange.hpp"
 #include "daemon/ctl/trace.hpp"
@@ -31,6 +32,11 @@ void end_the_line(const Answer& answer, const SendChannels& channels) {
 
 }  // namespace
 
+std::string to_string(const SendRequest& request) {
+    const std::string address = to_string(request.endpoint);
+    return request.tls ? add_tls(address) : address;
+}
+
 void send(const SendRequest& request, const SendChannels& channels) {
     Trace trace{request.verbose ? channels.notes : -1};
     Answer answer{channels.answer, request.expect};
@@ -48,9 +54,8 @@ void send(const SendRequest& request, const SendChannels& channels) {
     if (unexpected || request.verbose) end_the_line(answer, channels);
     trace.ended();
     if (unexpected)
-        throw std::runtime_error{fmt::format("{}: the answer ({}) does not contain --expect {}",
-                                             to_string(request.endpoint), counted(trace.received_bytes(), "byte"),
-                                             in_quotes(*request.expect))};
+        throw std::runtime_error{fmt::format("{}: the answer ({}) does not contain --expect {}", to_string(request),
+                                             counted(trace.received_bytes(), "byte"), in_quotes(*request.expect))};
 }
 
 }  // namespace preforkd

@@ -6,18 +6,23 @@
 #include <optional>
 #include <string>
 
+#include "daemon/ctl/tls_request.hpp"
 #include "preforkd/endpoint.hpp"
 
 namespace preforkd {
 
 struct SendRequest {
     Endpoint endpoint{};
+    std::optional<TlsRequest> tls{};                        ///< spoken there
     std::optional<std::string> text = "hello from client";  ///< sent as it is; nullopt: what standard input has
     std::optional<std::string> expect{};                    ///< the answer must contain it; reading ends once it does
     std::chrono::milliseconds timeout{5000};                ///< for the whole conversation; zero: for ever
     bool no_reply = false;                                  ///< datagrams only: do not wait for one
     bool verbose = false;
 };
+
+/// Whom it goes to, as it is written: `tls://localhost:1`.
+[[nodiscard]] std::string to_string(const SendRequest& request);
 
 /// Where the text comes from and the answer goes.  Borrowed descriptors, blocking or not.
 struct SendChannels {

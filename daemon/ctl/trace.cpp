@@ -13,6 +13,8 @@ void Trace::connected(const std::string& address) {
     tell(fmt::format("connected to {} after {:.2f} ms", address, elapsed_ms()));
 }
 
+void Trace::secured(const std::string& how) { tell(fmt::format("TLS after {:.2f} ms: {}", elapsed_ms(), how)); }
+
 void Trace::received(std::size_t size_bytes) {
     if (!answered_) tell(fmt::format("first byte after {:.2f} ms", elapsed_ms()));
     answered_ = true;

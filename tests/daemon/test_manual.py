@@ -144,7 +144,9 @@ def test_values_are_completed():
 @pytest.mark.parametrize("words, wanted", [
     (["status", "--"], {"--json", "--watch", "--control", "--instance", "--timeout", "--help", "--version"}),
     (["--json", "status", "--"], {"--watch", "--control", "--instance", "--timeout", "--help", "--version"}),
-    (["send", ":7", "--timeout=3s", "--verbose", "--"], {"--expect", "--no-reply", "--help", "--version"}),
+    (["send", ":7", "--timeout=3s", "--verbose", "--"],
+     {"--expect", "--no-reply", "--ca", "--cert", "--key", "--servername", "--alpn", "--insecure", "--help", "--version"}),
+    (["certificate", "localhost", "--"], {"--days", "--out", "--help", "--version"}),
     (["--timeout", "3s", "r"], {"ready", "reload"}), (["status", "r"], set())])
 def test_a_command_is_offered_its_own_options_each_once(words, wanted):
     assert complete("preforkctl", *words) == wanted
@@ -163,6 +165,8 @@ def test_endpoints_and_objects_are_offered_as_they_are_accepted(tmp_path):
     for program, words in (("preforkctl", ["status"]), ("preforkd", [])):
         assert {"unix:///", "unix://@"} <= complete(program, *words, "--control", "")
         assert complete(program, *words, "--control", f"unix://{tmp_path}/o") == {f"//{tmp_path}/one.sock"}
+    for option in ("--ca", "--cert", "--key", "--out"):
+        assert complete("preforkctl", option, "tw", cwd=tmp_path) == {"two.so"}
     assert "off" in complete("preforkd", "--control", "") and "off" not in complete("preforkctl", "--control", "")
     assert complete("preforkd", "--listen", f"unixgram://{tmp_path}/o") == {f"//{tmp_path}/one.sock"}
     assert {"./two.so", "echo"} <= complete("preforkd", "--handler", "", cwd=tmp_path)

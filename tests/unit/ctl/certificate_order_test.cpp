@@ -49,6 +49,12 @@ TEST(CertificateOrder, the_files_are_called_after_the_first_name_or_as_is_said) 
     EXPECT_THAT(refusal_of({"a", "--out="}), HasSubstr("--out: expected the path of both files"));
 }
 
+TEST(CertificateOrder, a_server_is_asked_for_by_a_name_that_it_has) {
+    EXPECT_EQ(host_to_ask(order_of({"a.example", "localhost"})), "localhost");
+    EXPECT_EQ(host_to_ask(order_of({"*.example", "a.example"})), "a.example");
+    EXPECT_EQ(host_to_ask(order_of({"*.example"})), "");
+}
+
 TEST(CertificateOrder, what_no_client_would_ask_for_is_refused) {
     for (const std::string name : {"",
                                    "https://localhost",

@@ -130,6 +130,56 @@ TEST(OptionsSend, an_endpoint_where_nobody_can_listen_is_refused) {
     EXPECT_THAT(send_refusal({"fd://web"}), HasSubstr("fd://"));
 }
 
+TEST(OptionsTls, the_address_is_the_endpoint_and_whom_to_expect) {
+    const SendRequest request = read_send_options({"tls://a.example:443"});
+    EXPECT_EQ(to_string(request.endpoint), "tcp://a.example:443");
+    EXPECT_EQ(to_string(request), "tls://a.example:443");
+    ASSERT_TRUE(request.tls);
+    EXPECT_FALSE(request.tls->insecure);
+    EXPECT_EQ(request.tls->authorities, std::nullopt);
+    const auto name_for = [](const std::string& endpoint) { return read_send_options({endpoint}).tls->server_name; };
+    EXPECT_EQ(name_for("tls://a.example:1"), "a.example");
+    EXPECT_EQ(name_for("tls://a.example.:1"), "a.example");
+    EXPECT_EQ(name_for("tls://:1"), "localhost");
+    EXPECT_EQ(name_for("tls://[fe80::1%eth0]:1"), "fe80::1");
+    EXPECT_FALSE(read_send_options({"tcp://h:1"}).tls);
+}
+
+TEST(OptionsTls, every_option_is_read) {
+    const TlsRequest tls = *read_send_options({"tls+unix:///x", "--ca", "a", "--cert", "c", "--key", "k",
+                                               "--servername", "B.Example", "--alpn", "h2,http/1.1"})
+                                .tls;
+    EXPECT_EQ(tls.authorities, "a");
+    EXPECT_EQ(tls.certificate, "c");
+    EXPECT_EQ(tls.key, "k");
+    EXPECT_EQ(tls.server_name, "b.example");
+    EXPECT_THAT(tls.alpn, testing::ElementsAre("h2", "http/1.1"));
+    EXPECT_EQ(read_send_options({"tls://a:1", "--servername", "2001:DB8::1"}).tls->server_name, "2001:db8::1");
+    EXPECT_EQ(read_send_options({"tls+unix:///x", "--insecure"}).tls->server_name, "");
+}
+
+TEST(OptionsTls, what_contradicts_or_is_missing_is_named) {
+    for (const char* option : {"--ca=x", "--cert=x", "--key=x", "--servername=x", "--alpn=x", "--insecure"})
+        EXPECT_THAT(refusal_behind_endpoint({option}), HasSubstr("is for tls:// and tls+unix://; tcp://h:1")) << option;
+    EXPECT_THAT(send_refusal({"tls://h:1", "--insecure", "--ca", "x"}), HasSubstr("--insecure: contradicts --ca"));
+    EXPECT_THAT(send_refusal({"tls://h:1", "--key", "x"}), HasSubstr("--cert FILE"));
+    EXPECT_THAT(send_refusal({"tls+unix:///x"}), HasSubstr("--servername: a path is no name"));
+    EXPECT_THAT(send_refusal({"tls+unix:///x", "--servername", "*.x"}),
+                HasSubstr("--servername: expected a host name"));
+    for (const std::string& name : {std::string{}, std::string{"a,"}, std::string(256, 'a')})
+        EXPECT_THAT(send_refusal({"tls://h:1", "--alpn=" + name}), HasSubstr("--alpn: expected names of protocols"));
+    EXPECT_THAT(send_refusal({"tls://h:1", "--no-reply"}), HasSubstr("the answer of tls://h:1 ends by itself"));
+}
+
+TEST(OptionsTls, what_is_wrong_with_an_endpoint_is_said_of_what_was_written) {
+    EXPECT_EQ(send_refusal({"tls://h"}), R"("tls://h" has no port; expected tls://HOST:PORT)");
+    EXPECT_THAT(send_refusal({"tls://h:0"}), HasSubstr("port 0"));
+    EXPECT_THAT(send_refusal({"tls+unix://x"}), HasSubstr("expected tls+unix:///PATH"));
+    EXPECT_THAT(send_refusal({"tls+udp://h:1"}), HasSubstr("expected tls://HOST:PORT"));
+    EXPECT_THAT(send_refusal({"tls+fd://x"}), HasSubstr("fd://"));
+    EXPECT_THAT(send_refusal({"hello", "tls://h:1"}), HasSubstr("the endpoint stands before the text"));
+}
+
 TEST(OptionsSend, no_reply_is_for_datagrams_without_an_expectation) {
     EXPECT_THAT(send_refusal({"tcp://h:1", "--no-reply"}), HasSubstr("is for udp and unixgram"));
     EXPECT_THAT(send_refusal({"unix:///x", "--no-reply"}), HasSubstr("is for udp and unixgram"));
