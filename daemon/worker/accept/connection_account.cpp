@@ -34,7 +34,7 @@ void ConnectionAccount::close(bool bytes_are_known) {
     const auto entries = std::exchange(entries_, nullptr);
     if (!entries) return;
     const std::string peer = address_of(entries->peer.to_endpoint(SOCK_STREAM));
-    const std::string listener = to_string(entries->listener.local);
+    const std::string listener = to_string(entries->listener);
     const double duration_ms = milliseconds_since(entries->begun);
     const char* const outcome = name_of(entries->outcome);
     if (!bytes_are_known)

@@ -37,9 +37,13 @@ public:
         if (entries_) entries_->sent_bytes += bytes;
     }
 
-    /// Notes what went wrong.  What was noted first stays: the rest follows from it.
+    /// Notes what went wrong.  What was noted first stays: the rest follows from it.  Only that a client was waited for
+    /// in vain says less than what it was waited for with.
     void failed(ConnectionOutcome outcome) noexcept {
-        if (!entries_ || entries_->outcome != ConnectionOutcome::Ok) return;
+        if (!entries_) return;
+        const bool says_more =
+            outcome == ConnectionOutcome::Handshake && entries_->outcome == ConnectionOutcome::IdleTimeout;
+        if (entries_->outcome != ConnectionOutcome::Ok && !says_more) return;
         entries_->outcome =
             outcome == ConnectionOutcome::Cut && entries_->late() ? ConnectionOutcome::RequestTimeout : outcome;
     }

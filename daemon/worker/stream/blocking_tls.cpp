@@ -15,6 +15,9 @@ TlsResult BlockingCore::finish_tls(const Call& call, Deadline limit) {
         const For what = result.kind == TlsResult::Kind::WantsInput ? For::Input : For::Output;
         if (const auto vain = limit ? wait_until(limit, what) : wait(what))
             return {.kind = TlsResult::Kind::Failed, .error = vain};
+        // Who sends a byte at a time is never waited for in vain.
+        if (has_passed(limit, Clock::now()))
+            return {.kind = TlsResult::Kind::Failed, .error = std::make_error_code(std::errc::timed_out)};
     }
 }
 

@@ -32,7 +32,9 @@ awaitable<bool> begin_tls(ConnectionCore& core, const Listener& listener) {
     Deadline until;
     TlsResult result = (*core.tls)->handshake();
     while (has_to_wait(result)) {
-        const std::error_code error = co_await core.wait(what_it_wants(result), until);
+        std::error_code error = co_await core.wait(what_it_wants(result), until);
+        // Who sends a byte at a time is never waited for in vain.
+        if (!error && has_passed(until, Clock::now())) error = std::make_error_code(std::errc::timed_out);
         result = error ? TlsResult{.kind = Kind::Failed, .error = error} : (*core.tls)->handshake();
     }
     core.operation_timeout.reset();
