@@ -82,6 +82,7 @@ std::error_code BlockingCore::line_too_long() {
 }
 
 std::error_code BlockingCore::canceled() noexcept {
+    was_canceled = true;
     account.failed(ConnectionOutcome::Cut);
     return std::make_error_code(std::errc::operation_canceled);
 }

@@ -55,6 +55,7 @@ struct BlockingCore {
     std::size_t line_max_bytes;  ///< zero: any length
     std::error_code last_error{};
     bool timed_out = false;
+    bool was_canceled = false;  ///< its handler was told to leave it, perhaps half done
     bool output_ended = false;  ///< SHUT_WR is done
     Buffer read_buffer{};
     std::optional<StreamBuffer> buffer{};

@@ -17,6 +17,7 @@ std::chrono::milliseconds ConnectionCore::patience(Deadline& until) const {
 }
 
 std::error_code ConnectionCore::canceled() noexcept {
+    canceled_ = true;
     account.failed(ConnectionOutcome::Cut);
     return std::make_error_code(std::errc::operation_canceled);
 }

@@ -76,6 +76,9 @@ struct ConnectionCore final : private Waiting {
 
     [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
 
+    /// Whether its handler has been told to leave it, so that what was sent may be part of something only.
+    [[nodiscard]] bool was_canceled() const noexcept { return canceled_; }
+
     /// The client's time is up (--request-timeout): ends what waits on the connection, and whatever comes after fails.
     void cut();
 
@@ -121,6 +124,7 @@ private:
 
     UniqueFd fd_;  ///< until it joins the reactor
     bool timed_out_ = false;
+    bool canceled_ = false;
     bool cut_ = false;
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
     const KeptAddress& address_;

@@ -62,8 +62,8 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
                 core.account.failed(ConnectionOutcome::Error);
                 report_failure(handler, client.peer(), std::current_exception());
             }
-        // What a handler has left half done shall not look whole.
-        if (core.tls && !failure && !core.output_ended) (void)co_await end_tls(core);
+        // What was left half done shall not look whole.
+        if (core.tls && !failure && !core.was_canceled() && !core.output_ended) (void)co_await end_tls(core);
         core.account.close();
         stream = {.fd = core.release(), .output_ended = core.output_ended};
     } catch (const std::exception& error) {  // no memory, no descriptor

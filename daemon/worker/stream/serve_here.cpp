@@ -42,8 +42,8 @@ ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, con
             handler.finish(client);
         } catch (...) { report(std::current_exception()); }
     (void)core.flush();
-    // What a handler has left half done shall not look whole.
-    if (core.tls && !failure && !core.output_ended) (void)core.end_output();
+    // What was left half done shall not look whole.
+    if (core.tls && !failure && !core.was_canceled && !core.output_ended) (void)core.end_output();
     core.account.close();
     return {.fd = std::move(core.fd), .output_ended = core.output_ended};
 }
