@@ -215,13 +215,21 @@ const ListenRow& find_key(std::string_view endpoint, std::string_view name, cons
                                  known_keys(settings)));
 }
 
+Endpoint endpoint_below(const TlsScheme& scheme, std::string_view text) {
+    try {
+        return parse_endpoint(scheme.address);
+    } catch (const std::invalid_argument& error) {
+        if (!scheme.tls) throw;
+        refuse(text, fmt::format("below TLS, {}", error.what()));
+    }
+}
+
 void check_tls(std::string_view endpoint, const TlsSettings& tls) {
     if (tls.certificates.empty() || tls.keys.size() != tls.certificates.size())
         refuse(endpoint, fmt::format("tls needs certificate=FILE and key=FILE, as many of one as of the other; it has "
                                      "{} and {}",
                                      tls.certificates.size(), tls.keys.size()));
-    if (tls.client_ca.empty() && tls.client_certificate == ClientCertificate::Optional)
-        refuse(endpoint, "client-cert= needs client-ca=");
+    if (tls.client_ca.empty() && tls.client_certificate) refuse(endpoint, "client-cert= needs client-ca=");
     if (tls.client_ca.empty() && !tls.crl.empty()) refuse(endpoint, "crl= needs client-ca=");
 }
 
@@ -250,6 +258,7 @@ const char* why_not_known_by(const AccessList& list, Transport transport, bool i
 std::optional<std::string> why_not_for(const ListenSettings& settings, Transport transport) {
     if (transport == Transport::Passed) return std::nullopt;  // its socket is not known yet
     const bool is_local = transport == Transport::Unix;
+    if (settings.tls && is_datagram(transport)) return "TLS needs a stream: datagrams are not encrypted";
     if (settings.proxy && is_datagram(transport)) return "proxy= is for streams: datagrams are not announced";
     if (settings.proxy && is_local && !settings.proxy->local)
         return "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix";
@@ -274,9 +283,8 @@ std::span<const ListenKey> listen_keys() noexcept {
 
 ListenReader::ListenReader(std::string_view endpoint) : endpoint_{endpoint} {
     const TlsScheme scheme = strip_tls(endpoint);
-    settings_.endpoint = parse_endpoint(scheme.address);
+    settings_.endpoint = endpoint_below(scheme, endpoint);
     if (scheme.tls) settings_.tls.emplace();
-    if (scheme.tls && is_datagram(settings_.endpoint.transport)) refuse(endpoint, "TLS needs a stream");
 }
 
 void ListenReader::read(std::string_view key, std::string_view value) {

@@ -24,6 +24,8 @@ constexpr std::string_view help_endpoints =
     "                                    stands in brackets; port 0 is any free one; :PORT is tcp://:PORT\n"
     "  unix:///PATH, unixgram:///PATH    a socket file; unix://@NAME is abstract, without a file\n"
     "  fd://NAME                         a socket that systemd passes by this name\n"
+    "  tls://HOST:PORT, tls+unix:///PATH, tls+fd://NAME\n"
+    "                                    TLS at one of tcp, unix, fd, whose settings it has, too\n"
     "\nSettings of one endpoint, behind it in the same argument: --listen 'tcp://:7 handler=echo':\n";
 
 constexpr std::string_view help_sources =

@@ -12,7 +12,7 @@
 namespace preforkd {
 namespace {
 
-constexpr std::string_view transports = "tls, tls+unix, tls+fd";
+constexpr std::string_view transports = "tls";  // over whatever
 constexpr NumberRange tickets_range{.min = 0, .max = 16};
 constexpr std::size_t longest_alpn_bytes = 255;  // Source: RFC 7301, 3.1
 
@@ -86,8 +86,8 @@ constexpr std::array<ListenRow, 13> rows{{
      may_be_stream,
      [](ListenSettings& s, std::string_view text) { tls(s).client_certificate = read_client_certificate(text); },
      [](const ListenSettings& s) -> std::optional<std::string> {
-         if (!s.tls || s.tls->client_certificate == ClientCertificate::Require) return std::nullopt;
-         return "optional";
+         if (!s.tls || !s.tls->client_certificate) return std::nullopt;
+         return s.tls->client_certificate == ClientCertificate::Require ? "require" : "optional";
      }},
     {{"crl", "FILE", transports, "what client-ca= has revoked, PEM"},
      may_be_stream,

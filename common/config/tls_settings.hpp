@@ -17,9 +17,9 @@ struct TlsSettings {
     std::vector<std::string> certificates{};  ///< the chain of each, its own certificate first; PEM
     std::vector<std::string> keys{};          ///< of each of these, in the same order
     std::string client_ca{};                  ///< who signs the certificates of clients; empty: none is asked for
-    ClientCertificate client_certificate = ClientCertificate::Require;  ///< where there is a client_ca
-    std::string crl{};                                                  ///< what these have revoked; empty: nothing
-    std::vector<std::string> alpn{};                                    ///< protocols, the one that is preferred first
+    std::optional<ClientCertificate> client_certificate{};  ///< where there is a client_ca; unset: Require
+    std::string crl{};                                      ///< what these have revoked; empty: nothing
+    std::vector<std::string> alpn{};                        ///< protocols, the one that is preferred first
     TlsVersion minimum = TlsVersion::Tls12;
     std::string ciphers{};                 ///< of TLS 1.2, as ciphers(1) reads it; empty: all that are AEAD
     std::string ocsp{};                    ///< a response to staple, DER

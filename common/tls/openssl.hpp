@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -57,6 +58,8 @@
     X(EVP_sha256)                           \
     X(GENERAL_NAMES_free)                   \
     X(HMAC)                                 \
+    X(OCSP_RESPONSE_free)                   \
+    X(OCSP_response_status)                 \
     X(OPENSSL_cleanse)                      \
     X(OPENSSL_init_ssl)                     \
     X(OPENSSL_sk_free)                      \
@@ -101,6 +104,7 @@
     X(SSL_get0_param)                       \
     X(SSL_get0_peer_certificate)            \
     X(SSL_get_SSL_CTX)                      \
+    X(SSL_get_certificate)                  \
     X(SSL_get_current_cipher)               \
     X(SSL_get_error)                        \
     X(SSL_get_servername)                   \
@@ -157,7 +161,8 @@
     X(X509_sign)                            \
     X(X509_time_adj_ex)                     \
     X(X509_verify_cert)                     \
-    X(X509_verify_cert_error_string)
+    X(X509_verify_cert_error_string)        \
+    X(d2i_OCSP_RESPONSE)
 
 namespace preforkd {
 
@@ -193,6 +198,7 @@ struct OpensslFree {
 using BioPtr = std::unique_ptr<BIO, OpensslFree<&Openssl::BIO_free>>;
 using CertificatePtr = std::unique_ptr<X509, OpensslFree<&Openssl::X509_free>>;
 using CrlPtr = std::unique_ptr<X509_CRL, OpensslFree<&Openssl::X509_CRL_free>>;
+using OcspPtr = std::unique_ptr<OCSP_RESPONSE, OpensslFree<&Openssl::OCSP_RESPONSE_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree<&Openssl::EVP_PKEY_free>>;
 using SslPtr = std::unique_ptr<SSL, OpensslFree<&Openssl::SSL_free>>;
 using SslContextPtr = std::unique_ptr<SSL_CTX, OpensslFree<&Openssl::SSL_CTX_free>>;

@@ -47,11 +47,27 @@ std::string digest_of(std::string_view text) {
     return {reinterpret_cast<const char*>(digest.data()), size};
 }
 
-/// The name, or a `*.` that stands for its first label.  Source: RFC 6125, 6.4.3
-bool is_for(const std::vector<std::string>& names, std::string_view name) {
-    const auto has = [&](std::string_view wanted) { return std::ranges::find(names, wanted) != names.end(); };
+bool has(const std::vector<std::string>& names, std::string_view wanted) {
+    return std::ranges::find(names, wanted) != names.end();
+}
+
+/// Whether one of `names` has a `*` for the first label of `name`.  Source: RFC 6125, 6.4.3
+bool has_wildcard_for(const std::vector<std::string>& names, std::string_view name) {
     const std::size_t dot = name.find('.');
-    return has(name) || (dot != name.npos && has(fmt::format("*{}", name.substr(dot))));
+    return dot != name.npos && has(names, fmt::format("*{}", name.substr(dot)));
+}
+
+bool is_required(const TlsSettings& settings) {
+    return settings.client_certificate.value_or(ClientCertificate::Require) == ClientCertificate::Require;
+}
+
+std::string check_ocsp(std::string text) {
+    const auto* begin = reinterpret_cast<const unsigned char*>(text.data());
+    const OcspPtr answer{openssl().d2i_OCSP_RESPONSE(nullptr, &begin, static_cast<long>(text.size()))};
+    openssl().ERR_clear_error();
+    if (!answer || openssl().OCSP_response_status(answer.get()) != OCSP_RESPONSE_STATUS_SUCCESSFUL)
+        throw std::invalid_argument{"no answer of an OCSP server; expected DER, as `openssl ocsp -respout` writes it"};
+    return text;
 }
 
 }  // namespace
@@ -59,7 +75,7 @@ bool is_for(const std::vector<std::string>& names, std::string_view name) {
 TlsContext::TlsContext(const TlsSettings& settings, std::string_view listener, std::shared_ptr<TicketKeys> keys,
                        const ReadFile& read)
     : ticket_keys_{std::move(keys)},
-      identity_{fmt::format("{}\n{}\n", listener, static_cast<int>(settings.client_certificate))},
+      identity_{fmt::format("{}\n{}\n", listener, static_cast<int>(is_required(settings)))},
       handshake_timeout_{settings.handshake_timeout.value_or(default_handshake_timeout)} {
     for (const std::string& protocol : settings.alpn) {
         alpn_ += static_cast<char>(protocol.size());
@@ -108,7 +124,7 @@ void TlsContext::read_others(const TlsSettings& settings, const ReadFile& read) 
     if (!settings.ticket_keys.empty())
         ticket_keys_ = parse_file("ticket-keys", settings.ticket_keys, read,
                                   [](const std::string& text) { return std::make_shared<GivenTicketKeys>(text); });
-    if (!settings.ocsp.empty()) ocsp_ = read("ocsp", settings.ocsp);
+    if (!settings.ocsp.empty()) ocsp_ = parse_file("ocsp", settings.ocsp, read, check_ocsp);
 }
 
 void TlsContext::make_contexts(const TlsSettings& settings) {
@@ -129,12 +145,13 @@ void TlsContext::make_contexts(const TlsSettings& settings) {
     openssl().SSL_CTX_ctrl(first, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, this);
 }
 
-/// Of each kind of key the first.
+/// Of each kind of key the first that has the name itself, or else the first with a wildcard for it.
 TlsContext::Numbers TlsContext::pairs_for(std::string_view name) const {
     Numbers numbers;
     std::set<int> kinds;
-    for (std::size_t i = 0; i < pairs_.size(); ++i)
-        if (is_for(pairs_[i].names, name) && kinds.insert(pairs_[i].kind).second) numbers.push_back(i);
+    for (const auto is_for : {has, has_wildcard_for})
+        for (std::size_t i = 0; i < pairs_.size(); ++i)
+            if (is_for(pairs_[i].names, name) && kinds.insert(pairs_[i].kind).second) numbers.push_back(i);
     return numbers;
 }
 
@@ -193,8 +210,8 @@ void TlsContext::ask_for_certificates(SSL_CTX* context, const TlsSettings& setti
     for (const CrlPtr& list : revocations_)
         check_made(openssl().X509_STORE_add_crl(store, list.get()) == 1, "use crl=");
     if (!revocations_.empty()) openssl().X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-    const bool required = settings.client_certificate == ClientCertificate::Require;
-    openssl().SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+    const int when_none = is_required(settings) ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+    openssl().SSL_CTX_set_verify(context, SSL_VERIFY_PEER | when_none, nullptr);
 }
 
 SSL_CTX* TlsContext::context_for(std::string_view name) const {
@@ -259,8 +276,11 @@ int TlsContext::protect_ticket(SSL* ssl, unsigned char* name, unsigned char* vec
     } catch (const std::exception&) { return -1; }
 }
 
-int TlsContext::staple(SSL* ssl, void* self) {
-    const std::string& response = static_cast<const TlsContext*>(self)->ocsp_;
+/// By now it is decided which certificate is shown.  Source: SSL_CTX_set_tlsext_status_cb(3)
+int TlsContext::staple(SSL* ssl, void* context) {
+    const auto& self = *static_cast<const TlsContext*>(context);
+    if (openssl().SSL_get_certificate(ssl) != self.pairs_.front().chain.certificate.get()) return SSL_TLSEXT_ERR_NOACK;
+    const std::string& response = self.ocsp_;
     auto* const copy = openssl().CRYPTO_memdup(response.data(), response.size(), __FILE__, __LINE__);  // OpenSSL's then
     if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
     openssl().SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, static_cast<long>(response.size()), copy);

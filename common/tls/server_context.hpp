@@ -18,8 +18,9 @@ namespace preforkd {
 
 /// Certificates, keys and rules of one listener.
 ///
-/// A certificate stands for the host names in it.  A client that names one of them gets what is for that name, of each
-/// kind of key (EC, RSA) the first; any other client what is for the first name of the first certificate.
+/// A certificate stands for the host names in it.  A client that names one of them gets what is for that name: of each
+/// kind of key (EC, RSA) the first that has it, or else the first with a wildcard for it.  Any other client gets what is
+/// for the first name of the first certificate.
 class TlsContext {
 public:
     /// The text of a file; throws when it cannot be read.
@@ -68,7 +69,7 @@ private:
                                const unsigned char* offered, unsigned offered_bytes, void* self);
     static int protect_ticket(SSL* ssl, unsigned char* name, unsigned char* vector, EVP_CIPHER_CTX* cipher,
                               EVP_MAC_CTX* mac, int encrypts);
-    static int staple(SSL* ssl, void* self);
+    static int staple(SSL* ssl, void* context);
 
     std::vector<Pair> pairs_{};
     std::vector<CertificatePtr> client_authorities_{};
