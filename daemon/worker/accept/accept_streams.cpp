@@ -80,7 +80,7 @@ private:
 
     void log_begin(const SocketAddress& address, const Announced* announced) const {
         const std::string peer = address_of(address.to_endpoint(SOCK_STREAM));
-        const std::string listener = to_string(listener_.local);
+        const std::string listener = to_string(listener_);
         if (announced != nullptr)
             return log(LogLevel::Info, "got connection from {peer} via {balancer}",
                        {{"peer", peer}, {"balancer", address_of(announced->said.balancer)}, {"listener", listener}});

@@ -128,7 +128,7 @@ void ProxyHeaders::refuse(Place pending, const char* why) {
     else
         log(LogLevel::Debug, "{peer} has come to {listener} and gone without a PROXY header: {cause}",
             {{"peer", address_of(refused.balancer.to_endpoint(SOCK_STREAM))},
-             {"listener", to_string(listener_.local)},
+             {"listener", to_string(listener_)},
              {"cause", why}});
     acceptor_.refused();
 }

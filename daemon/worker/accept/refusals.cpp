@@ -14,7 +14,7 @@ void Refusals::add(const SocketAddress& peer, std::string_view cause) {
 void Refusals::say() {
     log(level_, sentence_,
         {{"peer", address_of(last_peer_.to_endpoint(SOCK_STREAM))},
-         {"listener", to_string(listener_.local)},
+         {"listener", to_string(listener_)},
          {"cause", last_cause_},
          {"total", total_}});
     said_ = total_;
