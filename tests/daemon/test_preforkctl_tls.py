@@ -1,4 +1,5 @@
 """`preforkctl send tls://`: whom it believes, what it says of whom it does not, and that an end is an end."""
+import re
 import socket
 import ssl
 import subprocess
@@ -300,6 +301,29 @@ def test_new_keys_in_between_change_nothing(talking, localhost, authority):  # n
             server.stdin.write(f"{command}\n")
             while "SSL_do_handshake -> 1\n" not in heard_by_server():
                 assert process.poll() is None
+
+
+# --- with preforkd -------------------------------------------------------------------------------------------------------
+
+
+def test_what_certificate_prints_serves_and_asks(preforkd, preforkctl, tmp_path):
+    printed = preforkctl("certificate", "localhost", cwd=tmp_path).stdout
+    listen, = re.findall(r"--listen '(tls://:8443 .*)'", printed)
+    asking, = re.findall(r"^ask the server: preforkctl (send tls://localhost:8443 --ca .*)$", printed, re.MULTILINE)
+    daemon = preforkd("--handler", "echo", listen=listen.replace(":8443", "127.0.0.1:0"))
+    told = preforkctl(*asking.replace("8443", daemon.endpoint.rpartition(":")[2]).split(), "hello")
+    assert (told.returncode, told.stdout, told.stderr) == (0, "hello", "")
+
+
+def test_preforkd_and_its_client_prove_who_they_are(preforkd, send, authority, localhost, other):
+    listen = (f"tls://127.0.0.1:0 certificate={localhost.pem} key={localhost.key} client-ca={authority.pem} "
+              "client-cert=require")
+    endpoint = preforkd("--handler", "echo", listen=listen).endpoint
+    for signer, words in ((authority, ()), (other, ("not accept --cert",))):
+        pair = signer.sign("carol", usage="clientAuth")
+        told = send(endpoint, "hello", "--cert", pair.pem, "--key", pair.key)
+        assert is_refused(told, *words) if words else told.stdout == "hello"
+    assert is_refused(send(endpoint, "hello"), "certificate", "--cert and --key")
 
 
 # --- what is no TLS, or not the right one -------------------------------------------------------------------------------
