@@ -33,6 +33,7 @@ struct Said {
 };
 Said* said = nullptr;
 const std::vector<std::string>* call_names = nullptr;
+bool writes_files = false;
 struct sigaction before {};  ///< what SIGSYS meant, and means where no filter has sent it
 
 /// The registers of the call, which the kernel has not made.  Source: syscall(2)
@@ -128,7 +129,9 @@ void name_denied_call(int number) noexcept {
     log(LogLevel::Warning, "--sandbox strict denies the system call {call} ({number}): {remedy}",
         {{"call", name},
          {"number", std::int64_t{number}},
-         {"remedy", "change the handler, name what it writes with --allow-write, or use --sandbox auto"}});
+         {"remedy", !writes_files && sandbox::is_for_writing(name)
+                        ? "name what the handler writes with --allow-write, or use --sandbox auto"
+                        : "change the handler, or use --sandbox auto"}});
 }
 
 void on_denied_call(int signo, siginfo_t* info, void* context) {
@@ -151,11 +154,12 @@ void on_denied_call(int signo, siginfo_t* info, void* context) {
 
 }  // namespace
 
-void answer_denied_calls(const std::vector<std::string>& names) {
+void answer_denied_calls(const std::vector<std::string>& names, const StrictNeeds& needs) {
     void* const shared = ::mmap(nullptr, sizeof(Said), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) throw_errno("make a sandbox");
     said = new (shared) Said{};
     call_names = &names;
+    writes_files = needs.writes_files;
     struct sigaction action {};
     action.sa_sigaction = on_denied_call;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;  // what the log needs may be denied, too

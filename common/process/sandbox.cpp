@@ -73,7 +73,7 @@ void Sandbox::put_on() const {
         ::tzset();  // reads a file, which is read once
         allow_files_only(wanted_.files);
     }
-    if (parts.allows_only) answer_denied_calls(call_names_);
+    if (parts.allows_only) answer_denied_calls(call_names_, wanted_.needs);
     if (filter_.empty()) return;
     try {
         install_filter(filter_);

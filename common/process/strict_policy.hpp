@@ -1,5 +1,6 @@
 #pragma once
 // Which system calls --sandbox strict leaves to a worker.  Pure.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -85,9 +86,19 @@ inline constexpr auto allowed_for_children =
 inline constexpr CallRule a_child{"clone", ArgumentTest{.index = clone_flags, .mask = new_any, .value = 0}};
 
 inline constexpr auto allowed_for_writing = std::to_array<std::string_view>(
-    {"pwrite64", "pwritev",   "ftruncate", "truncate", "fallocate", "fsync",    "fdatasync",
-     "flock",    "mkdir",     "mkdirat",   "rmdir",    "unlink",    "unlinkat", "rename",
-     "renameat", "renameat2", "link",      "linkat",   "symlink",   "symlinkat"});
+    {"pwrite64", "pwritev", "ftruncate", "truncate",  "fallocate", "fsync",          "fdatasync", "flock",
+     "mkdir",    "mkdirat", "rmdir",     "unlink",    "unlinkat",  "rename",         "renameat",  "renameat2",
+     "link",     "linkat",  "symlink",   "symlinkat", "sendfile",  "copy_file_range"});
+/// As std::filesystem::copy_file and others finish a file that they have written.  No filter sees which file it is, so
+/// this takes one that is open, also if it may only be read; nobody gets more of it than the permissions of its owner,
+/// who is the worker: no set-user-ID, set-group-ID or sticky bit.
+inline constexpr CallRule permissions_of_an_open_file{"fchmod", ArgumentTest{.index = 1, .mask = 07000, .value = 0}};
+
+/// Whether `call` would be left if --allow-write named something.
+[[nodiscard]] constexpr bool is_for_writing(std::string_view call) noexcept {
+    return call == permissions_of_an_open_file.name ||
+           std::ranges::find(allowed_for_writing, call) != allowed_for_writing.end();
+}
 
 }  // namespace sandbox
 
@@ -106,7 +117,10 @@ struct StrictNeeds {
     const bool forks = needs.model == Model::Fork;
     calls.push_back(forks ? sandbox::a_child : sandbox::a_thread);
     forks ? add(sandbox::allowed_for_children) : add(sandbox::allowed_for_threads);
-    if (needs.writes_files) add(sandbox::allowed_for_writing);
+    if (needs.writes_files) {
+        add(sandbox::allowed_for_writing);
+        calls.push_back(sandbox::permissions_of_an_open_file);
+    }
     return calls;
 }
 

@@ -241,6 +241,33 @@ def test_strict_leaves_no_file_but_those_that_are_named(sandboxed, tmp_path):
 
 
 @strict
+def test_a_file_is_copied_with_its_permissions_where_the_copy_may_be_written(sandboxed, tmp_path):
+    (tmp_path / "read").mkdir()
+    (tmp_path / "written").mkdir()
+    (tmp_path / "read" / "file").write_text("content")
+    os.chmod(tmp_path / "read" / "file", 0o640)
+    daemon = sandboxed("--sandbox", "strict", "--allow-read", str(tmp_path / "read"), "--allow-write",
+                       str(tmp_path / "written"))
+    daemon.expect("--sandbox strict denies the system call fchmod")
+    for _ in ("made", "overwritten"):
+        assert attempt(daemon, f"copy {tmp_path}/read/file {tmp_path}/written/copy") == "ok"
+    assert (tmp_path / "written" / "copy").read_text() == "content"
+    assert os.stat(tmp_path / "written" / "copy").st_mode & 0o7777 == 0o640
+    assert attempt(daemon, f"chmod 4755 {tmp_path}/written/copy") == "EPERM", "it would run as who serves"
+    assert daemon.log.find("denies the system call fchmod")[0]["remedy"] == "change the handler, or use --sandbox auto"
+
+
+@strict
+@pytest.mark.parametrize("word, option", [("chmod 0666 /dev/null", True), ("socket", False)])
+def test_the_option_that_is_advised_would_help(sandboxed, word, option):
+    daemon = sandboxed("--sandbox", "strict", "--allow-read", "/dev/null")
+    daemon.expect("--sandbox strict denies the system call")
+    assert attempt(daemon, word) == "EPERM"
+    remedy = daemon.wait_log("--sandbox strict denies the system call")["remedy"]
+    assert ("--allow-write" in remedy) == option and "--sandbox auto" in remedy
+
+
+@strict
 def test_files_that_strict_denies_are_named_some_times_only(sandboxed):
     daemon = sandboxed("--sandbox", "strict", model="fork")
     daemon.expect("--sandbox strict denies this file")

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,9 +16,12 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <map>
+#include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 
 std::string outcome(long result) { return result == -1 ? ::strerrorname_np(errno) : "ok"; }
@@ -69,6 +73,20 @@ std::string try_it(const std::string& word) {
     errno = 0;
     if (word.starts_with("read ")) return outcome(::open(word.c_str() + 5, O_RDONLY | O_CLOEXEC));
     if (word.starts_with("write ")) return outcome(::open(word.c_str() + 6, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    if (word.starts_with("copy ")) {
+        std::istringstream words{word.substr(5)};
+        std::string from;
+        std::string to;
+        words >> from >> to;
+        std::error_code error;
+        std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, error);
+        return error ? ::strerrorname_np(error.value()) : "ok";
+    }
+    if (word.starts_with("chmod ")) {
+        const int fd = ::open(word.c_str() + 11, O_RDONLY | O_CLOEXEC);
+        return fd == -1 ? outcome(-1)
+                        : outcome(::fchmod(fd, static_cast<mode_t>(std::stoi(word.substr(6, 4), nullptr, 8))));
+    }
     if (word.starts_with("shell ")) return std::to_string(WEXITSTATUS(::system(word.c_str() + 6)));
     const auto found = attempts.find(word);
     return found == attempts.end() ? "unknown" : outcome(found->second());

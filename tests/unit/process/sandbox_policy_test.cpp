@@ -68,6 +68,7 @@ TEST(SandboxPolicy, strict_leaves_no_program_and_processes_to_model_fork_alone) 
 TEST(SandboxPolicy, strict_leaves_changes_of_files_to_those_for_whom_some_are_named) {
     EXPECT_FALSE(leaves({}, "unlink"));
     EXPECT_TRUE(leaves({.writes_files = true}, "unlink"));
+    EXPECT_FALSE(leaves({}, "fchmod"));
     // Which are made into another call, so that the log can name the file.
     for (const char* const call : {"open", "openat"}) EXPECT_FALSE(leaves({.writes_files = true}, call));
 }
