@@ -17,6 +17,9 @@ struct ListenRow {
     bool repeats = false;  ///< may be given more than once; printed with its name between the values
 };
 
+/// Those about clients.
+[[nodiscard]] std::span<const ListenRow> client_rows() noexcept;
+
 /// Those that need tls://.
 [[nodiscard]] std::span<const ListenRow> tls_rows() noexcept;
 

@@ -28,7 +28,6 @@ bool is_local(Transport transport) { return transport == Transport::Unix || tran
 bool queues_connections(Transport transport) { return transport == Transport::Tcp || transport == Transport::Unix; }
 bool may_be_stream(Transport transport) { return !is_datagram(transport); }
 bool may_be_udp(Transport transport) { return transport == Transport::Udp || transport == Transport::Passed; }
-bool has_sources(Transport transport) { return transport != Transport::UnixDatagram; }
 bool is_own_datagram(Transport transport) { return is_datagram(transport); }
 
 std::optional<std::string> unless_empty(const std::string& text) {
@@ -49,31 +48,7 @@ std::chrono::milliseconds read_linger(std::string_view text) {
     return *duration;
 }
 
-ProxySenders read_senders(std::string_view text) {
-    ProxySenders senders;
-    if (text == "unix") return {.local = true};
-    for (const std::string_view word : split_at_commas(text)) {
-        const auto prefix = parse_host_prefix(word);
-        if (!prefix) refuse_value("addresses or prefixes such as 192.0.2.1,2001:db8::/32, or unix", text);
-        senders.prefixes.push_back(*prefix);
-    }
-    return senders;
-}
-
-std::string print_senders(const ProxySenders& senders) {
-    if (senders.local) return "unix";
-    std::vector<std::string> prefixes;
-    for (const HostPrefix& prefix : senders.prefixes) prefixes.push_back(to_string(prefix));
-    return fmt::format("{}", fmt::join(prefixes, ","));
-}
-
-std::chrono::milliseconds read_proxy_timeout(std::string_view text) {
-    const auto duration = parse_duration(text);
-    if (!duration || duration->count() == 0) refuse_value("a duration such as 3s", text);
-    return *duration;
-}
-
-constexpr std::array<ListenRow, 16> common_rows{{
+constexpr std::array<ListenRow, 12> common_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
@@ -130,31 +105,13 @@ constexpr std::array<ListenRow, 16> common_rows{{
      may_be_udp,
      [](ListenSettings& s, std::string_view text) { s.amplify = read_yes_no(text); },
      [](const ListenSettings& s) { return s.amplify ? std::optional{print_yes_no(*s.amplify)} : std::nullopt; }},
-    {{"allow", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who alone may be a client; @FILE names more (default all)"},
-     has_sources,
-     [](ListenSettings& s, std::string_view text) { s.allow = parse_access_list(text); },
-     [](const ListenSettings& s) { return unless_empty(to_string(s.allow)); }},
-    {{"deny", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who may not; the longest prefix decides"},
-     has_sources,
-     [](ListenSettings& s, std::string_view text) { s.deny = parse_access_list(text); },
-     [](const ListenSettings& s) { return unless_empty(to_string(s.deny)); }},
-    {{"proxy", "CIDR,...|unix", "tcp, unix, fd",
-      "who has to announce its clients with the PROXY protocol (default nobody)"},
-     may_be_stream,
-     [](ListenSettings& s, std::string_view text) { s.proxy = read_senders(text); },
-     [](const ListenSettings& s) { return s.proxy ? std::optional{print_senders(*s.proxy)} : std::nullopt; }},
-    {{"proxy-timeout", "TIME", "tcp, unix, fd", "how long that may take (default 3s)"},
-     may_be_stream,
-     [](ListenSettings& s, std::string_view text) { s.proxy_timeout = read_proxy_timeout(text); },
-     [](const ListenSettings& s) {
-         return s.proxy_timeout ? std::optional{to_string(*s.proxy_timeout)} : std::nullopt;
-     }},
 }};
 
 /// The one list of keys: --help, reading and printing follow it.
 const std::vector<ListenRow>& all_rows() {
     static const auto rows = [] {
         std::vector<ListenRow> all{common_rows.begin(), common_rows.end()};
+        all.insert(all.end(), client_rows().begin(), client_rows().end());
         all.insert(all.end(), tls_rows().begin(), tls_rows().end());
         return all;
     }();
@@ -162,7 +119,7 @@ const std::vector<ListenRow>& all_rows() {
 }
 
 bool needs_tls(const ListenRow& row) {
-    return static_cast<std::size_t>(&row - all_rows().data()) >= common_rows.size();
+    return static_cast<std::size_t>(&row - all_rows().data()) >= all_rows().size() - tls_rows().size();
 }
 
 std::vector<std::string_view> words_of(std::string_view text) {
@@ -239,6 +196,13 @@ void check_together(std::string_view endpoint, const ListenSettings& settings) {
     if (const auto misfit = why_not_for(settings, settings.endpoint.transport)) refuse(endpoint, *misfit);
     if (settings.tls) check_tls(endpoint, *settings.tls);
     if (settings.proxy_timeout && !settings.proxy) refuse(endpoint, "proxy-timeout= needs proxy=");
+    const ClientLimits& limits = settings.limits;
+    const bool limits_sources = limits.per_source || limits.rate;
+    if (limits.source_prefix && !limits_sources) refuse(endpoint, "source-prefix= needs per-source= or rate=");
+    if (!limits.refuse_with.empty() && !limits_sources && settings.allow.empty() && settings.deny.empty())
+        refuse(endpoint, "refuse-with= needs allow=, deny=, per-source= or rate=, which refuse clients");
+    if (settings.tls && !limits.refuse_with.empty())
+        refuse(endpoint, "refuse-with= does not fit TLS, whose clients would take the text for a broken handshake");
     const std::string& host = settings.endpoint.host;
     if (settings.v6only && !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos)
         refuse(endpoint, "v6only= does not fit an IPv4 address");
@@ -260,6 +224,8 @@ std::optional<std::string> why_not_for(const ListenSettings& settings, Transport
     const bool is_local = transport == Transport::Unix;
     if (settings.tls && is_datagram(transport)) return "TLS needs a stream: datagrams are not encrypted";
     if (settings.proxy && is_datagram(transport)) return "proxy= is for streams: datagrams are not announced";
+    if (settings.limits != ClientLimits{} && is_datagram(transport))
+        return "per-source=, rate=, max= and refuse-with= are for streams: for datagrams there is replies-per-source=";
     if (settings.proxy && is_local && !settings.proxy->local)
         return "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix";
     if (settings.proxy && !is_local && settings.proxy->local)

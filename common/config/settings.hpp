@@ -23,6 +23,23 @@ struct ProxySenders {
     friend bool operator==(const ProxySenders&, const ProxySenders&) = default;
 };
 
+/// How many bits of an address make a source.
+struct SourcePrefix {
+    int ipv4_bits = 32;
+    int ipv6_bits = 64;
+    friend bool operator==(const SourcePrefix&, const SourcePrefix&) = default;
+};
+
+/// How many clients a listener takes, over all workers.
+struct ClientLimits {
+    std::optional<std::uint32_t> per_source{};    ///< of one source at once
+    std::optional<std::uint32_t> rate{};          ///< new ones of one source a second; zero `off`
+    std::optional<SourcePrefix> source_prefix{};  ///< what a source is; unset: the default
+    std::optional<std::uint32_t> max{};           ///< at once; more wait in the queue
+    std::string refuse_with{};                    ///< what a client is told that is refused; empty: nothing, a reset
+    friend bool operator==(const ClientLimits&, const ClientLimits&) = default;
+};
+
 /// One --listen: an endpoint and the settings behind it.  Unset means: the daemon-wide setting or the kernel's default.
 struct ListenSettings {
     Endpoint endpoint{};
@@ -44,6 +61,7 @@ struct ListenSettings {
     AccessList allow{};                                        ///< who may be a client
     AccessList deny{};                                         ///< and who may not
     std::optional<TlsSettings> tls{};                          ///< stream: what tls:// brings along
+    ClientLimits limits{};                                     ///< stream
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };
@@ -123,6 +141,13 @@ struct Settings {
     std::uint32_t stderr_rate = 1000;    ///< lines a second of a worker's programs; 0: no limit
     std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
 };
+
+/// Whether a client of the listener can be refused, or has to be counted.
+[[nodiscard]] inline bool counts_clients(const ListenSettings& listener) noexcept {
+    const ClientLimits& limits = listener.limits;
+    return limits.per_source || limits.rate.value_or(0) != 0 || limits.max || !listener.allow.empty() ||
+           !listener.deny.empty();
+}
 
 /// Which handler serves `listener`: its own, or the daemon's.
 [[nodiscard]] inline const std::string& handler_of(const ListenSettings& listener, const Settings& settings) noexcept {

@@ -162,6 +162,7 @@ Listener duplicate(const Listener& listener) {
             .file = listener.file,
             .access = listener.access,
             .tls = listener.tls,
+            .sources = listener.sources,
             .passed_name = listener.passed_name};
 }
 

@@ -14,6 +14,7 @@
 
 namespace preforkd {
 
+class SourceTable;
 class TlsContext;
 
 /// A bound, non-blocking, close-on-exec socket that the workers share: listening, if its transport has connections.
@@ -25,6 +26,7 @@ struct Listener {
     std::optional<FileIdentity> file{};           ///< the Unix path that we made and have to remove
     std::shared_ptr<const AccessTable> access{};  ///< of allow= and deny=, once these are read; empty: all
     std::shared_ptr<const TlsContext> tls{};      ///< of tls://, once its files are read
+    std::shared_ptr<SourceTable> sources{};       ///< where its workers count; empty: nothing is limited
     std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 
     /// Whether systemd holds the socket too, so that its queue is there when we are gone.

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/base/sys_error.hpp"
+#include "common/channel/source_table.hpp"
 #include "common/channel/stopping.hpp"
 #include "common/config/access_reading.hpp"
 #include "common/config/listen_settings.hpp"
@@ -49,6 +50,7 @@ std::vector<Listener> bind_listeners_of(const ListenSettings& listen) {
     for (Listener& listener : listeners) {
         listener.access = access;
         listener.tls = tls;
+        make_sources(listener);
     }
     return listeners;
 }
@@ -151,7 +153,8 @@ private:
                 Listener{.fd = UniqueFd{check(::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 0), "copy the socket")},
                          .settings = listener.settings,
                          .local = listener.local,
-                         .access = listener.access});
+                         .access = listener.access,
+                         .sources = listener.sources});
             if (just_one) copy.settings.linger = std::min(copy.settings.linger.value_or(linger_of_one), linger_of_one);
         }
         const Capacity capacity =

@@ -8,6 +8,7 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/base/quoted.hpp"
+#include "common/channel/source_table.hpp"
 #include "common/config/access_reading.hpp"
 #include "common/config/listen_settings.hpp"
 #include "common/config/settings_check.hpp"
@@ -195,7 +196,10 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
 
 void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenUnreadable when_unreadable) {
     plan.listeners = std::make_shared<std::vector<Listener>>(std::move(listeners));
-    for (Listener& listener : *plan.listeners) listener.tls = nullptr;  // a kept one's is the last generation's
+    for (Listener& listener : *plan.listeners) {
+        listener.tls = nullptr;  // a kept one's is the last generation's
+        make_sources(listener);
+    }
     for (Listener& listener : *plan.listeners) {
         listener.access = when_unreadable == WhenUnreadable::Refuse ? read_access(listener.settings)
                                                                     : read_access_or_close(listener.settings);

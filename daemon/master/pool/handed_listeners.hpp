@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/channel/source_table.hpp"
 #include "common/config/listen_settings.hpp"
 #include "common/net/listener.hpp"
 #include "daemon/master/pool/handover.hpp"
@@ -18,8 +19,16 @@ namespace preforkd {
                           .local = to_string(listener.local),
                           .inherited = listener.inherited,
                           .file = listener.file,
-                          .passed_name = listener.passed_name});
+                          .passed_name = listener.passed_name,
+                          .sources = listener.sources ? listener.sources->memory_fd() : -1});
     return handed;
+}
+
+/// One that another version has laid out is left behind: the counts begin anew.
+[[nodiscard]] inline std::shared_ptr<SourceTable> adopt_sources(UniqueFd memory) {
+    try {
+        return std::make_shared<SourceTable>(std::move(memory));
+    } catch (const std::runtime_error&) { return nullptr; }
 }
 
 /// Owns the descriptors.  Throws std::invalid_argument for what this version cannot read.
@@ -31,6 +40,7 @@ namespace preforkd {
                              .local = parse_endpoint(each.local),
                              .inherited = each.inherited,
                              .file = each.file,
+                             .sources = each.sources < 0 ? nullptr : adopt_sources(UniqueFd{each.sources}),
                              .passed_name = each.passed_name});
     return listeners;
 }

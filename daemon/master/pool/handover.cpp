@@ -48,7 +48,8 @@ json::array listeners_to_json(const std::vector<HandedListener>& listeners) {
                                      {"local", each.local},
                                      {"inherited", each.inherited},
                                      {"file", to_json(each.file)},
-                                     {"passed_name", each.passed_name}});
+                                     {"passed_name", each.passed_name},
+                                     {"sources", each.sources}});
     return array;
 }
 
@@ -61,7 +62,8 @@ std::vector<HandedListener> listeners_of(const json::array& array) {
                              .local = fields.text("local"),
                              .inherited = fields.is_true("inherited"),
                              .file = file_of(value.as_object()),
-                             .passed_name = fields.text("passed_name")});
+                             .passed_name = fields.text("passed_name"),
+                             .sources = fields.maybe<int>("sources").value_or(-1)});
     }
     return listeners;
 }
@@ -339,6 +341,8 @@ void restrict_to(int format, Handover& handover) {
     if (format < 3)
         for (HandedWorker& each : handover.workers_alive) each.reports = -1;
     if (format < 4) handover.log = {};
+    if (format < 5)
+        for (HandedListener& each : handover.listeners) each.sources = -1;
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {
@@ -346,7 +350,10 @@ std::vector<int*> descriptors_of(Handover& handover) {
     for (int* fd : {&handover.old_image, &handover.report, &handover.scoreboard, &handover.control.fd,
                     &handover.log.reader, &handover.log.writer})
         if (*fd >= 0) descriptors.push_back(fd);
-    for (HandedListener& each : handover.listeners) descriptors.push_back(&each.fd);
+    for (HandedListener& each : handover.listeners) {
+        descriptors.push_back(&each.fd);
+        if (each.sources >= 0) descriptors.push_back(&each.sources);
+    }
     for (HandedWorker& each : handover.workers_alive) {
         descriptors.push_back(&each.orders);
         for (int* fd : {&each.reports, &each.printed})

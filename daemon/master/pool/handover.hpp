@@ -24,6 +24,7 @@ struct HandedListener {
     bool inherited = false;
     std::optional<FileIdentity> file{};
     std::string passed_name{};
+    int sources = -1;  ///< memfd; since format 5; -1: nobody is counted
     friend bool operator==(const HandedListener&, const HandedListener&) = default;
 };
 
@@ -95,7 +96,7 @@ struct FormatRange {
 
 /// A field is added without a new format, and reads as zero or empty where it lacks.  One with descriptors is not:
 /// where the reader does not know it they would be nobody's.
-inline constexpr FormatRange known_formats{.oldest = 1, .newest = 4};
+inline constexpr FormatRange known_formats{.oldest = 1, .newest = 5};
 
 /// The newest format that both know.
 [[nodiscard]] constexpr std::optional<int> common_format(FormatRange one, FormatRange other) {

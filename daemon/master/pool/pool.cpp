@@ -52,7 +52,8 @@ Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     deaths_.adopt(handover);
     log_writer_.adopt(handover.log);
     for (const HandedWorker& handed : handover.workers_alive) {
-        const WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
+        WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
+        worker.sources = {*this->current().listeners, worker.number};
         if (worker.channel.reports) events_.watch(worker.channel.reports.get(), static_cast<std::uint64_t>(handed.pid));
     }
 }
@@ -188,6 +189,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     if (RollingExchange* exchange = generations_.exchange()) exchange->note_space(true);
     if (!death.expected) note_death(*worker, death, now);
     scoreboard_.release(worker->record_index);
+    worker->sources.clear();
     events_.remove(worker->channel.reports.get());
     nudge_least_busy(table_, current().pool.connections, worker);
     table_.remove(*worker);

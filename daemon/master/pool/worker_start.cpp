@@ -18,6 +18,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         ChannelPair channel = open_channel();
         OutputPipe output = open_output_pipe();
         WorkerRecord& record = scoreboard[index];
+        CountedSources sources{*generation.listeners, number};
         // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
         // many workers takes of RLIMIT_NOFILE.
         ChildProcess process = spawn(
@@ -48,7 +49,8 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                 .channel = std::move(channel.master),
                 .printed = std::move(output.reader),
                 .started = now,
-                .patience = deadline_after(now, generation.pool.boot_timeout)};
+                .patience = deadline_after(now, generation.pool.boot_timeout),
+                .sources = std::move(sources)};
     } catch (const std::exception&) {
         scoreboard.release(index);
         throw;

@@ -10,6 +10,7 @@
 #include "common/channel/channel.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/process/child_process.hpp"
+#include "daemon/master/pool/counted_sources.hpp"
 #include "daemon/master/pool/death.hpp"
 #include "daemon/master/pool/health_policy.hpp"
 
@@ -51,6 +52,7 @@ struct WorkerEntry {
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
     HealthHistory history{};
     UnsentOrders unsent{};
+    CountedSources sources{};
     TokenBucket reports{};  ///< as many as most_reports allows
     bool failed = false;    ///< it has said so: its last word
 

@@ -8,9 +8,9 @@
 #include <memory>
 #include <utility>
 
-#include "common/net/host_address.hpp"
+#include "common/channel/source_table.hpp"
+#include "daemon/worker/accept/admission.hpp"
 #include "daemon/worker/accept/proxy_headers.hpp"
-#include "daemon/worker/accept/refusals.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -40,13 +40,16 @@ public:
           logs_end_{logs_end(log_connections)},
           acceptor_{acceptor},
           start_{std::move(start)} {
-        if (listener.access)
-            refusals_ = std::make_shared<Refusals>(listener, acceptor.reactor(), LogLevel::Notice,
-                                                   "refused {peer} at {listener}: {cause}; so far {total}");
+        if (listener.sources) admission_ = std::make_shared<Admission>(listener, acceptor);
     }
 
-    void operator()(UniqueFd accepted, const SocketAddress& address, std::unique_ptr<const Announced> announced) const {
-        if (refusals_ && !admits(accepted.get(), address, announced != nullptr)) return refuse(accepted, address);
+    void operator()(UniqueFd accepted, const SocketAddress& address, std::unique_ptr<const Announced> announced,
+                    CountedPlace place) const {
+        if (admission_ && !admission_->admits(accepted.get(), address, announced != nullptr, place)) {
+            accepted = {};
+            place.give_back();
+            return acceptor_.refused();
+        }
         acceptor_.admitted();
         acceptor_.met(address);
         if (logs_begin_ && log_enabled(LogLevel::Info)) log_begin(address, announced.get());
@@ -56,28 +59,11 @@ public:
                 .linger = listener_.settings.linger.value_or(2s),
                 .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
                                                                     : ConnectionAccount{},
-                .announced = std::move(announced)});
+                .announced = std::move(announced),
+                .place = std::move(place)});
     }
 
 private:
-    [[nodiscard]] bool admits(int connection, const SocketAddress& address, bool is_announced) const noexcept {
-        const AccessTable& access = *listener_.access;
-        if (const auto host = host_address_of(address)) return access.admits(*host);
-        ucred peer{};
-        socklen_t size = sizeof peer;
-        if (is_announced || ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1)
-            return access.admits_others();
-        return access.admits_user(peer.uid);
-    }
-
-    /// By a reset, where the transport has one: a client that is told nothing shall not take that for an answer.
-    void refuse(const UniqueFd& connection, const SocketAddress& address) const {
-        const linger at_once{.l_onoff = 1, .l_linger = 0};
-        (void)::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-        refusals_->add(address, "allow= and deny= do not admit it");
-        acceptor_.refused();
-    }
-
     void log_begin(const SocketAddress& address, const Announced* announced) const {
         const std::string peer = address_of(address.to_endpoint(SOCK_STREAM));
         const std::string listener = to_string(listener_);
@@ -95,7 +81,7 @@ private:
     bool logs_end_;
     Acceptor& acceptor_;
     StartStream start_;
-    std::shared_ptr<Refusals> refusals_{};
+    std::shared_ptr<Admission> admission_{};
 };
 
 class AcceptStreams {
@@ -109,12 +95,22 @@ public:
                        !has_option(listener.fd.get(), IPPROTO_TCP, TCP_NODELAY)},
           set_keepalive_{is_tcp(listener) && listener.settings.keepalive &&
                          !has_option(listener.fd.get(), SOL_SOCKET, SO_KEEPALIVE)} {
+        if (const auto max = listener.settings.limits.max; max && listener.sources) {
+            max_ = *max;
+            cells_ = &listener.sources->cells();
+        }
         if (!listener.settings.proxy) return;
         headers_ = std::make_shared<ProxyHeaders>(listener, acceptor, start_);
         acceptor.keep(headers_);
     }
 
     int operator()(int socket) const {
+        CountedPlace place;
+        if (cells_ != nullptr) {
+            // Before: a client that was accepted cannot go back into the queue.
+            if (!cells_->enter_listener(acceptor_.column(), max_)) return Acceptor::at_max;
+            place = CountedPlace{*cells_, acceptor_.column()};
+        }
         SocketAddress address;
         socklen_t size = SocketAddress::capacity();
         UniqueFd accepted{::accept4(socket, address.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
@@ -125,9 +121,9 @@ public:
         if (acceptor_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
         acceptor_.taken();
         if (headers_ && headers_->expects(address))
-            headers_->read(std::move(accepted), address);
+            headers_->read(std::move(accepted), address, std::move(place));
         else
-            start_(std::move(accepted), address, {});
+            start_(std::move(accepted), address, {}, std::move(place));
         return 0;
     }
 
@@ -138,6 +134,8 @@ private:
     StartStreams start_;
     bool set_nodelay_;
     bool set_keepalive_;
+    const SourceCells* cells_ = nullptr;  ///< where max= is counted; nullptr: there is none
+    std::uint32_t max_ = 0;
     std::shared_ptr<ProxyHeaders> headers_{};
 };
 

@@ -9,6 +9,7 @@
 #include "daemon/worker/accept/acceptor.hpp"
 #include "daemon/worker/accept/announced.hpp"
 #include "daemon/worker/accept/connection_account.hpp"
+#include "daemon/worker/accept/counted_place.hpp"
 
 namespace preforkd {
 
@@ -20,6 +21,7 @@ struct AcceptedStream {
     std::chrono::milliseconds linger{};            ///< zero: off
     ConnectionAccount account{};                   ///< of --log-connections end
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
+    CountedPlace place{};                          ///< to be given back before the acceptor's ended()
 };
 
 /// One that has been served, for the close.

@@ -19,6 +19,7 @@ constexpr int takes_per_turn = 16;           // see SharedQueue::yield_turn()
 constexpr int failures_taken_for_pause = 8;  // an LSM's EPERM leaves the connection queued
 constexpr int vain_before_a_look = 16;       // siblings are faster now and then
 constexpr auto rest_period = 500ms;
+constexpr auto max_period = 500ms;  // see Acceptor::wait_below_max()
 constexpr std::chrono::nanoseconds quick_succession = 100ms;
 constexpr auto handshake_grace = 200ms;  // for handshakes under way when the listener was closed to new ones
 constexpr int longest_queue = 4096;      // the default backlog
@@ -34,6 +35,7 @@ Acceptor::Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings sett
 
 void Acceptor::add(Listener& listener, Take take) {
     Entry& entry = entries_.emplace_back(listener, std::move(take));
+    has_max_ = has_max_ || listener.settings.limits.max;
     entry.queue = reactor_.share(std::move(listener.fd), [this, &entry] { on_readable(entry); });
     if (settings_.lifeline != nullptr)
         entry.on_lifeline.emplace(*settings_.lifeline, entry.queue->fd(), reactor_.epoll_fd());
@@ -74,6 +76,8 @@ Acceptor::Attempt Acceptor::take_from(Entry& entry) {
     taking_ = true;
     const int error = entry.take(entry.queue->fd());
     taking_ = false;
+    if (error == at_max) return wait_below_max(entry), Attempt::AtMax;
+    if (std::exchange(entry.at_max, false) && state_ == State::Open) entry.queue->join();
     if (error != 0) return on_error(entry, error);
     failures_in_row_ = 0;
     entry.vain_in_row = 0;
@@ -175,7 +179,10 @@ void Acceptor::refused() {
     if (state_ == State::Full) {
         state_ = State::Open;
         join_all();  // an ADD reports at once if somebody is queued
+    } else {
+        join_those_at_max();
     }
+    if (has_max_ && draining()) settings_.ask_sibling();       // it may be a place at one that we do not fill
     if (state_ == State::Emptying && !taking_) empty_queue();  // else the loop that takes goes on
 }
 
@@ -209,12 +216,12 @@ void Acceptor::close(const ClosingListeners& closing) {
     for (std::uint32_t index = 0; Entry & entry : entries_) {
         // Sockets passed by systemd stay open there: its next service is the one to serve their queue.
         // One that is named closes all the same.
-        const bool closes_for_good =
-            closing.indices.contains(index++) || (closing.all && !entry.listener.outlives_us());
+        entry.closes_for_good = closing.indices.contains(index++) || (closing.all && !entry.listener.outlives_us());
         // Bounded by what the kernel can have queued, because an abstract Unix address still takes new clients.  And
         // one take for a wake-up that may be in our hands alone.
-        entry.still_to_take = closes_for_good ? entry.listener.settings.backlog.value_or(longest_queue) + 1
-                              : had_capacity && settings_.has_siblings ? 1
+        const bool was_in_queue = had_capacity && !std::exchange(entry.at_max, false);
+        entry.still_to_take = entry.closes_for_good ? entry.listener.settings.backlog.value_or(longest_queue) + 1
+                              : was_in_queue && settings_.has_siblings ? 1
                                                                        : 0;
     }
     if (!taking_) return empty_queue();
@@ -236,7 +243,8 @@ void Acceptor::empty_queue() {
     count_drops();  // while it can be asked
     // A listener with no client left must not keep its address either: a new client is better refused than kept
     // waiting.
-    std::erase_if(entries_, [this](const Entry& entry) { return last_look_ || entry.still_to_take == 0; });
+    std::erase_if(entries_,
+                  [this](const Entry& entry) { return !entry.at_max && (last_look_ || entry.still_to_take == 0); });
     if (active() == 0) {
         state_ = State::Closed;
         entries_.clear();
@@ -262,7 +270,29 @@ void Acceptor::leave_all() {
 }
 
 void Acceptor::join_all() {
-    for (Entry& entry : entries_) entry.queue->join();
+    for (Entry& entry : entries_) {
+        entry.at_max = false;
+        entry.queue->join();
+    }
+}
+
+/// Whoever lets a client of the listener go joins again, and the place is his to fill; where he was killed the master
+/// has a sibling look.  The timer is for all that is left: he leaves, is full or runs a handler, or two have met at the
+/// last place.
+void Acceptor::wait_below_max(Entry& entry) {
+    entry.queue->leave();
+    entry.at_max = state_ != State::Emptying || entry.closes_for_good;
+    if (!entry.at_max) entry.still_to_take = 0;  // its queue is the siblings'
+    if (state_ != State::Open) return;
+    if (!max_timer_) max_timer_ = reactor_.make_timer();
+    max_timer_->set(max_period, [this] { join_those_at_max(); });
+}
+
+/// Of whom those for whom nothing has changed leave again, if somebody waits there.
+void Acceptor::join_those_at_max() {
+    if (state_ != State::Open) return;
+    for (Entry& entry : entries_)
+        if (std::exchange(entry.at_max, false)) entry.queue->join();
 }
 
 void Acceptor::count_drops() {

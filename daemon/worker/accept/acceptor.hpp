@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/channel/scoreboard.hpp"
+#include "common/channel/source_cells.hpp"
 #include "common/net/listener.hpp"
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/accept/datagram_tally.hpp"
@@ -19,6 +20,7 @@ struct AcceptorSettings {
     TrafficCounter::Writers writers = TrafficCounter::Writers::One;  ///< of the bytes in the record
     std::size_t limit = 1;                                           ///< clients served at once
     std::uint64_t retire_after = 0;                                  ///< clients; 0: never
+    SourceCells::Column column = 0;                                  ///< where it counts clients that are limited
     bool has_siblings = true;                                        ///< in whose hands a wake-up of ours may be needed
     Lifeline* lifeline = nullptr;            ///< what takes this process off the sockets when the master dies
     std::function<void()> ask_sibling{};     ///< clients may be waiting that this worker will not take
@@ -57,6 +59,10 @@ public:
     /// true here.
     static constexpr int not_now = -1;
 
+    /// All workers together have as many clients of this listener as its max= allows.  Until one has gone the others
+    /// wait in its queue, which this worker leaves.
+    static constexpr int at_max = -2;
+
     Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings settings);
 
     /// Takes the descriptor of `listener`.  Before open().
@@ -94,6 +100,7 @@ public:
     void cancel_unstarted();
 
     [[nodiscard]] Reactor& reactor() noexcept { return reactor_; }
+    [[nodiscard]] SourceCells::Column column() const noexcept { return settings_.column; }
 
     /// Whose client it is: if the worker dies, the one that may have killed it.
     void met(const SocketAddress& peer) noexcept { record_.last_peer.write(peer.data(), peer.size()); }
@@ -112,7 +119,7 @@ public:
 
 private:
     enum class State { Open, Full, Resting, Emptying, Closed };
-    enum class Attempt { Taken, Lost, Nobody, Short, Stopped };
+    enum class Attempt { Taken, Lost, Nobody, Short, Stopped, AtMax };
 
     struct Entry {
         const Listener& listener;
@@ -122,6 +129,8 @@ private:
         int taken_in_turn = 0;
         int vain_in_row = 0;    ///< wake-ups, of a socket for datagrams
         int still_to_take = 0;  ///< while Emptying
+        bool closes_for_good = false;
+        bool at_max = false;  ///< it has left the queue; while Emptying: goes on when a client has gone
     };
 
     void on_readable(Entry& entry);
@@ -135,6 +144,8 @@ private:
     void empty_queue();
     void leave_all();
     void join_all();
+    void wait_below_max(Entry& entry);
+    void join_those_at_max();
     void count_drops();
     [[nodiscard]] bool somebody_waits();
 
@@ -145,8 +156,10 @@ private:
     std::list<Entry> entries_{};  // a list: their callbacks hold references
     std::vector<std::shared_ptr<Unstarted>> unstarted_{};
     std::unique_ptr<Timer> rest_timer_;
+    std::unique_ptr<Timer> max_timer_{};  ///< made when a listener is first at its max=
     DatagramLosses losses_;
-    bool taking_ = false;  ///< a client is being started
+    bool has_max_ = false;  ///< some listener
+    bool taking_ = false;   ///< a client is being started
     bool awaiting_handshakes_ = false;
     bool last_look_ = false;  ///< while Emptying: close what is still open after this pass
     int failures_in_row_ = 0;

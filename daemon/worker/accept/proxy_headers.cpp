@@ -43,8 +43,8 @@ bool ProxyHeaders::expects(const SocketAddress& peer) const noexcept {
     return host && std::ranges::any_of(senders.prefixes, [&](const auto& prefix) { return contains(prefix, *host); });
 }
 
-void ProxyHeaders::read(UniqueFd connection, const SocketAddress& balancer) {
-    pending_.push_front({.fd = std::move(connection), .balancer = balancer});
+void ProxyHeaders::read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place) {
+    pending_.push_front({.fd = std::move(connection), .balancer = balancer, .counted = std::move(place)});
     hear(pending_.begin());
 }
 
@@ -113,7 +113,7 @@ void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
         announced = std::make_unique<Announced>(header.destination, std::move(header.said));
     }
     const SocketAddress& peer = header.announces ? header.source : taken.balancer;
-    const auto start = [&] { then_(std::move(taken.fd), peer, std::move(announced)); };
+    const auto start = [&] { then_(std::move(taken.fd), peer, std::move(announced), std::move(taken.counted)); };
     if (came_at_once)
         start();
     else
@@ -122,7 +122,7 @@ void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
 
 /// A connection that says nothing is how a balancer looks whether somebody is there.
 void ProxyHeaders::refuse(Place pending, const char* why) {
-    const Pending refused = take(pending);
+    Pending refused = take(pending);
     if (!refused.heard.empty())
         refusals_.add(refused.balancer, why);
     else
@@ -130,6 +130,7 @@ void ProxyHeaders::refuse(Place pending, const char* why) {
             {{"peer", address_of(refused.balancer.to_endpoint(SOCK_STREAM))},
              {"listener", to_string(listener_)},
              {"cause", why}});
+    refused = {};  // its place is another's from now on
     acceptor_.refused();
 }
 

@@ -7,6 +7,7 @@
 #include "common/net/proxy_header.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
 #include "daemon/worker/accept/announced.hpp"
+#include "daemon/worker/accept/counted_place.hpp"
 #include "daemon/worker/accept/refusals.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 
@@ -19,8 +20,8 @@ namespace preforkd {
 class ProxyHeaders final : public Unstarted {
 public:
     /// Whose connection it is, and what was said of it: both as they were if the balancer speaks for itself.
-    using Then =
-        std::function<void(UniqueFd connection, SocketAddress peer, std::unique_ptr<const Announced> announced)>;
+    using Then = std::function<void(UniqueFd connection, SocketAddress peer, std::unique_ptr<const Announced> announced,
+                                    CountedPlace place)>;
 
     /// `listener` has proxy=, and outlives it, as `acceptor` does.
     ProxyHeaders(const Listener& listener, Acceptor& acceptor, Then then);
@@ -29,7 +30,7 @@ public:
     [[nodiscard]] bool expects(const SocketAddress& peer) const noexcept;
 
     /// Behind the acceptor's taken(); refused() is called here if there is no valid header.
-    void read(UniqueFd connection, const SocketAddress& balancer);
+    void read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place);
 
     void cancel() override;
 
@@ -37,6 +38,7 @@ private:
     struct Pending {
         UniqueFd fd{};
         SocketAddress balancer{};
+        CountedPlace counted{};
         std::string heard{};
         std::unique_ptr<Timer> timer{};  ///< made when the header does not come at once
     };

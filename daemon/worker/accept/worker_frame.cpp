@@ -70,6 +70,7 @@ AcceptorSettings WorkerFrame::acceptor_settings() {
             .limit = plan_.connections,
             .retire_after =
                 has_master ? requests_before_retiring(plan_.settings.max_requests, handoff_.number) : plan_.leave_after,
+            .column = SourceCells::column_of(handoff_.number),
             .has_siblings = has_master,
             .lifeline = control_.lifeline(),
             .ask_sibling =

@@ -233,6 +233,7 @@ void ChildCrew::let_go(ChildJob& job, bool in_use) {
     if (job.client && !in_use && stage_ != Stage::Hurried) linger_.finish(std::move(job.client), job.linger);
     job.client = {};
     job.account.close(/*bytes_are_known=*/false);
+    job.place.give_back();
     job.ended();
 }
 

@@ -16,6 +16,7 @@
 #include "common/process/signal_fd.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
 #include "daemon/worker/accept/connection_account.hpp"
+#include "daemon/worker/accept/counted_place.hpp"
 #include "daemon/worker/loop/linger_queue.hpp"
 #include "preforkd/log.hpp"
 
@@ -62,6 +63,7 @@ public:
     SocketAddress address{};
     std::chrono::milliseconds linger{};
     ConnectionAccount account{};    ///< closed when nothing of it is left
+    CountedPlace place{};           ///< given back before that
     std::function<void()> ended{};  ///< called when nothing of it is left
 };
 

@@ -76,6 +76,7 @@ public:
         address = stream.address;
         linger = stream.linger;
         account = std::move(stream.account);
+        place = std::move(stream.place);
         announced_ = std::move(stream.announced);
         account.set_limit(service.plan.settings.request_timeout);
     }

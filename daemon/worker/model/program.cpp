@@ -120,6 +120,7 @@ public:
         address = stream.address;
         linger = stream.linger;
         account = std::move(stream.account);
+        place = std::move(stream.place);
         ended = [&acceptor = service.acceptor] { acceptor.ended(); };
     }
 

@@ -113,8 +113,10 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
         return accept_streams(listener, log_connections, acceptor,
                               [&, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
                                   const auto patience = stream.linger;
+                                  CountedPlace place = std::move(stream.place);
                                   ServedStream served = serve_here(handler, std::move(stream), here);
                                   linger.finish(std::move(served.fd), patience, served.output_ended);
+                                  place.give_back();
                                   acceptor.ended();
                               });
     });

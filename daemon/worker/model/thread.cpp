@@ -56,7 +56,11 @@ struct Workshop {
 class StreamTask final : public ThreadTask {
 public:
     StreamTask(Workshop& home, AnyStreamHandler handler, AcceptedStream stream)
-        : home_{home}, handler_{handler}, linger_{stream.linger}, stream_{std::move(stream)} {}
+        : home_{home},
+          handler_{handler},
+          linger_{stream.linger},
+          place_{std::move(stream.place)},
+          stream_{std::move(stream)} {}
 
     void run(const ServeHere& how) noexcept override { served_ = serve_here(handler_, std::move(stream_), how); }
 
@@ -64,6 +68,7 @@ public:
         stream_.account.failed(ConnectionOutcome::Cut);  // it never ran: else that has closed the account
         stream_.account.close();
         if (served_.fd) home_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
+        place_.give_back();
         home_.service.acceptor().ended();
         if (home_.stuck) home_.show_threads();
     }
@@ -73,6 +78,7 @@ private:
     Workshop& home_;
     AnyStreamHandler handler_;
     std::chrono::milliseconds linger_;
+    CountedPlace place_;  // the main thread's
     AcceptedStream stream_;
     ServedStream served_{};
 };

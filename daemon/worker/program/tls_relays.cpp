@@ -21,6 +21,7 @@ TlsRelays::~TlsRelays() { reactor_.forget(sockets_.fd()); }
 void TlsRelays::start(AcceptedStream stream) {
     auto client = std::make_shared<RelayedClient>(acceptor_);
     client->account = std::move(stream.account);
+    client->place = std::move(stream.place);
     const Key key = ++last_key_;
     try {
         entries_.try_emplace(key, client, TlsRelay{std::move(stream), client->account});

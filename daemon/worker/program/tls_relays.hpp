@@ -18,6 +18,7 @@ struct RelayedClient {
     explicit RelayedClient(Acceptor& its_acceptor) noexcept : acceptor{its_acceptor} {}
     ~RelayedClient() {
         account.close();
+        place.give_back();
         acceptor.ended();
     }
     RelayedClient(const RelayedClient&) = delete;
@@ -25,6 +26,7 @@ struct RelayedClient {
 
     Acceptor& acceptor;
     ConnectionAccount account{};
+    CountedPlace place{};
 };
 
 class TlsRelays final : public Unstarted {

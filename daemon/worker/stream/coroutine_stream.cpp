@@ -85,8 +85,10 @@ void launch(Loop& loop, Bottom bottom) {
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Acceptor& acceptor) {
     launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, stream.listener,
                        std::move(stream.account), std::move(stream.announced),
-                       [&loop, &acceptor, linger = stream.linger](ServedStream& served) {
+                       [&loop, &acceptor, linger = stream.linger,
+                        place = std::move(stream.place)](ServedStream& served) mutable {
                            loop.linger.finish(std::move(served.fd), linger, served.output_ended);
+                           place.give_back();
                            acceptor.ended();
                        }));
 }

@@ -64,6 +64,32 @@ TEST(ListenSettings, replies_over_udp_can_be_limited_in_number_and_length) {
     EXPECT_EQ(refusal("udp://:7 replies-per-source=1000000/s"), "");
 }
 
+TEST(ListenSettings, how_many_clients_a_source_and_a_listener_have_can_be_limited) {
+    EXPECT_EQ(
+        parse_listen("tcp://:7 per-source=20 rate=5/s source-prefix=24:56 max=1000 refuse-with=a%20%25%0D%0a").limits,
+        (ClientLimits{.per_source = 20,
+                      .rate = 5,
+                      .source_prefix = SourcePrefix{.ipv4_bits = 24, .ipv6_bits = 56},
+                      .max = 1000,
+                      .refuse_with = "a %\r\n"}));
+    EXPECT_EQ(parse_listen("tcp://:7 rate=off").limits.rate, 0u);
+    for (const char* value : {"0", "65535", "-1", "a", ""})
+        EXPECT_THAT(refusal(std::string{"tcp://:7 per-source="} + value),
+                    HasSubstr("per-source: expected a number from 1 to 65534"));
+    for (const char* value : {"0", "1000001", "1/s"})
+        EXPECT_THAT(refusal(std::string{"tcp://:7 max="} + value), HasSubstr("max: expected a number from 1 to"));
+    for (const char* value : {"", "24", "24:", ":64", "0:64", "33:64", "32:0", "32:129", "32:64:8", "a:b"})
+        EXPECT_THAT(refusal(std::string{"tcp://:7 rate=1/s source-prefix="} + value),
+                    HasSubstr("source-prefix: expected the bits of IPv4"));
+    for (const char* value : {"", "%", "%4", "%g0", "100%", "%-1"})
+        EXPECT_THAT(refusal(std::string{"tcp://:7 rate=1/s refuse-with="} + value), HasSubstr("refuse-with: expected"));
+    EXPECT_THAT(refusal("tcp://:7 rate=1/s refuse-with=" + std::string(513, 'a')), HasSubstr("1 to 512 bytes"));
+    EXPECT_THAT(refusal("tcp://:7 max=1 refuse-with=no"), HasSubstr("refuse-with= needs"));
+    EXPECT_THAT(refusal("tcp://:7 max=1 source-prefix=24:56"), HasSubstr("source-prefix= needs"));
+    EXPECT_EQ(refusal("fd://x max=1"), "") << "it may be one of streams";
+    EXPECT_NE(why_not_for(parse_listen("fd://x max=1"), Transport::Udp), std::nullopt);
+}
+
 TEST(ListenSettings, blanks_of_any_kind_separate_the_words) {
     EXPECT_EQ(parse_listen(" \t tcp://:7 \t handler=echo \r\n"), parse_listen("tcp://:7 handler=echo"));
 }
@@ -154,7 +180,9 @@ TEST(ListenSettings, what_is_printed_is_read_back) {
           "tcp://:7 v6only=no linger=off", "unix:///run/x handler=a=b backlog=5 mode=0660 user=www-data group=33",
           "unix:///x mode=0000", "unix://@x linger=500ms", "udp://:7 rcvbuf=4194304",
           "unixgram:///x mode=0777 rcvbuf=1024", "fd://x handler=echo linger=off",
-          "udp://:7 replies-per-source=1000/s amplify=no", "fd://x replies-per-source=off amplify=yes"}) {
+          "tcp://:7 per-source=20 rate=5/s source-prefix=24:56 max=1000 refuse-with=a%20%25%0D%0A",
+          "unix:///x rate=off max=1", "udp://:7 replies-per-source=1000/s amplify=no",
+          "fd://x replies-per-source=off amplify=yes"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }
     EXPECT_EQ(to_string(parse_listen(":7 nodelay=yes keepalive=no linger=0")), "tcp://:7 linger=off");

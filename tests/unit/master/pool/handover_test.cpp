@@ -36,7 +36,8 @@ Handover full() {
                            .local = "unix:///run/x.sock",
                            .inherited = true,
                            .file = FileIdentity{.device = 1, .inode = 2},
-                           .passed_name = "web"},
+                           .passed_name = "web",
+                           .sources = 60},
                           {.fd = 6, .settings = "tcp://:80", .local = "tcp://:80"}},
             .scoreboard = 13,
             .dead_workers = WorkerTotals{.accepted = 9, .served = 8, .sent_bytes = ~std::uint64_t{0}},
@@ -120,7 +121,7 @@ TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_h
 }
 
 TEST(Handover, the_format_comes_first_and_is_kept) {
-    EXPECT_TRUE(to_text({}).starts_with(R"({"format":4,)"));
+    EXPECT_TRUE(to_text({}).starts_with(R"({"format":5,)"));
     EXPECT_EQ(parse_handover(R"({"format": 1})").format, 1);
 }
 
@@ -160,6 +161,14 @@ TEST(Handover, a_reader_of_format_3_is_given_no_pipe_of_the_log) {
     EXPECT_EQ(parse_handover(to_text(handover)).log, HandedLog{});
 }
 
+TEST(Handover, a_reader_of_format_4_is_given_no_tables_of_sources) {
+    Handover handover = full();
+    restrict_to(5, handover);
+    EXPECT_EQ(handover.listeners[0].sources, 60);
+    restrict_to(4, handover);
+    EXPECT_EQ(parse_handover(to_text(handover)).listeners[0].sources, -1);
+}
+
 TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
     const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
     EXPECT_EQ(older.report, -1);
@@ -171,12 +180,12 @@ TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
 }
 
 TEST(Handover, what_is_not_understood_is_refused_with_the_formats_that_are) {
-    for (const char* text : {"", "{", "[]", "{}", R"({"format": 5})", R"({"format": "1"})", "null"}) try {
+    for (const char* text : {"", "{", "[]", "{}", R"({"format": 6})", R"({"format": "1"})", "null"}) try {
             (void)parse_handover(text);
             ADD_FAILURE() << text;
         } catch (const std::runtime_error& error) {
             EXPECT_THAT(error.what(), testing::StartsWith("not understood")) << text;
-            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 4")) << text;
+            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 5")) << text;
         }
 }
 
@@ -184,7 +193,7 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 13, 30, 40, 41, 5, 6, 20, 23, 22, 21, 31, 32, 33, 34, 35}));
+    EXPECT_EQ(listed, (std::vector{11, 13, 30, 40, 41, 5, 60, 6, 20, 23, 22, 21, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace

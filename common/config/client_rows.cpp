@@ -1,0 +1,143 @@
+// Who may be a client of an endpoint, and how many: allow=, per-source=, proxy= and the others.
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <vector>
+
+#include "common/base/parse_number.hpp"
+#include "common/base/units.hpp"
+#include "common/config/listen_rows.hpp"
+#include "common/config/option_values.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr NumberRange per_source_range{.min = 1, .max = 65'534};  // what the table of sources can count
+constexpr NumberRange max_range{.min = 1, .max = most_connections};
+
+bool may_be_stream(Transport transport) { return !is_datagram(transport); }
+bool has_sources(Transport transport) { return transport != Transport::UnixDatagram; }
+
+std::optional<std::string> unless_empty(const std::string& text) {
+    return text.empty() ? std::nullopt : std::optional{text};
+}
+
+ProxySenders read_senders(std::string_view text) {
+    ProxySenders senders;
+    if (text == "unix") return {.local = true};
+    for (const std::string_view word : split_at_commas(text)) {
+        const auto prefix = parse_host_prefix(word);
+        if (!prefix) refuse_value("addresses or prefixes such as 192.0.2.1,2001:db8::/32, or unix", text);
+        senders.prefixes.push_back(*prefix);
+    }
+    return senders;
+}
+
+std::string print_senders(const ProxySenders& senders) {
+    if (senders.local) return "unix";
+    std::vector<std::string> prefixes;
+    for (const HostPrefix& prefix : senders.prefixes) prefixes.push_back(to_string(prefix));
+    return fmt::format("{}", fmt::join(prefixes, ","));
+}
+
+std::chrono::milliseconds read_proxy_timeout(std::string_view text) {
+    const auto duration = parse_duration(text);
+    if (!duration || duration->count() == 0) refuse_value("a duration such as 3s", text);
+    return *duration;
+}
+
+SourcePrefix read_source_prefix(std::string_view text) {
+    const std::size_t colon = text.find(':');
+    const auto ipv4 = parse_number<int>(text.substr(0, colon));
+    const auto ipv6 = colon == text.npos ? std::nullopt : parse_number<int>(text.substr(colon + 1));
+    if (!ipv4 || !ipv6 || *ipv4 < 1 || *ipv4 > 32 || *ipv6 < 1 || *ipv6 > 128)
+        refuse_value("the bits of IPv4 and of IPv6 addresses that make a source, such as 32:64", text);
+    return {.ipv4_bits = *ipv4, .ipv6_bits = *ipv6};
+}
+
+/// As in a URI, since blanks separate keys.  Source: RFC 3986, 2.1.
+std::string read_escaped(std::string_view text) {
+    constexpr std::size_t longest = 512;  // which a socket takes at once
+    std::string plain;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto code = text[at] == '%' ? parse_number<std::uint8_t>(text.substr(at + 1, 2), 16) : std::nullopt;
+        if (text[at] == '%' && (!code || at + 2 >= text.size()))
+            refuse_value("a text, with %20 for a blank, %0D%0A for an end of line and %25 for %", text);
+        plain += code ? static_cast<char>(*code) : text[at];
+        if (code) at += 2;
+    }
+    if (plain.empty() || plain.size() > longest) refuse_value("a text of 1 to 512 bytes", text);
+    return plain;
+}
+
+std::string print_escaped(std::string_view plain) {
+    std::string text;
+    for (const char c : plain)
+        if (c > ' ' && c < '\x7f' && c != '%')
+            text += c;
+        else
+            text += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    return text;
+}
+
+std::optional<std::string> unless_unset(const std::optional<std::uint32_t>& number) {
+    return number ? std::optional{std::to_string(*number)} : std::nullopt;
+}
+
+constexpr std::array<ListenRow, 9> rows{{
+    {{"allow", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who alone may be a client; @FILE names more (default all)"},
+     has_sources,
+     [](ListenSettings& s, std::string_view text) { s.allow = parse_access_list(text); },
+     [](const ListenSettings& s) { return unless_empty(to_string(s.allow)); }},
+    {{"deny", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who may not; the longest prefix decides"},
+     has_sources,
+     [](ListenSettings& s, std::string_view text) { s.deny = parse_access_list(text); },
+     [](const ListenSettings& s) { return unless_empty(to_string(s.deny)); }},
+    {{"per-source", "N", "tcp, unix, fd", "clients of one source at once, over all workers; more are refused"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) {
+         s.limits.per_source = static_cast<std::uint32_t>(read_number(text, per_source_range));
+     },
+     [](const ListenSettings& s) { return unless_unset(s.limits.per_source); }},
+    {{"rate", "N/s|off", "tcp, unix, fd", "new clients of one source, over all workers; more are refused"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.limits.rate = read_rate(text); },
+     [](const ListenSettings& s) { return s.limits.rate ? std::optional{print_rate(*s.limits.rate)} : std::nullopt; }},
+    {{"source-prefix", "BITS:BITS", "tcp, unix, fd",
+      "how much of an IPv4 and an IPv6 address makes a source (default 32:64)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.limits.source_prefix = read_source_prefix(text); },
+     [](const ListenSettings& s) -> std::optional<std::string> {
+         if (!s.limits.source_prefix) return std::nullopt;
+         return fmt::format("{}:{}", s.limits.source_prefix->ipv4_bits, s.limits.source_prefix->ipv6_bits);
+     }},
+    {{"max", "N", "tcp, unix, fd", "clients at once, over all workers; more wait in the queue"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) {
+         s.limits.max = static_cast<std::uint32_t>(read_number(text, max_range));
+     },
+     [](const ListenSettings& s) { return unless_unset(s.limits.max); }},
+    {{"refuse-with", "TEXT", "tcp, unix, fd",
+      "a line for those who are refused, %20 for a blank (default none, a reset)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.limits.refuse_with = read_escaped(text); },
+     [](const ListenSettings& s) { return unless_empty(print_escaped(s.limits.refuse_with)); }},
+    {{"proxy", "CIDR,...|unix", "tcp, unix, fd",
+      "who has to announce its clients with the PROXY protocol (default nobody)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.proxy = read_senders(text); },
+     [](const ListenSettings& s) { return s.proxy ? std::optional{print_senders(*s.proxy)} : std::nullopt; }},
+    {{"proxy-timeout", "TIME", "tcp, unix, fd", "how long that may take (default 3s)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.proxy_timeout = read_proxy_timeout(text); },
+     [](const ListenSettings& s) {
+         return s.proxy_timeout ? std::optional{to_string(*s.proxy_timeout)} : std::nullopt;
+     }},
+}};
+
+}  // namespace
+
+std::span<const ListenRow> client_rows() noexcept { return rows; }
+
+}  // namespace preforkd
