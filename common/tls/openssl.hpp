@@ -176,7 +176,7 @@ private:
     LoadedLibrary library_;
 
 public:
-#define PREFORKD_OPENSSL_MEMBER(name) decltype(&::name) name{};
+#define PREFORKD_OPENSSL_MEMBER(name) decltype(&::name) name{};  // NOLINT(bugprone-macro-parentheses): a declaration
     PREFORKD_OPENSSL_FUNCTIONS(PREFORKD_OPENSSL_MEMBER)
 #undef PREFORKD_OPENSSL_MEMBER
 };
