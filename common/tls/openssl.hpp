@@ -124,6 +124,7 @@
     X(SSL_set_hostflags)                    \
     X(SSL_set_msg_callback)                 \
     X(SSL_shutdown)                         \
+    X(SSL_version)                          \
     X(SSL_write_ex)                         \
     X(TLS_client_method)                    \
     X(TLS_server_method)                    \

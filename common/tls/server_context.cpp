@@ -272,7 +272,9 @@ int TlsContext::protect_ticket(SSL* ssl, unsigned char* name, unsigned char* vec
         if (openssl().EVP_MAC_CTX_set_params(mac, parameters.data()) != 1 ||
             init(cipher, openssl().EVP_aes_256_cbc(), nullptr, used.key.cipher.data(), vector) != 1)
             return -1;
-        return used.is_current ? 1 : 2;
+        // With TLS 1.3 a ticket is for one time, so each resumption has to bring another.  Source: RFC 8446, C.4
+        const bool is_spent = encrypts == 0 && openssl().SSL_version(ssl) >= TLS1_3_VERSION;
+        return used.is_current && !is_spent ? 1 : 2;
     } catch (const std::exception&) { return -1; }
 }
 

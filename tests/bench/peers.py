@@ -125,12 +125,18 @@ class Nginx(OnReservedPort):
             pid {self.directory.name}/nginx.pid;
             error_log stderr warn;
             events {{ worker_connections 1024; }}
-            stream {{ server {{ listen 127.0.0.1:{self.port} backlog=4096; return "connected\\n"; }} }}
+            stream {{ server {{ {self.server_block()} }} }}
             """)
         return [packages.program("nginx"), "-p", self.directory.name, "-c", config, "-e", "stderr"]
 
+    def server_block(self):
+        return f'listen 127.0.0.1:{self.port} backlog=4096; return "connected\\n";'
+
+    def answers(self):
+        return super().complete()
+
     def complete(self):
-        return len(self.worker_pids()) == self.workers and super().complete()
+        return len(self.worker_pids()) == self.workers and self.answers()
 
 
 class NetServer(OnReservedPort):

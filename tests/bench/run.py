@@ -15,6 +15,7 @@ import time
 import cases_change
 import cases_children
 import cases_echo
+import cases_edge
 import cases_greet
 import cases_growth
 import cases_life
@@ -41,6 +42,7 @@ CASES = {
     "fork": cases_children.fork,
     "thread": cases_children.thread,
     "program": cases_children.program,
+    "tls": cases_edge.tls,
     "idle": cases_echo.idle,
     "memory": cases_life.memory,
     "start": cases_life.start,

@@ -25,6 +25,8 @@ class Server:
     """One server and its workers.  `with` starts and ends it; on leaving, `log` is what it wrote to stderr."""
     label = "?"
     environment = None
+    generator = "load"  # of clients who are greeted
+    generator_options = ()
 
     def __init__(self, workers=1):
         self.workers = workers
@@ -151,7 +153,7 @@ class Preforkd(Server):
         self.model, self.linger, self.log_level, self.endpoints = model, linger, log_level, endpoints
         self.options, self.arguments, self.provoked = list(options), list(arguments), provoked
         self.said_at_start = 0
-        streams = endpoints[0].startswith("tcp")
+        streams = endpoints[0].startswith(("tcp", "tls"))
         self.label = f"preforkd {'program' if arguments else model}" + (
             f", linger{'' if linger else '=off'}" if streams else "")
 

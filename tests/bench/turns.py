@@ -14,13 +14,24 @@ CLOSE = "reset"  # how a client closes after the end of the answer; README.md sa
 
 def greet_load(server, connections, clients=1, pause_us=0):
     """Clients that connect, read to the end, check every byte and close."""
+    return end_greet_load(server, start_greet_load(server, connections, clients, pause_us))
+
+
+def start_greet_load(server, connections, clients=1, pause_us=0):
+    """In the background; those of a server that speaks TLS come one by one."""
     server.must_run()
-    done = subprocess.run([TOOLS / "load", "--port", str(server.port), "--connections", str(connections), "--clients",
-                           str(clients), "--pause-us", str(pause_us), "--close", CLOSE],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{server.label}: {done.stderr.strip()} {server.log_text().strip()}")
-    return json.loads(done.stdout)
+    several = [] if server.generator == "tls_load" else ["--clients", clients, "--pause-us", pause_us]
+    command = [TOOLS / server.generator, "--port", server.port, "--connections", connections, *several, "--close", CLOSE,
+               *server.generator_options]
+    return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def end_greet_load(server, load):
+    said, complaint = load.communicate()
+    if load.returncode:
+        raise RuntimeError(f"{server.label}: {complaint.strip()} {server.log_text().strip()}")
+    return json.loads(said)
 
 
 class Generator:
