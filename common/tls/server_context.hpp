@@ -19,8 +19,8 @@ namespace preforkd {
 /// Certificates, keys and rules of one listener.
 ///
 /// A certificate stands for the host names in it.  A client that names one of them gets what is for that name: of each
-/// kind of key (EC, RSA) the first that has it, or else the first with a wildcard for it.  Any other client gets what is
-/// for the first name of the first certificate.
+/// kind of key (EC, RSA) the first that has it, or else the first with a wildcard for it.  Any other client gets what
+/// is for the first name of the first certificate.
 class TlsContext {
 public:
     /// The text of a file; throws when it cannot be read.

@@ -94,14 +94,14 @@ std::unique_ptr<TlsStream> TlsStream::connect(SSL_CTX* context, int fd) {
 
 /// A KeyUpdate costs us more than it costs a client, and OpenSSL looks for what is behind it before it returns: who
 /// sends nothing else would keep a worker to himself.
-void TlsStream::see_message(int is_written, int, int type, const void* message, std::size_t, SSL* ssl, void* stream) {
+void TlsStream::see_message(int is_written, int, int type, const void* message, std::size_t, SSL*, void* stream) {
     auto& self = *static_cast<TlsStream*>(stream);
     if (type != SSL3_RT_HANDSHAKE) return;
     if (is_written != 0) {
         if (*static_cast<const unsigned char*>(message) == SSL3_MT_FINISHED) self.sent_finished_ = true;
         return;
     }
-    if (openssl().SSL_is_init_finished(ssl) == 0) return;
+    if (!self.established_) return;
     const auto now = Clock::now();
     if (now - self.second_ >= 1s) {
         self.second_ = now;
@@ -142,7 +142,9 @@ TlsResult TlsStream::handshake() {
     errno = 0;
     // Then come tickets, which no client waits for: they go with the first data, or 0.2 s later.
     more_ = sent_finished_;
-    return result_of(openssl().SSL_do_handshake(ssl_.get()), 0);
+    const TlsResult result = result_of(openssl().SSL_do_handshake(ssl_.get()), 0);
+    established_ = result.kind == TlsResult::Kind::Done;  // SSL_is_init_finished(3) says no during a KeyUpdate
+    return result;
 }
 
 TlsResult TlsStream::read(std::span<std::byte> space) {

@@ -80,6 +80,7 @@ private:
     bool wants_output_ = false;
     bool more_ = false;           ///< send with MSG_MORE
     bool sent_finished_ = false;  ///< the handshake's last message of ours
+    bool established_ = false;    ///< the handshake is over
     bool flooded_ = false;        ///< by handshake messages: whatever comes now fails
     int messages_ = 0;            ///< of the handshake's kind, behind the handshake, in this second
     Clock::time_point second_{};
