@@ -174,3 +174,8 @@ def socket_connected_to(pids, peer):
         if wanted is not None:
             return wanted
     return None
+
+
+def command_line(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return [word.decode() for word in file.read().split(b"\0")[:-1]]
