@@ -142,11 +142,14 @@ struct Settings {
     std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
 };
 
+/// Whether clients of one source are limited.
+[[nodiscard]] inline bool limits_sources(const ListenSettings& listener) noexcept {
+    return listener.limits.per_source || listener.limits.rate.value_or(0) != 0;
+}
+
 /// Whether a client of the listener can be refused, or has to be counted.
 [[nodiscard]] inline bool counts_clients(const ListenSettings& listener) noexcept {
-    const ClientLimits& limits = listener.limits;
-    return limits.per_source || limits.rate.value_or(0) != 0 || limits.max || !listener.allow.empty() ||
-           !listener.deny.empty();
+    return limits_sources(listener) || listener.limits.max || !listener.allow.empty() || !listener.deny.empty();
 }
 
 /// Which handler serves `listener`: its own, or the daemon's.

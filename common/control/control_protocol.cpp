@@ -135,6 +135,7 @@ ControlAnswer parse_control_answer(std::string_view line) {
         answer.stopped = stopped->is_bool() && stopped->get_bool();
     if (const json::value* status = object->if_contains("status")) answer.status = json::serialize(*status);
     if (const json::value* deaths = object->if_contains("deaths")) answer.deaths = json::serialize(*deaths);
+    if (const json::value* sources = object->if_contains("sources")) answer.sources = json::serialize(*sources);
     return answer;
 }
 

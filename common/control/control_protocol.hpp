@@ -18,11 +18,11 @@
 
 namespace preforkd {
 
-enum class ControlCommand { Status, Workers, Reload, Upgrade, Stop, Deaths, Ready };
+enum class ControlCommand { Status, Workers, Reload, Upgrade, Stop, Deaths, Ready, Sources };
 
 /// Their names, in the order of the enum.
-inline constexpr std::array<std::string_view, 7> control_command_names{"status", "workers", "reload", "upgrade",
-                                                                       "stop",   "deaths",  "ready"};
+inline constexpr std::array<std::string_view, 8> control_command_names{"status", "workers", "reload", "upgrade",
+                                                                       "stop",   "deaths",  "ready",  "sources"};
 
 struct ControlRequest {
     ControlCommand command{};
@@ -48,7 +48,7 @@ struct Outcome {
 
 // Answers, with their newline.
 [[nodiscard]] std::string answer_line(const Outcome& outcome);
-/// `json`: the value, as JSON; `name`: what it is called, `status` or `deaths`.
+/// `json`: the value, as JSON; `name`: what it is called, `status`, `deaths` or `sources`.
 [[nodiscard]] std::string answer_line(std::string_view name, std::string_view json);
 
 inline constexpr std::string_view has_stopped = "the daemon has stopped";
@@ -59,6 +59,7 @@ struct ControlAnswer {
     bool stopped = false;  ///< a farewell
     std::string status{};  ///< JSON; empty if the answer has none
     std::string deaths{};
+    std::string sources{};
 };
 
 /// Throws std::runtime_error for what is no answer.

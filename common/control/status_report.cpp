@@ -9,6 +9,20 @@ namespace {
 
 namespace json = boost::json;
 
+json::value refused_to_json(const std::optional<RefusedClients>& refused) {
+    if (!refused) return nullptr;
+    return json::object{{"denied", refused->denied}, {"per_source", refused->per_source}, {"rate", refused->rate}};
+}
+
+std::optional<RefusedClients> refused_from(const json::value& listener) {
+    const json::value* refused = listener.is_object() ? listener.get_object().if_contains("refused") : nullptr;
+    if (refused == nullptr || !refused->is_object()) return std::nullopt;
+    const JsonFields fields{*refused};
+    return RefusedClients{.denied = fields.number<std::uint64_t>("denied"),
+                          .per_source = fields.number<std::uint64_t>("per_source"),
+                          .rate = fields.number<std::uint64_t>("rate")};
+}
+
 json::object object_of(const ListenerStatus& listener) {
     return {{"endpoint", listener.endpoint},
             {"handler", listener.handler},
@@ -17,7 +31,8 @@ json::object object_of(const ListenerStatus& listener) {
             {"queued", or_null(listener.queue.queued)},
             {"queue_limit", or_null(listener.queue.limit)},
             {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"},
-            {"certificate_expires_s", or_null(listener.certificate_expires_s)}};
+            {"certificate_expires_s", or_null(listener.certificate_expires_s)},
+            {"refused", refused_to_json(listener.refused)}};
 }
 
 ListenerStatus listener_from(const json::value& value) {
@@ -29,7 +44,8 @@ ListenerStatus listener_from(const json::value& value) {
             .queue = {.queued = fields.maybe<std::uint64_t>("queued"),
                       .limit = fields.maybe<std::uint64_t>("queue_limit"),
                       .in_bytes = fields.text("queue_unit") == "bytes"},
-            .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s")};
+            .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s"),
+            .refused = refused_from(value)};
 }
 
 json::object object_of(const WorkerStatus& worker) {

@@ -16,6 +16,13 @@ struct QueueDepth {
     bool in_bytes = false;  ///< datagrams: bytes of the receive buffer, else connections
 };
 
+/// Clients that a listener has refused since it was bound, by the reason.
+struct RefusedClients {
+    std::uint64_t denied = 0;      ///< allow=, deny=
+    std::uint64_t per_source = 0;  ///< per-source=
+    std::uint64_t rate = 0;        ///< rate=
+};
+
 struct ListenerStatus {
     std::string endpoint{};
     std::string handler{};  ///< or the program behind `--`
@@ -23,6 +30,7 @@ struct ListenerStatus {
     bool lost = false;      ///< its file was removed or replaced: no client finds it
     QueueDepth queue{};
     std::optional<std::int64_t> certificate_expires_s{};  ///< since 1970; TLS: of its certificates the first to expire
+    std::optional<RefusedClients> refused{};              ///< unset: it refuses nobody
 };
 
 struct WorkerStatus {

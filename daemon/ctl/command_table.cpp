@@ -20,6 +20,7 @@ constexpr auto commands = std::to_array<CtlCommand>({
     {"upgrade", "", "have the program file on disk take over, in place"},
     {"stop", "", "stop gracefully"},
     {"deaths", "", "the last 32 workers that died, and of what"},
+    {"sources", "", "the 20 addresses with the most clients, and those refused, where these are limited"},
     {"send", "ENDPOINT [TEXT]",
      "send TEXT (`hello from client`), print the answer as it arrives. TEXT - is what standard input has; -- stands "
      "before a TEXT that begins with -."},
@@ -27,10 +28,10 @@ constexpr auto commands = std::to_array<CtlCommand>({
      "make a self-signed certificate for host names and IP addresses: NAME.pem and NAME.key, called after the first"},
 });
 
-constexpr std::string_view of_daemon = "status ready workers reload upgrade stop deaths";
+constexpr std::string_view of_daemon = "status ready workers reload upgrade stop deaths sources";
 
 constexpr auto options = std::to_array<CtlOption>({
-    {"json", 0, "", "status deaths", "as JSON"},
+    {"json", 0, "", "status deaths sources", "as JSON"},
     {"watch", 0, "", "status", "every second, until Ctrl-C or the daemon stops"},
     {"force", 0, "", "reload", "terminate the oldest workers that are still draining"},
     {"control", 0, "ENDPOINT", of_daemon,

@@ -30,6 +30,8 @@ std::string text_of(const ControlOrder& order, const ControlAnswer& answer) {
             return order.json ? answer.status + '\n' : status_text(parse_status(answer.status), columns);
         case ControlCommand::Deaths:
             return order.json ? answer.deaths + '\n' : deaths_text(parse_deaths(answer.deaths), columns);
+        case ControlCommand::Sources:
+            return order.json ? answer.sources + '\n' : sources_text(parse_sources(answer.sources), columns);
         case ControlCommand::Ready:
         case ControlCommand::Workers:
         case ControlCommand::Reload:

@@ -1,5 +1,6 @@
 #pragma once
-// preforkctl status, ready, workers, reload, upgrade, stop, deaths: what goes over the daemon's control socket.
+// preforkctl status, ready, workers, reload, upgrade, stop, deaths, sources: what goes over the daemon's control
+// socket.
 #include <chrono>
 #include <optional>
 #include <string>
@@ -14,7 +15,7 @@ struct ControlOrder {
     std::optional<Endpoint> control{};        ///< --control; unset: where the environment says
     std::optional<std::string> instance{};    ///< --instance: one of those that find_daemons() finds
     std::chrono::milliseconds timeout{5000};  ///< for each answer; zero: for ever
-    bool json = false;                        ///< status, deaths: print it as it came
+    bool json = false;                        ///< status, deaths, sources: print it as it came
     bool watch = false;                       ///< status: every second, until interrupted
 };
 

@@ -1,6 +1,7 @@
 #include "daemon/ctl/status_table.hpp"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -33,6 +34,16 @@ std::string size_or_dash(const std::optional<std::uint64_t>& bytes) { return byt
 
 std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes) {
     return in_bytes ? size_or_dash(amount) : or_dash(amount);
+}
+
+/// `3 denied, 1 by rate`.
+std::string refused_text(const std::optional<RefusedClients>& refused) {
+    if (!refused) return "-";
+    std::vector<std::string> parts;
+    for (const auto& [count, reason] :
+         {std::pair{refused->denied, "denied"}, {refused->per_source, "by per-source"}, {refused->rate, "by rate"}})
+        if (count != 0) parts.push_back(fmt::format("{} {}", count, reason));
+    return parts.empty() ? "0" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::ptrdiff_t ready_workers(const StatusReport& report) {
@@ -85,11 +96,18 @@ std::string age_text(std::chrono::milliseconds age) {
 }
 
 std::string status_text(const StatusReport& report, std::size_t columns) {
-    TextTable listeners{{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}}};
-    for (const ListenerStatus& each : report.listeners)
-        listeners.add({each.endpoint + remark_on(each), each.handler,
-                       queue_text(each.queue.queued, each.queue.in_bytes),
-                       queue_text(each.queue.limit, each.queue.in_bytes)});
+    const bool some_refuse =
+        std::ranges::any_of(report.listeners, [](const ListenerStatus& each) { return each.refused.has_value(); });
+    std::vector<TextTable::Column> titles{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}};
+    if (some_refuse) titles.push_back({"REFUSED"});
+    TextTable listeners{std::move(titles)};
+    for (const ListenerStatus& each : report.listeners) {
+        std::vector<std::string> cells{each.endpoint + remark_on(each), each.handler,
+                                       queue_text(each.queue.queued, each.queue.in_bytes),
+                                       queue_text(each.queue.limit, each.queue.in_bytes)};
+        if (some_refuse) cells.push_back(refused_text(each.refused));
+        listeners.add(std::move(cells));
+    }
     TextTable workers{{{"WORKER", right},
                        {"PID", right},
                        {"GEN", right},
@@ -116,6 +134,17 @@ std::string status_text(const std::vector<NamedStatus>& daemons, std::size_t col
         table.add({name, std::to_string(report.pid), report.phase, age_text(report.uptime),
                    fmt::format("{} of {}", ready_workers(report), report.workers_wanted),
                    std::to_string(report.connections), control});
+    return table.text(columns);
+}
+
+std::string sources_text(const std::vector<ListenerSources>& listeners, std::size_t columns) {
+    if (listeners.empty()) return "no listener limits its sources\n";
+    TextTable table{{{"LISTENER"}, {"SOURCE"}, {"NOW", right}, {"REFUSED", right}}};
+    for (const auto& [endpoint, sources] : listeners) {
+        if (sources.empty()) table.add({endpoint, "-", "-", "-"});
+        for (const SourceReport& each : sources)
+            table.add({endpoint, each.source, std::to_string(each.connections), std::to_string(each.refused)});
+    }
     return table.text(columns);
 }
 

@@ -7,6 +7,7 @@
 #include "common/base/counted.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/version.hpp"
+#include "common/channel/source_table.hpp"
 #include "common/control/readiness.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/tls/server_context.hpp"
@@ -39,6 +40,12 @@ std::optional<std::int64_t> certificate_end(const Listener& listener) {
     if (!listener.tls) return std::nullopt;
     return std::chrono::duration_cast<std::chrono::seconds>(listener.tls->first_expiry().end.time_since_epoch())
         .count();
+}
+
+std::optional<RefusedClients> refused_at(const Listener& listener) {
+    if (!listener.sources) return std::nullopt;
+    const auto [denied, per_source, rate] = listener.sources->cells().refusals();
+    return RefusedClients{.denied = denied, .per_source = per_source, .rate = rate};
 }
 
 }  // namespace
@@ -113,6 +120,7 @@ ControlReply ControlCommands::obey(const ControlRequest& request) {
     switch (request.command) {
         case ControlCommand::Status: return answer_line("status", to_json(status()));
         case ControlCommand::Deaths: return answer_line("deaths", to_json(targets_.pool.deaths()));
+        case ControlCommand::Sources: return answer_line("sources", to_json(sources()));
         case ControlCommand::Ready: {
             const auto reason = why_not_ready(status());
             return said(!reason, reason.value_or("ready"));
@@ -154,6 +162,19 @@ Reloader::Answer ControlCommands::concluding(Ticket ticket) {
     };
 }
 
+std::vector<ListenerSources> ControlCommands::sources() const {
+    constexpr std::size_t most = 20;
+    std::vector<ListenerSources> all;
+    for (const Listener& listener : *targets_.pool.current().listeners) {
+        if (!listener.sources || !limits_sources(listener.settings)) continue;
+        ListenerSources& told = all.emplace_back(ListenerSources{.endpoint = to_string(listener.local)});
+        for (const ListedSource& each : listener.sources->cells().top_sources(most))
+            told.sources.push_back(
+                {.source = to_string(each.source), .connections = each.at_once, .refused = each.refused});
+    }
+    return all;
+}
+
 StatusReport ControlCommands::status() const {
     const auto now = Clock::now();
     StatusReport report{.version = version(),
@@ -167,7 +188,8 @@ StatusReport ControlCommands::status() const {
                                     .passed = listener.inherited,
                                     .lost = has_lost_its_file(listener),
                                     .queue = queue_depth(listener),
-                                    .certificate_expires_s = certificate_end(listener)});
+                                    .certificate_expires_s = certificate_end(listener),
+                                    .refused = refused_at(listener)});
     }
     targets_.pool.describe(report, now);
     return report;

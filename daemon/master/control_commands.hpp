@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "common/base/epoll_set.hpp"
+#include "common/control/sources_report.hpp"
 #include "daemon/master/control/control_server.hpp"
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/pool/pool.hpp"
@@ -59,6 +60,7 @@ private:
     [[nodiscard]] bool stopping() const noexcept { return targets_.life.phase >= Phase::Withdrawing; }
     [[nodiscard]] Reloader::Answer concluding(Ticket ticket);
     [[nodiscard]] StatusReport status() const;
+    [[nodiscard]] std::vector<ListenerSources> sources() const;
 
     EpollSet& events_;
     ControlTargets targets_;

@@ -1,4 +1,5 @@
 """One daemon of one model, its clients, and the two lanes of events that happen to it meanwhile."""
+import itertools
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ from blame import acquit
 from events import GREETINGS, ORDERS, STRIKES
 from load import BROKEN, Load
 from log_file import text_of
+from tls_authority import Authority
 
 # Lines of the daemon that the events provoke.  Any other warning or error is a finding.
 PROVOKED = ("killed by SIG", "workers exit early", "workers die more", "Too many open files", "open files", "cannot fork a worker",
@@ -37,8 +39,11 @@ class Arena:
         self.install()
         self.config = self.directory / "config"
         # An endpoint of its own text each: by that a reload knows which socket serves it.
+        self._pairs = itertools.cycle(self._make_pairs())
+        self.renew()
         self._listen = [f"{address} handler={handler}" for number, handler in enumerate(HANDLERS)
-                        for address in (f"tcp://127.0.0.{number + 1}:0", f"unix://{self.directory}/{handler}")]
+                        for address in (f"tcp://127.0.0.{number + 1}:0", f"unix://{self.directory}/{handler}",
+                                        f"tls://127.0.0.{number + 1}:0 certificate={self._pair} key={self._pair}")]
         self.closed = self.directory / "closed"  # to everybody but root
         self.closed.mkdir(mode=0o700)
         self.occupied = socket.create_server(("127.0.0.1", 0))
@@ -56,6 +61,22 @@ class Arena:
         new = self.config.with_suffix(".new")
         new.write_text("\n".join([*settings, *lines]) + "\n")
         new.rename(self.config)
+
+    def _make_pairs(self):
+        (self.directory / "authority").mkdir()
+        authority = Authority(self.directory / "authority")
+        pairs = [authority.issue(f"server{number}", "localhost") for number in range(2)]
+        return [Path(pair.certificate).read_text() + Path(pair.key).read_text() for pair in pairs]
+
+    @property
+    def _pair(self):
+        return self.directory / "pair.pem"
+
+    def renew(self):
+        """Another certificate and its key, in one file and so in one step."""
+        new = self.directory / "pair.new"
+        new.write_text(next(self._pairs))
+        new.rename(self._pair)
 
     def install(self, content=None):
         """Puts a new file in the place of the binary, in one step: a copy of the built one, or `content`."""
@@ -114,7 +135,7 @@ class Arena:
 
     def run(self, seconds):
         served = iter(self.daemon.endpoints)
-        endpoints = {handler: [next(served), next(served)] for handler in HANDLERS}
+        endpoints = {handler: [next(served) for _ in range(3)] for handler in HANDLERS}
         lanes = [threading.Thread(target=self._lane, args=(STRIKES, "strikes", (0.05, 0.6))),
                  threading.Thread(target=self._lane, args=(ORDERS, "orders", (0.05, 0.8)))]
         pause = 0.1 if self.model == "serial" else 0.4  # there a client that waits keeps a whole worker

@@ -81,6 +81,8 @@ def signal_master(signo):
 
 
 def reload_well(arena, dice):
+    if dice.random() < 0.5:
+        arena.renew()
     lines = [f"idle-timeout = {dice.randrange(30, 90)}s", f"backlog = {dice.randrange(64, 1024)}"]
     if dice.random() < 0.5:
         lines.append(f"listen = unix://{arena.directory}/extra handler=discard")
@@ -105,6 +107,7 @@ BAD_SETTINGS = {
     "unknown handler": lambda arena: [f"listen = unix://{arena.directory}/bad handler=nope"],
     "port in use": lambda arena: ["listen = tcp://127.0.0.1:%d" % arena.occupied.getsockname()[1]],
     "directory of a socket is missing": lambda arena: [f"listen = unix://{arena.directory}/none/s"],
+    "certificate is missing": lambda arena: ["listen = tls://127.0.0.1:0 certificate=/none key=/none"],
     "workers that cannot start": lambda arena: ["user = nobody", f"chdir = {arena.closed}"],
 }
 

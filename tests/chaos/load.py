@@ -3,6 +3,7 @@ import errno
 import random
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from clients import address_of
+from tls_clients import TlsClient, read_to_end_tls
 
 PATIENCE = 15.0  # seconds until a client that hears nothing has been let down
 BROKEN = ("refused", "reset", "cut", "timed out", "wrong")
@@ -104,6 +106,46 @@ class Client:
                 if not chunk:
                     return b"".join(chunks)
                 chunks.append(chunk)
+
+
+class TlsVisitor:
+    """The same with TLS."""
+
+    def __init__(self, visit):
+        self._client = TlsClient(visit.endpoint, timeout=PATIENCE, handshake=False)
+        visit.name = "%s:%d" % self._client.socket.getsockname()[:2]
+        try:
+            self._client.handshake()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._client.close()
+
+    def send(self, data):
+        self._client.sendall(data)
+
+    def half_close(self):
+        self._client.end()
+
+    def read(self, size):
+        data = b""
+        while len(data) < size:
+            chunk = self._client.recv(size - len(data))
+            if not chunk:
+                raise Cut(f"after {len(data)} of {size} bytes")
+            data += chunk
+        return data
+
+    def read_to_end(self):
+        return read_to_end_tls(self._client)
+
+    def converse(self, data):
+        return self._client.swap(data)
 
 
 def expect(found, due):
@@ -201,13 +243,15 @@ class Load:
     def _pay(self, visit, kind, rng):
         connected = False
         try:
-            with Client(visit) as client:
+            with (TlsVisitor if visit.endpoint.startswith("tls:") else Client)(visit) as client:
                 connected = True
                 kind(client, rng, self)
         except (ConnectionRefusedError, FileNotFoundError) as error:
             visit.outcome, visit.detail = ("reset" if connected else "refused"), repr(error)
         except (TimeoutError, BlockingIOError) as error:
             visit.outcome, visit.detail = "timed out", f"{'connected' if connected else 'not connected'}, {error!r}"
+        except ssl.SSLEOFError as error:
+            visit.outcome, visit.detail = "cut", repr(error)
         except OSError as error:
             visit.outcome, visit.detail = "reset", repr(error)
         except Cut as error:

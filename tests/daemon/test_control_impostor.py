@@ -87,6 +87,7 @@ def test_a_user_believes_root(preforkd, open_directory):
     (["status", "--json"], {"ok": True, "status": {"name": ESCAPES}}),
     (["status"], {"ok": True, "status": {"phase": ESCAPES, "version": ESCAPES}}),
     (["deaths"], {"ok": True, "deaths": [{"cause": ESCAPES}]}),
+    (["sources"], {"ok": True, "sources": [{"endpoint": ESCAPES, "sources": [{"source": ESCAPES}]}]}),
 ])
 def test_nothing_that_is_answered_reaches_the_terminal_as_it_is(impostor, open_directory, arguments, answer):
     impostor(f"{open_directory}/s", answer)

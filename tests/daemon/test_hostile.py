@@ -93,6 +93,27 @@ def test_a_worker_that_scribbles_over_what_it_shares_spoils_its_own_record_alone
     assert ctl("status").returncode == 0
 
 
+def test_a_worker_that_scribbles_over_the_counts_spoils_those_of_its_listener_alone(controlled, trouble, public, ctl):
+    """Nothing of them is where the master, or a worker, looks for a place to read or write."""
+    library = shutil.copy(trouble("hostile"), public)
+    daemon = controlled("--handler", library, "--model", "serial", "--user", "nobody", workers=2,
+                        listen="tcp://127.0.0.1:0 per-source=9 rate=1000/s max=9 refuse-with=no")
+    daemon.expect("killed by SIG", "crashed: ", "stack of ", "without counting it")
+    with connect(daemon.endpoint) as client:
+        hostile = say(client, "scribble")
+        client.recv(10)  # it is done, or dead: it writes beyond the end, too
+        for command in ("status", "sources"):
+            told = ctl(command)
+            assert told.returncode == 0 and told.stdout, told.stderr
+        if hostile in daemon.workers():
+            os.kill(hostile, signal.SIGKILL)
+        assert proc.wait_gone(hostile, 10)
+    assert hostile not in daemon.wait_workers(2)
+    daemon.signal(signal.SIGUSR2)  # the next image is given what there is
+    daemon.wait_log("upgraded: version")
+    assert ctl("sources").returncode == 0
+
+
 @pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
 def test_a_worker_has_the_page_of_its_own_record_and_no_way_to_the_others(preforkd, model):
     daemon = preforkd("--handler", "echo", "--model", model, "--user", "nobody", workers=3)

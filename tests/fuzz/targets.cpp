@@ -23,6 +23,7 @@
 #include "common/config/options.hpp"
 #include "common/control/control_protocol.hpp"
 #include "common/control/death_report.hpp"
+#include "common/control/sources_report.hpp"
 #include "common/control/status_report.hpp"
 #include "common/log/journal_record.hpp"
 #include "common/log/log_format.hpp"
@@ -123,6 +124,7 @@ void read_answer(std::string_view bytes) {
     refusing<std::runtime_error>([&] { (void)parse_control_answer(bytes); });
     refusing<std::runtime_error>([&] { (void)parse_status(bytes); });
     refusing<std::runtime_error>([&] { (void)parse_deaths(bytes); });
+    refusing<std::runtime_error>([&] { (void)parse_sources(bytes); });
 }
 
 void read_handover(std::string_view bytes) {

@@ -38,13 +38,14 @@ TEST(ControlProtocol, every_request_is_read_back_as_it_was_written) {
          {ControlRequest{.command = Status}, ControlRequest{.command = Workers, .workers = 7},
           ControlRequest{.command = Reload, .force = true}, ControlRequest{.command = Reload},
           ControlRequest{.command = Upgrade}, ControlRequest{.command = Stop}, ControlRequest{.command = Deaths},
-          ControlRequest{.command = Ready}})
+          ControlRequest{.command = Ready}, ControlRequest{.command = Sources}})
         EXPECT_EQ(parse_control_request(to_json(request)), request) << to_json(request);
 }
 
 TEST(ControlProtocol, what_cannot_be_understood_is_refused_with_what_can) {
     EXPECT_THAT(refusal_of("stats"), HasSubstr("did you mean status?"));
-    EXPECT_THAT(refusal_of("dance"), HasSubstr("there are status, workers, reload, upgrade, stop, deaths, ready"));
+    EXPECT_THAT(refusal_of("dance"),
+                HasSubstr("there are status, workers, reload, upgrade, stop, deaths, ready, sources"));
     EXPECT_THAT(refusal_of(""), HasSubstr("say a command"));
     EXPECT_THAT(refusal_of("status now"), HasSubstr("\"now\" is one word too many"));
     EXPECT_THAT(refusal_of("workers"), HasSubstr("say how many"));
@@ -76,6 +77,7 @@ TEST(ControlProtocol, an_answer_is_one_line_and_read_back_as_it_was_written) {
     EXPECT_EQ(parse_control_answer(answer_line(Outcome{.sentence = "done"})).outcome.sentence, "done");
     EXPECT_EQ(parse_control_answer(answer_line("status", R"({"pid":1})")).status, R"({"pid":1})");
     EXPECT_EQ(parse_control_answer(answer_line("deaths", "[]")).deaths, "[]");
+    EXPECT_EQ(parse_control_answer(answer_line("sources", "[]")).sources, "[]");
 }
 
 TEST(ControlProtocol, a_farewell_is_told_from_an_answer_and_reads_as_a_failure_to_who_does_not_know_it) {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "common/control/death_report.hpp"
+#include "common/control/sources_report.hpp"
 
 namespace preforkd {
 namespace {
@@ -23,9 +24,12 @@ StatusReport some_report() {
             .served = 90,
             .replaced = 1,
             .dropped_log_lines = 2,
-            .listeners =
-                {{.endpoint = "tcp://:80", .handler = "echo", .passed = true, .queue = {.queued = 3, .limit = 511}},
-                 {.endpoint = "unixgram:///x", .handler = "print", .queue = {.in_bytes = true}}},
+            .listeners = {{.endpoint = "tcp://:80",
+                           .handler = "echo",
+                           .passed = true,
+                           .queue = {.queued = 3, .limit = 511},
+                           .refused = RefusedClients{.denied = 1, .per_source = 2, .rate = 3}},
+                          {.endpoint = "unixgram:///x", .handler = "print", .queue = {.in_bytes = true}}},
             .workers = {{.number = 1,
                          .pid = 18,
                          .generation = 3,
@@ -56,6 +60,8 @@ TEST(StatusReport, what_the_kernel_does_not_tell_is_null) {
     const std::string json = to_json(some_report());
     EXPECT_NE(json.find(R"("queued":null,"queue_limit":null,"queue_unit":"bytes")"), std::string::npos) << json;
     EXPECT_FALSE(parse_status(json).listeners.at(1).queue.queued);
+    EXPECT_FALSE(parse_status(json).listeners.at(1).refused);
+    EXPECT_EQ(parse_status(json).listeners.at(0).refused->rate, 3U);
     EXPECT_EQ(parse_status(json).listeners.at(0).queue.queued, 3U);
 }
 
@@ -114,6 +120,15 @@ TEST(DeathRing, it_is_read_back_as_it_was_written) {
     EXPECT_EQ(parse_deaths(to_json(ring)), ring);
     EXPECT_EQ(parse_deaths("[]"), DeathRing{});
     EXPECT_THROW((void)parse_deaths("["), std::runtime_error);
+}
+
+TEST(SourcesReport, they_are_read_back_as_they_were_written) {
+    const std::vector<ListenerSources> some{
+        {.endpoint = "tcp://:80", .sources = {{.source = "192.0.2.1", .connections = 3, .refused = 4}, {}}}, {}};
+    EXPECT_EQ(parse_sources(to_json(some)), some);
+    EXPECT_EQ(parse_sources("[]"), std::vector<ListenerSources>{});
+    EXPECT_EQ(parse_sources(R"([1, {"sources": 2}])").size(), 2U);
+    EXPECT_THROW((void)parse_sources("["), std::runtime_error);
 }
 
 }  // namespace

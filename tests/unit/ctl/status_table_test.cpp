@@ -76,6 +76,33 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
               "     2  4713    2  starting     0s     0s    0     0         -     -  -\n");
 }
 
+TEST(StatusTable, whom_a_listener_has_refused_is_told_by_the_reason) {
+    const StatusReport report{
+        .listeners = {{.endpoint = "tcp://:7", .handler = "echo", .refused = RefusedClients{.denied = 3, .rate = 1}},
+                      {.endpoint = "tcp://:8", .handler = "echo", .refused = RefusedClients{}},
+                      {.endpoint = "udp://:7", .handler = "echo"}}};
+    const std::string text = status_text(report, 0);
+    EXPECT_NE(text.find("LISTENER  HANDLER  QUEUED  LIMIT  REFUSED\n"
+                        "tcp://:7  echo          -      -  3 denied, 1 by rate\n"
+                        "tcp://:8  echo          -      -  0\n"
+                        "udp://:7  echo          -      -  -\n"),
+              std::string::npos)
+        << text;
+}
+
+TEST(StatusTable, sources_are_told_for_each_listener_that_limits_them) {
+    EXPECT_EQ(sources_text({}, 0), "no listener limits its sources\n");
+    EXPECT_EQ(sources_text({{.endpoint = "tcp://:7",
+                             .sources = {{.source = "192.0.2.1", .connections = 20, .refused = 1234},
+                                         {.source = "2001:db8::/64", .connections = 1}}},
+                            {.endpoint = "unix:///x"}},
+                           0),
+              "LISTENER   SOURCE         NOW  REFUSED\n"
+              "tcp://:7   192.0.2.1       20     1234\n"
+              "tcp://:7   2001:db8::/64    1        0\n"
+              "unix:///x  -                -        -\n");
+}
+
 TEST(StatusTable, deaths_are_told_oldest_first) {
     EXPECT_EQ(deaths_text({}, 0), "no worker has died\n");
     DeathRing deaths;
