@@ -19,6 +19,7 @@ import cases_edge
 import cases_greet
 import cases_growth
 import cases_life
+import cases_limits
 import descriptors
 import figures
 import packages
@@ -43,6 +44,7 @@ CASES = {
     "thread": cases_children.thread,
     "program": cases_children.program,
     "tls": cases_edge.tls,
+    "limits": cases_limits.limits,
     "idle": cases_echo.idle,
     "memory": cases_life.memory,
     "start": cases_life.start,
