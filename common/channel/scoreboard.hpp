@@ -12,6 +12,7 @@
 #include "common/base/noted_bytes.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/channel/traffic.hpp"
+#include "common/log/untold_lines.hpp"
 
 namespace preforkd {
 
@@ -42,6 +43,7 @@ struct alignas(128) WorkerRecord {
     /// worker that has the record next.
     Traffic traffic{};
     std::atomic<std::uint32_t> counts_traffic{};  ///< 0: it cannot, what its programs send passes it by
+    UntoldLines untold_log_lines{};               ///< of which the master tells once it has gone
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a worker killed at any instruction must leave no lock");
 

@@ -117,9 +117,8 @@ bool report_dropped() noexcept {
     if (lines == 0) return true;  // another thread or process tells
     LogLine sentence{0};
     sentence.append_number(lines);
-    const std::string_view trouble = disk_trouble(losses.error.load(relaxed));
     sentence.append(" log lines dropped: ");
-    sentence.append(trouble.empty() ? "nobody read them" : trouble);
+    sentence.append(why_dropped(losses.error.load(relaxed)));
     const bool clean = !torn.load(relaxed) || write_bytes("\n") == 1;
     if (clean) torn.store(false, relaxed);
     if (clean && write_line(format_line(LogLevel::Warning, sentence.view(), {})) == LogOutcome::Written) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/base/noted_bytes.hpp"
+#include "common/log/untold_lines.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -72,14 +73,8 @@ void note_errors_in(ErrorNote& note) noexcept;
 /// Where this process, and the children that it forks, count the lines that are dropped.  Borrowed for good.
 void count_dropped_lines_in(std::atomic<std::uint64_t>& counter) noexcept;
 
-/// Lines that were dropped and that no line has told of yet.
-struct UntoldLines {
-    std::atomic<std::uint64_t> count{};
-    std::atomic<int> error{};  ///< why the last one was; an errno
-};
-
-/// Where this process keeps those, for others that write into the same log to tell of.  Borrowed for good; children
-/// keep theirs there, too.
+/// Where this process keeps those that no line has told of, for others that write into the same log to tell of.
+/// Borrowed for good; children keep theirs there, too.
 void keep_untold_lines_in(UntoldLines& lines) noexcept;
 
 /// Lines that were dropped because nobody read them, in this process, so far; not those that are counted elsewhere.

@@ -201,4 +201,9 @@ std::string_view disk_trouble(int error) noexcept {
     }
 }
 
+std::string_view why_dropped(int error) noexcept {
+    const std::string_view trouble = disk_trouble(error);
+    return trouble.empty() ? "nobody read them" : trouble;
+}
+
 }  // namespace preforkd

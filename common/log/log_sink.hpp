@@ -62,4 +62,7 @@ enum class LogLayout { Text, Terminal, ColouredTerminal, Json, Journal };
 /// What is wrong with the disk, where that is why a line was dropped; empty where its reader is.
 [[nodiscard]] std::string_view disk_trouble(int error) noexcept;
 
+/// Why a line was dropped, by its errno.
+[[nodiscard]] std::string_view why_dropped(int error) noexcept;
+
 }  // namespace preforkd

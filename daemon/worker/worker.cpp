@@ -88,6 +88,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         report_crashes(handoff.number);
         note_errors_in(handoff.record.last_error);
         count_dropped_lines_in(handoff.record.dropped_log_lines);
+        keep_untold_lines_in(handoff.record.untold_log_lines);
         ::prctl(PR_SET_NAME, name_of(handoff.number).c_str());
         take_place(plan.settings, plan.identity, *plan.sandbox);
         control.emplace(std::move(handoff.channel));

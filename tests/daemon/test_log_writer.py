@@ -95,6 +95,30 @@ def test_a_worker_that_fills_the_pipe_makes_nobody_wait(hostile):
     assert proc.eventually(lambda: exchange(daemon.endpoint, b"hello\n") and log.find("log lines dropped: nobody read"))
 
 
+@pytest.mark.root
+def test_of_lines_that_were_lost_with_their_worker_the_master_tells(hostile):
+    daemon, log = hostile
+    log.accept_foreign("filling")
+    daemon.expect("log lines of worker", "log lines dropped: nobody read them")
+    pid = writer(daemon)
+    os.kill(pid, signal.SIGSTOP)
+    with connect(daemon.endpoint) as client:
+        say(client, "fill")
+        assert read_exactly(client, 7) == b"filled\n"
+        assert exchange(daemon.endpoint, b"hello\n").startswith(b"hello "), "by the other one"
+        assert proc.eventually(lambda: status(daemon.control)["log_lines_dropped"] > 0)
+        lost = status(daemon.control)["log_lines_dropped"]
+        workers = daemon.workers()
+        for each in workers:
+            os.kill(each, signal.SIGKILL)
+            assert proc.wait_gone(each, 10)
+        assert proc.eventually(lambda: len(daemon.workers()) == 2 and not set(workers) & set(daemon.workers()))
+    os.kill(pid, signal.SIGCONT)
+    told = log.wait("log lines of worker")
+    assert told["cause"] == "nobody read them" and told["worker_pid"] in workers
+    assert sum(line["lines"] for line in log.find("log lines of worker")) == lost
+
+
 # --- the process that writes ----------------------------------------------------------------------------------------
 
 def test_what_a_handler_s_children_print_waits_for_space(preforkd, trouble):

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "common/base/quoted.hpp"
+#include "common/log/log_sink.hpp"
 #include "common/net/socket_address.hpp"
 #include "preforkd/log.hpp"
 
@@ -134,6 +135,16 @@ void log_death(const DeathReport& death) {
          {"user_seconds", static_cast<double>(death.used.user.count()) / 1000},
          {"system_seconds", static_cast<double>(death.used.system.count()) / 1000},
          {"max_rss_bytes", death.used.max_rss_bytes}});
+}
+
+void log_lost_lines(const Death& death, const WorkerRecord& record) {
+    const std::uint64_t lines = record.untold_log_lines.count.load(std::memory_order_relaxed);
+    if (lines == 0) return;
+    log(LogLevel::Warning, "{lines} log lines of worker {worker_number} (pid {worker_pid}) were dropped: {cause}",
+        {{"lines", lines},
+         {"worker_number", std::int64_t{death.number}},
+         {"worker_pid", std::int64_t{death.pid}},
+         {"cause", why_dropped(record.untold_log_lines.error.load(std::memory_order_relaxed))}});
 }
 
 }  // namespace preforkd

@@ -59,4 +59,7 @@ struct Death {
 /// One line for each death: at level info if it left as it was told to, else as a warning.
 void log_death(const DeathReport& death);
 
+/// One line for all log lines that it had to drop and could not tell of any more.
+void log_lost_lines(const Death& death, const WorkerRecord& record);
+
 }  // namespace preforkd

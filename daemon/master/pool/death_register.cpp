@@ -11,6 +11,7 @@ void DeathRegister::add(Death death, const WorkerRecord& record) {
     death.out_of_memory = !death.in_good_order() && oom_.is_to_blame(killed_by_others);
     DeathReport report = certify(death, record);
     log_death(report);
+    log_lost_lines(death, record);
     last_.add(std::move(report));
     cut_[death.generation] += connections_cut(death, record);
 }
