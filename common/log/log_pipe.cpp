@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <string>
+#include <string_view>
 
 #include "common/base/sys_error.hpp"
+#include "common/log/harmless_lines.hpp"
 #include "common/log/log_output.hpp"
 #include "common/log/whole_lines.hpp"
 
@@ -35,6 +38,21 @@ sigset_t take_stop_signal() {
     check(::sigaction(stop_writing_signal, &action, nullptr), "handle a signal");
     ::sigdelset(&all, stop_writing_signal);
     return all;
+}
+
+/// Workers write no byte that a terminal obeys; one that was taken over, or what a handler prints, may.
+void log_harmless_lines(std::string_view lines) {
+    if (plainly_harmless_bytes(lines) == lines.size()) return log_whole_lines(lines);
+    std::string harmless;
+    while (!lines.empty()) {
+        // Some at a time: they may become four times as long.
+        const std::size_t end = lines.find('\n', std::min(lines.size(), WholeLines::limit_bytes) - 1);
+        const std::string_view some = lines.substr(0, end == lines.npos ? end : end + 1);
+        harmless.clear();
+        append_harmless(harmless, some);
+        log_whole_lines(harmless);
+        lines.remove_prefix(some.size());
+    }
 }
 
 }  // namespace
@@ -65,11 +83,11 @@ void write_log_of(int reader) {
             if (got == 0 || errno != EAGAIN) (void)::ppoll(nullptr, 0, &collecting, &while_waiting);
             continue;
         }
-        log_whole_lines(lines.take(static_cast<std::size_t>(got)));
+        log_harmless_lines(lines.take(static_cast<std::size_t>(got)));
         // Who logs meanwhile wakes nobody up, which would cost him more than the line.
         if (static_cast<std::size_t>(got) < pipe_bytes / 4) (void)::ppoll(nullptr, 0, &collecting, &while_waiting);
     }
-    log_whole_lines(lines.end());
+    log_harmless_lines(lines.end());
 }
 
 }  // namespace preforkd

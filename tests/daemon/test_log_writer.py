@@ -79,6 +79,15 @@ def test_a_line_without_an_end_swallows_no_other(hostile):
     log.malformed.clear()
 
 
+def test_what_a_terminal_would_obey_is_written_out_whoever_prints_it(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("blocking"), "--model", "serial", workers=1)
+    daemon.log.accept_foreign("printed")
+    with connect(daemon.endpoint) as client:
+        say(client, r"run printf 'printed\t\033[2J\303\274\n' >&2")
+    assert proc.eventually(lambda: daemon.log.read() and daemon.log.foreign)
+    assert daemon.log.foreign == ["printed\t\\x1b[2Jü"]
+
+
 @pytest.mark.root
 def test_a_worker_that_fills_the_pipe_makes_nobody_wait(hostile):
     daemon, log = hostile

@@ -96,6 +96,23 @@ TEST_F(LogPipes, a_line_that_is_left_unfinished_ends_where_the_next_begins) {
     EXPECT_EQ(lines()[2], "the last");
 }
 
+TEST_F(LogPipes, what_a_terminal_would_obey_reaches_the_file_written_out_and_lines_before_and_behind_as_they_are) {
+    const ChildProcess writing = start_writing();
+    log_from_a_child([] { log(LogLevel::Info, "before"); });
+    const std::string raw = "\n\x1b]0;forged\x07 Übermut\n" + std::string(100'000, '\x1b') + "\n";
+    for (std::string_view rest = raw; !rest.empty();)
+        rest.remove_prefix(static_cast<std::size_t>(::write(pipe.writer.get(), rest.data(), rest.size())));
+    log_from_a_child([] { log(LogLevel::Info, "behind"); });
+    end(writing);
+    ASSERT_GE(lines().size(), 4U);
+    EXPECT_THAT(lines().front(), EndsWith(" info    before"));
+    EXPECT_EQ(lines()[1], "\\x1b]0;forged\\x07 Übermut");
+    std::string longest;  // of which the pipe may have made two
+    for (std::size_t at = 2; at + 1 < lines().size(); ++at) longest += lines()[at];
+    EXPECT_EQ(longest.size(), 400'000U);
+    EXPECT_THAT(lines().back(), EndsWith(" info    behind"));
+}
+
 TEST_F(LogPipes, who_makes_the_shared_pipe_block_makes_nobody_wait) {
     log_from_a_child([this] {
         check(::fcntl(pipe.writer.get(), F_SETFL, 0), "fcntl");
