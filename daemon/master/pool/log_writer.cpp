@@ -171,6 +171,7 @@ HandedLog LogWriter::describe() const {
 void LogWriter::adopt(const HandedLog& handed) {
     pipe_ = {.reader = UniqueFd{handed.reader}, .writer = UniqueFd{handed.writer}};
     old_ = handed.processes;
+    wanted_ = log_is_file();  // which follow() finds out later: one may end before that
     if (old_.empty()) return;
     process_.emplace(old_.back(), ChildProcess::Handle::Later);
     old_.pop_back();
