@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,10 +63,13 @@ LogPipe open_log_pipe() {
     check(::pipe2(ends.data(), O_CLOEXEC), "make a pipe for the log");
     LogPipe pipe{.reader = UniqueFd{ends[0]}, .writer = UniqueFd{ends[1]}};
     check(::fcntl(pipe.reader.get(), F_SETFL, O_NONBLOCK), "make a pipe non-blocking");
+    keep_readers_out(pipe.writer.get());
     for (int bytes = wanted_bytes; bytes > least_bytes; bytes /= 2)
         if (::fcntl(pipe.writer.get(), F_SETPIPE_SZ, bytes) != -1) break;
     return pipe;
 }
+
+void keep_readers_out(int pipe) noexcept { (void)::fchmod(pipe, S_IWUSR); }
 
 void write_log_of(int reader) {
     const sigset_t while_waiting = take_stop_signal();

@@ -19,6 +19,11 @@ struct LogPipe {
 /// As large as the kernel allows, up to 1 MiB.  Throws std::system_error.
 [[nodiscard]] LogPipe open_log_pipe();
 
+/// Nobody shall open the end of the pipe that he has again, through /proc, to read what others have written: the mode
+/// of the pipe lets its owner write only.  Where a worker is another user than the master it is none of his at all. Who
+/// may change the mode of his own files, or read whatever there is (CAP_DAC_OVERRIDE), is not kept out.
+void keep_readers_out(int pipe) noexcept;
+
 /// Asks the process in write_log_of() to leave: another one reads the pipe.  Nobody sends this by accident.
 inline constexpr int stop_writing_signal = SIGIO;
 

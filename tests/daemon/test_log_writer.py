@@ -12,6 +12,7 @@ import proc
 from clients import Load, connect, exchange, read_exactly, read_to_end, say
 from control import status
 from log_file import LogFile
+from test_surroundings import AS_NOBODY
 from test_upgrade import NEXT, Installed
 
 
@@ -86,6 +87,22 @@ def test_what_a_terminal_would_obey_is_written_out_whoever_prints_it(preforkd, t
         say(client, r"run printf 'printed\t\033[2J\303\274\n' >&2")
     assert proc.eventually(lambda: daemon.log.read() and daemon.log.foreign)
     assert daemon.log.foreign == ["printed\t\\x1b[2Jü"]
+
+
+@pytest.mark.root
+@pytest.mark.programs("setpriv")
+@pytest.mark.parametrize("mode, may_make_readable", [("auto", "ok"), pytest.param("strict", "EPERM", marks=pytest.mark.strict)])
+def test_a_worker_of_the_daemons_user_does_not_read_what_others_log(preforkd, trouble, public, mode, may_make_readable):
+    """Unless it changes the pipe's permissions first, which strict denies."""
+    library = shutil.copy(trouble("sandboxed"), public)
+    daemon = preforkd("--handler", library, "--sandbox", mode, wrap=AS_NOBODY)
+    daemon.expect("--sandbox strict denies the system call fchmod")
+    with connect(daemon.endpoint) as client:
+        said = client.makefile("rw")
+        for word, answer in {"take out of the log": "EACCES", "make the log readable": may_make_readable}.items():
+            said.write(word + "\n")
+            said.flush()
+            assert said.readline() == answer + "\n", word
 
 
 @pytest.mark.root

@@ -170,6 +170,7 @@ HandedLog LogWriter::describe() const {
 
 void LogWriter::adopt(const HandedLog& handed) {
     pipe_ = {.reader = UniqueFd{handed.reader}, .writer = UniqueFd{handed.writer}};
+    if (pipe_.writer) keep_readers_out(pipe_.writer.get());  // an older image may have made it
     old_ = handed.processes;
     wanted_ = log_is_file();  // which follow() finds out later: one may end before that
     if (old_.empty()) return;

@@ -66,6 +66,10 @@ const std::map<std::string, std::function<long()>> attempts{
     {"resolve", [] { return resolved(nullptr); }},
     {"resolve localhost", [] { return resolved("localhost"); }},
     {"signal the master", [] { return static_cast<long>(::kill(::getppid(), 0)); }},
+    // Standard error is the log's pipe, where the log is a file.
+    {"take out of the log",
+     [] { return static_cast<long>(::open("/proc/self/fd/2", O_RDONLY | O_NONBLOCK | O_CLOEXEC)); }},
+    {"make the log readable", [] { return static_cast<long>(::fchmod(STDERR_FILENO, 0600)); }},
     {"become more", [] { return ::syscall(SYS_setuid, 0); }},
 };
 
