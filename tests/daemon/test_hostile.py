@@ -74,7 +74,7 @@ def mapping_stays(daemon, worker):
 
 
 def test_a_worker_that_scribbles_over_what_it_shares_spoils_its_own_record_alone(daemon, ctl):
-    daemon.expect("killed by SIGKILL")
+    daemon.expect("killed by SIGKILL", "log lines of worker")
     with connect(daemon.endpoint) as client:
         hostile = say(client, "scribble")
         assert read_exactly(client, 10) == b"scribbled\n"
@@ -130,7 +130,7 @@ def test_a_worker_has_the_page_of_its_own_record_and_no_way_to_the_others(prefor
 
 def test_workers_that_die_at_once_and_claim_to_have_served_are_replaced_only_so_often(preforkd, trouble):
     daemon = preforkd("--handler", trouble("dying"), workers=2, wait=False)
-    daemon.expect("exited with code 3", "workers die more than 50 times a second")
+    daemon.expect("exited with code 3", "workers die more than 50 times a second", "log lines of worker")
     daemon.wait_log("exited with code 3", count=150, timeout=20)
     moments = [datetime.datetime.fromisoformat(line["time"]) for line in daemon.log.find("exited with code 3")]
     assert moments[149] - moments[0] > datetime.timedelta(seconds=1.9)
