@@ -13,6 +13,7 @@
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/channel/channel.hpp"
+#include "common/channel/source_table.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
@@ -32,6 +33,11 @@ void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& hand
                           handoff.log_pipe};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     close_all_descriptors_except(keep);
+}
+
+void keep_counts_from_children(const WorkerPlan& plan) {
+    for (const Listener& listener : plan.listeners)
+        if (listener.sources) listener.sources->keep_from_children();
 }
 
 /// From now on the file that the master logs into is out of reach.
@@ -82,6 +88,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         if (handoff.output.reader) printed.emplace(std::move(handoff.output.reader));
         keep_only_own_descriptors(plan, handoff, printed ? printed->fd() : -1);
         log_only_into(handoff.log_pipe);
+        keep_counts_from_children(plan);
         leave_terminal();
         take_worker_signals();
         set_log_worker(handoff.number);

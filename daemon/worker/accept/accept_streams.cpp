@@ -109,7 +109,7 @@ public:
         if (cells_ != nullptr) {
             // Before: a client that was accepted cannot go back into the queue.
             if (!cells_->enter_listener(acceptor_.column(), max_)) return Acceptor::at_max;
-            place = CountedPlace{*cells_, acceptor_.column()};
+            place.add_total(*cells_, acceptor_.column());
         }
         SocketAddress address;
         socklen_t size = SocketAddress::capacity();

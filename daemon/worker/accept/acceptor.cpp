@@ -179,9 +179,8 @@ void Acceptor::refused() {
     if (state_ == State::Full) {
         state_ = State::Open;
         join_all();  // an ADD reports at once if somebody is queued
-    } else {
-        join_those_at_max();
     }
+    if (some_at_max_) join_those_at_max();
     if (has_max_ && draining()) settings_.ask_sibling();       // it may be a place at one that we do not fill
     if (state_ == State::Emptying && !taking_) empty_queue();  // else the loop that takes goes on
 }
@@ -274,6 +273,7 @@ void Acceptor::join_all() {
         entry.at_max = false;
         entry.queue->join();
     }
+    some_at_max_ = false;
 }
 
 /// Whoever lets a client of the listener go joins again, and the place is his to fill; where he was killed the master
@@ -284,6 +284,7 @@ void Acceptor::wait_below_max(Entry& entry) {
     entry.at_max = state_ != State::Emptying || entry.closes_for_good;
     if (!entry.at_max) entry.still_to_take = 0;  // its queue is the siblings'
     if (state_ != State::Open) return;
+    some_at_max_ = true;
     if (!max_timer_) max_timer_ = reactor_.make_timer();
     max_timer_->set(max_period, [this] { join_those_at_max(); });
 }
@@ -291,6 +292,7 @@ void Acceptor::wait_below_max(Entry& entry) {
 /// Of whom those for whom nothing has changed leave again, if somebody waits there.
 void Acceptor::join_those_at_max() {
     if (state_ != State::Open) return;
+    some_at_max_ = false;
     for (Entry& entry : entries_)
         if (std::exchange(entry.at_max, false)) entry.queue->join();
 }

@@ -159,7 +159,8 @@ private:
     std::unique_ptr<Timer> max_timer_{};  ///< made when a listener is first at its max=
     DatagramLosses losses_;
     bool has_max_ = false;  ///< some listener
-    bool taking_ = false;   ///< a client is being started
+    bool some_at_max_ = false;
+    bool taking_ = false;  ///< a client is being started
     bool awaiting_handshakes_ = false;
     bool last_look_ = false;  ///< while Emptying: close what is still open after this pass
     int failures_in_row_ = 0;

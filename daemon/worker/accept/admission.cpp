@@ -57,9 +57,7 @@ Admission::Admission(const Listener& listener, Acceptor& acceptor)
       refusals_{Refusals{listener, acceptor.reactor(), LogLevel::Notice, refused},
                 Refusals{listener, acceptor.reactor(), LogLevel::Notice, refused},
                 Refusals{listener, acceptor.reactor(), LogLevel::Notice, refused}},
-      uncounted_{listener, acceptor.reactor(), LogLevel::Warning, admitted} {
-    listener.sources->keep_from_children();
-}
+      uncounted_{listener, acceptor.reactor(), LogLevel::Warning, admitted} {}
 
 bool Admission::admits(int connection, const SocketAddress& address, bool is_announced, CountedPlace& place) {
     const Client client = client_of(connection, address, is_announced);

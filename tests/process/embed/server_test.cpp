@@ -74,6 +74,32 @@ TEST(Server, serves_again_after_a_shutdown) {
     }
 }
 
+TEST(Server, limits_the_clients_of_a_source_and_of_all_and_forgets_who_was_cut) {
+    for (const Model model : {Model::Serial, Model::Thread, Model::Fork}) {
+        Server server{handler<EchoLine>("echo"),
+                      {.listen = tcp + " per-source=1 max=1 refuse-with=full",
+                       .model = model,
+                       .stop_timeout = std::chrono::milliseconds{1}}};
+        for (int round = 0; round < 2; ++round) {
+            Serving serving{server};
+            const UniqueFd client = dial(server.server_address());
+            say(client.get(), "h");
+            const UniqueFd waiting = dial(server.server_address());
+            say(waiting.get(), "hello\n");
+            EXPECT_FALSE(is_readable(waiting.get()));
+            say(client.get(), "i\n");
+            EXPECT_EQ(hear(client.get()), "hi\n");
+            EXPECT_EQ(hear(waiting.get()), "hello\n");
+            const UniqueFd cut = dial(server.server_address());
+            say(cut.get(), "nothing whole");
+        }
+    }
+    Server server{handler<EchoLine>("echo"), {.listen = tcp + " deny=127.0.0.0/8 refuse-with=no"}};
+    const Serving serving{server};
+    const UniqueFd client = dial(server.server_address());
+    EXPECT_EQ(hear(client.get()), "no\n");
+}
+
 TEST(Server, keeps_clients_waiting_in_the_queue_between_two_servings) {
     Server server{handler<EchoLine>("echo"), {.listen = tcp}};
     { const Serving serving{server}; }
