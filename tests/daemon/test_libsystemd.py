@@ -50,7 +50,8 @@ def test_the_program_says_which_libraries_it_loads(tmp_path):
     subprocess.run(["objcopy", "--dump-section", f".note.dlopen={tmp_path}/note", daemon_process.PREFORKD, "/dev/null"],
                    check=True)
     entries = [entry for note in dlopen_notes((tmp_path / "note").read_bytes()) for entry in note]
-    assert {entry["feature"]: entry["soname"] for entry in entries} == {"systemd": [SONAME], "seccomp": ["libseccomp.so.2"]}
+    assert {entry["feature"]: entry["soname"] for entry in entries} == {"systemd": [SONAME], "seccomp": ["libseccomp.so.2"],
+                                                                        "tls": ["libssl.so.3"]}
     assert {entry["priority"] for entry in entries} == {"recommended"}
     sections = subprocess.run(["readelf", "--wide", "--sections", daemon_process.PREFORKD], capture_output=True, text=True,
                               check=True, env=os.environ | {"LC_ALL": "C"}).stdout

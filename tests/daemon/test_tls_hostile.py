@@ -63,7 +63,7 @@ def test_what_is_no_handshake_is_the_end_of_its_connection_alone(service, how):
                 if how == "fin":
                     client.shutdown(socket.SHUT_WR)
                     read_to_end(client)
-            except (ConnectionResetError, BrokenPipeError):
+            except OSError:  # a reset, perhaps before our end: ENOTCONN
                 continue
             if how == "reset":
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -157,10 +157,8 @@ def test_a_flood_of_key_updates_ends_the_connection(service):
         with OpensslClient(daemon.endpoint) as client:
             client.sendall(b"echo\nhello")
             assert client.recv() == b"hello"
-            for sent in range(100_000):
-                if not client.update_key(asks):
-                    break
-            assert sent < 99_999
+            assert any(not client.update_key(asks) for _ in range(1000)) or \
+                proc.eventually(lambda: not client.update_key(asks), timeout=10), "what lingers is closed, too"
     daemon.wait_log("read to the end", count=2)
     assert {line["cause"] for line in daemon.log.find("read to the end")} == {os.strerror(71)}
     assert_unharmed(daemon, worker)
