@@ -208,6 +208,15 @@ def test_any_worker_resumes_what_another_has_begun(told, version, model):
     assert sum(resumed) >= 99, resumed
 
 
+def test_each_resumption_brings_another_ticket(told):
+    """With TLS 1.3 one is for one time."""
+    daemon, context, session, tickets = told(), trusting(version=V13), None, set()
+    for _ in range(5):
+        session = session_of(daemon, context, session=session)
+        tickets.add(session.id)
+    assert len(tickets) == 5
+
+
 @pytest.mark.parametrize("version", [V12, V13])
 def test_without_tickets_nothing_is_resumed(told, version):
     daemon = told("tickets=0")

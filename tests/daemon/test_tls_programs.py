@@ -3,9 +3,11 @@ import hashlib
 import os
 import signal
 import ssl
+import subprocess
 
 import pytest
 
+import daemon_process
 import proc
 from clients import connect
 from test_program import environment_of, programs_of, script
@@ -80,6 +82,19 @@ def test_who_answers_in_the_background_keeps_the_connection(serve):
         assert read_to_end_tls(client) == b"late answer\n"
 
 
+@pytest.mark.programs("git")
+def test_git_is_cloned_from_as_without(serve, tmp_path, authority):
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", str(tmp_path / "served")]
+    subprocess.run(["git", "init", "-q", str(tmp_path / "served")], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    daemon = serve("git", "daemon", "--inetd", "--export-all", f"--base-path={tmp_path}", str(tmp_path))
+    proxy = script(tmp_path, f"exec {daemon_process.PREFORKCTL} send {daemon.endpoint} --servername localhost "
+                             f"--ca {authority.certificate} -")
+    subprocess.run(["git", "clone", "-q", "git://localhost/served", str(tmp_path / "cloned")], check=True, timeout=20,
+                   env=os.environ | {"GIT_PROXY_COMMAND": proxy})
+    assert (tmp_path / "cloned" / ".git").is_dir()
+
+
 # --- what a program learns --------------------------------------------------------------------------------------------
 
 def test_the_environment_speaks_of_the_session_and_of_no_other(serve, authority):
@@ -93,6 +108,12 @@ def test_the_environment_speaks_of_the_session_and_of_no_other(serve, authority)
     assert told["SSL_CIPHER"].startswith("TLS_") and told["TCPREMOTEIP"] == "127.0.0.1"
     assert told["SSL_CERT_FILE"] == "/etc/ca.pem", "that is no session's"
     assert not {"SSL_CLIENT_S_DN", "SSL_PEER_CERT_HASH", "SSL_PEER_CERT_SUBJECT"} & told.keys()
+
+
+def test_the_socket_of_a_program_does_not_say_who_its_client_is(serve):
+    """The manual says so: the environment does."""
+    asked = "import socket; s = socket.socket(fileno=0); print(s.family.name, repr(s.getpeername()))"
+    assert exchange_tls(serve("/usr/bin/python3", "-c", asked).endpoint) == b"AF_UNIX ''\n"
 
 
 def test_the_environment_names_the_clients_certificate(serve, authority):
