@@ -134,12 +134,16 @@ class TlsClient:
                 try:
                     while chunk := self.tls.read(1 << 16):
                         received.append(chunk)
-                    return b"".join(received)
+                    return self._whole(received)
                 except ssl.SSLWantReadError:
                     continue
                 except ssl.SSLZeroReturnError:
                     assert not left, "it has not waited for all"
-                    return b"".join(received)
+                    return self._whole(received)
+
+    def _whole(self, received):
+        self.socket.settimeout(PATIENCE)
+        return b"".join(received)
 
 
 def exchange_tls(endpoint, request=b"", context=None, **how):
