@@ -63,6 +63,8 @@ def test_what_is_no_handshake_is_the_end_of_its_connection_alone(service, how):
                 if how == "fin":
                     client.shutdown(socket.SHUT_WR)
                     read_to_end(client)
+            except TimeoutError:
+                raise
             except OSError:  # a reset, perhaps before our end: ENOTCONN
                 continue
             if how == "reset":

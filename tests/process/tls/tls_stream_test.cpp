@@ -7,74 +7,74 @@ namespace {
 
 class TlsStreamTest : public testing::TestWithParam<TlsEnd> {
 protected:
-    void SetUp() override { ASSERT_TRUE(pair_.shake_hands()); }
+    void SetUp() override { ASSERT_TRUE(pair.shake_hands()); }
 
-    const std::vector<CertificatePair> certificates_{make_self_signed({"localhost"}, std::chrono::days{30})};
-    const std::unique_ptr<TlsContext> context_{context_of(certificates_, {.alpn = {"x"}, .end = GetParam()})};
-    TlsPair pair_{*context_, "localhost"};
+    const std::vector<CertificatePair> certificates{make_self_signed({"localhost"}, std::chrono::days{30})};
+    const std::unique_ptr<TlsContext> context{context_of(certificates, {.alpn = {"x"}, .end = GetParam()})};
+    TlsPair pair{*context, "localhost"};
 };
 
 TEST_P(TlsStreamTest, both_know_what_was_agreed_on) {
-    const Tls facts = pair_.server->facts();
+    const Tls facts = pair.server->facts();
     EXPECT_EQ(facts.version, "TLSv1.3");
     EXPECT_EQ(facts.server_name, "localhost");
     EXPECT_EQ(facts.alpn, "") << "the client has named none";
     EXPECT_FALSE(facts.resumed);
     EXPECT_EQ(facts.certificate, std::nullopt);
-    EXPECT_EQ(pair_.client->facts().cipher, facts.cipher);
+    EXPECT_EQ(pair.client->facts().cipher, facts.cipher);
 }
 
 TEST_P(TlsStreamTest, what_is_written_is_read_and_what_is_left_of_a_record_is_pending) {
-    EXPECT_EQ(pair_.client->write(bytes_of("hello")).bytes, 5U);
+    EXPECT_EQ(pair.client->write(bytes_of("hello")).bytes, 5U);
     std::array<std::byte, 2> two{};
-    EXPECT_EQ(pair_.server->read(two).bytes, 2U);
-    EXPECT_TRUE(pair_.server->has_pending()) << "no poll(2) tells of it";
+    EXPECT_EQ(pair.server->read(two).bytes, 2U);
+    EXPECT_TRUE(pair.server->has_pending()) << "no poll(2) tells of it";
     std::string rest;
-    EXPECT_EQ(read_into(*pair_.server, rest).kind, Kind::Done);
+    EXPECT_EQ(read_into(*pair.server, rest).kind, Kind::Done);
     EXPECT_EQ(rest, "llo");
-    EXPECT_FALSE(pair_.server->has_pending());
-    EXPECT_EQ(read_into(*pair_.server, rest).kind, Kind::WantsInput);
-    EXPECT_FALSE(pair_.server->wants_output());
+    EXPECT_FALSE(pair.server->has_pending());
+    EXPECT_EQ(read_into(*pair.server, rest).kind, Kind::WantsInput);
+    EXPECT_FALSE(pair.server->wants_output());
 }
 
 TEST_P(TlsStreamTest, each_direction_ends_for_itself) {
-    EXPECT_EQ(pair_.server->end_output().kind, Kind::Done);
-    EXPECT_EQ(pair_.server->end_output().kind, Kind::Done) << "nothing more happens";
-    EXPECT_EQ(pair_.server->output(), TlsStream::Output::Ended);
-    EXPECT_EQ(pair_.server->write(bytes_of("late")).error, std::errc::broken_pipe);
+    EXPECT_EQ(pair.server->end_output().kind, Kind::Done);
+    EXPECT_EQ(pair.server->end_output().kind, Kind::Done) << "nothing more happens";
+    EXPECT_EQ(pair.server->output(), TlsStream::Output::Ended);
+    EXPECT_EQ(pair.server->write(bytes_of("late")).error, std::errc::broken_pipe);
     std::string got;
-    EXPECT_EQ(read_into(*pair_.client, got).kind, Kind::End);
-    EXPECT_EQ(pair_.client->write(bytes_of("on")).kind, Kind::Done);
-    EXPECT_EQ(pair_.client->end_output().kind, Kind::Done);
-    EXPECT_EQ(read_into(*pair_.server, got).kind, Kind::Done);
+    EXPECT_EQ(read_into(*pair.client, got).kind, Kind::End);
+    EXPECT_EQ(pair.client->write(bytes_of("on")).kind, Kind::Done);
+    EXPECT_EQ(pair.client->end_output().kind, Kind::Done);
+    EXPECT_EQ(read_into(*pair.server, got).kind, Kind::Done);
     EXPECT_EQ(got, "on");
-    EXPECT_EQ(read_into(*pair_.server, got).kind, Kind::End);
+    EXPECT_EQ(read_into(*pair.server, got).kind, Kind::End);
 }
 
 TEST_P(TlsStreamTest, a_full_socket_is_waited_for_and_the_end_comes_behind_all_that_was_written) {
     const std::string piece(1 << 14, 'x');
     std::size_t sent = 0;
     TlsResult result{};
-    while ((result = pair_.server->write(bytes_of(piece))).kind == Kind::Done) sent += result.bytes;
+    while ((result = pair.server->write(bytes_of(piece))).kind == Kind::Done) sent += result.bytes;
     EXPECT_EQ(result.kind, Kind::WantsOutput);
-    EXPECT_TRUE(pair_.server->wants_output());
+    EXPECT_TRUE(pair.server->wants_output());
     std::string got;
-    while (read_into(*pair_.client, got).kind == Kind::Done) continue;
-    result = pair_.server->write(bytes_of(piece));  // the same again
+    while (read_into(*pair.client, got).kind == Kind::Done) continue;
+    result = pair.server->write(bytes_of(piece));  // the same again
     ASSERT_EQ(result.kind, Kind::Done);
     sent += result.bytes;
-    EXPECT_EQ(pair_.server->end_output().kind, Kind::Done);
-    while (read_into(*pair_.client, got).kind == Kind::Done) continue;
+    EXPECT_EQ(pair.server->end_output().kind, Kind::Done);
+    while (read_into(*pair.client, got).kind == Kind::Done) continue;
     EXPECT_EQ(got.size(), sent);
-    EXPECT_EQ(read_into(*pair_.client, got).kind, Kind::End);
+    EXPECT_EQ(read_into(*pair.client, got).kind, Kind::End);
 }
 
 TEST_P(TlsStreamTest, a_stream_that_is_cut_off_has_no_end_unless_it_may) {
-    EXPECT_EQ(pair_.client->write(bytes_of("part")).kind, Kind::Done);
-    ASSERT_EQ(::shutdown(pair_.client_fd.get(), SHUT_WR), 0);
+    EXPECT_EQ(pair.client->write(bytes_of("part")).kind, Kind::Done);
+    ASSERT_EQ(::shutdown(pair.client_fd.get(), SHUT_WR), 0);
     std::string got;
-    EXPECT_EQ(read_into(*pair_.server, got).kind, Kind::Done);
-    const TlsResult end = read_into(*pair_.server, got);
+    EXPECT_EQ(read_into(*pair.server, got).kind, Kind::Done);
+    const TlsResult end = read_into(*pair.server, got);
     if (GetParam() == TlsEnd::Lax) {
         EXPECT_EQ(end.kind, Kind::End);
     } else {
@@ -85,9 +85,9 @@ TEST_P(TlsStreamTest, a_stream_that_is_cut_off_has_no_end_unless_it_may) {
 
 TEST_P(TlsStreamTest, a_record_that_was_tampered_with_is_an_error) {
     constexpr std::string_view forged{"\x17\x03\x03\0\x08xxxxxxxx", 13};
-    ASSERT_EQ(::send(pair_.client_fd.get(), forged.data(), forged.size(), MSG_NOSIGNAL), ssize_t(forged.size()));
+    ASSERT_EQ(::send(pair.client_fd.get(), forged.data(), forged.size(), MSG_NOSIGNAL), ssize_t(forged.size()));
     std::string got;
-    const TlsResult result = read_into(*pair_.server, got);
+    const TlsResult result = read_into(*pair.server, got);
     EXPECT_EQ(result.kind, Kind::Failed);
     EXPECT_EQ(result.error, std::errc::protocol_error);
     EXPECT_EQ(got, "");
