@@ -151,7 +151,9 @@ std::optional<std::uint32_t> TlsRelay::wanted_of_client() const noexcept {
     if (!program_) return std::nullopt;
     std::uint32_t events = 0;
     if (to_program_.empty() && !client_ended_) events |= reading_waits_for_;
-    if (!to_client_.empty() || (program_ended_ && !output_ended_)) events |= writing_waits_for_;
+    // A turn may end with a piece that nothing has been tried with, which waits for the socket as any other.
+    if (!to_client_.empty() || (program_ended_ && !output_ended_))
+        events |= writing_waits_for_ != 0 ? writing_waits_for_ : std::uint32_t{EPOLLOUT};
     return events != 0 ? std::optional{events} : std::nullopt;
 }
 
