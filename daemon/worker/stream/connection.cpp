@@ -35,7 +35,6 @@ struct Filled {
 };
 
 std::optional<Filled> try_to_receive_tls(ConnectionCore& core, std::size_t most) {
-    if ((*core.tls)->output() == TlsStream::Output::Ending) (void)(*core.tls)->end_output();  // there may be space now
     const TlsResult got = (*core.tls)->read({core.buffer.get() + core.unread_end, most - core.unread_end});
     if (got.kind == TlsResult::Kind::Done) {
         core.received(got.bytes);

@@ -24,6 +24,15 @@ std::error_code shut_down_output(ConnectionCore& core) {
     return {errno, std::generic_category()};
 }
 
+/// Beside whatever the handler waits for: a client may send nothing more until it has seen our end.
+void end_tls_once_writable(ConnectionCore& core) {
+    core.socket().async_wait(boost::asio::socket_base::wait_write,
+                             [&core, alive = core.tls->lifetime()](boost::system::error_code error) {
+                                 // The connection may have ended when this was under way already.
+                                 if (!error && !alive.expired()) (void)end_tls_at_once(core);
+                             });
+}
+
 }  // namespace
 
 awaitable<bool> begin_tls(ConnectionCore& core, const Listener& listener) {
@@ -77,7 +86,10 @@ awaitable<std::error_code> end_tls(ConnectionCore& core) {
 
 std::error_code end_tls_at_once(ConnectionCore& core) {
     const TlsResult result = (*core.tls)->end_output();
-    if (has_to_wait(result)) return no_error;
+    if (has_to_wait(result)) {
+        end_tls_once_writable(core);
+        return no_error;
+    }
     return result.kind == Kind::Done ? shut_down_output(core) : core.broken(result.error);
 }
 

@@ -15,7 +15,7 @@ namespace preforkd {
 /// Ends our output.
 [[nodiscard]] awaitable<std::error_code> end_tls(ConnectionCore& core);
 
-/// The same without waiting: where the socket is full, reads and the end of the connection try again.
+/// The same without waiting: where the socket is full, it happens beside what comes next.
 std::error_code end_tls_at_once(ConnectionCore& core);
 
 }  // namespace preforkd
