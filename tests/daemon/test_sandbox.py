@@ -87,6 +87,13 @@ def test_no_library_of_it_is_mapped_where_clients_are_served(preforkd):
         assert count <= usual_count + 2, "the heap alone may be in another piece"
 
 
+def test_making_it_leaves_no_memory_to_every_worker_and_each_of_its_children(preforkd):
+    with_it, without = preforkd("--model", "fork"), preforkd("--model", "fork", "--sandbox", "off")
+    for one, other in ((with_it.pid, without.pid), (with_it.workers()[0], without.workers()[0])):
+        mine, usual = (int(proc.status(pid)["RssAnon"].split()[0]) for pid in (one, other))
+        assert mine <= usual + 120, "kB"
+
+
 # --- auto -----------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("word, error", {
