@@ -169,7 +169,7 @@ TEST_F(SourceCellsTest, the_top_sources_are_those_with_the_most_clients_then_tho
 
 TEST_F(SourceCellsTest, whatever_the_memory_holds_nothing_beside_it_is_read) {
     std::uint64_t junk = 88172645463325252;
-    for (int round = 0; round < 20; ++round) {
+    for (int round = 0; round < 6; ++round) {
         for (std::size_t index = 0; index < source_layout::counts + 8 * SourceCells::rows; ++index) {
             junk ^= junk << 13, junk ^= junk >> 7, junk ^= junk << 17;
             memory_.words()[index] = round == 0 ? ~std::uint64_t{0} : junk >> (junk & 31);
