@@ -111,13 +111,16 @@ void TlsStream::see_message(int is_written, int, int type, const void* message, 
 }
 
 /// errno is the last call's on the socket.
-TlsResult TlsStream::result_of(int returned, std::size_t bytes) {
+TlsResult TlsStream::result_of(int returned, std::size_t bytes, Call call) {
     if (returned > 0) return {.kind = TlsResult::Kind::Done, .bytes = bytes};
     const int system_error = errno;
     switch (openssl().SSL_get_error(ssl_.get(), returned)) {
         case SSL_ERROR_WANT_READ: wants_output_ = false; return {.kind = TlsResult::Kind::WantsInput};
         case SSL_ERROR_WANT_WRITE: wants_output_ = true; return {.kind = TlsResult::Kind::WantsOutput};
-        case SSL_ERROR_ZERO_RETURN: return {.kind = TlsResult::Kind::End};
+        case SSL_ERROR_ZERO_RETURN:
+            // OpenSSL says so of whatever fails once the other side has ended its output.
+            if (call == Call::Read) return {.kind = TlsResult::Kind::End};
+            [[fallthrough]];
         case SSL_ERROR_SYSCALL: {
             openssl().ERR_clear_error();
             const int cause = system_error != 0 ? system_error : ECONNABORTED;
@@ -152,7 +155,7 @@ TlsResult TlsStream::read(std::span<std::byte> space) {
     errno = 0;
     std::size_t got = 0;
     const int returned = openssl().SSL_read_ex(ssl_.get(), space.data(), space.size(), &got);
-    return result_of(returned, got);
+    return result_of(returned, got, Call::Read);
 }
 
 TlsResult TlsStream::write(std::span<const std::byte> bytes, bool more) {

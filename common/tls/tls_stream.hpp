@@ -21,7 +21,7 @@ struct TlsResult {
         Done,
         WantsInput,   ///< call again, with the same bytes, when the socket is readable
         WantsOutput,  ///< likewise, when it is writable
-        End,          ///< the other side has ended its output in good order
+        End,          ///< of a read: the other side has ended its output in good order
         Failed,
     };
     Kind kind = Kind::Done;
@@ -70,7 +70,8 @@ public:
 private:
     struct Socket;
 
-    [[nodiscard]] TlsResult result_of(int returned, std::size_t bytes);
+    enum class Call { Read, Other };
+    [[nodiscard]] TlsResult result_of(int returned, std::size_t bytes, Call call = Call::Other);
     static void see_message(int is_written, int version, int type, const void* bytes, std::size_t size, SSL* ssl,
                             void* stream);
 

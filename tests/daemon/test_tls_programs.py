@@ -158,6 +158,16 @@ def test_a_program_whose_client_leaves_ends_like_one_in_a_pipe(serve):
     assert exchange_tls(serve("cat").endpoint, b"next") == b"next"
 
 
+@pytest.mark.parametrize("program", [["yes"], ["sh", "-c", "while echo x; do sleep 0.05; done"]], ids=["busy", "quiet"])
+def test_so_does_one_whose_client_has_ended_its_output_before(serve, program):
+    daemon = serve(*program, keys="max=1", workers=1)
+    for _ in range(2):
+        with TlsClient(daemon.endpoint) as client:
+            client.end()
+            assert client.recv(2)
+        assert proc.eventually(lambda: not programs_of(daemon)), "and its place is free"
+
+
 def test_a_client_that_does_not_read_costs_no_cpu(serve):
     daemon = serve("yes")
     with TlsClient(daemon.endpoint) as client:

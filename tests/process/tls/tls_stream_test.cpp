@@ -83,6 +83,18 @@ TEST_P(TlsStreamTest, a_stream_that_is_cut_off_has_no_end_unless_it_may) {
     }
 }
 
+TEST_P(TlsStreamTest, a_write_to_somebody_who_has_ended_and_gone_fails) {
+    EXPECT_EQ(pair.client->end_output().kind, Kind::Done);
+    std::string got;
+    EXPECT_EQ(read_into(*pair.server, got).kind, Kind::End);
+    EXPECT_EQ(pair.server->write(bytes_of("still here")).kind, Kind::Done);
+    pair.client_fd = {};
+    const TlsResult result = pair.server->write(bytes_of("gone"));
+    EXPECT_EQ(result.kind, Kind::Failed);
+    EXPECT_EQ(result.error, std::errc::broken_pipe);
+    EXPECT_EQ(pair.server->end_output().kind, Kind::Failed);
+}
+
 TEST_P(TlsStreamTest, a_record_that_was_tampered_with_is_an_error) {
     constexpr std::string_view forged{"\x17\x03\x03\0\x08xxxxxxxx", 13};
     ASSERT_EQ(::send(pair.client_fd.get(), forged.data(), forged.size(), MSG_NOSIGNAL), ssize_t(forged.size()));
