@@ -259,7 +259,8 @@ void ListenReader::read(std::string_view key, std::string_view value) {
         refuse(endpoint_, fmt::format("{}= is given twice; keep one", key));
     said_.emplace_back(key);
     try {
-        if (value.find_first_of(blanks) != value.npos) refuse_value("a value without blanks (%20 for one in refuse-with)", value);
+        if (value.find_first_of(blanks) != value.npos)
+            refuse_value("a value without blanks (%20 for one in refuse-with)", value);
         row.read(settings_, value);
     } catch (const std::invalid_argument& error) { refuse(endpoint_, fmt::format("{}: {}", key, error.what())); }
 }
