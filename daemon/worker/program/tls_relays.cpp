@@ -10,13 +10,16 @@
 namespace preforkd {
 
 TlsRelays::TlsRelays(Reactor& reactor, Acceptor& acceptor, LingerQueue& linger, Begin begin)
-    : reactor_{reactor}, acceptor_{acceptor}, linger_{linger}, begin_{std::move(begin)} {
+    : reactor_{reactor}, acceptor_{std::make_shared<char>(), &acceptor}, linger_{linger}, begin_{std::move(begin)} {
     reactor_.watch(sockets_.fd(), [this] {
         for (const Key key : sockets_.wait_until(Clock::now())) go_on(key);
     });
 }
 
-TlsRelays::~TlsRelays() { reactor_.forget(sockets_.fd()); }
+TlsRelays::~TlsRelays() {
+    acceptor_ = nullptr;  // before the clients that it would hear of
+    reactor_.forget(sockets_.fd());
+}
 
 void TlsRelays::start(AcceptedStream stream) {
     auto client = std::make_shared<RelayedClient>(acceptor_);
@@ -30,7 +33,7 @@ void TlsRelays::start(AcceptedStream stream) {
     }
     client.reset();
     go_on(key);
-    acceptor_.wait_for_client();  // no handler runs in this process
+    acceptor_->wait_for_client();  // no handler runs in this process
 }
 
 void TlsRelays::go_on(Key key) {

@@ -15,16 +15,16 @@ namespace preforkd {
 
 /// What a connection that is relayed takes of its worker, until both its program and its relay have ended.
 struct RelayedClient {
-    explicit RelayedClient(Acceptor& its_acceptor) noexcept : acceptor{its_acceptor} {}
+    explicit RelayedClient(const std::shared_ptr<Acceptor>& its_acceptor) noexcept : acceptor{its_acceptor} {}
     ~RelayedClient() {
         account.close();
         place.give_back();
-        acceptor.ended();
+        if (const auto open = acceptor.lock()) open->ended();  // else the worker is leaving, and has cut it
     }
     RelayedClient(const RelayedClient&) = delete;
     RelayedClient& operator=(const RelayedClient&) = delete;
 
-    Acceptor& acceptor;
+    std::weak_ptr<Acceptor> acceptor;
     ConnectionAccount account{};
     CountedPlace place{};
 };
@@ -60,7 +60,7 @@ private:
     void finish(Key key);
 
     Reactor& reactor_;
-    Acceptor& acceptor_;
+    std::shared_ptr<Acceptor> acceptor_;  ///< owns nothing: until this ends, which the acceptor keeps
     LingerQueue& linger_;
     Begin begin_;
     EpollSet sockets_{};
