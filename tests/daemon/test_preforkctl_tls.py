@@ -12,7 +12,7 @@ from daemon_process import PREFORKCTL, clean_environment
 from test_preforkctl import talking  # noqa: F401: a fixture
 from tls_peers import Authority, TlsServer, echo, openssl, s_server, server_context
 
-pytestmark = pytest.mark.programs("openssl")
+pytestmark = [pytest.mark.localhost, pytest.mark.programs("openssl")]
 
 
 @pytest.fixture(scope="module")

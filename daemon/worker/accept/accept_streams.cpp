@@ -56,6 +56,7 @@ public:
         start_({.fd = std::move(accepted),
                 .address = address,
                 .listener = listener_,
+                .speaks_tls = listener_.tls != nullptr,
                 .linger = listener_.settings.linger.value_or(2s),
                 .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
                                                                     : ConnectionAccount{},

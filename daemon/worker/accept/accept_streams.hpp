@@ -18,8 +18,9 @@ struct AcceptedStream {
     UniqueFd fd{};            ///< non-blocking, close-on-exec
     SocketAddress address{};  ///< as accept(2) gave it, or as it was announced
     const Listener& listener;
-    std::chrono::milliseconds linger{};            ///< zero: off
-    ConnectionAccount account{};                   ///< of --log-connections end
+    bool speaks_tls = false;             ///< so that a thread that outlives the worker's end need not ask its listener
+    std::chrono::milliseconds linger{};  ///< zero: off
+    ConnectionAccount account{};         ///< of --log-connections end
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
     CountedPlace place{};                          ///< to be given back before the acceptor's ended()
 };

@@ -88,6 +88,7 @@ private:
         AcceptedStream stream{.fd = std::move(client),
                               .address = address,
                               .listener = listener_,
+                              .speaks_tls = listener_.tls != nullptr,
                               .linger = linger,
                               .account = std::move(account),
                               .announced = std::move(announced_)};

@@ -9,10 +9,10 @@ namespace asio = boost::asio;
 /// How long this wait may last; at least a moment, because zero would be for ever.
 std::chrono::milliseconds ConnectionCore::patience(Deadline& until) const {
     using namespace std::chrono_literals;
-    if (!operation_timeout) return loop.idle_timeout;
-    if (*operation_timeout == 0ms) return 0ms;
+    if (operation_timeout == no_operation_timeout) return loop.idle_timeout;
+    if (operation_timeout == 0ms) return 0ms;
     const auto now = Clock::now();
-    if (!until) until = now + *operation_timeout;
+    if (!until) until = now + operation_timeout;
     return std::max(1ms, std::chrono::ceil<std::chrono::milliseconds>(*until - now));
 }
 

@@ -109,9 +109,11 @@ struct ConnectionCore final : private Waiting {
     bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
     Loop& loop;
     ConnectionAccount account{};
-    std::unique_ptr<const Announced> announced{};                  ///< where somebody has announced the client
-    std::unique_ptr<ClientTls> tls{};                              ///< of tls://
-    std::optional<std::chrono::milliseconds> operation_timeout{};  ///< unset: --idle-timeout for each wait
+    std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
+    std::unique_ptr<ClientTls> tls{};              ///< of tls://
+    /// No std::optional, which would be as long again.
+    static constexpr auto no_operation_timeout = std::chrono::milliseconds::min();
+    std::chrono::milliseconds operation_timeout = no_operation_timeout;  ///< that: --idle-timeout for each wait
 
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left
     std::size_t unread_begin = 0;

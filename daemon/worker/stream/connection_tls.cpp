@@ -46,7 +46,7 @@ awaitable<bool> begin_tls(ConnectionCore& core, const Listener& listener) {
         if (!error && has_passed(until, Clock::now())) error = std::make_error_code(std::errc::timed_out);
         result = error ? TlsResult{.kind = Kind::Failed, .error = error} : (*core.tls)->handshake();
     }
-    core.operation_timeout.reset();
+    core.operation_timeout = ConnectionCore::no_operation_timeout;
     const bool went_well = result.kind == Kind::Done;
     if (!went_well) {
         core.account.failed(ConnectionOutcome::Handshake);

@@ -1,6 +1,7 @@
 #include "daemon/worker/stream/coroutine_stream.hpp"
 
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "daemon/worker/handler/handler_hooks.hpp"
@@ -18,24 +19,27 @@ namespace {
 /// The bottom of a stack of coroutines: what co_spawn() makes, without what it brings along.
 using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
 
+struct Plain {};
+
 /// Runs verify, setup, serve and finish, none of which can end more than this connection; then hands it to `over`.
 ///
 /// One coroutine and not three, with co_spawn() for the lowest: most connections are idle most of the time, and what
-/// they cost then is frames.
-template <class Over>
-Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, const Listener& listener,
+/// they cost then is frames.  So those without TLS have one without what it takes: `tls` is the listener, or Plain.
+template <class Tls, class Over>
+Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, Tls tls,
              ConnectionAccount account, std::unique_ptr<const Announced> announced, Over over) {
     try {
         ConnectionCore core{loop, std::move(stream.fd), address};
         std::swap(core.account, account);  // a move would be misread by clang-tidy: coroutines copy
         std::swap(core.announced, announced);
         const auto limit = RequestLimit::of(core);
-        if (listener.tls && !co_await begin_tls(core, listener)) {
-            core.account.close();
-            stream = {.fd = core.release()};
-            over(stream);
-            co_return;
-        }
+        if constexpr (!std::is_same_v<Tls, Plain>)
+            if (!co_await begin_tls(core, *tls)) {
+                core.account.close();
+                stream = {.fd = core.release()};
+                over(loop, stream);
+                co_return;
+            }
         Connection client{core};
         std::exception_ptr failure;
         bool is_set_up = false;
@@ -63,13 +67,23 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
                 report_failure(handler, client.peer(), std::current_exception());
             }
         // What was left half done shall not look whole.
-        if (core.tls && !failure && !core.was_canceled() && !core.output_ended) (void)co_await end_tls(core);
+        if constexpr (!std::is_same_v<Tls, Plain>)
+            if (!failure && !core.was_canceled() && !core.output_ended) (void)co_await end_tls(core);
         core.account.close();
         stream = {.fd = core.release(), .output_ended = core.output_ended};
     } catch (const std::exception& error) {  // no memory, no descriptor
         log(LogLevel::Error, "cannot serve a client: {cause}", {{"cause", error.what()}});
     }
-    over(stream);
+    over(loop, stream);
+}
+
+template <class Over>
+Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& stream, Over over) {
+    const auto serve_as = [&](auto tls) {
+        return serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, tls,
+                     std::move(stream.account), std::move(stream.announced), std::move(over));
+    };
+    return stream.speaks_tls ? serve_as(&stream.listener) : serve_as(Plain{});
 }
 
 /// co_spawn() would also post the completion of a coroutine that never had to wait, which costs a second epoll_wait(2)
@@ -83,11 +97,10 @@ void launch(Loop& loop, Bottom bottom) {
 }  // namespace
 
 void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Acceptor& acceptor) {
-    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, stream.listener,
-                       std::move(stream.account), std::move(stream.announced),
-                       [&loop, &acceptor, linger = stream.linger,
-                        place = std::move(stream.place)](ServedStream& served) mutable {
-                           loop.linger.finish(std::move(served.fd), linger, served.output_ended);
+    launch(loop, serve(loop, handler, stream,
+                       [&acceptor, linger = stream.linger, place = std::move(stream.place)](
+                           Loop& home, ServedStream& served) mutable {
+                           home.linger.finish(std::move(served.fd), linger, served.output_ended);
                            place.give_back();
                            acceptor.ended();
                        }));
@@ -95,11 +108,10 @@ void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, 
 
 ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
     std::optional<ServedStream> result;
-    launch(loop, serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, stream.listener,
-                       std::move(stream.account), std::move(stream.announced), [&](ServedStream& served) {
-                           result = std::move(served);
-                           loop.reactor.stop();  // a StopWatch that is watched would keep it running
-                       }));
+    launch(loop, serve(loop, handler, stream, [&](Loop&, ServedStream& served) {
+               result = std::move(served);
+               loop.reactor.stop();  // a StopWatch that is watched would keep it running
+           }));
     if (!result) loop.reactor.run();  // it waits
     return result ? std::move(*result) : ServedStream{};
 }

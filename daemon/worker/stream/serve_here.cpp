@@ -16,7 +16,7 @@ ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, con
     core.account = std::move(stream.account);
     core.announced = std::move(stream.announced);
     BlockingConnection client{core};
-    if (stream.listener.tls && !core.begin_tls(stream.listener)) {
+    if (stream.speaks_tls && !core.begin_tls(stream.listener)) {
         core.account.close();
         return {.fd = std::move(core.fd)};
     }
