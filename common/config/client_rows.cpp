@@ -16,12 +16,7 @@ namespace {
 constexpr NumberRange per_source_range{.min = 1, .max = 65'534};  // what the table of sources can count
 constexpr NumberRange max_range{.min = 1, .max = most_connections};
 
-bool may_be_stream(Transport transport) { return !is_datagram(transport); }
 bool has_sources(Transport transport) { return transport != Transport::UnixDatagram; }
-
-std::optional<std::string> unless_empty(const std::string& text) {
-    return text.empty() ? std::nullopt : std::optional{text};
-}
 
 ProxySenders read_senders(std::string_view text) {
     ProxySenders senders;
@@ -39,12 +34,6 @@ std::string print_senders(const ProxySenders& senders) {
     std::vector<std::string> prefixes;
     for (const HostPrefix& prefix : senders.prefixes) prefixes.push_back(to_string(prefix));
     return fmt::format("{}", fmt::join(prefixes, ","));
-}
-
-std::chrono::milliseconds read_proxy_timeout(std::string_view text) {
-    const auto duration = parse_duration(text);
-    if (!duration || duration->count() == 0) refuse_value("a duration such as 3s", text);
-    return *duration;
 }
 
 SourcePrefix read_source_prefix(std::string_view text) {
@@ -130,7 +119,7 @@ constexpr std::array<ListenRow, 9> rows{{
      [](const ListenSettings& s) { return s.proxy ? std::optional{print_senders(*s.proxy)} : std::nullopt; }},
     {{"proxy-timeout", "TIME", "tcp, unix, fd", "how long that may take (default 3s)"},
      may_be_stream,
-     [](ListenSettings& s, std::string_view text) { s.proxy_timeout = read_proxy_timeout(text); },
+     [](ListenSettings& s, std::string_view text) { s.proxy_timeout = read_patience(text, "3s"); },
      [](const ListenSettings& s) {
          return s.proxy_timeout ? std::optional{to_string(*s.proxy_timeout)} : std::nullopt;
      }},

@@ -17,6 +17,12 @@ struct ListenRow {
     bool repeats = false;  ///< may be given more than once; printed with its name between the values
 };
 
+// What the rows of each file need.
+[[nodiscard]] constexpr bool may_be_stream(Transport transport) noexcept { return !is_datagram(transport); }
+[[nodiscard]] inline std::optional<std::string> unless_empty(const std::string& text) {
+    return text.empty() ? std::nullopt : std::optional{text};
+}
+
 /// Those about clients.
 [[nodiscard]] std::span<const ListenRow> client_rows() noexcept;
 

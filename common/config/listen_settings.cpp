@@ -26,13 +26,8 @@ bool is_tcp(Transport transport) { return transport == Transport::Tcp; }
 bool is_internet(Transport transport) { return transport == Transport::Tcp || transport == Transport::Udp; }
 bool is_local(Transport transport) { return transport == Transport::Unix || transport == Transport::UnixDatagram; }
 bool queues_connections(Transport transport) { return transport == Transport::Tcp || transport == Transport::Unix; }
-bool may_be_stream(Transport transport) { return !is_datagram(transport); }
 bool may_be_udp(Transport transport) { return transport == Transport::Udp || transport == Transport::Passed; }
 bool is_own_datagram(Transport transport) { return is_datagram(transport); }
-
-std::optional<std::string> unless_empty(const std::string& text) {
-    return text.empty() ? std::nullopt : std::optional{text};
-}
 
 std::uint64_t read_rcvbuf(std::string_view text) {
     const auto size = parse_size_bytes(text);

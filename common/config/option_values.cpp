@@ -56,6 +56,12 @@ std::chrono::milliseconds read_timeout(std::string_view text) {
     return *duration;
 }
 
+std::chrono::milliseconds read_patience(std::string_view text, std::string_view example) {
+    const auto duration = parse_duration(text);
+    if (!duration || duration->count() == 0) refuse_value(fmt::format("a duration such as {}", example), text);
+    return *duration;
+}
+
 std::uint32_t read_rate(std::string_view text) {
     constexpr std::uint32_t most = 1'000'000;
     if (text == "off") return 0;

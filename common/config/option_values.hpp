@@ -40,6 +40,9 @@ inline constexpr NumberRange backlog_range{.min = 1, .max = 2'147'483'647};  // 
 /// A duration of parse_duration(); zero means never.
 [[nodiscard]] std::chrono::milliseconds read_timeout(std::string_view text);
 
+/// A duration of parse_duration() that ends some time: not zero.  `example`: such as `3s`, for the error.
+[[nodiscard]] std::chrono::milliseconds read_patience(std::string_view text, std::string_view example);
+
 /// `N/s`, at most a million; 0 for `off`, which is no limit.
 [[nodiscard]] std::uint32_t read_rate(std::string_view text);
 [[nodiscard]] std::string print_rate(std::uint32_t per_second);

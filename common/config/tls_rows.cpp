@@ -16,14 +16,11 @@ constexpr std::string_view transports = "tls";  // over whatever
 constexpr NumberRange tickets_range{.min = 0, .max = 16};
 constexpr std::size_t longest_alpn_bytes = 255;  // Source: RFC 7301, 3.1
 
-bool may_be_stream(Transport transport) { return !is_datagram(transport); }
-
 TlsSettings& tls(ListenSettings& settings) { return *settings.tls; }
 
 template <auto Member>
 std::optional<std::string> print_text(const ListenSettings& settings) {
-    if (!settings.tls || ((*settings.tls).*Member).empty()) return std::nullopt;
-    return (*settings.tls).*Member;
+    return settings.tls ? unless_empty((*settings.tls).*Member) : std::nullopt;
 }
 
 /// The values of a key that repeats, as they stand behind one another.
@@ -59,12 +56,6 @@ std::vector<std::string> read_alpn(std::string_view text) {
         protocols.emplace_back(name);
     }
     return protocols;
-}
-
-std::chrono::milliseconds read_timeout(std::string_view text) {
-    const auto duration = parse_duration(text);
-    if (!duration || duration->count() == 0) refuse_value("a duration such as 10s", text);
-    return *duration;
 }
 
 constexpr std::array<ListenRow, 13> rows{{
@@ -130,7 +121,7 @@ constexpr std::array<ListenRow, 13> rows{{
      print_text<&TlsSettings::ticket_keys>},
     {{"handshake-timeout", "TIME", transports, "how long a handshake may take, from its begin (default 10s)"},
      may_be_stream,
-     [](ListenSettings& s, std::string_view text) { tls(s).handshake_timeout = read_timeout(text); },
+     [](ListenSettings& s, std::string_view text) { tls(s).handshake_timeout = read_patience(text, "10s"); },
      [](const ListenSettings& s) -> std::optional<std::string> {
          if (!s.tls || !s.tls->handshake_timeout) return std::nullopt;
          return to_string(*s.tls->handshake_timeout);

@@ -135,6 +135,26 @@ std::vector<CrlPtr> read_revocations(std::string_view pem) {
     return read_all<CrlPtr>(pem, openssl().PEM_read_bio_X509_CRL, "revocation list");
 }
 
+bool use_certificate(SSL_CTX* context, const CertificateChain& chain, EVP_PKEY* key) {
+    const StackPtr others{openssl().OPENSSL_sk_new_null()};
+    if (!others) return false;
+    for (const CertificatePtr& each : chain.others)
+        if (openssl().OPENSSL_sk_push(others.get(), each.get()) <= 0) return false;
+    return openssl().SSL_CTX_use_cert_and_key(context, chain.certificate.get(), key,
+                                              reinterpret_cast<STACK_OF(X509)*>(others.get()), 1) == 1;
+}
+
+bool is_ip_address(const std::string& name) {
+    in6_addr address{};
+    return ::inet_pton(AF_INET, name.c_str(), &address) == 1 || ::inet_pton(AF_INET6, name.c_str(), &address) == 1;
+}
+
+std::string protocol_list(const std::vector<std::string>& names) {
+    std::string list;
+    for (const std::string& name : names) list.append(1, static_cast<char>(name.size())).append(name);
+    return list;
+}
+
 PeerCertificate describe_certificate(X509* certificate) {
     PeerCertificate described{.subject = subject_of(certificate),
                               .common_name = common_name_of(certificate),

@@ -21,6 +21,15 @@ struct CertificateChain {
 [[nodiscard]] KeyPtr read_private_key(std::string_view pem);
 [[nodiscard]] std::vector<CrlPtr> read_revocations(std::string_view pem);
 
+/// Whether a context can show `chain`, whose key is `key`; else OpenSSL's queue says why not.
+[[nodiscard]] bool use_certificate(SSL_CTX* context, const CertificateChain& chain, EVP_PKEY* key);
+
+/// Whether `name` is an IP address, as a certificate may be for one.
+[[nodiscard]] bool is_ip_address(const std::string& name);
+
+/// Names of protocols as OpenSSL takes them: each with its length in front.  Source: RFC 7301, 3.1.
+[[nodiscard]] std::string protocol_list(const std::vector<std::string>& names);
+
 [[nodiscard]] PeerCertificate describe_certificate(X509* certificate);
 
 /// The host names that it is for, in lower case: its DNS names, or where it has none its common name.

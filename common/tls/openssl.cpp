@@ -1,7 +1,10 @@
 #include "common/tls/openssl.hpp"
 
+#include <fmt/core.h>
+
 #include <array>
 #include <cstdint>
+#include <stdexcept>
 
 // As text, for the note below as well.
 #define PREFORKD_LIBSSL "libssl.so.3"
@@ -40,6 +43,11 @@ std::string openssl_error() {
     std::array<char, 256> text{};
     openssl().ERR_error_string_n(code, text.data(), text.size());
     return text.data();
+}
+
+void throw_openssl_error(std::string_view attempt) {
+    const std::string reason = openssl_error();
+    throw std::runtime_error{attempt.empty() ? reason : fmt::format("{}: {}", attempt, reason)};
 }
 
 }  // namespace preforkd

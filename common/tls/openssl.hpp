@@ -14,6 +14,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "common/base/loaded_library.hpp"
 
@@ -187,6 +188,16 @@ public:
 /// The oldest error of this thread's queue as OpenSSL words it, which empties the queue; "" where there is none.
 [[nodiscard]] std::string openssl_error();
 
+/// Throws std::runtime_error with openssl_error(), behind `attempt` where one is named.
+[[noreturn]] void throw_openssl_error(std::string_view attempt = {});
+
+/// `result`, unless it is zero or null: see throw_openssl_error().
+template <class Result>
+Result check_openssl(Result result, std::string_view attempt = {}) {
+    if (!result) throw_openssl_error(attempt);
+    return result;
+}
+
 template <auto Function>
 struct OpensslFree {
     template <class Object>
@@ -200,6 +211,7 @@ using CertificatePtr = std::unique_ptr<X509, OpensslFree<&Openssl::X509_free>>;
 using CrlPtr = std::unique_ptr<X509_CRL, OpensslFree<&Openssl::X509_CRL_free>>;
 using OcspPtr = std::unique_ptr<OCSP_RESPONSE, OpensslFree<&Openssl::OCSP_RESPONSE_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree<&Openssl::EVP_PKEY_free>>;
+using StackPtr = std::unique_ptr<OPENSSL_STACK, OpensslFree<&Openssl::OPENSSL_sk_free>>;
 using SslPtr = std::unique_ptr<SSL, OpensslFree<&Openssl::SSL_free>>;
 using SslContextPtr = std::unique_ptr<SSL_CTX, OpensslFree<&Openssl::SSL_CTX_free>>;
 

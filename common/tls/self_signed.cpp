@@ -1,10 +1,11 @@
 #include "common/tls/self_signed.hpp"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include <array>
 #include <stdexcept>
+
+#include "common/tls/certificate.hpp"
 
 namespace preforkd {
 namespace {
@@ -12,23 +13,15 @@ namespace {
 constexpr std::chrono::seconds clock_difference = std::chrono::hours{1};
 constexpr std::size_t longest_common_name = 64;  // Source: RFC 5280, appendix A.1: ub-common-name
 
-[[noreturn]] void fail() { throw std::runtime_error{fmt::format("make a certificate: {}", openssl_error())}; }
-
 template <class Result>
 Result check(Result result) {
-    if (!result) fail();
-    return result;
-}
-
-bool is_address(const std::string& name) {
-    in6_addr address{};
-    return ::inet_pton(AF_INET, name.c_str(), &address) == 1 || ::inet_pton(AF_INET6, name.c_str(), &address) == 1;
+    return check_openssl(result, "make a certificate");
 }
 
 /// 126 random bits, so that no two are alike; neither negative nor with a zero in front, which DER has not.
 void set_serial(X509* certificate) {
     std::array<unsigned char, 16> serial{};
-    if (openssl().RAND_bytes(serial.data(), static_cast<int>(serial.size())) != 1) fail();
+    check(openssl().RAND_bytes(serial.data(), static_cast<int>(serial.size())) == 1);
     serial[0] = static_cast<unsigned char>((serial[0] & 0x3fU) | 0x40U);
     check(openssl().ASN1_STRING_set(openssl().X509_get_serialNumber(certificate), serial.data(),
                                     static_cast<int>(serial.size())));
@@ -54,8 +47,7 @@ void add_extension(X509* certificate, int kind, const std::string& value) {
     X509V3_CTX context{};
     openssl().X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
     const std::unique_ptr<X509_EXTENSION, ExtensionFree> extension{
-        openssl().X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str())};
-    if (!extension) fail();
+        check(openssl().X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str()))};
     check(openssl().X509_add_ext(certificate, extension.get(), -1));
 }
 
@@ -64,7 +56,7 @@ std::string alternative_names(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
         if (name.empty() || name.find_first_of(",;\n\r") != std::string::npos)  // it would be read as several
             throw std::runtime_error{"make a certificate: not a name"};
-        all += fmt::format("{}{}:{}", all.empty() ? "" : ",", is_address(name) ? "IP" : "DNS", name);
+        all += fmt::format("{}{}:{}", all.empty() ? "" : ",", is_ip_address(name) ? "IP" : "DNS", name);
     }
     return all;
 }
@@ -72,7 +64,7 @@ std::string alternative_names(const std::vector<std::string>& names) {
 template <class Write>
 std::string written_by(const Write& write) {
     const BioPtr bio{check(openssl().BIO_new(openssl().BIO_s_mem()))};
-    if (write(bio.get()) != 1) fail();
+    check(write(bio.get()) == 1);
     char* text = nullptr;
     const long size = openssl().BIO_ctrl(bio.get(), BIO_CTRL_INFO, 0, &text);
     return {text, static_cast<std::size_t>(size)};

@@ -6,7 +6,6 @@
 #include <array>
 #include <new>
 #include <set>
-#include <stdexcept>
 #include <utility>
 
 #include "common/base/operator_error.hpp"
@@ -23,10 +22,6 @@ constexpr std::size_t largest_file_bytes = std::size_t{16} << 20;            // 
     throw OperatorError{ExitCode::Configuration, fmt::format("{}={}: {}", key, file, why)};
 }
 
-void check_made(bool made, const char* what) {
-    if (!made) throw std::runtime_error{fmt::format("{}: {}", what, openssl_error())};
-}
-
 /// Reads what parses a file's text, and says which file it is if that fails.
 template <class Parse>
 auto parse_file(const char* key, const std::string& file, const TlsContext::ReadFile& read, const Parse& parse) {
@@ -41,7 +36,7 @@ auto parse_file(const char* key, const std::string& file, const TlsContext::Read
 std::string digest_of(std::string_view text) {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
     unsigned size = 0;
-    check_made(
+    check_openssl(
         openssl().EVP_Digest(text.data(), text.size(), digest.data(), &size, openssl().EVP_sha256(), nullptr) == 1,
         "hash what sessions are bound to");
     return {reinterpret_cast<const char*>(digest.data()), size};
@@ -75,12 +70,9 @@ std::string check_ocsp(std::string text) {
 TlsContext::TlsContext(const TlsSettings& settings, std::string_view listener, std::shared_ptr<TicketKeys> keys,
                        const ReadFile& read)
     : ticket_keys_{std::move(keys)},
+      alpn_{protocol_list(settings.alpn)},
       identity_{fmt::format("{}\n{}\n", listener, static_cast<int>(is_required(settings)))},
       handshake_timeout_{settings.handshake_timeout.value_or(default_handshake_timeout)} {
-    for (const std::string& protocol : settings.alpn) {
-        alpn_ += static_cast<char>(protocol.size());
-        alpn_ += protocol;
-    }
     read_pairs(settings, read);
     read_others(settings, read);
     make_contexts(settings);
@@ -157,17 +149,12 @@ TlsContext::Numbers TlsContext::pairs_for(std::string_view name) const {
 
 SslContextPtr TlsContext::make_context(const TlsSettings& settings, const Numbers& pairs) {
     openssl().ERR_clear_error();
-    SslContextPtr made{openssl().SSL_CTX_new(openssl().TLS_server_method())};
-    check_made(made != nullptr, "prepare TLS");
+    SslContextPtr made{check_openssl(openssl().SSL_CTX_new(openssl().TLS_server_method()), "prepare TLS")};
     SSL_CTX* const context = made.get();
     for (const std::size_t number : pairs) {
         const Pair& pair = pairs_[number];
-        OPENSSL_STACK* const chain = openssl().OPENSSL_sk_new_null();
-        for (const CertificatePtr& each : pair.chain.others) openssl().OPENSSL_sk_push(chain, each.get());
-        const int used = openssl().SSL_CTX_use_cert_and_key(context, pair.chain.certificate.get(), pair.key.get(),
-                                                            reinterpret_cast<STACK_OF(X509)*>(chain), 1);
-        openssl().OPENSSL_sk_free(chain);
-        if (used != 1) refuse("certificate", settings.certificates[number], openssl_error());
+        if (!use_certificate(context, pair.chain, pair.key.get()))
+            refuse("certificate", settings.certificates[number], openssl_error());
     }
     std::uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
     if (settings.end == TlsEnd::Lax) options |= SSL_OP_IGNORE_UNEXPECTED_EOF;
@@ -204,11 +191,11 @@ SslContextPtr TlsContext::make_context(const TlsSettings& settings, const Number
 void TlsContext::ask_for_certificates(SSL_CTX* context, const TlsSettings& settings) const {
     X509_STORE* const store = openssl().SSL_CTX_get_cert_store(context);
     for (const CertificatePtr& authority : client_authorities_) {
-        check_made(openssl().X509_STORE_add_cert(store, authority.get()) == 1, "trust client-ca=");
-        check_made(openssl().SSL_CTX_add_client_CA(context, authority.get()) == 1, "name client-ca=");
+        check_openssl(openssl().X509_STORE_add_cert(store, authority.get()) == 1, "trust client-ca=");
+        check_openssl(openssl().SSL_CTX_add_client_CA(context, authority.get()) == 1, "name client-ca=");
     }
     for (const CrlPtr& list : revocations_)
-        check_made(openssl().X509_STORE_add_crl(store, list.get()) == 1, "use crl=");
+        check_openssl(openssl().X509_STORE_add_crl(store, list.get()) == 1, "use crl=");
     if (!revocations_.empty()) openssl().X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     const int when_none = is_required(settings) ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
     openssl().SSL_CTX_set_verify(context, SSL_VERIFY_PEER | when_none, nullptr);

@@ -76,7 +76,7 @@ private:
     std::vector<CrlPtr> revocations_{};
     std::shared_ptr<TicketKeys> ticket_keys_;
     std::string ocsp_{};
-    std::string alpn_{};      ///< each with its length before it
+    std::string alpn_{};      ///< protocol_list()
     std::string identity_{};  ///< what a session is bound to: by its hash, as OpenSSL's session id context
     std::chrono::milliseconds handshake_timeout_;
     Expiry first_expiry_{};

@@ -27,7 +27,7 @@ std::array<std::uint8_t, 32> derive_from(const std::array<std::uint8_t, 32>& sec
     const auto* const text = reinterpret_cast<const unsigned char*>(purpose.data());
     if (openssl().HMAC(openssl().EVP_sha256(), secret.data(), static_cast<int>(secret.size()), text, purpose.size(),
                        derived.data(), nullptr) == nullptr)
-        throw std::runtime_error{"derive a ticket key: " + openssl_error()};
+        throw_openssl_error("derive a ticket key");
     return derived;
 }
 

@@ -1,37 +1,15 @@
 #include "common/tls/tls_client.hpp"
 
-#include <arpa/inet.h>
-
-#include <stdexcept>
+#include <utility>
 
 namespace preforkd {
-namespace {
-
-[[noreturn]] void fail() { throw std::runtime_error{openssl_error()}; }
-
-template <class Result>
-Result check(Result result) {
-    if (!result) fail();
-    return result;
-}
-
-bool is_address(const std::string& name) {
-    in6_addr address{};
-    return ::inet_pton(AF_INET, name.c_str(), &address) == 1 || ::inet_pton(AF_INET6, name.c_str(), &address) == 1;
-}
-
-struct StackFree {
-    void operator()(OPENSSL_STACK* stack) const noexcept { openssl().OPENSSL_sk_free(stack); }
-};
-
-}  // namespace
 
 TlsClient::TlsClient(TlsClientSettings settings) : settings_{std::move(settings)} {
     openssl().ERR_clear_error();
-    context_.reset(check(openssl().SSL_CTX_new(openssl().TLS_client_method())));
+    context_.reset(check_openssl(openssl().SSL_CTX_new(openssl().TLS_client_method())));
     SSL_CTX* const context = context_.get();
     // The system's configuration may allow less.
-    check(openssl().SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, nullptr));
+    check_openssl(openssl().SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, nullptr));
     openssl().SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
     openssl().SSL_CTX_ctrl(context, SSL_CTRL_MODE, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
                            nullptr);
@@ -51,34 +29,28 @@ TlsClient::TlsClient(TlsClientSettings settings) : settings_{std::move(settings)
 
 void TlsClient::trust_authorities() {
     if (!settings_.authorities) {
-        check(openssl().SSL_CTX_set_default_verify_paths(context_.get()));
+        check_openssl(openssl().SSL_CTX_set_default_verify_paths(context_.get()));
         return;
     }
     X509_STORE* const store = openssl().SSL_CTX_get_cert_store(context_.get());
-    check(openssl().X509_STORE_add_cert(store, settings_.authorities->certificate.get()));
+    check_openssl(openssl().X509_STORE_add_cert(store, settings_.authorities->certificate.get()));
     for (const CertificatePtr& each : settings_.authorities->others)
-        check(openssl().X509_STORE_add_cert(store, each.get()));
+        check_openssl(openssl().X509_STORE_add_cert(store, each.get()));
     // What is named is believed, also where it is no root, but the server itself or what stands between.
-    check(openssl().X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN));
+    check_openssl(openssl().X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN));
 }
 
 void TlsClient::show_certificate() {
     if (!settings_.certificate) return;
-    const std::unique_ptr<OPENSSL_STACK, StackFree> others{check(openssl().OPENSSL_sk_new_null())};
-    for (const CertificatePtr& each : settings_.certificate->others)
-        check(openssl().OPENSSL_sk_push(others.get(), each.get()) > 0);
-    check(openssl().SSL_CTX_use_cert_and_key(context_.get(), settings_.certificate->certificate.get(),
-                                             settings_.key.get(), reinterpret_cast<STACK_OF(X509)*>(others.get()),
-                                             1) == 1);
+    check_openssl(use_certificate(context_.get(), *settings_.certificate, settings_.key.get()));
 }
 
 void TlsClient::offer_protocols() {
-    std::string list;  // each with its length in front.  Source: RFC 7301, 3.1
-    for (const std::string& name : settings_.alpn) list.append(1, static_cast<char>(name.size())).append(name);
+    const std::string list = protocol_list(settings_.alpn);
     const auto* const bytes = reinterpret_cast<const unsigned char*>(list.data());
     if (!list.empty() &&
         openssl().SSL_CTX_set_alpn_protos(context_.get(), bytes, static_cast<unsigned>(list.size())) != 0)  // 0: done
-        fail();
+        throw_openssl_error();
 }
 
 std::unique_ptr<TlsStream> TlsClient::connect(int fd) {
@@ -88,15 +60,15 @@ std::unique_ptr<TlsStream> TlsClient::connect(int fd) {
     SSL* const ssl = stream->ssl();
     const std::string& name = settings_.server_name;
     if (name.empty()) return stream;
-    if (is_address(name)) {
-        check(openssl().X509_VERIFY_PARAM_set1_ip_asc(openssl().SSL_get0_param(ssl), name.c_str()));
+    if (is_ip_address(name)) {
+        check_openssl(openssl().X509_VERIFY_PARAM_set1_ip_asc(openssl().SSL_get0_param(ssl), name.c_str()));
         return stream;
     }
-    check(openssl().SSL_set1_host(ssl, name.c_str()));
+    check_openssl(openssl().SSL_set1_host(ssl, name.c_str()));
     // The subject is no name.  Source: RFC 9525, 2 and 6.3
     openssl().SSL_set_hostflags(ssl, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    check(openssl().SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                             const_cast<char*>(name.c_str())));
+    check_openssl(openssl().SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                                     const_cast<char*>(name.c_str())));
     return stream;
 }
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <stdexcept>
 
 #include "common/tls/certificate.hpp"
 
@@ -47,8 +46,7 @@ struct TlsStream::Socket {
 
     [[nodiscard]] static const BIO_METHOD* method() {
         static const BIO_METHOD* const made = [] {
-            BIO_METHOD* const socket = openssl().BIO_meth_new(BIO_TYPE_SOURCE_SINK, "socket");
-            if (socket == nullptr) throw std::runtime_error{openssl_error()};
+            BIO_METHOD* const socket = check_openssl(openssl().BIO_meth_new(BIO_TYPE_SOURCE_SINK, "socket"));
             openssl().BIO_meth_set_write_ex(socket, write);
             openssl().BIO_meth_set_read_ex(socket, read);
             openssl().BIO_meth_set_ctrl(socket, control);
@@ -67,8 +65,7 @@ private:
 };
 
 TlsStream::TlsStream(SslPtr ssl, int fd) : ssl_{std::move(ssl)}, fd_{fd} {
-    BIO* const socket = openssl().BIO_new(Socket::method());
-    if (socket == nullptr) throw std::runtime_error{openssl_error()};
+    BIO* const socket = check_openssl(openssl().BIO_new(Socket::method()));
     openssl().BIO_set_data(socket, this);
     openssl().BIO_set_init(socket, 1);
     openssl().SSL_set_bio(ssl_.get(), socket, socket);  // takes it
@@ -76,18 +73,23 @@ TlsStream::TlsStream(SslPtr ssl, int fd) : ssl_{std::move(ssl)}, fd_{fd} {
     openssl().SSL_ctrl(ssl_.get(), SSL_CTRL_SET_MSG_CALLBACK_ARG, 0, this);
 }
 
-std::unique_ptr<TlsStream> TlsStream::accept(SSL_CTX* context, int fd) {
+namespace {
+
+SslPtr make_ssl(SSL_CTX* context) {
     openssl().ERR_clear_error();
-    SslPtr ssl{openssl().SSL_new(context)};
-    if (!ssl) throw std::runtime_error{openssl_error()};
+    return SslPtr{check_openssl(openssl().SSL_new(context))};
+}
+
+}  // namespace
+
+std::unique_ptr<TlsStream> TlsStream::accept(SSL_CTX* context, int fd) {
+    SslPtr ssl = make_ssl(context);
     openssl().SSL_set_accept_state(ssl.get());
     return std::make_unique<TlsStream>(std::move(ssl), fd);
 }
 
 std::unique_ptr<TlsStream> TlsStream::connect(SSL_CTX* context, int fd) {
-    openssl().ERR_clear_error();
-    SslPtr ssl{openssl().SSL_new(context)};
-    if (!ssl) throw std::runtime_error{openssl_error()};
+    SslPtr ssl = make_ssl(context);
     openssl().SSL_set_connect_state(ssl.get());
     return std::make_unique<TlsStream>(std::move(ssl), fd);
 }

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from clients import address_of
-from tls_clients import TlsClient, read_to_end_tls
+from tls_clients import TlsClient
 
 PATIENCE = 15.0  # seconds until a client that hears nothing has been let down
 BROKEN = ("refused", "reset", "cut", "timed out", "wrong")
@@ -37,7 +37,32 @@ class Wrong(Exception):
     """The answer is not the one that was due."""
 
 
-class Client:
+class Visitor:
+    """What all clients do, however they receive()."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def read(self, size):
+        data = b""
+        while len(data) < size:
+            chunk = self.receive(size - len(data))
+            if not chunk:
+                raise Cut(f"after {len(data)} of {size} bytes")
+            data += chunk
+        return data
+
+    def read_to_end(self):
+        chunks = []
+        while chunk := self.receive(1 << 16):
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+class Client(Visitor):
     """A connection that waits with the kernel's own deadlines: a non-blocking connect() to a Unix socket whose queue is
     full fails at once instead of waiting."""
 
@@ -63,32 +88,17 @@ class Client:
             self._socket.close()
             raise
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._socket.close()
-
     def send(self, data):
         self._socket.sendall(data)
 
+    def receive(self, size):
+        return self._socket.recv(size)
+
+    def close(self):
+        self._socket.close()
+
     def half_close(self):
         self._socket.shutdown(socket.SHUT_WR)
-
-    def read(self, size):
-        data = b""
-        while len(data) < size:
-            chunk = self._socket.recv(size - len(data))
-            if not chunk:
-                raise Cut(f"after {len(data)} of {size} bytes")
-            data += chunk
-        return data
-
-    def read_to_end(self):
-        chunks = []
-        while chunk := self._socket.recv(1 << 16):
-            chunks.append(chunk)
-        return b"".join(chunks)
 
     def converse(self, data):
         """Sends and reads at the same time, half-closes when all is sent, and returns what came."""
@@ -108,7 +118,7 @@ class Client:
                 chunks.append(chunk)
 
 
-class TlsVisitor:
+class TlsVisitor(Visitor):
     """The same with TLS."""
 
     def __init__(self, visit):
@@ -120,29 +130,17 @@ class TlsVisitor:
             self._client.close()
             raise
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         self._client.close()
 
     def send(self, data):
         self._client.sendall(data)
 
+    def receive(self, size):
+        return self._client.recv(size)
+
     def half_close(self):
         self._client.end()
-
-    def read(self, size):
-        data = b""
-        while len(data) < size:
-            chunk = self._client.recv(size - len(data))
-            if not chunk:
-                raise Cut(f"after {len(data)} of {size} bytes")
-            data += chunk
-        return data
-
-    def read_to_end(self):
-        return read_to_end_tls(self._client)
 
     def converse(self, data):
         return self._client.swap(data)

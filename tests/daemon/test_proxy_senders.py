@@ -56,9 +56,9 @@ def server_of(daemon):
         "unix@" + daemon.endpoint.removeprefix("unix://")
 
 
-@pytest.mark.programs("haproxy")
-@pytest.mark.parametrize("how", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id,authority"])
-def test_clients_of_haproxy(daemon, tmp_path, how):
+@contextlib.contextmanager
+def haproxy(tmp_path, server, more=""):
+    """HAProxy before `server`, with `more` lines about them: its port, once it listens."""
     port = free_port()
     config = tmp_path / "haproxy.cfg"
     config.write_text(f"""
@@ -69,11 +69,18 @@ def test_clients_of_haproxy(daemon, tmp_path, how):
             timeout server 9s
         listen balancer
             bind 127.0.0.1:{port}
-            unique-id-format %pid
-            server us {server_of(daemon)} {how} check inter 50ms
+            {more}
+            server us {server} inter 50ms
 """)
     with running("haproxy", "-db", "-f", config):
         assert proc.eventually(lambda: accepts(port))
+        yield port
+
+
+@pytest.mark.programs("haproxy")
+@pytest.mark.parametrize("how", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id,authority"])
+def test_clients_of_haproxy(daemon, tmp_path, how):
+    with haproxy(tmp_path, f"{server_of(daemon)} {how} check", "unique-id-format %pid") as port:
         for _ in range(3):
             told, expected = announced(port)
             if daemon.endpoint.startswith("tcp"):

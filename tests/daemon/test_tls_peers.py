@@ -4,9 +4,8 @@ import subprocess
 
 import pytest
 
-import proc
 from clients import port_of
-from test_proxy_senders import accepts, free_port, running
+from test_proxy_senders import haproxy
 from tls_clients import below, exchange_tls
 
 HERE = "tls://127.0.0.1:0"
@@ -77,19 +76,7 @@ def test_gnutls(echo, authority):
 def test_haproxy_passes_its_clients_on_and_announces_them(preforkd, pair, tmp_path):
     """TLS is ours; HAProxy looks at nothing but the first packet."""
     daemon = preforkd(listen=f"{HERE} {pair} proxy=127.0.0.1")
-    balancer = free_port()
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(f"""
-        defaults
-            mode tcp
-            timeout connect 5s
-            timeout client 9s
-            timeout server 9s
-        listen balancer
-            bind 127.0.0.1:{balancer}
-            server us 127.0.0.1:{port(daemon)} send-proxy-v2 check check-ssl verify none sni str(localhost) inter 50ms
-""")
-    with running("haproxy", "-db", "-f", config):
-        assert proc.eventually(lambda: accepts(balancer))
+    checked = "send-proxy-v2 check check-ssl verify none sni str(localhost)"
+    with haproxy(tmp_path, f"127.0.0.1:{port(daemon)} {checked}") as balancer:
         for _ in range(3):
             assert exchange_tls(f"tcp://127.0.0.1:{balancer}") == b"connected\n"
