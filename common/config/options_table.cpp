@@ -11,6 +11,7 @@
 #include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
 #include "common/config/listen_settings.hpp"
+#include "common/config/observe_endpoint.hpp"
 #include "common/config/option_values.hpp"
 
 namespace preforkd {
@@ -23,6 +24,7 @@ constexpr std::string_view pool = "Workers";
 constexpr std::string_view limits = "Time limits (500ms, 30s, 5m, 2h, 1m30s; a plain number is seconds; 0 is never)";
 constexpr std::string_view process = "The process";
 constexpr std::string_view security = "What workers may do";
+constexpr std::string_view observing = "Being looked at";
 constexpr std::string_view logging = "Logging";
 constexpr std::string_view orders = "Configuration and information";
 
@@ -272,6 +274,18 @@ constexpr auto rows = std::to_array<OptionRow>({
      "with --sandbox strict, let workers read, write, make and remove it as well; may be repeated", "none",
      [](Settings& s, std::string_view text) { s.allow_write.push_back(read_path(text, "a file or a directory")); },
      [](const Settings& s) { return s.allow_write; }, true},
+
+    {"observe", 0, "ENDPOINT|off", observing,
+     "tell over HTTP at tcp://localhost:PORT or unix:///PATH: metrics for Prometheus, health for balancers, a page to "
+     "look at",
+     "", [](Settings& s, std::string_view text) { s.observe = parse_observe_endpoint(text, Serves::Observers); },
+     [](const Settings& s) { return Values{print_observe_endpoint(s.observe)}; }},
+    {"observe-details", 0, "yes|no", observing, "tell there who the clients are, and what the errors say, too", "",
+     [](Settings& s, std::string_view text) { s.observe_details = read_yes_no(text); },
+     [](const Settings& s) { return Values{print_yes_no(s.observe_details)}; }},
+    {"agent", 0, "ENDPOINT|off", observing, "answer HAProxy's agent-check there: whether to send clients, and how many",
+     "", [](Settings& s, std::string_view text) { s.agent = parse_observe_endpoint(text, Serves::Agents); },
+     [](const Settings& s) { return Values{print_observe_endpoint(s.agent)}; }},
 
     {"log-level", 0, "LEVEL", logging, "print events down to this level: error, warning, notice, info or debug", "",
      [](Settings& s, std::string_view text) { s.log.level = read_named(log_levels, text); },

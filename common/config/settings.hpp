@@ -40,6 +40,13 @@ struct ClientLimits {
     friend bool operator==(const ClientLimits&, const ClientLimits&) = default;
 };
 
+/// Whom a listener is for.
+enum class Serves {
+    Clients,    ///< --listen: workers accept them
+    Observers,  ///< --observe: over HTTP, the process that observes does
+    Agents,     ///< --agent: likewise, balancers that ask how much to send
+};
+
 /// One --listen: an endpoint and the settings behind it.  Unset means: the daemon-wide setting or the kernel's default.
 struct ListenSettings {
     Endpoint endpoint{};
@@ -62,6 +69,7 @@ struct ListenSettings {
     AccessList deny{};                                         ///< and who may not
     std::optional<TlsSettings> tls{};                          ///< stream: what tls:// brings along
     ClientLimits limits{};                                     ///< stream
+    Serves serves = Serves::Clients;                           ///< which option asked for it
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };
@@ -125,6 +133,9 @@ struct Settings {
     std::uint64_t max_requests = 0;
     std::uint64_t max_memory_bytes = 0;
     std::uint64_t line_max_bytes = std::uint64_t{1} << 20;  ///< of what a blocking handler reads; 0: any length
+    std::optional<ListenSettings> observe{};                ///< metrics, health and a page over HTTP
+    std::optional<ListenSettings> agent{};                  ///< HAProxy's agent-check
+    bool observe_details = false;                           ///< peers and error texts, too
     std::string user{};
     std::string group{};
     bool core_dumps = false;
@@ -141,6 +152,29 @@ struct Settings {
     std::uint32_t stderr_rate = 1000;    ///< lines a second of a worker's programs; 0: no limit
     std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
 };
+
+/// The option that asks for such a listener: `--listen`.
+[[nodiscard]] constexpr const char* option_of(Serves serves) noexcept {
+    switch (serves) {
+        case Serves::Clients: return "--listen";
+        case Serves::Observers: return "--observe";
+        case Serves::Agents: return "--agent";
+    }
+    return "";
+}
+
+/// As the operator wrote it, to begin a sentence with: `--listen tcp://:80`.
+[[nodiscard]] inline std::string subject_of(const ListenSettings& listen) {
+    return std::string{option_of(listen.serves)} + ' ' + to_string(listen.endpoint);
+}
+
+/// What the process that observes listens at.
+[[nodiscard]] inline std::vector<ListenSettings> observed_endpoints(const Settings& settings) {
+    std::vector<ListenSettings> endpoints;
+    if (settings.observe) endpoints.push_back(*settings.observe);
+    if (settings.agent) endpoints.push_back(*settings.agent);
+    return endpoints;
+}
 
 /// Whether clients of one source are limited.
 [[nodiscard]] inline bool limits_sources(const ListenSettings& listener) noexcept {

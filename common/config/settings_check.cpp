@@ -83,6 +83,14 @@ public:
             refuse("drain-delay", "needs a master, and --workers 0 has none; leave it away, or ask for workers");
     }
 
+    void observer() const {
+        if (settings_.workers.automatic || settings_.workers.max != 0) return;
+        constexpr std::string_view sentence =
+            "needs a master to tell of, and --workers 0 has none; leave it away, or ask for workers";
+        if (settings_.observe) refuse("observe", sentence);
+        if (settings_.agent) refuse("agent", sentence);
+    }
+
     void spare() const {
         if (!settings_.spare) return;
         const WorkerCount& workers = settings_.workers;
@@ -167,6 +175,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.numbers();
     check.memory();
     check.delay();
+    check.observer();
     check.sandbox();
     check.log();
 }

@@ -54,10 +54,14 @@ struct StatusReport {
     int pid = 0;
     std::string phase{};  ///< starting, running, withdrawing, draining, killing
     std::chrono::milliseconds uptime{};
+    std::int64_t started_s = 0;  ///< since 1970
     std::uint64_t generation = 1;
     int workers_wanted = 0;
-    std::uint64_t connections = 0;  ///< open now
-    std::uint64_t accepted = 0;     ///< ever, by dead workers too
+    int workers_min = 0;  ///< of --workers, whatever was ordered while it ran
+    int workers_max = 0;
+    std::uint64_t connection_slots = 0;  ///< connections that its workers can have open at once
+    std::uint64_t connections = 0;       ///< open now
+    std::uint64_t accepted = 0;          ///< ever, by dead workers too
     std::uint64_t served = 0;
     std::optional<std::uint64_t> received_bytes{};  ///< by dead workers too; unset: nobody has ever seen any
     std::optional<std::uint64_t> sent_bytes{};

@@ -55,8 +55,8 @@ void set_receive_buffer(int fd, const ListenSettings& settings) {
     socklen_t size = sizeof doubled;
     check(::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &doubled, &size), "get SO_RCVBUF");
     if (doubled / 2 < asked)
-        log(LogLevel::Warning, fmt::format("--listen {}: rcvbuf={} is cut to {}: raise net.core.rmem_max",
-                                           to_string(settings.endpoint), *settings.rcvbuf_bytes, doubled / 2));
+        log(LogLevel::Warning, fmt::format("{}: rcvbuf={} is cut to {}: raise net.core.rmem_max", subject_of(settings),
+                                           *settings.rcvbuf_bytes, doubled / 2));
 }
 
 /// No worker shall attach a filter that keeps everything out.  A TCP listener may need one at its end: listener.hpp,

@@ -26,7 +26,7 @@ namespace {
 /// `--listen tcp://localhost:80 (127.0.0.1:80)`: the address in use is one of several that a host name stands for.
 std::string subject(const ListenSettings& wanted, const SocketAddress& address) {
     const Endpoint& asked = wanted.endpoint;
-    std::string text = "--listen " + to_string(asked);
+    std::string text = subject_of(wanted);
     if (address.family() == AF_UNIX || asked.host.empty()) return text;
     const Endpoint numeric = address.with_port(asked.port).to_endpoint(socket_type_of(asked.transport));
     return numeric.host == asked.host ? text : fmt::format("{} ({})", text, address_of(numeric));
@@ -134,13 +134,13 @@ OperatorError resolve_error(const ListenSettings& wanted, const std::system_erro
     const std::size_t percent = host.find('%');
     // glibc looks the interface up, and says only that the name is not known.  Source: if_nametoindex(3)
     if (percent != std::string::npos && link_local(host) && ::if_nametoindex(host.c_str() + percent + 1) == 0)
-        return {ExitCode::System, fmt::format("--listen {}: {}", to_string(wanted.endpoint), no_interface(host))};
+        return {ExitCode::System, fmt::format("{}: {}", subject_of(wanted), no_interface(host))};
     const bool too_long = error.code() == std::errc::filename_too_long;
     const std::string_view advice =
         too_long ? "a socket path has at most 107 bytes" : "check the host, or give it as a number";
     const bool may_pass = error.code().category() != std::generic_category() && error.code().value() == EAI_AGAIN;
     return {may_pass ? ExitCode::System : ExitCode::Configuration,
-            fmt::format("--listen {}: {}: {}", to_string(wanted.endpoint), error.code().message(), advice)};
+            fmt::format("{}: {}: {}", subject_of(wanted), error.code().message(), advice)};
 }
 
 }  // namespace preforkd

@@ -54,9 +54,8 @@ BindAttempt bind_patiently(const ListenSettings& settings, const SocketAddress& 
             const auto holder = find_holder(address, socket_type_of(settings.endpoint.transport));
             if (holder && holder->pid == ::getpid()) return attempt;
             if (when_taken == WhenTaken::Fail) throw AddressTaken{bind_error(settings, address, attempt.error)};
-            log(LogLevel::Notice,
-                fmt::format("--listen {}: Address already in use: retrying for {} ms", to_string(settings.endpoint),
-                            (bind_retries * between_bind_retries).count()));
+            log(LogLevel::Notice, fmt::format("{}: Address already in use: retrying for {} ms", subject_of(settings),
+                                              (bind_retries * between_bind_retries).count()));
         }
         if (stop_requested_within(between_bind_retries)) return attempt;
     }
@@ -86,9 +85,8 @@ bool bind_all(std::vector<Listener>& made, const ListenSettings& settings, const
         const bool last_hope = made.empty() && &each == &addresses.back();
         if (lacks_ipv6(attempt, address) && !last_hope) {
             if (!settings.endpoint.host.empty())
-                log(LogLevel::Warning,
-                    fmt::format("--listen {}: this machine does not have {}, which is left out",
-                                to_string(settings.endpoint), address_of(address.to_endpoint(SOCK_STREAM))));
+                log(LogLevel::Warning, fmt::format("{}: this machine does not have {}, which is left out",
+                                                   subject_of(settings), address_of(address.to_endpoint(SOCK_STREAM))));
             continue;
         }
         if (attempt.error != 0) throw bind_error(settings, address, attempt.error);
@@ -101,9 +99,9 @@ bool bind_all(std::vector<Listener>& made, const ListenSettings& settings, const
 std::vector<SocketAddress> addresses_of(const ListenSettings& settings) {
     if (settings.endpoint.transport == Transport::Passed)
         throw OperatorError{ExitCode::Configuration,
-                            fmt::format("--listen {}: no socket of this name was passed: start it from a .socket unit "
+                            fmt::format("{}: no socket of this name was passed: start it from a .socket unit "
                                         "with FileDescriptorName={}",
-                                        to_string(settings.endpoint), settings.endpoint.path)};
+                                        subject_of(settings), settings.endpoint.path)};
     try {
         std::vector<SocketAddress> addresses = resolve(settings.endpoint);
         if (settings.endpoint.host.empty() && settings.v6only.value_or(false))
@@ -145,8 +143,8 @@ void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_ba
     std::optional<int> limit = kernel_limit();
     if (!limit) limit = backlog_in_force(listener.fd.get());
     if (limit && asked > *limit)
-        log(LogLevel::Warning, fmt::format("--listen {}: backlog {} is cut to {}: raise net.core.somaxconn",
-                                           to_string(settings.endpoint), asked, *limit));
+        log(LogLevel::Warning,
+            fmt::format("{}: backlog {} is cut to {}: raise net.core.somaxconn", subject_of(settings), asked, *limit));
 }
 
 std::string to_string(const Listener& listener) {

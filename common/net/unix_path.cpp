@@ -24,7 +24,7 @@ namespace preforkd {
 namespace {
 
 [[noreturn]] void refuse(const ListenSettings& settings, ExitCode code, std::string_view sentence) {
-    throw OperatorError{code, fmt::format("--listen {}: {}", to_string(settings.endpoint), sentence)};
+    throw OperatorError{code, fmt::format("{}: {}", subject_of(settings), sentence)};
 }
 
 /// Calls getpwnam_r(3) or getgrnam_r(3) with a buffer that is large enough for groups of many members.
@@ -203,9 +203,9 @@ void warn_of_private_directory(const ListenSettings& settings) {
     for (const std::string_view top : {"/run/private", "/var/lib/private", "/var/cache/private", "/var/log/private"})
         if (directory.native().starts_with(std::string{top} + '/'))
             log(LogLevel::Warning,
-                fmt::format("--listen {}: only root may enter {} (systemd: DynamicUser=), whatever mode= says: have a "
+                fmt::format("{}: only root may enter {} (systemd: DynamicUser=), whatever mode= says: have a "
                             ".socket unit bind it for others",
-                            to_string(settings.endpoint), top));
+                            subject_of(settings), top));
 }
 
 bool is_socket_at(const std::string& path, const FileIdentity& identity) noexcept {

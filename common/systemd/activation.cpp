@@ -171,9 +171,9 @@ Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::ve
         if (!targets.empty() && targets[each].served) continue;
         if (wanted[each].endpoint.transport == Transport::Passed)
             refuse(
-                fmt::format("--listen {}: no socket of this name was passed, but {}: set FileDescriptorName={} in the "
+                fmt::format("{}: no socket of this name was passed, but {}: set FileDescriptorName={} in the "
                             ".socket unit",
-                            to_string(wanted[each].endpoint), names, wanted[each].endpoint.path));
+                            subject_of(wanted[each]), names, wanted[each].endpoint.path));
         assignment.unbound.push_back(wanted[each]);
     }
     return assignment;

@@ -66,11 +66,12 @@ bool has_lost_its_file(const Listener& listener) noexcept {
     return listener.file && !is_socket_at(listener.local.path, *listener.file);
 }
 
-Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings) {
+Takeover take_over_sockets(const std::vector<Listener>& current, const std::vector<ListenSettings>& endpoints,
+                           bool are_default) {
     std::vector<PassedSocket> passed;
     for (const Listener& listener : current)
         if (listener.inherited) passed.push_back({.fd = duplicate(listener).fd, .name = listener.passed_name});
-    Assignment assignment = assign_passed_sockets(std::move(passed), settings.listen, settings.listen_is_default);
+    Assignment assignment = assign_passed_sockets(std::move(passed), endpoints, are_default);
 
     Takeover taken{.listeners = std::move(assignment.listeners)};
     for (const Listener& listener : taken.listeners)

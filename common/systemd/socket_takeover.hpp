@@ -18,11 +18,16 @@ struct Takeover {
 /// Whether the path of a Unix socket that we bound leads to something else by now, or to nothing: no client finds it.
 [[nodiscard]] bool has_lost_its_file(const Listener& listener) noexcept;
 
-/// Which of `current` serve which endpoint of `settings`.  Those we bound are told by the text of their endpoint, those
+/// Which of `current` serve which of `endpoints`.  Those we bound are told by the text of their endpoint, those
 /// that systemd passed as at start-up.  A Unix socket that no path leads to any more serves none, if we bound it: it is
 /// to be bound anew.  Changes no socket.
 /// Throws OperatorError (78) when a passed socket matches no endpoint, or an fd://NAME has no socket.
-[[nodiscard]] Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings);
+[[nodiscard]] Takeover take_over_sockets(const std::vector<Listener>& current,
+                                         const std::vector<ListenSettings>& endpoints, bool are_default);
+/// The same of what workers accept from.
+[[nodiscard]] inline Takeover take_over_sockets(const std::vector<Listener>& current, const Settings& settings) {
+    return take_over_sockets(current, settings.listen, settings.listen_is_default);
+}
 
 /// Gives the sockets we bound what their settings ask for and a bound socket can be given, for all processes that share
 /// them. Throws std::system_error.

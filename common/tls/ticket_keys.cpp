@@ -72,6 +72,12 @@ std::string RotatingTicketKeys::to_text() {
     return text;
 }
 
+void RotatingTicketKeys::forget() noexcept {
+    ::explicit_bzero(secret_.data(), secret_.size());
+    if (derived_) ::explicit_bzero(&*derived_, sizeof(Derived));
+    derived_.reset();
+}
+
 /// A clock that is set back changes nothing: what is forgotten stays so.
 const RotatingTicketKeys::Derived& RotatingTicketKeys::derive(Time now) {
     const std::int64_t wanted = std::max(period_of(now), first_ + 1);

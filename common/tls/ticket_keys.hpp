@@ -54,6 +54,9 @@ public:
     /// For another image of this master: as secret as the keys.
     [[nodiscard]] std::string to_text();
 
+    /// For a process that is not to have them: what it makes of them from now on is worth nothing.
+    void forget() noexcept;
+
     [[nodiscard]] TicketKey current(Time now) override;
     [[nodiscard]] std::optional<Found> find(const Name& name, Time now) override;
 

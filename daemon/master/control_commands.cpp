@@ -9,6 +9,7 @@
 #include "common/base/version.hpp"
 #include "common/channel/source_table.hpp"
 #include "common/control/readiness.hpp"
+#include "common/control/snapshot.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/tls/server_context.hpp"
 #include "daemon/master/pool/queue_depth.hpp"
@@ -175,6 +176,21 @@ std::vector<ListenerSources> ControlCommands::sources() const {
     return all;
 }
 
+std::string ControlCommands::snapshot(bool details) const {
+    Snapshot snapshot{.status = status(), .deaths = targets_.pool.deaths()};
+    snapshot.why_not_ready = why_not_ready(snapshot.status);
+    if (!details) leave_details_out(snapshot);
+    return to_json(snapshot) + '\n';
+}
+
+/// What there is space for, as the settings have it.
+void ControlCommands::describe_size(StatusReport& report) const {
+    const PoolSettings& pool = targets_.pool.current().pool;
+    report.workers_min = pool.range ? pool.range->fewest : pool.workers;
+    report.workers_max = pool.range ? pool.range->most : pool.workers;
+    report.connection_slots = static_cast<std::uint64_t>(pool.workers) * pool.connections;
+}
+
 StatusReport ControlCommands::status() const {
     const auto now = Clock::now();
     StatusReport report{.version = version(),
@@ -192,6 +208,9 @@ StatusReport ControlCommands::status() const {
                                     .refused = refused_at(listener)});
     }
     targets_.pool.describe(report, now);
+    describe_size(report);
+    const auto started = std::chrono::system_clock::now() - report.uptime;
+    report.started_s = std::chrono::duration_cast<std::chrono::seconds>(started.time_since_epoch()).count();
     return report;
 }
 

@@ -44,6 +44,7 @@ int Supervisor::run() {
         log_reopening_.maintain(now);  // before the pool, whose workers log there
         pool_.maintain(now);
         control_.maintain(now);
+        observer_.maintain(pool_.current(), pool_.log_pipe(), now);
         tell_systemd(now);
         mind_socket_files(now);
         mind_shared_listeners(now);
@@ -60,6 +61,10 @@ int Supervisor::run() {
                 socket_files_.hear(Clock::now());
             else if (key == shutdown_key)
                 shutdowns_.hear(Clock::now());
+            else if (key == observer_questions_key)
+                observer_.hear_question(Clock::now());
+            else if (key == observer_answers_key)
+                observer_.go_on_answering();
             else if (key == rehearsal_key)
                 upgrader_.hear();
             else
@@ -67,6 +72,8 @@ int Supervisor::run() {
         }
     }
     control_.close();
+    observer_.kill();
+    close_for_good(*pool_.current().observed);
     pool_.finish_log();
     log(LogLevel::Notice, "stopped with exit code {exit_code}", {{"exit_code", std::int64_t{life_.exit_code}}});
     return life_.exit_code;
@@ -75,8 +82,8 @@ int Supervisor::run() {
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
     const Deadline work = earlier(log_reopening_.deadline(), earlier(reloader_.deadline(), upgrader_.deadline()));
     const Deadline own = earlier(life_.deadline, earlier(next_status_, next_watchdog_));
-    const Deadline sockets =
-        earlier(earlier(socket_files_.deadline(), shutdowns_.deadline()), control_.next_deadline());
+    const Deadline sockets = earlier(earlier(socket_files_.deadline(), shutdowns_.deadline()),
+                                     earlier(control_.next_deadline(), observer_.deadline()));
     return earlier(earlier(own, pool_.next_deadline(now)), earlier(work, sockets));
 }
 
@@ -98,8 +105,9 @@ void Supervisor::offer_conditions(Clock::time_point now) {
 
 void Supervisor::watch_listeners(Clock::time_point now) {
     std::vector<SocketFile> files;
-    for (const Listener& listener : *pool_.current().listeners)
-        if (listener.file) files.push_back({.path = listener.local.path, .identity = *listener.file});
+    for (const auto& listeners : {pool_.current().listeners, pool_.current().observed})
+        for (const Listener& listener : *listeners)
+            if (listener.file) files.push_back({.path = listener.local.path, .identity = *listener.file});
     if (const ControlListener* control = control_.listener(); control != nullptr && control->file)
         files.push_back({.path = control->local.path, .identity = *control->file});
     socket_files_.follow(files, now);
@@ -187,7 +195,7 @@ void Supervisor::on_signal(int signo) {
 }
 
 void Supervisor::reap() {
-    pool_.spare(upgrader_.rehearsal());
+    pool_.spare({upgrader_.rehearsal(), observer_.pid()});
     for (;;) {
         // Look before collecting: as PID 1 or subreaper we have children that nothing of ours has made.
         siginfo_t child{};
@@ -202,7 +210,7 @@ void Supervisor::reap() {
             continue;
         }
         if (pool_.reap(child.si_pid, Clock::now()) || upgrader_.reap(child.si_pid) || reloader_.reap(child.si_pid) ||
-            log_reopening_.reap(child.si_pid))
+            log_reopening_.reap(child.si_pid) || observer_.reap(child.si_pid, Clock::now()))
             continue;
         ::waitid(P_PID, static_cast<id_t>(child.si_pid), &child, WEXITED | WNOHANG);
         log(LogLevel::Debug, "reaped an orphan, pid {orphan_pid}", {{"orphan_pid", std::int64_t{child.si_pid}}});
@@ -230,6 +238,14 @@ void Supervisor::tell_systemd(Clock::time_point now) {
 std::string Supervisor::state() {
     const std::string line = reloader_.status();
     return life_.phase > Phase::Running ? std::string{name_of(life_.phase)} + ": " + line : line;
+}
+
+/// In a child: private keys, and what session tickets are protected by.
+void Supervisor::forget_secrets() noexcept {
+    for (const Generation* generation : {&std::as_const(pool_).current(), pool_.next()})
+        if (generation != nullptr)
+            for (Listener& listener : *generation->listeners) listener.tls.reset();
+    parts_.launch.ticket_keys->forget();
 }
 
 void Supervisor::close_listeners() {

@@ -8,6 +8,7 @@
 #include "daemon/master/control_commands.hpp"
 #include "daemon/master/lifecycle.hpp"
 #include "daemon/master/log_reopening.hpp"
+#include "daemon/master/observe/observer_process.hpp"
 #include "daemon/master/pool/pool.hpp"
 #include "daemon/master/reload/reloader.hpp"
 #include "daemon/master/reload/socket_file_watch.hpp"
@@ -57,6 +58,7 @@ private:
     void prove(const Handover& handover, Clock::time_point now);
     void resume(const Handover& handover);
     void revert(const std::string& cause);
+    void forget_secrets() noexcept;
     [[nodiscard]] bool rests() const;
     [[nodiscard]] std::string state();  ///< for STATUS=
     [[nodiscard]] Timeouts limits() const noexcept;
@@ -84,6 +86,8 @@ private:
         {.pool = pool_, .reloader = reloader_, .upgrader = upgrader_, .life = life_, .began = began_, .stop = [this] {
              feed(StopRequested{Urgency::Graceful, Clock::now()});
          }}};
+    ObserverProcess observer_{events_, [this](bool details) { return control_.snapshot(details); },
+                              [this] { forget_secrets(); }};
 };
 
 }  // namespace preforkd

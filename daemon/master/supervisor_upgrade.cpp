@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "common/base/version.hpp"
@@ -85,6 +87,7 @@ Handover Supervisor::describe() {
                       .started = began_,
                       .last_generation = reloader_.last_number(),
                       .listeners = to_handed(*pool_.current().listeners)};
+    std::ranges::move(to_handed(*pool_.current().observed), std::back_inserter(handover.listeners));
     pool_.describe(handover);
     handover.control = control_.describe();
     return handover;

@@ -66,6 +66,19 @@ void refuse_expired(const std::vector<Listener>& next, const std::vector<Listene
             throw OperatorError{ExitCode::Configuration, expiry_warning(listener.settings, *listener.tls, now)};
 }
 
+/// Of its workers and of the process that observes.
+Takeover take_over_all(const Generation& current, const Settings& settings) {
+    Takeover taken = take_over_sockets(*current.listeners, settings);
+    Takeover observed = take_over_sockets(*current.observed, observed_endpoints(settings), false);
+    const auto add = [](auto& to, auto& from) { std::ranges::move(from, std::back_inserter(to)); };
+    add(taken.listeners, observed.listeners);
+    add(taken.unbound, observed.unbound);
+    add(taken.kept, observed.kept);
+    add(taken.lost, observed.lost);
+    add(taken.out_of_reach, observed.out_of_reach);
+    return taken;
+}
+
 class ServiceLoading final : public Loading {
 public:
     explicit ServiceLoading(const StartUp& start_up) : start_up_{start_up} {}
@@ -80,13 +93,12 @@ public:
             return std::nullopt;
         if (!std::exchange(checked_, true)) check(current);
         if (next_try_ && !has_passed(next_try_, now)) return std::nullopt;
-        Takeover taken = take_over_sockets(*current.listeners, *plan_->settings);
+        Takeover taken = take_over_all(current, *plan_->settings);
         auto bound = bind(taken, now);
         if (!bound) return std::nullopt;
         std::ranges::copy(taken.kept, std::back_inserter(kept_));
         std::ranges::move(say_what_does_not_hold(kept_, taken), std::back_inserter(remarks_));
-        for (const Listener& listener : *bound)
-            log(LogLevel::Notice, "listening on {endpoint}", {{"endpoint", to_string(listener)}, {"passed", "no"}});
+        for (const Listener& listener : *bound) say_where_it_listens(listener);
         std::ranges::move(*bound, std::back_inserter(taken.listeners));
         take_listeners(*plan_, std::move(taken.listeners));
         refuse_expired(*plan_->listeners, *current.listeners);
@@ -149,7 +161,8 @@ private:
     /// Opens what is new; nullopt: an address is in use, and will be tried again.
     std::optional<std::vector<Listener>> bind(const Takeover& taken, Clock::time_point now) {
         // Before anything is bound, which would have to be undone: those to be bound have been checked.
-        for (const Listener& listener : taken.listeners) check_cell(*plan_, listener.settings, listener.local);
+        for (const Listener& listener : taken.listeners)
+            if (listener.settings.serves == Serves::Clients) check_cell(*plan_, listener.settings, listener.local);
         try {
             return bind_listeners(taken.unbound, plan_->settings->backlog, WhenTaken::Fail);
         } catch (const AddressTaken& error) {

@@ -11,10 +11,12 @@
 #include "common/channel/source_table.hpp"
 #include "common/config/access_reading.hpp"
 #include "common/config/listen_settings.hpp"
+#include "common/config/observe_endpoint.hpp"
 #include "common/config/settings_check.hpp"
 #include "common/process/cpu_count.hpp"
 #include "common/process/kernel_needs.hpp"
 #include "common/tls/tls_reading.hpp"
+#include "daemon/observe/observer.hpp"
 #include "daemon/startup/compatibility.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
 #include "daemon/worker/program/program_launch.hpp"
@@ -190,12 +192,15 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
     plan->identity = look_up_identity(plan->settings->user, plan->settings->group);
     plan->sandbox = make_sandbox(
         *plan->settings, {.model = model_of(*plan->settings, plan->handlers), .program_file = plan->program_file});
+    plan->observe = make_observer(*plan->settings);
     if (!program.empty()) try_program(plan->program_file, *plan->settings, plan->identity, *plan->sandbox);
     return plan;
 }
 
 void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenUnreadable when_unreadable) {
-    plan.listeners = std::make_shared<std::vector<Listener>>(std::move(listeners));
+    plan.listeners = std::make_shared<std::vector<Listener>>();
+    for (Listener& listener : listeners)
+        (listener.settings.serves == Serves::Clients ? plan.listeners : plan.observed)->push_back(std::move(listener));
     for (Listener& listener : *plan.listeners) {
         listener.tls = nullptr;  // a kept one's is the last generation's
         make_sources(listener);
@@ -215,12 +220,40 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     plan.capacity = decide_capacity(plan);
 }
 
+void say_where_it_listens(const Listener& listener) {
+    const std::string endpoint = to_string(listener);
+    switch (listener.settings.serves) {
+        case Serves::Clients:
+            return log(LogLevel::Notice,
+                       listener.inherited       ? "listening on {endpoint}, passed to us"
+                       : listener.outlives_us() ? "listening on {endpoint}, from systemd's store"
+                                                : "listening on {endpoint}",
+                       {{"endpoint", endpoint},
+                        {"passed", listener.inherited       ? "yes"
+                                   : listener.outlives_us() ? "stored"
+                                                            : "no"}});
+        case Serves::Observers:
+            log(LogLevel::Notice, "observed over HTTP at {endpoint}", {{"endpoint", endpoint}});
+            break;
+        case Serves::Agents:
+            log(LogLevel::Notice, "answering agent-checks at {endpoint}", {{"endpoint", endpoint}});
+            break;
+    }
+    if (!is_local(listener.settings.endpoint))
+        log(LogLevel::Warning,
+            "{option} {endpoint}: other machines reach it, and it tells everybody; let a firewall keep out whom it "
+            "does not concern",
+            {{"endpoint", endpoint}, {"option", option_of(listener.settings.serves)}});
+}
+
 Generation to_generation(const std::shared_ptr<GenerationPlan>& plan) {
     return {.pool = pool_of(*plan),
             .settings = plan->settings,
             .listeners = plan->listeners,
+            .observed = plan->observed,
             .config_text = plan->config_text,
-            .body = [plan](WorkerHandoff handoff) { return run_worker(plan->worker(), std::move(handoff)); }};
+            .body = [plan](WorkerHandoff handoff) { return run_worker(plan->worker(), std::move(handoff)); },
+            .observe = plan->observe};
 }
 
 }  // namespace preforkd

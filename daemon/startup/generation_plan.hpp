@@ -32,11 +32,13 @@ struct GenerationPlan {
     Identity identity{};
     std::string program_file{};
     std::shared_ptr<const Sandbox> sandbox{};
+    ObserverMain observe{};
     DescriptorLimit descriptors{};
     std::shared_ptr<TicketKeys> ticket_keys{};
     std::optional<std::string> config_text{};
     // Decided with the sockets:
     std::shared_ptr<std::vector<Listener>> listeners{};
+    std::shared_ptr<std::vector<Listener>> observed = std::make_shared<std::vector<Listener>>();
     Model model = Model::Async;
     Capacity capacity{};
 
@@ -65,6 +67,9 @@ enum class WhenUnreadable { Refuse, AdmitNobody };
 /// Gives the plan its sockets.  Throws OperatorError when a passed one cannot be served with these settings.
 void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners,
                     WhenUnreadable when_unreadable = WhenUnreadable::Refuse);
+
+/// One line: where clients, or those who observe, find it.
+void say_where_it_listens(const Listener& listener);
 
 /// The plan as the master sees it.
 [[nodiscard]] Generation to_generation(const std::shared_ptr<GenerationPlan>& plan);

@@ -31,7 +31,9 @@ std::shared_ptr<GenerationPlan> restore_plan(const StartUp& start_up, const Hand
     open_log({.file = "/dev/null"});  // what is worth a line is the verdict
     const SystemdNotify systemd;      // whether libsystemd is there, if it is needed
     const Scoreboard scoreboard{UniqueFd{handover.scoreboard}, handover.dead_workers};  // whether it can be read
-    Takeover taken = take_over_sockets(from_handed(handover.listeners), *plan->settings);
+    std::vector<Listener> listeners = from_handed(handover.listeners);
+    (void)take_observed(listeners);
+    Takeover taken = take_over_sockets(listeners, *plan->settings);
     take_listeners(*plan, std::move(taken.listeners));
     return plan;
 }

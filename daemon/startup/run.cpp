@@ -70,8 +70,26 @@ std::string list_of(const Handlers& handlers) {
     return list;
 }
 
+/// What is not for clients is told by its name alone.
+std::vector<PassedSocket> take_named(std::vector<PassedSocket>& passed, const std::vector<ListenSettings>& endpoints) {
+    std::vector<PassedSocket> taken;
+    for (const ListenSettings& each : endpoints)
+        if (each.endpoint.transport == Transport::Passed)
+            std::erase_if(passed, [&](PassedSocket& socket) {
+                if (socket.name != each.endpoint.path) return false;
+                taken.push_back(std::move(socket));
+                return true;
+            });
+    return taken;
+}
+
 std::vector<Listener> open_listeners(const Settings& settings, SystemdNotify& systemd) {
-    Assignment assignment = assign_passed_sockets(take_passed_sockets(), settings.listen, settings.listen_is_default);
+    std::vector<PassedSocket> passed = take_passed_sockets();
+    const std::vector<ListenSettings> endpoints = observed_endpoints(settings);
+    Assignment observed = assign_passed_sockets(take_named(passed, endpoints), endpoints, false);
+    Assignment assignment = assign_passed_sockets(std::move(passed), settings.listen, settings.listen_is_default);
+    std::ranges::move(observed.listeners, std::back_inserter(assignment.listeners));
+    std::ranges::move(observed.unbound, std::back_inserter(assignment.unbound));
     drop_stored_sockets(systemd, std::move(assignment.unwanted));
     change_sockets(assignment.listeners, settings.backlog);
     std::vector<Listener> bound = bind_listeners(assignment.unbound, settings.backlog);
@@ -87,15 +105,8 @@ void say_what_is_served(const GenerationPlan& plan) {
     if (const auto& cause = plan.sandbox->missing())
         log(LogLevel::Notice, "--sandbox auto: workers have no filter of system calls: {cause}", {{"cause", *cause}});
     warn_without_proc();
-    for (const Listener& listener : *plan.listeners)
-        log(LogLevel::Notice,
-            listener.inherited       ? "listening on {endpoint}, passed to us"
-            : listener.outlives_us() ? "listening on {endpoint}, from systemd's store"
-                                     : "listening on {endpoint}",
-            {{"endpoint", to_string(listener)},
-             {"passed", listener.inherited       ? "yes"
-                        : listener.outlives_us() ? "stored"
-                                                 : "no"}});
+    for (const Listener& listener : *plan.listeners) say_where_it_listens(listener);
+    for (const Listener& listener : *plan.observed) say_where_it_listens(listener);
 }
 
 int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> listeners, const MasterParts& parts,
@@ -127,6 +138,7 @@ int serve(const std::shared_ptr<GenerationPlan>& plan, StartUp& start_up, Signal
                         start_up);
     } catch (...) {
         if (plan->listeners) close_for_good(*plan->listeners);  // no socket file of a daemon that never was
+        close_for_good(*plan->observed);
         throw;
     }
 }
@@ -161,6 +173,7 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
         current = to_generation(plan);
         current.pool.workers = own.workers;
     } else {
+        std::vector<Listener> observed = take_observed(listeners);
         current = {.pool = {.workers = own.workers,
                             .connections = own.connections,
                             .boot_timeout = in_force->boot_timeout,
@@ -168,7 +181,9 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
                             .worker_timeout = own.worker_timeout},
                    .settings = in_force,
                    .listeners = std::make_shared<std::vector<Listener>>(std::move(listeners)),
-                   .config_text = own.config_text};
+                   .observed = std::make_shared<std::vector<Listener>>(std::move(observed)),
+                   .config_text = own.config_text,
+                   .observe = plan->observe};
         first_load = std::move(planned);
     }
     current.number = own.generation;

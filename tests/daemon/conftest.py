@@ -18,6 +18,7 @@ from configured import configured  # noqa: F401
 from control import controlled, ctl  # noqa: F401
 from denying import LANDLOCK_CREATE_RULESET
 from notify_socket import NotifySocket
+from observing import observed  # noqa: F401
 from tls_authority import authority, pair, rsa_pair  # noqa: F401
 
 

@@ -118,6 +118,8 @@ class Scene:
         daemon = preforkd(*arguments, executable=program, listen=None, workers=None, env=self.environment)
         if port:
             self.swaps[port[0]] = re.search(r"\d+$", daemon.endpoint)[0]
+        if looked_at := re.search(r"--observe \S+:(\d+)", line):
+            self.swaps[looked_at[1]] = re.search(r"\d+$", daemon.wait_log("observed over HTTP")["endpoint"])[0]
         return daemon
 
 

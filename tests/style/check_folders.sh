@@ -44,14 +44,14 @@ in_line() {
 }
 say 'the folders of common form a line: base log process config tls net systemd channel control' \
     "$(in_line common 'base log process config tls net systemd channel control')"
-say 'the folders of daemon/master form a line: control pool reload upgrade' \
-    "$(in_line daemon/master 'control pool reload upgrade')"
+say 'the folders of daemon/master form a line: control pool observe reload upgrade' \
+    "$(in_line daemon/master 'control pool observe reload upgrade')"
 say 'the folders of daemon/worker form a line: loop process accept handler stream datagram program model' \
     "$(in_line daemon/worker 'loop process accept handler stream datagram program model')"
-say 'the folders of daemon form a line: handlers worker master ctl startup embed' \
-    "$(in_line daemon 'handlers worker master ctl startup embed')"
-say 'Boost.Asio lives below the fork: worker, handlers, public headers' \
-    "$(includes 'boost/asio' | within "$product" | outside 'daemon/(worker|handlers)/|common/include/preforkd/')"
+say 'the folders of daemon form a line: handlers worker observe master ctl startup embed' \
+    "$(in_line daemon 'handlers worker observe master ctl startup embed')"
+say 'Boost.Asio lives below the fork: worker, handlers, observe, public headers' \
+    "$(includes 'boost/asio' | within "$product" | outside 'daemon/(worker|handlers|observe)/|common/include/preforkd/')"
 say 'Boost.Program_options lives in common/config/options only' \
     "$(includes 'boost/program_options' | outside 'common/config/options[a-z_]*\.cpp:')"
 for file in $(sources); do

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/channel/observer_handoff.hpp"
 #include "common/channel/worker_handoff.hpp"
 #include "common/config/settings.hpp"
 #include "common/net/listener.hpp"
@@ -37,9 +38,12 @@ struct Generation {
     /// The master's copies of the sockets, in the order that the workers know them by.  Sockets that another generation
     /// has too are duplicates of one description, so that both share one queue.  Never null.
     std::shared_ptr<std::vector<Listener>> listeners = std::make_shared<std::vector<Listener>>();
+    /// What the process that observes listens at.  Never null.
+    std::shared_ptr<std::vector<Listener>> observed = std::make_shared<std::vector<Listener>>();
     std::optional<std::string> config_text{};  ///< what the file said that -C names
     std::vector<std::string> remarks{};        ///< what of its settings does not hold, a sentence each with the remedy
-    WorkerMain body{};  ///< what its workers run; empty if their code is gone: then none can be forked
+    WorkerMain body{};       ///< what its workers run; empty if their code is gone: then none can be forked
+    ObserverMain observe{};  ///< what the process runs that observes
 };
 
 }  // namespace preforkd

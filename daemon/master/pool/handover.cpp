@@ -49,8 +49,15 @@ json::array listeners_to_json(const std::vector<HandedListener>& listeners) {
                                      {"inherited", each.inherited},
                                      {"file", to_json(each.file)},
                                      {"passed_name", each.passed_name},
-                                     {"sources", each.sources}});
+                                     {"sources", each.sources},
+                                     {"serves", static_cast<int>(each.serves)}});
     return array;
+}
+
+Serves serves_of(int number) {
+    if (number < 0 || number > static_cast<int>(Serves::Agents))
+        throw std::runtime_error{fmt::format("not understood: a listener that serves {}", number)};
+    return static_cast<Serves>(number);
 }
 
 std::vector<HandedListener> listeners_of(const json::array& array) {
@@ -63,7 +70,8 @@ std::vector<HandedListener> listeners_of(const json::array& array) {
                              .inherited = fields.is_true("inherited"),
                              .file = file_of(value.as_object()),
                              .passed_name = fields.text("passed_name"),
-                             .sources = fields.maybe<int>("sources").value_or(-1)});
+                             .sources = fields.maybe<int>("sources").value_or(-1),
+                             .serves = serves_of(fields.number<int>("serves"))});
     }
     return listeners;
 }
@@ -343,6 +351,8 @@ void restrict_to(int format, Handover& handover) {
     if (format < 4) handover.log = {};
     if (format < 5)
         for (HandedListener& each : handover.listeners) each.sources = -1;
+    if (format < 6)
+        std::erase_if(handover.listeners, [](const HandedListener& each) { return each.serves != Serves::Clients; });
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/clock.hpp"
+#include "common/config/settings.hpp"
 #include "common/net/unix_path.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
@@ -24,7 +25,8 @@ struct HandedListener {
     bool inherited = false;
     std::optional<FileIdentity> file{};
     std::string passed_name{};
-    int sources = -1;  ///< memfd; since format 5; -1: nobody is counted
+    int sources = -1;                 ///< memfd; since format 5; -1: nobody is counted
+    Serves serves = Serves::Clients;  ///< others since format 6
     friend bool operator==(const HandedListener&, const HandedListener&) = default;
 };
 
@@ -96,7 +98,7 @@ struct FormatRange {
 
 /// A field is added without a new format, and reads as zero or empty where it lacks.  One with descriptors is not:
 /// where the reader does not know it they would be nobody's.
-inline constexpr FormatRange known_formats{.oldest = 1, .newest = 5};
+inline constexpr FormatRange known_formats{.oldest = 1, .newest = 6};
 
 /// The newest format that both know.
 [[nodiscard]] constexpr std::optional<int> common_format(FormatRange one, FormatRange other) {
@@ -135,7 +137,7 @@ struct Handover {
     std::size_t connections = 1;
     std::chrono::milliseconds stop_timeout{};
     std::chrono::milliseconds worker_timeout{};
-    std::vector<HandedListener> listeners{};
+    std::vector<HandedListener> listeners{};  ///< those that are not for clients, too
 
     // The pool
     int scoreboard = -1;                         ///< memfd

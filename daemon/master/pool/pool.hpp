@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 #include <string>
@@ -41,8 +43,8 @@ public:
     /// Collects the child `pid`, which has ended; false if it is no worker of this pool, nor writes the log of one.
     bool reap(pid_t pid, Clock::time_point now);
 
-    /// `child` leads a group, and yet is nothing that a dead worker had started; 0: there is none.
-    void spare(pid_t child) noexcept { spared_ = child; }
+    /// `children` lead groups, and yet are nothing that a dead worker had started; 0: no such child.
+    void spare(std::array<pid_t, 2> children) noexcept { spared_ = children; }
 
     /// Reads what the worker `pid` has reported, or the first of it.
     void hear(pid_t pid, Clock::time_point now);
@@ -90,6 +92,8 @@ public:
     [[nodiscard]] bool hopeless() const noexcept { return generations_.current().is_hopeless(); }
     /// No worker is left, nor anything that a dead one had started.
     [[nodiscard]] bool empty() const noexcept { return table_.empty() && orphans_.none(); }
+    /// Where what it forks logs to; -1: where the master does.
+    [[nodiscard]] int log_pipe() const noexcept { return log_writer_.pipe(); }
     /// Once it is empty: waits until what its workers have logged is written, for a limited time.
     void finish_log() { log_writer_.finish(); }
     [[nodiscard]] const std::string& last_failure() const noexcept { return generations_.current().last_failure; }
@@ -131,9 +135,10 @@ private:
     LogWriter log_writer_{};
     Orphans orphans_{};
     Orphans::IsOurs is_ours_ = [this](pid_t pid) {
-        return table_.find(pid) != nullptr || pid == spared_ || log_writer_.is_one(pid);
+        return table_.find(pid) != nullptr || std::ranges::find(spared_, pid) != spared_.end() ||
+               log_writer_.is_one(pid);
     };
-    pid_t spared_ = 0;
+    std::array<pid_t, 2> spared_{};
     bool closing_ = false;
     std::uint64_t replaced_ = 0;
     std::uint64_t dropped_before_ = 0;  ///< lines of the log, by the images of the master before this one

@@ -25,12 +25,18 @@ void close_generation(std::vector<Listener>& listeners, const std::vector<std::u
     listeners.clear();  // others that still refer to the generation must not keep a queue alive
 }
 
+/// What `going` has and `staying` has not, of what is not for clients.
+void close_observed(const Generation& going, const Generation& staying) {
+    close_generation(*going.observed, only_in(*going.observed, *staying.observed));
+}
+
 /// Throws what open_log() throws, and then what `next` had bound is closed again.
 void open_new_log(Generation& next, const Generation& current) {
     try {
         open_log(next.settings->log);
     } catch (const std::exception&) {
         close_generation(*next.listeners, only_in(*next.listeners, *current.listeners));
+        close_observed(next, current);
         throw;
     }
 }
@@ -166,6 +172,7 @@ void Reloader::commit(Clock::time_point now) {
         log(LogLevel::Error, "a listener keeps its options: {cause}", {{"cause", error.what()}});
     }
     close_generation(*before.listeners, dropped);
+    close_observed(before, next);
     pool_.commit(dropped, now);
     finish({.done = true, .sentence = describe(pool_.current(), before)});
 }
@@ -177,6 +184,7 @@ void Reloader::abandon(Clock::time_point now) {
     const std::vector<std::uint32_t> added = only_in(*failed.listeners, *pool_.current().listeners);
     for (const std::uint32_t index : added) forget_listener(systemd_, (*failed.listeners)[index]);
     close_generation(*failed.listeners, added);
+    close_observed(failed, pool_.current());
     pool_.abandon(added, now);
     if (failed.settings->log != pool_.current().settings->log) reopen_old_log(pool_.current().settings->log);
     finish(outcome);

@@ -1,0 +1,15 @@
+#pragma once
+// One who asks over HTTP.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include "daemon/observe/snapshots.hpp"
+
+namespace preforkd {
+
+/// Answers one request after the other: GET and HEAD, of 8 KiB at most, each within 5 s.  Ends with the connection, or
+/// with the observer.
+[[nodiscard]] boost::asio::awaitable<void> serve_http(boost::asio::generic::stream_protocol::socket socket,
+                                                      Snapshots& snapshots);
+
+}  // namespace preforkd

@@ -1,0 +1,139 @@
+#include "daemon/observe/observer.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/sys_error.hpp"
+#include "common/log/log_output.hpp"
+#include "common/process/descriptors.hpp"
+#include "common/process/identity.hpp"
+#include "common/process/isolation.hpp"
+#include "common/process/sandbox.hpp"
+#include "daemon/observe/accept_loop.hpp"
+#include "daemon/observe/agent_session.hpp"
+#include "daemon/observe/http_session.hpp"
+#include "daemon/observe/snapshots.hpp"
+#include "daemon/worker/process/worker_sandbox.hpp"
+
+namespace preforkd {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Nobody's on a Debian system, where 65534 is that of `nobody`, whom daemons share.
+/// Source: Debian Policy, 9.2.2, UID and GID classes: 60000-64999 and 65000-65533 are reserved.
+constexpr uid_t own_uid = 65510;
+
+/// Once the master has gone: for who is being answered.
+constexpr std::chrono::seconds last_patience{2};
+
+/// As ps(1) shows it: `preforkd-look`.
+std::string name_of_observer() {
+    constexpr std::size_t longest = 15;  // Source: PR_SET_NAME, prctl(2)
+    constexpr std::string_view what = "-look";
+    return std::string{program_invocation_short_name}.substr(0, longest - what.size()).append(what);
+}
+
+void keep_only_own_descriptors(const ObserverHandoff& handoff) {
+    std::vector<int> keep{handoff.questions.get(), handoff.answers.get(), log_fd(), handoff.log_pipe};
+    for (const Listener& listener : handoff.listeners) keep.push_back(listener.fd.get());
+    close_all_descriptors_except(keep);
+    const UniqueFd null{check(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null")};
+    check(::dup2(null.get(), STDOUT_FILENO), "redirect standard output");
+}
+
+/// It ends with the master alone: a signal for all processes of a service is not meant to take the eyes from who
+/// watches it stop.
+void take_signals() {
+    for (const int signo : {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE})
+        ::signal(signo, SIG_IGN);
+    sigset_t none;
+    ::sigemptyset(&none);
+    check(::sigprocmask(SIG_SETMASK, &none, nullptr), "set the observer's signal mask");
+}
+
+/// As root another user's than anybody's.  In a user namespace that has no such user it stays the master's.
+void take_own_identity() {
+    if (::geteuid() != 0) return;
+    try {
+        assume({.uid = own_uid, .gid = own_uid, .groups = {}, .account = {}});
+    } catch (const std::system_error& error) {
+        if (error.code().value() != EINVAL) throw;
+    }
+}
+
+class Observer {
+public:
+    explicit Observer(ObserverHandoff handoff)
+        : snapshots_{context_, std::move(handoff.questions), std::move(handoff.answers), [this] { leave(); }} {
+        for (const Listener& listener : handoff.listeners) {
+            const bool is_agent = listener.settings.serves == Serves::Agents;
+            loops_.push_back(std::make_unique<AcceptLoop>(
+                context_, listener,
+                [this, is_agent](asio::generic::stream_protocol::socket socket) {
+                    return is_agent ? serve_agent(std::move(socket), snapshots_)
+                                    : serve_http(std::move(socket), snapshots_);
+                },
+                [this] { end_when_idle(); }));
+        }
+    }
+
+    void run() { context_.run(); }
+
+private:
+    void leave() {
+        for (const auto& loop : loops_) loop->stop();
+        patience_.expires_after(last_patience);
+        patience_.async_wait([this](const boost::system::error_code&) { context_.stop(); });
+        end_when_idle();
+    }
+
+    void end_when_idle() {
+        const bool busy = std::ranges::any_of(loops_, [](const auto& loop) { return loop->sessions() != 0; });
+        if (snapshots_.ended() && !busy) context_.stop();
+    }
+
+    asio::io_context context_{1};
+    asio::steady_timer patience_{context_};
+    std::vector<std::unique_ptr<AcceptLoop>> loops_{};
+    Snapshots snapshots_;
+};
+
+int observe(const Sandbox& sandbox, ObserverHandoff handoff) {
+    ::prctl(PR_SET_NAME, name_of_observer().c_str());
+    leave_terminal();
+    keep_only_own_descriptors(handoff);
+    if (handoff.log_pipe >= 0) {
+        log_into_pipe(handoff.log_pipe);
+        ::close(handoff.log_pipe);
+    }
+    take_signals();
+    take_own_identity();
+    allow_tracing(false);
+    sandbox.put_on();
+    Observer{std::move(handoff)}.run();
+    return 0;
+}
+
+}  // namespace
+
+ObserverMain make_observer(const Settings& settings) {
+    if (!settings.observe && !settings.agent) return {};
+    Settings bare{.sandbox = settings.sandbox};  // no handler's files, and no program's
+    return [sandbox = make_sandbox(bare, {.model = Model::Async})](ObserverHandoff handoff) {
+        return observe(*sandbox, std::move(handoff));
+    };
+}
+
+}  // namespace preforkd

@@ -1,0 +1,160 @@
+"use strict";
+// Asks once a second, and shows what comes back: nothing is kept but a minute of each figure.
+const points = 60;
+const history = new Map();
+let before = null;
+
+const node = (name, text, className) => {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+};
+const byId = (id) => document.getElementById(id);
+
+const units = (value, steps) => {
+  const [scale, name] = steps.findLast(([from]) => value >= from) ?? steps[0];
+  const scaled = value / scale;
+  return `${scaled.toFixed(scaled < 10 && scale > 1 ? 1 : 0)} ${name}`;
+};
+const count = (value) =>
+  value === null || value === undefined || Number.isNaN(value) ? "–"
+    : value >= 1e6 ? `${(value / 1e6).toFixed(1)} M` : value >= 1e4 ? `${(value / 1e3).toFixed(1)} k`
+      : Number.isInteger(value) ? String(value) : value.toFixed(1);
+const bytes = (value) => value === null || value === undefined ? "–"
+  : units(value, [[1, "B"], [1024, "KiB"], [1048576, "MiB"], [1073741824, "GiB"]]);
+const span = (ms) => {
+  const seconds = Math.floor(ms / 1000);
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+  return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;
+};
+
+const line = (values) => {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", `0 0 ${points - 1} 20`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  const most = Math.max(1e-9, ...values.filter((value) => value !== null));
+  let path = "";
+  values.forEach((value, at) => {
+    if (value === null) return;
+    path += `${path && values[at - 1] !== null ? "L" : "M"}${points - values.length + at} ${19 - 18 * value / most}`;
+  });
+  const drawn = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  drawn.setAttribute("d", path);
+  svg.append(drawn);
+  return svg;
+};
+
+const tile = (name, value, shown, of) => {
+  const values = history.get(name) ?? [];
+  values.push(Number.isFinite(value) ? value : null);
+  if (values.length > points) values.shift();
+  history.set(name, values);
+  const made = node("div", undefined, "tile");
+  const figure = node("div", undefined, "value");
+  figure.append(node("span", shown));
+  if (of !== undefined) figure.append(node("span", ` of ${of}`, "of"));
+  made.append(node("h3", name), figure, line(values));
+  return made;
+};
+
+// A column: its heading, what stands in it, and of which kind that is.
+const table = (id, columns, rows) => {
+  const body = byId(id);
+  const heading = node("tr");
+  for (const [name, , kind] of columns) heading.append(node("th", name, kind === "number" ? "number" : ""));
+  body.tHead.replaceChildren(heading);
+  body.tBodies[0].replaceChildren(...rows.map((row) => {
+    const made = node("tr");
+    for (const [, content, kind] of columns) {
+      const value = content(row);
+      const [text, mark] = Array.isArray(value) ? value : [value, ""];
+      made.append(node("td", text, [kind, mark].filter(Boolean).join(" ")));
+    }
+    return made;
+  }));
+  if (rows.length === 0) {
+    const cell = node("td", "none");
+    cell.colSpan = columns.length;
+    const row = node("tr");
+    row.append(cell);
+    body.tBodies[0].replaceChildren(row);
+  }
+};
+
+const rate = (now, name, seconds) => before && seconds > 0 ? Math.max(0, now[name] - before.status[name]) / seconds : NaN;
+
+const show = (told, at) => {
+  const now = told.status;
+  const seconds = before ? (at - before.at) / 1000 : 0;
+  byId("version").textContent = now.version;
+  const ready = told.not_ready === null;
+  byId("phase").textContent = now.phase;
+  byId("phase").className = `badge ${now.phase === "running" ? (ready ? "good" : "bad") : "wait"}`;
+  byId("readiness").textContent = ready ? "ready" : told.not_ready;
+  byId("since").textContent = `generation ${now.generation} · up ${span(now.uptime_ms)} · master ${now.pid}`;
+
+  const busy = now.workers.filter((worker) => worker.state === "busy" || worker.state === "hung").length;
+  const streams = now.listeners.filter((listener) => listener.queue_unit === "connections");
+  const sum = (name) => streams.reduce((all, listener) => all + (listener[name] ?? 0), 0);
+  const accepted = rate(now, "connections_ever", seconds);
+  byId("tiles").replaceChildren(
+    tile("Connections a second", accepted, count(accepted)),
+    tile("Open connections", now.connections, count(now.connections), count(now.connection_slots)),
+    tile("Waiting in the queue", sum("queued"), count(sum("queued")), count(sum("queue_limit"))),
+    tile("Busy workers", busy, count(busy), count(now.workers_wanted)),
+    tile("Received a second", rate(now, "received_bytes", seconds), bytes(rate(now, "received_bytes", seconds) || 0)),
+    tile("Sent a second", rate(now, "sent_bytes", seconds), bytes(rate(now, "sent_bytes", seconds) || 0)),
+    tile("Workers replaced", now.workers_replaced, count(now.workers_replaced)));
+
+  table("listeners", [
+    ["Listener", (row) => row.endpoint],
+    ["Serves", (row) => row.handler],
+    ["Queued", (row) => [row.queue_unit === "bytes" ? bytes(row.queued) : count(row.queued), row.queued > 0 ? "wait" : ""], "number"],
+    ["Queue limit", (row) => row.queue_unit === "bytes" ? bytes(row.queue_limit) : count(row.queue_limit), "number"],
+    ["Remarks", (row) => row.lost ? ["its file was removed or replaced", "bad"] : row.passed ? "passed by systemd" : ""],
+  ], now.listeners);
+  table("workers", [
+    ["Worker", (row) => row.number, "number"],
+    ["Process", (row) => row.pid, "number"],
+    ["Generation", (row) => row.generation ?? "–", "number"],
+    ["State", (row) => [row.state, row.state === "hung" || row.state === "stopped" ? "bad" : ""]],
+    ["For", (row) => span(row.state_ms), "number"],
+    ["Age", (row) => span(row.age_ms), "number"],
+    ["Open", (row) => count(row.connections), "number"],
+    ["Served", (row) => count(row.served), "number"],
+    ["Received", (row) => bytes(row.received_bytes), "number"],
+    ["Sent", (row) => bytes(row.sent_bytes), "number"],
+    ["Last client", (row) => row.last_peer ?? ""],
+    ["Last error", (row) => row.last_error ?? "", "text"],
+  ], [...now.workers].sort((one, other) => one.number - other.number));
+  table("deaths", [
+    ["When", (row) => row.time],
+    ["Worker", (row) => row.number, "number"],
+    ["Process", (row) => row.pid, "number"],
+    ["Cause", (row) => [row.cause, row.expected ? "" : "bad"], "text"],
+    ["Ordered by", (row) => row.ordered_by ?? ""],
+    ["Age", (row) => span(row.age_ms), "number"],
+    ["Served", (row) => count(row.served), "number"],
+  ], [...told.deaths].reverse());
+  before = { at, status: now };
+};
+
+const look = async () => {
+  const trouble = byId("trouble");
+  try {
+    const answer = await fetch("page.json", { signal: AbortSignal.timeout(3000) });
+    if (!answer.ok) throw new Error((await answer.text()).trim());
+    show(await answer.json(), performance.now());
+    trouble.hidden = true;
+  } catch (error) {
+    trouble.textContent = `Nothing new since a moment: ${error.message}`;
+    trouble.hidden = false;
+  }
+  setTimeout(look, 1000);
+};
+look();
