@@ -11,6 +11,7 @@
 #include "common/base/sys_error.hpp"
 #include "common/net/socket_address.hpp"
 #include "common/systemd/fd_store_policy.hpp"
+#include "common/systemd/stored_ticket_keys.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -36,11 +37,12 @@ void store_listeners(SystemdNotify& systemd, std::vector<Listener>& listeners) {
     if (systemd.store_limit() == 0) return;
     const auto ours = static_cast<std::size_t>(
         std::ranges::count_if(listeners, [](const Listener& listener) { return !listener.inherited; }));
-    if (ours > systemd.store_limit())
+    const std::size_t places = systemd.store_limit() - (use_own_ticket_keys(listeners) ? 1 : 0);
+    if (ours > places)
         return log(LogLevel::Warning,
                    "systemd's store takes {accepted} of {listeners} listeners, and a restart will reset clients in the "
                    "queues of the others: raise FileDescriptorStoreMax=",
-                   {{"listeners", std::uint64_t{ours}}, {"accepted", std::uint64_t{systemd.store_limit()}}});
+                   {{"listeners", std::uint64_t{ours}}, {"accepted", std::uint64_t{places}}});
     for (Listener& listener : listeners) {
         if (listener.outlives_us()) continue;
         listener.passed_name = stored_name(listener.local, listener.file);

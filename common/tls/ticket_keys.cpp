@@ -65,6 +65,11 @@ RotatingTicketKeys::RotatingTicketKeys(std::string_view text) {
     first_ = *first;
 }
 
+std::int64_t RotatingTicketKeys::advance(Time now) {
+    const std::lock_guard guard{mutex_};
+    return derive(now).period;
+}
+
 std::string RotatingTicketKeys::to_text() {
     const std::lock_guard guard{mutex_};
     std::string text = fmt::format("{}:", first_);

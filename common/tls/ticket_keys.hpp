@@ -51,7 +51,10 @@ public:
     /// What to_text() has written.  Throws std::invalid_argument.
     explicit RotatingTicketKeys(std::string_view text);
 
-    /// For another image of this master: as secret as the keys.
+    /// Forgets what is not needed any more, as it does with each use.  The number of the current period, from 1.
+    std::int64_t advance(Time now);
+
+    /// For another image of this master, or the next master: as secret as the keys.
     [[nodiscard]] std::string to_text();
 
     /// For a process that is not to have them: what it makes of them from now on is worth nothing.

@@ -48,6 +48,7 @@ int Supervisor::run() {
         tell_systemd(now);
         mind_socket_files(now);
         mind_shared_listeners(now);
+        mind_ticket_keys();
         offer_conditions(now);
         if (life_.phase == Phase::Stopped) break;
         // At once: it holds what the generation before has dropped.
@@ -131,6 +132,12 @@ void Supervisor::mind_shared_listeners(Clock::time_point now) {
     if (reloader_.busy()) return shutdowns_.look_later(now);
     const Generation& current = pool_.current();
     if (shutdowns_.should_serve_again(*current.listeners, *current.settings, now)) reloader_.bind_again(now);
+}
+
+/// Looked at whenever the master is awake: a period of theirs is half a day.
+void Supervisor::mind_ticket_keys() {
+    const bool used = use_own_ticket_keys(*pool_.current().listeners);
+    stored_ticket_keys_.maintain(used ? parts_.launch.ticket_keys.get() : nullptr, TicketKeys::Time::clock::now());
 }
 
 void Supervisor::feed(const Event& event) {

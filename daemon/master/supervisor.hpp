@@ -4,6 +4,7 @@
 
 #include "common/base/epoll_set.hpp"
 #include "common/process/signal_fd.hpp"
+#include "common/systemd/stored_ticket_keys.hpp"
 #include "common/systemd/systemd_notify.hpp"
 #include "daemon/master/control_commands.hpp"
 #include "daemon/master/lifecycle.hpp"
@@ -46,6 +47,7 @@ private:
     void watch_listeners(Clock::time_point now);
     void mind_socket_files(Clock::time_point now);
     void mind_shared_listeners(Clock::time_point now);
+    void mind_ticket_keys();
     void feed(const Event& event);
     void perform(Action action);
     void on_signals();
@@ -75,6 +77,7 @@ private:
     UniqueFd spare_{};                  ///< for the way back: the new generation may have taken all descriptors
     SocketFileWatch socket_files_{events_};
     ShutdownWatch shutdowns_{events_, parts_.systemd};
+    StoredTicketKeys stored_ticket_keys_{parts_.systemd};
     int watched_generation_ = 0;
     Lifecycle life_{};
     Deadline next_status_{};

@@ -33,6 +33,7 @@
 #include "common/systemd/ready_fd.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/systemd/stored_listeners.hpp"
+#include "common/systemd/stored_ticket_keys.hpp"
 #include "common/systemd/systemd_notify.hpp"
 #include "common/tls/tls_reading.hpp"
 #include "daemon/master/control/control_listener.hpp"
@@ -83,8 +84,8 @@ std::vector<PassedSocket> take_named(std::vector<PassedSocket>& passed, const st
     return taken;
 }
 
-std::vector<Listener> open_listeners(const Settings& settings, SystemdNotify& systemd) {
-    std::vector<PassedSocket> passed = take_passed_sockets();
+std::vector<Listener> open_listeners(const Settings& settings, std::vector<PassedSocket> passed,
+                                     SystemdNotify& systemd) {
     const std::vector<ListenSettings> endpoints = observed_endpoints(settings);
     Assignment observed = assign_passed_sockets(take_named(passed, endpoints), endpoints, false);
     Assignment assignment = assign_passed_sockets(std::move(passed), settings.listen, settings.listen_is_default);
@@ -118,6 +119,7 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
     if (!settings.workers.automatic && settings.workers.max == 0) {
         if (!settings.control.empty())
             log(LogLevel::Notice, "--control has no effect with --workers 0, which has no master");
+        StoredTicketKeys{parts.systemd}.maintain(nullptr, {});  // nobody would renew them
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd});
     }
     Supervisor supervisor{parts, to_generation(plan), load_generation(start_up)};
@@ -133,7 +135,9 @@ int serve(const std::shared_ptr<GenerationPlan>& plan, StartUp& start_up, Signal
     start_up.descriptors = plan->descriptors = raise_descriptor_limit();
     start_up.launch.descriptor_limit = start_up.descriptors.original;
     try {
-        return serve_on(plan, open_listeners(*plan->settings, systemd),
+        std::vector<PassedSocket> passed = take_passed_sockets();
+        if (auto kept = take_ticket_keys(passed)) plan->ticket_keys = start_up.launch.ticket_keys = std::move(kept);
+        return serve_on(plan, open_listeners(*plan->settings, std::move(passed), systemd),
                         {.signals = signals, .systemd = systemd, .ready_fd = ready_fd, .launch = start_up.launch},
                         start_up);
     } catch (...) {

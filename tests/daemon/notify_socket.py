@@ -2,6 +2,7 @@
 import array
 import os
 import socket
+import stat
 import time
 
 from activation import Passing
@@ -14,7 +15,7 @@ class NotifySocket:
         self._socket.bind(self.path)
         self.received = []  # (seconds, {name: value}) of every message taken so far
         self._passed = Passing()
-        self.stored = []    # (name, socket) in the order in which systemd passes them on
+        self.stored = []    # (name, socket or file) in the order in which systemd passes them on
 
     @property
     def environment(self):
@@ -51,7 +52,9 @@ class NotifySocket:
                 if any(os.path.sameopenfile(fd, kept.fileno()) for _, kept in self.stored):
                     os.close(fd)
                 else:
-                    self.stored.insert(0, (message["FDNAME"], socket.socket(fileno=fd)))
+                    is_socket = stat.S_ISSOCK(os.fstat(fd).st_mode)
+                    kept = socket.socket(fileno=fd) if is_socket else os.fdopen(fd)
+                    self.stored.insert(0, (message["FDNAME"], kept))
         if message.get("FDSTOREREMOVE") == "1":
             for name, kept in list(self.stored):
                 if name == message["FDNAME"]:

@@ -10,6 +10,7 @@ import pytest
 import proc
 from activation import Passing, endpoint_of, listening
 from clients import connect, exchange, read_exactly, read_to_end, refused
+from tls_clients import TlsClient, exchange_tls, read_to_end_tls, trusting
 
 LISTEN = ["tcp://127.0.0.1:0 handler=echo", "udp://127.0.0.1:0 handler=echo"]
 
@@ -202,3 +203,75 @@ def test_a_graceful_stop_still_finishes_what_runs(preforkd, notify):
         client.shutdown(socket.SHUT_WR)
         assert read_to_end(client) == b"after"
     assert daemon.wait_exit() == 0
+
+
+# --- the keys of session tickets -----------------------------------------------------------------------------------------
+
+CLIENT = trusting()  # a session is its own
+TICKET_KEYS = "preforkd,ticket-keys"
+
+
+def visit(endpoint, session=None):
+    """(the session to resume with next time, whether this one was resumed) of a client that is greeted."""
+    with TlsClient(endpoint, CLIENT, session=session) as client:
+        assert read_to_end_tls(client) == b"connected\n"
+        return client.tls.session, client.tls.session_reused
+
+
+def names_stored(notify):
+    notify.pending()
+    return [name for name, _ in notify.stored]
+
+
+@endings()
+def test_sessions_are_resumed_by_the_next_master(preforkd, notify, pair, signo):
+    listen = f"tls://127.0.0.1:0 {pair}"
+    first = preforkd(listen=listen, env=notify.environment_with_store)
+    session, _ = visit(first.endpoint)
+    end(first, signo)
+    assert names_stored(notify).count(TICKET_KEYS) == 1
+    second = preforkd(listen=listen, **notify.restart())
+    assert second.endpoint == first.endpoint
+    session, resumed = visit(second.endpoint, session)
+    assert resumed
+    second.signal(signal.SIGUSR2)
+    second.wait_log("upgraded")
+    assert names_stored(notify).count(TICKET_KEYS) == 1
+    end(second, signo)
+    third = preforkd(listen=listen, **notify.restart())
+    assert visit(third.endpoint, session)[1]
+
+
+def test_keys_that_nobody_uses_are_not_stored(preforkd, notify, pair, tmp_path):
+    (tmp_path / "keys").write_bytes(os.urandom(80))
+    config = tmp_path / "config"
+    with_own = f"listen = tls://127.0.0.1:0 {pair}\n"
+    config.write_text(with_own)
+    daemon = preforkd("--config", str(config), listen=None, env=notify.environment_with_store)
+    assert proc.eventually(lambda: TICKET_KEYS in names_stored(notify))
+    for without in (f"listen = tls://127.0.0.1:0 {pair} ticket-keys={tmp_path}/keys\n", "listen = tcp://127.0.0.1:0\n"):
+        for text, expected in ((without, 0), (with_own, 1)):
+            config.write_text(text)
+            after = daemon.log.mark()
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_log("reloaded", after=after)
+            assert proc.eventually(lambda: names_stored(notify).count(TICKET_KEYS) == expected)
+
+
+def test_keys_that_are_none_are_told_and_replaced(preforkd, notify, pair, tmp_path):
+    (tmp_path / "keys").write_text("none")
+    notify.stored.append((TICKET_KEYS, open(tmp_path / "keys")))
+    daemon = preforkd(listen=f"tls://127.0.0.1:0 {pair}", **notify.restart())
+    assert daemon.log.find("is none of this version's")
+    session, _ = visit(daemon.endpoint)
+    end(daemon, signal.SIGTERM)
+    assert visit(preforkd(listen=f"tls://127.0.0.1:0 {pair}", **notify.restart()).endpoint, session)[1]
+
+
+def test_without_a_master_none_are_kept(preforkd, notify, pair):
+    listen = f"tls://127.0.0.1:0 {pair}"
+    end(preforkd(listen=listen, env=notify.environment_with_store), signal.SIGTERM)
+    assert TICKET_KEYS in names_stored(notify)
+    daemon = preforkd(listen=listen, workers=0, **notify.restart())
+    assert proc.eventually(lambda: TICKET_KEYS not in names_stored(notify))
+    assert exchange_tls(daemon.endpoint) == b"connected\n"

@@ -5,70 +5,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
 #include <filesystem>
 #include <string>
 
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "service_manager.hpp"
 
 namespace preforkd {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::MatchesRegex;
-
-/// systemd's end.
-struct Manager {
-    explicit Manager(const std::string& address_text)
-        : socket{check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")} {
-        ::sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        address_text.copy(address.sun_path, sizeof address.sun_path - 1);
-        if (address_text.front() == '@') address.sun_path[0] = '\0';
-        const auto length = static_cast<::socklen_t>(offsetof(::sockaddr_un, sun_path) + address_text.size());
-        check(::bind(socket.get(), reinterpret_cast<::sockaddr*>(&address), length), "bind " + address_text);
-    }
-    /// The next message; empty: there is none.
-    [[nodiscard]] std::string receive() const {
-        std::array<char, 4096> buffer{};
-        const ssize_t n = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-        return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
-    }
-    /// The descriptor that comes with the next message; -1: none does.
-    [[nodiscard]] UniqueFd receive_descriptor() const {
-        std::array<char, 4096> buffer{};
-        alignas(::cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space{};
-        ::iovec text{.iov_base = buffer.data(), .iov_len = buffer.size()};
-        ::msghdr message{};
-        message.msg_iov = &text;
-        message.msg_iovlen = 1;
-        message.msg_control = space.data();
-        message.msg_controllen = space.size();
-        ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        const ::cmsghdr* const header = CMSG_FIRSTHDR(&message);
-        int fd = -1;
-        if (header != nullptr) std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-        return UniqueFd{fd};
-    }
-    UniqueFd socket;
-};
-
-class Notify : public testing::Test {
-protected:
-    void SetUp() override { TearDown(); }
-    void TearDown() override {
-        for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"}) ::unsetenv(name);
-    }
-    static std::string name() { return "@preforkd-notify-test-" + std::to_string(::getpid()); }
-    static void set(const char* variable, const std::string& value) { ::setenv(variable, value.c_str(), 1); }
-};
+using namespace testing;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
 
 TEST_F(Notify, is_silent_outside_systemd) {
     SystemdNotify notify;
@@ -97,7 +51,7 @@ TEST_F(Notify, says_what_the_master_is_doing) {
 }
 
 TEST_F(Notify, a_path_is_an_address_too) {
-    const std::string path = testing::TempDir() + "notify-" + std::to_string(::getpid());
+    const std::string path = ::testing::TempDir() + "notify-" + std::to_string(::getpid());
     const Manager manager{path};
     set("NOTIFY_SOCKET", path);
     SystemdNotify{}.stopping();
@@ -221,7 +175,7 @@ TEST_F(Notify, a_manager_that_does_not_read_is_told_later_what_to_store_and_in_o
     EXPECT_TRUE(notify.flush());
     EXPECT_EQ(manager.receive(), "FDSTORE=1\nFDPOLL=0\nFDNAME=a");
     EXPECT_EQ(manager.receive(), "FDSTOREREMOVE=1\nFDNAME=b");
-    EXPECT_THAT(manager.receive(), testing::StartsWith("RELOADING=1"));
+    EXPECT_THAT(manager.receive(), StartsWith("RELOADING=1"));
 }
 
 TEST_F(Notify, a_manager_that_does_not_read_stops_nobody_and_learns_the_last_state) {
