@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-SCRIPTS = sorted(file for file in [ROOT / "dev", ROOT / ".ci/run", *ROOT.glob("tests/**/*.sh"), *ROOT.glob("packaging/debian/*")]
+SCRIPTS = sorted(file for file in [ROOT / "dev", ROOT / ".ci/run", *ROOT.glob("tests/**/*.sh"), *ROOT.glob("packaging/*/*")]
                  if file.suffix == ".sh" or (file.is_file() and re.match(r"#!/bin/(ba)?sh\b", file.read_text())))
 
 
