@@ -1,7 +1,7 @@
 # The parts of `./dev test`, how each is run, and the summary.  Sourced by ./dev.
 # shellcheck shell=bash disable=SC2154  # what ./dev has set
 asked=  # the parts that were named; none: all
-all_parts='unit process style lint daemon chaos asan tsan packaging containers bench'
+all_parts='unit process style lint daemon release chaos asan tsan packaging containers bench'
 
 # rings PRESET LABEL_REGEX: the compiled tests.
 rings() {
@@ -40,6 +40,24 @@ run_pytest() {
     fi
 }
 
+# What the release before this one was built from: with the next one it is the commit of this one.
+last_release=c5c8b3bb5d901768abb5fe429bca7ebc5d579144
+release_tree=$root/build/release-$last_release
+
+# Its daemon alone, once for all runs.  What has not changed since is in the compiler's cache: the same flags, then.
+build_last_release() {
+    local preforkd=$release_tree/build/release/preforkd werror
+    if [ ! -x "$preforkd" ]; then
+        say "building the last release in $release_tree"
+        mkdir -p "$release_tree"
+        git -C "$root" archive "$last_release" | tar -C "$release_tree" -xf - &&
+            werror=$(grep '^PREFORKD_WERROR:' "$root/build/release/CMakeCache.txt") &&
+            (cd "$release_tree" && cmake --preset release -DPREFORKD_TESTS:BOOL=OFF "-D$werror") &&
+            cmake --build "$release_tree/build/release" --parallel "$jobs" --target preforkd || return
+    fi
+    export PREFORKD_RELEASE=$preforkd
+}
+
 packages_tested() {
     # shellcheck disable=SC2086  # lists of words
     need $package_packages $packaging_packages
@@ -76,8 +94,9 @@ run_part() {
             # An installed one starts at once, and is no business of whoever only tests.
             # shellcheck disable=SC2086  # a list of words
             if [ "${CI-}" = true ]; then need $peer_packages; fi
-            build_tests release && run_pytest daemon -n 4 "$@"
+            build_tests release && run_pytest daemon -n 4 --ignore=tests/daemon/test_upgrade_release.py "$@"
             ;;
+        release) build_tests release && build_last_release && run_pytest daemon/test_upgrade_release.py -n 2 "$@" ;;
         asan) sanitized ;;
         tsan) thread_sanitized ;;
         packaging) packages_tested "$@" ;;
@@ -92,6 +111,12 @@ why_not() {
     case $1 in unit | style | lint) return ;; esac
     if [ ! -e /proc/self/stat ]; then
         echo '/proc is not mounted here'
+    elif [ "$1" = release ]; then
+        if ! git -C "$root" cat-file -e "$last_release^{commit}" 2>/dev/null; then
+            echo "the history here does not reach back to $last_release: git fetch --unshallow"
+        elif [ -z "$asked" ] && [ "${CI-}" != true ] && [ ! -x "$release_tree/build/release/preforkd" ]; then
+            echo 'the last release is not built; ./dev test release does so, in minutes'
+        fi
     elif [ "$1" != packaging ] && [ "$1" != containers ]; then
         return
     elif ! command -v dpkg-query >/dev/null; then

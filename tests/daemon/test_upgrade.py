@@ -22,10 +22,10 @@ NEXT = daemon_process.BUILD / "tests" / "preforkd_next"
 class Installed:
     """A daemon that runs from a file of its own, which the test replaces."""
 
-    def __init__(self, preforkd, directory, *arguments, **how):
+    def __init__(self, preforkd, directory, *arguments, source=daemon_process.PREFORKD, **how):
         self.file = directory / "bin" / "preforkd"
         self.file.parent.mkdir()
-        self.install(daemon_process.PREFORKD)
+        self.install(source)
         self.daemon = preforkd(*arguments, executable=str(self.file), **how)
 
     def install(self, source):

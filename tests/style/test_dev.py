@@ -105,6 +105,7 @@ def test_why_googletest_skipped_is_told(tmp_path):
 
 
 NO_PODMAN = 'command() { [ "$2" != podman ]; }'
+LAST_RELEASE = re.search(r"^last_release=(.*)", (ROOT / "tests/run.sh").read_text(), re.MULTILINE)[1]
 
 
 @pytest.mark.parametrize("taken_away, part, sentence", [
@@ -112,7 +113,10 @@ NO_PODMAN = 'command() { [ "$2" != podman ]; }'
     ("umount --recursive --lazy /sys", "packaging", "no control groups are mounted here\n"),
     ("umount --recursive --lazy /sys", "daemon", ""),
     (NO_PODMAN + "; unset CI", "containers", "podman is not installed; ./dev test containers installs it and what else this part needs\n"),
-    (NO_PODMAN + "; CI=true", "containers", "")])
+    (NO_PODMAN + "; CI=true", "containers", ""),
+    ("git() { false; }", "release", f"the history here does not reach back to {LAST_RELEASE}: git fetch --unshallow\n"),
+    ("git() { true; }; root=/none; unset CI", "release", "the last release is not built; ./dev test release does so, in minutes\n"),
+    ("git() { true; }; CI=true", "release", "")])
 def test_a_part_that_cannot_run_is_skipped_with_a_sentence(taken_away, part, sentence):
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
         pytest.skip("needs root, and a root directory that is a mount point, which a chroot's is not")
