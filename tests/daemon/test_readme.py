@@ -2,8 +2,8 @@
 
 In fenced `sh` blocks `# terminal 1` opens a scene: its last line starts a server (`./dev run ...`, a program), and what
 `# terminal 2` and `# terminal 3` have below, in this block and the next ones, is typed while that serves, line by line.
-`command  # answer` must print the answer.  `while` goes on beside the others to the end of the scene, and `--watch` until
-it has shown something.  Ports and paths are swapped for free ones.
+`command  # answer` must print the answer.  `while` and `haproxy` go on beside the others to the end of the scene, and `--watch`
+until it has shown something.  Ports and paths are swapped for free ones.
 """
 import contextlib
 import json
@@ -19,13 +19,14 @@ import pytest
 
 import daemon_process
 import proc
-from clients import exchange
+from clients import exchange, refused
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 ELSEWHERE = ("docker ", "sudo ")  # blocks that begin so are run by tests/packaging
 RUN, ACTIVATE = "./dev run", "systemd-socket-activate "
+OUT = " --out "  # what a line makes that a later scene needs, too
 # What the tour provokes: warnings of a worker that was killed and of an upgrade to the same program, the error of
 # settings that are wrong.
 PROVOKED = ("killed by SIGKILL", "which ran before", "reload failed")
@@ -43,7 +44,9 @@ def scenes_in(text):
                 found.append(([], []))
         elif not line.startswith("./dev ") or line.startswith(RUN):  # those are for tests/style
             found[-1][min(terminal, 2) - 1].append(line)
-    return [(first[:-1], first[-1], rest) for first, rest in found]
+    made = [line for first, _ in found for line in first[:-1] if OUT in line]
+    return [([*(line for line in made if line.partition(OUT)[2] in first[-1] and line not in first), *first[:-1]], first[-1], rest)
+            for first, rest in found]
 
 
 SCENES = scenes_in(README)
@@ -99,6 +102,24 @@ class Scene:
             assert load.stdout.read().split() in ([], ["lost"])
 
     @contextlib.contextmanager
+    def balanced(self, line):
+        """haproxy with a copy of the file that is named, once it takes clients."""
+        file = ROOT / line.split()[-1]
+        text = file.read_text()
+        bound = re.search(r"bind 127.0.0.1:(\d+)", text)[1]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.swaps[bound] = str(free.getsockname()[1])
+        copy = self.directory / "haproxy.cfg"
+        copy.write_text(self.swapped(text))
+        with subprocess.Popen(["haproxy", "-f", copy], stderr=subprocess.PIPE, text=True) as balancer:
+            try:
+                assert proc.eventually(lambda: not refused(f"tcp://127.0.0.1:{self.swaps[bound]}"))
+                yield
+                assert balancer.poll() is None, balancer.stderr.read()
+            finally:
+                balancer.kill()
+
+    @contextlib.contextmanager
     def embedded(self, line):
         """A program that says where it listens, and serves until its own input ends."""
         with subprocess.Popen(shlex.split(self.swapped(line)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -136,6 +157,8 @@ def play(scene, preforkd, before, server, others):
         for line in others:
             if line.startswith("while "):
                 stack.enter_context(scene.meanwhile(line))
+            elif line.startswith("haproxy "):
+                stack.enter_context(scene.balanced(line))
             elif line.endswith(" --watch"):
                 scene.look(line)
             else:
@@ -144,8 +167,9 @@ def play(scene, preforkd, before, server, others):
 
 @pytest.mark.localhost
 @pytest.mark.programs("nc", "cmake", "g++")
-@pytest.mark.parametrize("before, server, others", [pytest.param(*scene, id=scene[1]) for scene in SCENES
-                                                    if not scene[1].startswith(ACTIVATE)])
+@pytest.mark.parametrize("before, server, others", [
+    pytest.param(*scene, id=scene[1], marks=[pytest.mark.programs("haproxy")] * any(line.startswith("haproxy ") for line in scene[2]))
+    for scene in SCENES if not scene[1].startswith(ACTIVATE)])
 def test_commands_answer_as_the_readme_says(preforkd, tmp_path, before, server, others):
     assert others, "somebody looks whether it serves"
     play(Scene(tmp_path), preforkd, before, server, others)
