@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,14 @@ private:
     }
     const boost::json::object* object_;
 };
+
+/// `what` begins the sentence of the std::runtime_error: "the status is".
+[[nodiscard]] inline boost::json::value parse_json(std::string_view text, const std::string& what) {
+    boost::json::error_code error;
+    boost::json::value value = boost::json::parse(text, error);
+    if (error) throw std::runtime_error{what + " not valid JSON: " + error.message()};
+    return value;
+}
 
 template <class Number>
 [[nodiscard]] boost::json::value or_null(const std::optional<Number>& number) {

@@ -4,15 +4,14 @@
 #include <array>
 #include <cstddef>
 
+#include "common/base/lower_case.hpp"
+
 namespace preforkd {
 namespace {
 
 constexpr std::size_t longest_name = 32;  // longer than any option; bounds the work for hostile input
 
-char folded(char c) {
-    if (c == '_') return '-';
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
+char folded(char c) { return c == '_' ? '-' : lower_case(c); }
 
 /// Optimal string alignment distance.  Both texts are at most longest_name long.
 std::size_t distance(std::string_view a, std::string_view b) {

@@ -14,6 +14,7 @@
 #include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/base/take_until.hpp"
 #include "common/base/unique_fd.hpp"
 
 namespace preforkd {
@@ -117,8 +118,7 @@ std::vector<ConfigLine> parse_config(std::string_view text, std::string_view fil
     if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
     std::vector<ConfigLine> lines;
     for (int number = 1; !text.empty(); ++number) {
-        const std::string_view line = text.substr(0, text.find('\n'));
-        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        const std::string_view line = take_until(text, '\n');
         if (auto read = LineReader{line, fmt::format("{}:{}", printable(file), number)}.read())
             lines.push_back(std::move(*read));
     }

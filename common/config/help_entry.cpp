@@ -1,6 +1,6 @@
 #include "common/config/help_entry.hpp"
 
-#include <algorithm>
+#include "common/base/take_until.hpp"
 
 namespace preforkd {
 
@@ -12,8 +12,7 @@ void append_help_entry(std::string& help, const std::string& left, std::string_v
     }
     line.resize(columns.text, ' ');
     while (!text.empty()) {
-        const std::string_view word = text.substr(0, text.find(' '));
-        text.remove_prefix(std::min(word.size() + 1, text.size()));
+        const std::string_view word = take_until(text, ' ');
         if (line.size() + 1 + word.size() > columns.width) {
             help += line + '\n';
             line.assign(columns.text, ' ');

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "common/base/quoted.hpp"
+#include "common/base/take_until.hpp"
 #include "common/config/config_file.hpp"
 #include "common/config/listen_section.hpp"
 #include "common/config/listen_settings.hpp"
@@ -122,8 +123,7 @@ Source read_command_line(const po::options_description& description, const Texts
 
 void add_lines(Source& source, const OptionRow& row, std::string_view lines, const Origin& origin) {
     while (!lines.empty()) {
-        const std::string_view line = lines.substr(0, lines.find('\n'));
-        lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+        const std::string_view line = take_until(lines, '\n');
         if (line.find_first_not_of(" \t\r") != std::string_view::npos) source.add(row, std::string{line}, origin);
     }
 }

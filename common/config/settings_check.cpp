@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include "common/base/lower_case.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
 #include "common/config/option_values.hpp"
@@ -140,8 +141,8 @@ private:
 
     /// Names of hosts are equal whatever their case; two spellings of one address are left for bind(2) to find.
     static bool same_host(std::string_view a, std::string_view b) {
-        const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                          [](char x, char y) { return lower_case(x) == lower_case(y); });
     }
 
     static bool has_path(Transport transport) {

@@ -1,7 +1,5 @@
 #include "common/control/death_report.hpp"
 
-#include <stdexcept>
-
 #include "common/base/json_fields.hpp"
 
 namespace preforkd {
@@ -61,9 +59,7 @@ std::string to_json(const DeathRing& deaths) {
 }
 
 DeathRing parse_deaths(std::string_view text) {
-    json::error_code error;
-    const json::value value = json::parse(text, error);
-    if (error) throw std::runtime_error{"the deaths are not valid JSON: " + error.message()};
+    const json::value value = parse_json(text, "the deaths are");
     DeathRing deaths;
     if (const json::array* array = value.if_array())
         for (const json::value& each : *array) deaths.add(death_from(each));

@@ -1,7 +1,5 @@
 #include "common/control/sources_report.hpp"
 
-#include <stdexcept>
-
 #include "common/base/json_fields.hpp"
 
 namespace preforkd {
@@ -38,9 +36,7 @@ std::string to_json(const std::vector<ListenerSources>& listeners) {
 }
 
 std::vector<ListenerSources> parse_sources(std::string_view text) {
-    json::error_code error;
-    const json::value value = json::parse(text, error);
-    if (error) throw std::runtime_error{"the sources are not valid JSON: " + error.message()};
+    const json::value value = parse_json(text, "the sources are");
     std::vector<ListenerSources> listeners;
     if (const json::array* array = value.if_array())
         for (const json::value& each : *array) listeners.push_back(listener_from(each));

@@ -1,7 +1,5 @@
 #include "common/control/status_report.hpp"
 
-#include <stdexcept>
-
 #include "common/base/json_fields.hpp"
 
 namespace preforkd {
@@ -111,9 +109,7 @@ std::string to_json(const StatusReport& report) {
 }
 
 StatusReport parse_status(std::string_view text) {
-    json::error_code error;
-    const json::value value = json::parse(text, error);
-    if (error) throw std::runtime_error{"the status is not valid JSON: " + error.message()};
+    const json::value value = parse_json(text, "the status is");
     const JsonFields fields{value};
     StatusReport report{.version = fields.text("version"),
                         .pid = fields.number<int>("pid"),

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/parse_number.hpp"
+#include "common/base/take_until.hpp"
 
 namespace preforkd {
 namespace {
@@ -45,14 +46,6 @@ SocketAddress address_6(std::string_view host, std::size_t port) {
 constexpr std::size_t longest_line_bytes = 107;  // with its end
 constexpr std::string_view line_end = "\r\n";
 
-/// Up to the next space, which is taken too; the rest where there is none.
-std::string_view take_word(std::string_view& line) {
-    const std::size_t space = line.find(' ');
-    const std::string_view word = line.substr(0, space);
-    line.remove_prefix(space == line.npos ? line.size() : space + 1);
-    return word;
-}
-
 /// As the specification writes it: decimal, without a sign and without zeros that say nothing.
 std::optional<std::uint16_t> port_of(std::string_view text) {
     return text.size() > 1 && text.front() == '0' ? std::nullopt : parse_number<std::uint16_t>(text);
@@ -74,14 +67,14 @@ Parsed parse_line(std::string_view line, std::size_t size_bytes) {
     ProxyHeader header{.size_bytes = size_bytes};
     line.remove_prefix(std::string_view{"PROXY "}.size());
     const bool has_more = line.find(' ') != line.npos;
-    const std::string_view protocol = take_word(line);
+    const std::string_view protocol = take_until(line, ' ');
     if (protocol == "UNKNOWN") return header;
     if (protocol != "TCP4" && protocol != "TCP6") return ProxyInvalid{"its protocol is none of TCP4, TCP6, UNKNOWN"};
     if (!has_more || std::ranges::count(line, ' ') != 3) return ProxyInvalid{"it does not have four fields"};
     const int family = protocol == "TCP4" ? AF_INET : AF_INET6;
-    const std::string_view source = take_word(line);
-    const std::string_view destination = take_word(line);
-    const std::string_view source_port = take_word(line);
+    const std::string_view source = take_until(line, ' ');
+    const std::string_view destination = take_until(line, ' ');
+    const std::string_view source_port = take_until(line, ' ');
     const auto from = address_of(family, source, source_port);
     const auto to = address_of(family, destination, line);
     if (!from || !to) return ProxyInvalid{"an address or a port is not one of its protocol"};

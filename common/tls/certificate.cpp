@@ -10,6 +10,9 @@
 #include <new>
 #include <span>
 #include <stdexcept>
+#include <utility>
+
+#include "common/base/lower_case.hpp"
 
 namespace preforkd {
 namespace {
@@ -172,8 +175,7 @@ std::vector<std::string> host_names_of(X509* certificate) {
     for (const std::string& name : alternative_names_of(certificate))
         if (name.starts_with(dns)) names.push_back(name.substr(dns.size()));
     if (names.empty()) names.push_back(common_name_of(certificate));
-    for (std::string& name : names)
-        std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    for (std::string& name : names) name = lower_case(std::move(name));
     std::erase(names, "");
     return names;
 }

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "common/base/lower_case.hpp"
 #include "common/base/operator_error.hpp"
 #include "common/config/config_file.hpp"
 
@@ -202,8 +203,7 @@ void TlsContext::ask_for_certificates(SSL_CTX* context, const TlsSettings& setti
 }
 
 SSL_CTX* TlsContext::context_for(std::string_view name) const {
-    std::string wanted{name};
-    std::ranges::transform(wanted, wanted.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    const std::string wanted = lower_case(std::string{name});
     auto found = by_name_.find(wanted);
     if (const std::size_t dot = wanted.find('.'); found == by_name_.end() && dot != wanted.npos)
         found = by_name_.find("*" + wanted.substr(dot));

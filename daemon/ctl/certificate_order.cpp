@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "common/base/internet_host.hpp"
+#include "common/base/lower_case.hpp"
 #include "common/config/option_values.hpp"
 
 namespace preforkd {
@@ -64,8 +65,7 @@ std::string read_prefix(const std::optional<std::string>& out, const std::string
 std::string read_certified_name(std::string_view text) {
     if (text.find('/') == text.npos)
         if (const auto address = parse_host_prefix(text)) return to_string(*address);
-    std::string name{text};
-    std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    std::string name = lower_case(std::string{text});
     if (!is_host_name(name))
         refuse_value("a host name or an IP address alone, such as localhost, *.example.org, 192.0.2.1 or ::1", text);
     return name;

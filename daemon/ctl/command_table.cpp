@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/base/take_until.hpp"
 #include "common/config/help_entry.hpp"
 
 namespace preforkd {
@@ -111,11 +112,8 @@ const CtlCommand* find_ctl_command(std::string_view name) noexcept {
 
 bool goes_with(const CtlOption& option, const CtlCommand& command) noexcept {
     std::string_view left = option.commands;
-    while (!left.empty()) {
-        const std::string_view name = left.substr(0, left.find(' '));
-        if (name == command.name) return true;
-        left.remove_prefix(std::min(name.size() + 1, left.size()));
-    }
+    while (!left.empty())
+        if (take_until(left, ' ') == command.name) return true;
     return option.commands.empty();
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/parse_number.hpp"
+#include "common/base/take_until.hpp"
 #include "common/process/cgroup.hpp"
 
 namespace preforkd {
@@ -23,8 +24,7 @@ std::string read_file(const std::string& path) {
 std::optional<std::uint64_t> oom_kills_in(std::string_view text) {
     constexpr std::string_view name = "oom_kill ";
     while (!text.empty()) {
-        const std::string_view line = text.substr(0, text.find('\n'));
-        text.remove_prefix(std::min(line.size() + 1, text.size()));
+        const std::string_view line = take_until(text, '\n');
         if (!line.starts_with(name)) continue;
         if (const auto count = parse_number<std::uint64_t>(line.substr(name.size()))) return count;
     }

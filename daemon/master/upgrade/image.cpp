@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "common/base/sys_error.hpp"
+#include "common/base/take_until.hpp"
 #include "common/process/descriptors.hpp"
 #include "daemon/master/upgrade/rehearsal_channel.hpp"
 
@@ -102,11 +103,7 @@ std::vector<std::filesystem::path> candidates_for(const std::string& argv0) {
     const char* const path = std::getenv("PATH");
     std::string_view left = path != nullptr ? path : "";
     if (argv0.find('/') != argv0.npos) left = ".";
-    while (!left.empty()) {
-        const std::string_view entry = left.substr(0, left.find(':'));  // an empty one is the working directory
-        left.remove_prefix(std::min(entry.size() + 1, left.size()));
-        add(entry);
-    }
+    while (!left.empty()) add(take_until(left, ':'));  // an empty one is the working directory
     return candidates;
 }
 
