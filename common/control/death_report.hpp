@@ -1,5 +1,5 @@
 #pragma once
-// The death certificate of a worker, and the last of them: plain values, and their way to JSON and back.
+// What is known of a worker's death, and of the last of them: plain values, and their way to JSON and back.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>

@@ -1,4 +1,4 @@
-"""Death certificates: what workers died of, in the log and in `preforkctl deaths`."""
+"""What workers died of, in the log and in `preforkctl deaths`."""
 import contextlib
 import json
 import os
@@ -29,7 +29,7 @@ def useful_worker(daemon):
     return found[0]
 
 
-def test_a_killed_worker_leaves_a_certificate(controlled):
+def test_a_killed_worker_leaves_a_report(controlled):
     daemon = controlled("--handler", "echo", workers=1)
     daemon.expect("killed by SIGKILL")
     exchange(daemon.endpoint, b"x")

@@ -101,7 +101,7 @@ std::uint64_t connections_cut(const Death& death, const WorkerRecord& record) {
     return std::max(when_told, record.active.load(std::memory_order_relaxed));  // it was in no state to be told
 }
 
-DeathReport certify(const Death& death, const WorkerRecord& record) {
+DeathReport report_on(const Death& death, const WorkerRecord& record) {
     return {.time = now_in_utc(),
             .number = death.number,
             .pid = death.pid,

@@ -47,8 +47,8 @@ struct Death {
 /// left by itself).
 [[nodiscard]] std::string ordered_by(const Death& death);
 
-/// The certificate, with what the worker has noted of itself in `record`.
-[[nodiscard]] DeathReport certify(const Death& death, const WorkerRecord& record);
+/// With what the worker has noted of itself in `record`.
+[[nodiscard]] DeathReport report_on(const Death& death, const WorkerRecord& record);
 
 /// The address of the client that came last; empty if there was none, or one without an address.
 [[nodiscard]] std::string last_peer_of(const WorkerRecord& record);

@@ -9,7 +9,7 @@ namespace preforkd {
 void DeathRegister::add(Death death, const WorkerRecord& record) {
     const bool killed_by_others = death.by_sigkill() && death.order == DeathOrder::None;
     death.out_of_memory = !death.in_good_order() && oom_.is_to_blame(killed_by_others);
-    DeathReport report = certify(death, record);
+    DeathReport report = report_on(death, record);
     log_death(report);
     log_lost_lines(death, record);
     last_.add(std::move(report));

@@ -9,7 +9,7 @@
 
 namespace preforkd {
 
-/// What is known of the dead: a certificate and a line each, and one line for all connections that were cut together.
+/// What is known of the dead: a report and a line each, and one line for all connections that were cut together.
 class DeathRegister {
 public:
     /// `death` as far as the pool knows it; whether the kernel is to blame is found out here.

@@ -47,7 +47,7 @@ struct WorkerEntry {
     UniqueFd printed{};  ///< what it has printed, for when it has died; empty: not ours to log
     Clock::time_point started{};
     State state = State::Starting;
-    DeathOrder order = DeathOrder::None;  ///< why it was told to leave or die, for its certificate
+    DeathOrder order = DeathOrder::None;  ///< why it was told to leave or die, for the report of its death
     Deadline patience{};                  ///< Starting: ready by then; Leaving, Doomed: gone by then; else it is killed
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
     HealthHistory history{};

@@ -61,7 +61,7 @@ TEST(Death, the_certificate_has_what_the_worker_has_noted) {
     const SocketAddress peer = resolve(parse_endpoint("tcp://127.0.0.1:4000")).at(0);
     record.last_peer.write(peer.data(), peer.size());
     record.last_error.write("handler failed: \x1b[2J");
-    const DeathReport report = certify({.number = 3, .pid = 77, .report = sigkill, .expected = true}, record);
+    const DeathReport report = report_on({.number = 3, .pid = 77, .report = sigkill, .expected = true}, record);
     EXPECT_EQ(report.served, 12U);
     EXPECT_EQ(report.last_peer, "127.0.0.1:4000");
     EXPECT_EQ(report.last_error, "handler failed: \\x1b[2J") << "a terminal must not obey it";
