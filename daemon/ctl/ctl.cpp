@@ -10,8 +10,8 @@
 
 #include "common/base/version.hpp"
 #include "common/process/descriptors.hpp"
-#include "daemon/ctl/certificate.hpp"
-#include "daemon/ctl/options.hpp"
+#include "daemon/ctl/certificate_making.hpp"
+#include "daemon/ctl/ctl_options.hpp"
 #include "daemon/ctl/output.hpp"
 
 namespace preforkd {

@@ -7,7 +7,7 @@
 
 #include "common/base/quoted.hpp"
 #include "common/config/config_file.hpp"
-#include "daemon/ctl/openssl_loading.hpp"
+#include "common/tls/openssl.hpp"
 
 namespace preforkd {
 namespace {
@@ -26,6 +26,14 @@ auto read_file(std::string_view option, const std::string& file, const Read& rea
 }
 
 }  // namespace
+
+void load_openssl() {
+    try {
+        (void)openssl();
+    } catch (const std::runtime_error& error) {
+        throw std::runtime_error{fmt::format("TLS takes OpenSSL 3 (the package libssl3): {}", error.what())};
+    }
+}
 
 TlsClientSettings read_tls_files(const TlsRequest& request) {
     load_openssl();

@@ -20,7 +20,7 @@
 #include "daemon/embed/watched_handler.hpp"
 #include "daemon/startup/capacity.hpp"
 #include "daemon/startup/compatibility.hpp"
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 
 namespace preforkd {
 

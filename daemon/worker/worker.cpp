@@ -17,7 +17,7 @@
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 #include "daemon/worker/process/child_signals.hpp"
 #include "daemon/worker/process/lifeline.hpp"
 #include "daemon/worker/process/stack_report.hpp"

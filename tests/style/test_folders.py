@@ -62,7 +62,7 @@ ALLOWED = [
     ("common/process/spawn.hpp", "#pragma once\nconst pid_t pid = ::fork(); try { f(); } catch (...) {}"),
     ("common/config/options_table.cpp", "#include <boost/program_options.hpp>"),
     ("daemon/worker/stream/serve_here.cpp", '#include "daemon/worker/accept/acceptor.hpp"'),
-    ("daemon/worker/worker.cpp", '#include "daemon/worker/model/model.hpp"\n#include "common/log/log_output.hpp"'),
+    ("daemon/worker/worker.cpp", '#include "daemon/worker/model/serve_model.hpp"\n#include "common/log/log_output.hpp"'),
     ("common/include/preforkd/connection.hpp", "#pragma once\n#include <boost/asio/awaitable.hpp>"),
     ("daemon/worker/model/async.cpp", "#include <boost/asio.hpp>\ntry { f(); } catch (...) {}"),
     ("daemon/master/pool/worker_start.cpp", "// no sleep(1) here, and no fork()\nconst auto now = Clock::now();"),
@@ -99,6 +99,36 @@ def test_what_a_folder_is_for_is_allowed(tmp_path, path, text):
     plant(tmp_path, path, text)
     verdict = check(tmp_path)
     assert (verdict.returncode, verdict.stdout) == (0, "")
+
+
+def folders_without_sources(root: pathlib.Path) -> list:
+    """Folders of the unit and process tests that mirror none of common/ or daemon/, but for the one that replays the fuzzers'."""
+    mirrored = {str(test.parent.relative_to(root / "tests" / ring)) for ring in ("unit", "process")
+                for test in (root / "tests" / ring).rglob("*_test.cpp")} - {"fuzz"}
+    return sorted(folder for folder in mirrored
+                  if not any(list((root / top / folder).glob("*.[ch]pp")) for top in ("common", "daemon")))
+
+
+def doubles(root: pathlib.Path) -> list:
+    """Names that two files of the product have: a name shall be one file's, also to the linker script of a child's path."""
+    names = [file.name for top in ("common", "daemon") for file in (root / top).rglob("*.[ch]pp")
+             if file.name != "precompiled.hpp"]
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def test_tests_mirror_the_folders_of_what_they_test():
+    assert folders_without_sources(ROOT) == []
+
+
+def test_no_two_sources_have_one_name():
+    assert doubles(ROOT) == []
+
+
+def test_a_test_in_a_folder_of_its_own_and_a_second_file_of_one_name_are_found(tmp_path):
+    for path in ("common/log/log.cpp", "daemon/ctl/log.cpp", "tests/unit/log/log_test.cpp", "tests/process/misc/log_test.cpp"):
+        plant(tmp_path, path, "")
+    assert folders_without_sources(tmp_path) == ["misc"]
+    assert doubles(tmp_path) == ["log.cpp"]
 
 
 def test_every_rule_has_a_planted_breach():

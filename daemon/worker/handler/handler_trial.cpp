@@ -21,7 +21,7 @@
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
 #include "daemon/worker/handler/handler_instances.hpp"
-#include "daemon/worker/handler/shared_object.hpp"
+#include "daemon/worker/handler/shared_object_loading.hpp"
 #include "daemon/worker/process/take_place.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
 

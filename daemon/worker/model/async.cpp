@@ -3,7 +3,7 @@
 #include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/handler/handler_set.hpp"
 #include "daemon/worker/loop/loop.hpp"
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 #include "daemon/worker/stream/coroutine_stream.hpp"
 
 namespace preforkd {

@@ -11,7 +11,7 @@
 #include "daemon/worker/datagram/receive_datagrams.hpp"
 #include "daemon/worker/model/child_model.hpp"
 #include "daemon/worker/model/forked_child.hpp"
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 
 namespace preforkd {
 

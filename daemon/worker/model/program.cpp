@@ -12,7 +12,7 @@
 #include "common/base/sys_error.hpp"
 #include "daemon/worker/accept/accept_streams.hpp"
 #include "daemon/worker/model/child_model.hpp"
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 #include "daemon/worker/program/program_environment.hpp"
 #include "daemon/worker/program/program_launch.hpp"
 #include "daemon/worker/program/stderr_lines.hpp"

@@ -10,7 +10,7 @@
 #include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/loop/epoll_reactor.hpp"
 #include "daemon/worker/loop/linger_queue.hpp"
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
 
 namespace preforkd {

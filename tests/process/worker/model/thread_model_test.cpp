@@ -4,7 +4,7 @@
 #include <atomic>
 #include <thread>
 
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 #include "mini_daemon.hpp"
 #include "preforkd/log.hpp"
 

@@ -1,4 +1,4 @@
-#include "daemon/worker/handler/shared_object.hpp"
+#include "daemon/worker/handler/shared_object_loading.hpp"
 
 #include <dlfcn.h>
 #include <unistd.h>

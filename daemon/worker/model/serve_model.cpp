@@ -1,4 +1,4 @@
-#include "daemon/worker/model/model.hpp"
+#include "daemon/worker/model/serve_model.hpp"
 
 namespace preforkd {
 

@@ -1,4 +1,4 @@
-#include "daemon/ctl/options.hpp"
+#include "daemon/ctl/ctl_options.hpp"
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>

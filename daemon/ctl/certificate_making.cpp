@@ -1,4 +1,4 @@
-#include "daemon/ctl/certificate.hpp"
+#include "daemon/ctl/certificate_making.hpp"
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -17,8 +17,8 @@
 #include "common/tls/certificate.hpp"
 #include "common/tls/self_signed.hpp"
 #include "daemon/ctl/date_text.hpp"
-#include "daemon/ctl/openssl_loading.hpp"
 #include "daemon/ctl/output.hpp"
+#include "daemon/ctl/tls_files.hpp"
 
 namespace preforkd {
 namespace {
