@@ -13,33 +13,33 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
     loop.request_timeout = plan.settings.request_timeout;
     HandlerSet handlers{plan};
     DatagramBatches datagrams;
-    WorkerFrame service{plan,
-                        handoff,
-                        control,
-                        loop.reactor,
-                        {.drain = [&](auto) { loop.draining = true; },
-                         .hurry = [&] { loop.waits.cancel_all(); },
-                         .awake =
-                             [&] {
-                                 loop.linger.glance();
-                                 let_handlers_act(handlers);
-                             },
-                         .finish =
-                             [&](auto done) {
-                                 dismiss_handlers(handlers);
-                                 loop.linger.when_empty(last_linger_limit, std::move(done));
-                             }}};
-    service.add_listeners([&](const Listener& listener) {
+    WorkerFrame frame{plan,
+                      handoff,
+                      control,
+                      loop.reactor,
+                      {.drain = [&](auto) { loop.draining = true; },
+                       .hurry = [&] { loop.waits.cancel_all(); },
+                       .awake =
+                           [&] {
+                               loop.linger.glance();
+                               let_handlers_act(handlers);
+                           },
+                       .finish =
+                           [&](auto done) {
+                               dismiss_handlers(handlers);
+                               loop.linger.when_empty(last_linger_limit, std::move(done));
+                           }}};
+    frame.add_listeners([&](const Listener& listener) {
         if (is_datagram(listener.local.transport))
-            return datagrams.receive(datagram_inlet(plan, listener, service.acceptor()),
+            return datagrams.receive(datagram_inlet(plan, listener, frame.acceptor()),
                                      handlers.datagram_handler(listener), loop);
         StreamHandler& handler = *std::get<StreamHandler*>(handlers.stream_handler(listener));
-        return accept_streams(listener, plan.settings.log_connections, service.acceptor(), [&](AcceptedStream stream) {
-            start_coroutine(loop, handler, std::move(stream), service.acceptor());
+        return accept_streams(listener, plan.settings.log_connections, frame.acceptor(), [&](AcceptedStream stream) {
+            start_coroutine(loop, handler, std::move(stream), frame.acceptor());
         });
     });
     start_handlers(handlers);
-    service.serve(ready);
+    frame.serve(ready);
     return 0;
 }
 

@@ -34,13 +34,13 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                                dismiss_handlers(handlers);
                                crew.finish(std::move(done));
                            }}};
-    ChildModel service{.plan = plan,
-                       .reactor = reactor,
-                       .crew = crew,
-                       .handlers = handlers,
-                       .acceptor = frame.acceptor(),
-                       .stderr_rate = stderr_rate};
-    frame.add_listeners([&](const Listener& listener) { return crew.bounded(take_for(listener, service)); });
+    ChildModel model{.plan = plan,
+                     .reactor = reactor,
+                     .crew = crew,
+                     .handlers = handlers,
+                     .acceptor = frame.acceptor(),
+                     .stderr_rate = stderr_rate};
+    frame.add_listeners([&](const Listener& listener) { return crew.bounded(take_for(listener, model)); });
     start_handlers(handlers);
     frame.serve(ready);
     return 0;

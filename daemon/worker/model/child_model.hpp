@@ -30,6 +30,6 @@ using TakeFor = std::function<Acceptor::Take(const Listener&, ChildModel&)>;
                                       const TakeFor& take_for);
 
 /// Serves each client of `listener` by its handler, in a forked child.
-[[nodiscard]] Acceptor::Take take_by_forking(const Listener& listener, ChildModel& service);
+[[nodiscard]] Acceptor::Take take_by_forking(const Listener& listener, ChildModel& model);
 
 }  // namespace preforkd

@@ -22,8 +22,8 @@ bool heap_is_full = false;  // of small holes
 /// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
 class ForkJob : public ChildJob {
 public:
-    explicit ForkJob(ChildModel& service) : settings_{service.plan.settings}, traffic_{service.acceptor.traffic()} {
-        ended = [&acceptor = service.acceptor] { acceptor.ended(); };
+    explicit ForkJob(ChildModel& model) : settings_{model.plan.settings}, traffic_{model.acceptor.traffic()} {
+        ended = [&acceptor = model.acceptor] { acceptor.ended(); };
     }
 
     ChildProcess launch() final {
@@ -70,15 +70,15 @@ private:
 
 class StreamJob final : public ForkJob {
 public:
-    StreamJob(AcceptedStream stream, AnyStreamHandler handler, ChildModel& service)
-        : ForkJob{service}, handler_{handler}, listener_{stream.listener} {
+    StreamJob(AcceptedStream stream, AnyStreamHandler handler, ChildModel& model)
+        : ForkJob{model}, handler_{handler}, listener_{stream.listener} {
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
         account = std::move(stream.account);
         place = std::move(stream.place);
         announced_ = std::move(stream.announced);
-        account.set_limit(service.plan.settings.request_timeout);
+        account.set_limit(model.plan.settings.request_timeout);
     }
 
 private:
@@ -105,8 +105,8 @@ private:
 
 class DatagramJob final : public ForkJob {
 public:
-    DatagramJob(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildModel& service)
-        : ForkJob{service}, handler_{handler}, datagram_{std::move(datagram)} {
+    DatagramJob(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildModel& model)
+        : ForkJob{model}, handler_{handler}, datagram_{std::move(datagram)} {
         address = datagram_.peer;
     }
 
@@ -122,22 +122,22 @@ private:
 
 }  // namespace
 
-Acceptor::Take take_by_forking(const Listener& listener, ChildModel& service) {
-    const LogConnections log_connections = service.plan.settings.log_connections;
+Acceptor::Take take_by_forking(const Listener& listener, ChildModel& model) {
+    const LogConnections log_connections = model.plan.settings.log_connections;
     if (is_datagram(listener.local.transport))
         return receive_one_by_one(
-            datagram_inlet(service.plan, listener, service.acceptor),
-            [&service, handler = service.handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
-                service.crew.start(std::make_unique<DatagramJob>(std::move(datagram), handler, service));
+            datagram_inlet(model.plan, listener, model.acceptor),
+            [&model, handler = model.handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
+                model.crew.start(std::make_unique<DatagramJob>(std::move(datagram), handler, model));
             });
-    return accept_streams(listener, log_connections, service.acceptor,
-                          [&service, handler = service.handlers.stream_handler(listener)](AcceptedStream stream) {
-                              service.crew.start(std::make_unique<StreamJob>(std::move(stream), handler, service));
+    return accept_streams(listener, log_connections, model.acceptor,
+                          [&model, handler = model.handlers.stream_handler(listener)](AcceptedStream stream) {
+                              model.crew.start(std::make_unique<StreamJob>(std::move(stream), handler, model));
                           });
 }
 
 int serve_fork(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
-    fill_heap_holes();  // what start-up has left so far: the service's own objects shall lie side by side, too
+    fill_heap_holes();  // what start-up has left so far: the worker's own objects shall lie side by side, too
     return serve_with_children(plan, handoff, control, ready, ChildCrew::Strangers::Leave, take_by_forking);
 }
 

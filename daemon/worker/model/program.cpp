@@ -78,15 +78,15 @@ struct ProgramClient {
 };
 
 /// What all programs of a worker have in common.
-class ProgramShop {
+class ProgramStarter {
 public:
-    explicit ProgramShop(const WorkerPlan& plan)
+    explicit ProgramStarter(const WorkerPlan& plan)
         : file_{plan.program_file}, words_{plan.settings.program}, launcher_{plan.original_descriptor_limit} {
         for (std::string& word : words_) arguments_.push_back(word.data());
         arguments_.push_back(nullptr);
     }
 
-    [[nodiscard]] ChildProcess start(int client, int standard_error, const ProgramClient& whose, ChildModel& service) {
+    [[nodiscard]] ChildProcess start(int client, int standard_error, const ProgramClient& whose, ChildModel& model) {
         const Endpoint local = whose.local.to_endpoint(SOCK_STREAM);
         const Endpoint peer = whose.peer.to_endpoint(SOCK_STREAM);
         const bool is_unix = local.transport == Transport::Unix;
@@ -96,7 +96,7 @@ public:
                              .identity = whose.identity,
                              .announcement = whose.announced ? &whose.announced->said : nullptr,
                              .tls = whose.tls ? &*whose.tls : nullptr,
-                             .same_host = is_unix ? 1 : 1 + service.crew.clients_from(whose.peer)});
+                             .same_host = is_unix ? 1 : 1 + model.crew.clients_from(whose.peer)});
         return launcher_.start({.file = file_,
                                 .arguments = arguments_.data(),
                                 .environment = environment,
@@ -114,20 +114,20 @@ private:
 
 class ProgramJob final : public ChildJob {
 public:
-    ProgramJob(AcceptedStream stream, ProgramShop& shop, ChildModel& service)
-        : shop_{shop}, service_{service}, whose_{stream} {
+    ProgramJob(AcceptedStream stream, ProgramStarter& starter, ChildModel& model)
+        : starter_{starter}, model_{model}, whose_{stream} {
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
         account = std::move(stream.account);
         place = std::move(stream.place);
-        ended = [&acceptor = service.acceptor] { acceptor.ended(); };
+        ended = [&acceptor = model.acceptor] { acceptor.ended(); };
     }
 
     /// Of a client of TLS: `socket` leads to its relay, which does what comes after our end.
-    ProgramJob(TlsRelay& relay, std::shared_ptr<RelayedClient> relayed, UniqueFd socket, ProgramShop& shop,
-               ChildModel& service)
-        : shop_{shop}, service_{service}, whose_{relay.stream()}, relayed_{std::move(relayed)} {
+    ProgramJob(TlsRelay& relay, std::shared_ptr<RelayedClient> relayed, UniqueFd socket, ProgramStarter& starter,
+               ChildModel& model)
+        : starter_{starter}, model_{model}, whose_{relay.stream()}, relayed_{std::move(relayed)} {
         whose_.tls = relay.tls().facts();
         client = std::move(socket);
         address = relay.stream().address;
@@ -142,8 +142,8 @@ public:
         // O_NONBLOCK belongs to the description, and programs expect a socket that waits.
         check(::fcntl(client.get(), F_SETFL, 0), "make a connection blocking");
         Pipe pipe = open_stderr_pipe();
-        errors_.emplace(service_.reactor, std::move(pipe.reader), [this](std::string_view line) { log_line(line); });
-        ChildProcess process = shop_.start(client.get(), pipe.writer.get(), whose_, service_);
+        errors_.emplace(model_.reactor, std::move(pipe.reader), [this](std::string_view line) { log_line(line); });
+        ChildProcess process = starter_.start(client.get(), pipe.writer.get(), whose_, model_);
         pid_ = process.pid();
         return process;
     }
@@ -169,28 +169,28 @@ private:
     }
 
     void log_line(std::string_view line) const {
-        if (log_enabled(LogLevel::Info) && service_.stderr_rate.allow())
+        if (log_enabled(LogLevel::Info) && model_.stderr_rate.allow())
             log(LogLevel::Info, "program of {peer}: {text}",
                 {{"peer", peer()}, {"text", line}, {"child_pid", std::int64_t{pid_}}});
     }
 
-    ProgramShop& shop_;
-    ChildModel& service_;
+    ProgramStarter& starter_;
+    ChildModel& model_;
     ProgramClient whose_;
     std::shared_ptr<RelayedClient> relayed_{};
     std::optional<StderrLines> errors_{};
     pid_t pid_ = 0;
 };
 
-Acceptor::Take take_by_relaying(const Listener& listener, ProgramShop& shop, ChildModel& service) {
+Acceptor::Take take_by_relaying(const Listener& listener, ProgramStarter& starter, ChildModel& model) {
     const auto begin = [&](TlsRelay& relay, std::shared_ptr<RelayedClient> client) {
         auto [ours, its] = connected_sockets();
-        service.crew.start(std::make_unique<ProgramJob>(relay, std::move(client), std::move(its), shop, service));
+        model.crew.start(std::make_unique<ProgramJob>(relay, std::move(client), std::move(its), starter, model));
         return std::move(ours);
     };
-    const auto relays = std::make_shared<TlsRelays>(service.reactor, service.acceptor, service.crew.linger(), begin);
-    service.acceptor.keep(relays);
-    return accept_streams(listener, service.plan.settings.log_connections, service.acceptor,
+    const auto relays = std::make_shared<TlsRelays>(model.reactor, model.acceptor, model.crew.linger(), begin);
+    model.acceptor.keep(relays);
+    return accept_streams(listener, model.plan.settings.log_connections, model.acceptor,
                           [relays](AcceptedStream stream) { relays->start(std::move(stream)); });
 }
 
@@ -198,12 +198,12 @@ Acceptor::Take take_by_relaying(const Listener& listener, ProgramShop& shop, Chi
 
 int serve_program(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     (void)find_program(plan.program_file);  // as the user that we are now
-    ProgramShop shop{plan};
-    const auto take_for = [&](const Listener& listener, ChildModel& service) {
-        if (!listener.settings.handler.empty()) return take_by_forking(listener, service);
-        if (listener.tls) return take_by_relaying(listener, shop, service);
-        return accept_streams(listener, plan.settings.log_connections, service.acceptor, [&](AcceptedStream stream) {
-            service.crew.start(std::make_unique<ProgramJob>(std::move(stream), shop, service));
+    ProgramStarter starter{plan};
+    const auto take_for = [&](const Listener& listener, ChildModel& model) {
+        if (!listener.settings.handler.empty()) return take_by_forking(listener, model);
+        if (listener.tls) return take_by_relaying(listener, starter, model);
+        return accept_streams(listener, plan.settings.log_connections, model.acceptor, [&](AcceptedStream stream) {
+            model.crew.start(std::make_unique<ProgramJob>(std::move(stream), starter, model));
         });
     };
     // Whatever was open when the daemon was started, and is not ours, must not reach a program.

@@ -31,7 +31,7 @@ public:
         if (control_.has_master()) all_.watch(control_.orders_fd(), 0);
     }
 
-    void attach(WorkerFrame& service) noexcept { service_ = &service; }
+    void attach(WorkerFrame& frame) noexcept { frame_ = &frame; }
 
     /// From now on the handler has this long; zero: for ever.
     void set_deadline(std::chrono::milliseconds patience) {
@@ -46,21 +46,21 @@ public:
     [[nodiscard]] int fd() const noexcept override { return all_.fd(); }
 
     void hear() override {
-        control_.read_signals(*service_);
-        if (std::uint64_t times = 0; ::read(deadline_.get(), &times, sizeof times) == sizeof times) service_->hurry();
-        if (!control_.has_master() || control_.read_orders(*service_)) return;
+        control_.read_signals(*frame_);
+        if (std::uint64_t times = 0; ::read(deadline_.get(), &times, sizeof times) == sizeof times) frame_->hurry();
+        if (!control_.has_master() || control_.read_orders(*frame_)) return;
         all_.remove(control_.orders_fd());  // its end would be heard for ever
         reactor_.forget(control_.orders_fd());
     }
 
-    void before_first_wait() override { service_->acceptor().about_to_block(); }
+    void before_first_wait() override { frame_->acceptor().about_to_block(); }
 
     [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
 
 private:
     WorkerControl& control_;
     Reactor& reactor_;
-    WorkerFrame* service_ = nullptr;
+    WorkerFrame* frame_ = nullptr;
     EpollSet all_{};  // poll(2) beside the client takes one
     UniqueFd deadline_;
     bool hurried_ = false;
@@ -79,30 +79,30 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
     LingerQueue linger{reactor, plan.parked};
     HandlerSet handlers{plan};
     StopNotifier stop_notifier{control, reactor};
-    WorkerFrame service{plan,
-                        handoff,
-                        control,
-                        reactor,
-                        {.drain = [&](auto patience) { stop_notifier.set_deadline(patience); },
-                         .hurry = [&] { stop_notifier.hurry(); },
-                         .awake =
-                             [&] {
-                                 linger.glance();
-                                 let_handlers_act(handlers);
-                             },
-                         .finish =
-                             [&](auto done) {
-                                 dismiss_handlers(handlers);
-                                 linger.when_empty(last_linger_limit, std::move(done));
-                             }}};
-    stop_notifier.attach(service);
-    Acceptor& acceptor = service.acceptor();
+    WorkerFrame frame{plan,
+                      handoff,
+                      control,
+                      reactor,
+                      {.drain = [&](auto patience) { stop_notifier.set_deadline(patience); },
+                       .hurry = [&] { stop_notifier.hurry(); },
+                       .awake =
+                           [&] {
+                               linger.glance();
+                               let_handlers_act(handlers);
+                           },
+                       .finish =
+                           [&](auto done) {
+                               dismiss_handlers(handlers);
+                               linger.when_empty(last_linger_limit, std::move(done));
+                           }}};
+    stop_notifier.attach(frame);
+    Acceptor& acceptor = frame.acceptor();
     const ServeHere here{.idle_timeout = plan.settings.idle_timeout,
                          .request_timeout = plan.settings.request_timeout,
                          .line_max_bytes = plan.settings.line_max_bytes,
                          .stop = stop_notifier,
                          .record = handoff.record};
-    service.add_listeners([&](const Listener& listener) -> Acceptor::Take {
+    frame.add_listeners([&](const Listener& listener) -> Acceptor::Take {
         const LogConnections log_connections = plan.settings.log_connections;
         if (is_datagram(listener.local.transport))
             return receive_one_by_one(datagram_inlet(plan, listener, acceptor),
@@ -121,7 +121,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                               });
     });
     start_handlers(handlers);
-    service.serve(ready);
+    frame.serve(ready);
     return 0;
 }
 

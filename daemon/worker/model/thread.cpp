@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 namespace {
 
 /// What the main thread has, and its threads use some of.
-struct Workshop {
-    Workshop(const WorkerPlan& plan, WorkerHandoff& its_handoff, WorkerControl& control)
+struct ThreadModel {
+    ThreadModel(const WorkerPlan& plan, WorkerHandoff& its_handoff, WorkerControl& control)
         : handoff{its_handoff},
           linger{reactor, plan.parked},
           handlers{plan},
@@ -30,8 +30,8 @@ struct Workshop {
                 .line_max_bytes = plan.settings.line_max_bytes,
                 .traffic = {its_handoff.record.traffic, TrafficCounter::Writers::Many}}},
           worker_timeout{plan.settings.worker_timeout},
-          service{plan, handoff, control, reactor, hooks()} {
-        service.add_listeners([&](const Listener& listener) { return bounded(take_from(plan, listener)); });
+          frame{plan, handoff, control, reactor, hooks()} {
+        frame.add_listeners([&](const Listener& listener) { return bounded(take_from(plan, listener)); });
     }
 
     ModelHooks hooks();
@@ -50,13 +50,13 @@ struct Workshop {
     std::unique_ptr<Timer> watch_timer = reactor.make_timer();
     bool watching = false;
     std::optional<ThreadCrew::Stuck> stuck{};  ///< what the worker's record tells the master
-    WorkerFrame service;
+    WorkerFrame frame;
 };
 
 class StreamTask final : public ThreadTask {
 public:
-    StreamTask(Workshop& home, AnyStreamHandler handler, AcceptedStream stream)
-        : home_{home},
+    StreamTask(ThreadModel& model, AnyStreamHandler handler, AcceptedStream stream)
+        : model_{model},
           handler_{handler},
           linger_{stream.linger},
           place_{std::move(stream.place)},
@@ -67,15 +67,15 @@ public:
     void over() override {
         stream_.account.failed(ConnectionOutcome::Cut);  // it never ran: else that has closed the account
         stream_.account.close();
-        if (served_.fd) home_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
+        if (served_.fd) model_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
         place_.give_back();
-        home_.service.acceptor().ended();
-        if (home_.stuck) home_.show_threads();
+        model_.frame.acceptor().ended();
+        if (model_.stuck) model_.show_threads();
     }
     [[nodiscard]] bool has_loop() const noexcept override { return std::holds_alternative<StreamHandler*>(handler_); }
 
 private:
-    Workshop& home_;
+    ThreadModel& model_;
     AnyStreamHandler handler_;
     std::chrono::milliseconds linger_;
     CountedPlace place_;  // the main thread's
@@ -85,25 +85,25 @@ private:
 
 class DatagramTask final : public ThreadTask {
 public:
-    DatagramTask(Workshop& home, AnyDatagramHandler handler, ReceivedDatagram datagram)
-        : home_{home}, handler_{handler}, datagram_{std::move(datagram)} {}
+    DatagramTask(ThreadModel& model, AnyDatagramHandler handler, ReceivedDatagram datagram)
+        : model_{model}, handler_{handler}, datagram_{std::move(datagram)} {}
 
     void run(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
     void over() override {
-        home_.service.acceptor().ended();
-        if (home_.stuck) home_.show_threads();
+        model_.frame.acceptor().ended();
+        if (model_.stuck) model_.show_threads();
     }
     [[nodiscard]] bool has_loop() const noexcept override {
         return std::holds_alternative<AsyncDatagramHandler*>(handler_);
     }
 
 private:
-    Workshop& home_;
+    ThreadModel& model_;
     AnyDatagramHandler handler_;
     ReceivedDatagram datagram_;
 };
 
-ModelHooks Workshop::hooks() {
+ModelHooks ThreadModel::hooks() {
     return {.drain = [](auto) {},  // what runs is finished
             .hurry = [this] { crew.hurry(); },
             .awake =
@@ -120,20 +120,20 @@ ModelHooks Workshop::hooks() {
                 }};
 }
 
-Acceptor::Take Workshop::take_from(const WorkerPlan& plan, const Listener& listener) {
+Acceptor::Take ThreadModel::take_from(const WorkerPlan& plan, const Listener& listener) {
     if (is_datagram(listener.local.transport))
-        return receive_one_by_one(datagram_inlet(plan, listener, service.acceptor()),
+        return receive_one_by_one(datagram_inlet(plan, listener, frame.acceptor()),
                                   [this, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                                       start(std::make_unique<DatagramTask>(*this, handler, std::move(datagram)));
                                   });
-    return accept_streams(listener, plan.settings.log_connections, service.acceptor(),
+    return accept_streams(listener, plan.settings.log_connections, frame.acceptor(),
                           [this, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
                               start(std::make_unique<StreamTask>(*this, handler, std::move(stream)));
                           });
 }
 
 /// Has the acceptor rest while there is no thread for a client that it has accepted.
-Acceptor::Take Workshop::bounded(Acceptor::Take take) {
+Acceptor::Take ThreadModel::bounded(Acceptor::Take take) {
     return [this, take = std::move(take)](int socket) {
         if (crew.short_of_threads()) return Acceptor::not_now;
         const int error = take(socket);
@@ -141,7 +141,7 @@ Acceptor::Take Workshop::bounded(Acceptor::Take take) {
     };
 }
 
-void Workshop::start(std::unique_ptr<ThreadTask> task) {
+void ThreadModel::start(std::unique_ptr<ThreadTask> task) {
     crew.start(std::move(task));
     // No handler code runs in this thread.
     enter(handoff.record, WorkerState::WaitingForClient);
@@ -151,7 +151,7 @@ void Workshop::start(std::unique_ptr<ThreadTask> task) {
 }
 
 /// A thread that hangs is a worker that hangs: it holds a place for a client that nobody gets back otherwise.
-void Workshop::show_threads() {
+void ThreadModel::show_threads() {
     if (worker_timeout == 0ms) return;
     stuck = crew.longest_stuck(worker_timeout / 2);
     blame_thread(stuck ? stuck->thread : 0);
@@ -165,7 +165,7 @@ void Workshop::show_threads() {
 }
 
 /// Looks at them now and then, and no more when all have gone.
-void Workshop::watch_threads() {
+void ThreadModel::watch_threads() {
     watch_timer->set(std::min<std::chrono::milliseconds>(worker_timeout / 4 + 1ms, 15s), [this] {
         show_threads();
         watching = crew.running() != 0;
@@ -176,14 +176,14 @@ void Workshop::watch_threads() {
 }  // namespace
 
 int serve_thread(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
-    auto workshop = std::make_unique<Workshop>(plan, handoff, control);
-    start_handlers(workshop->handlers);
-    workshop->service.serve(ready);
-    if (const std::size_t stuck = workshop->crew.running(); stuck != 0) {
+    auto model = std::make_unique<ThreadModel>(plan, handoff, control);
+    start_handlers(model->handlers);
+    model->frame.serve(ready);
+    if (const std::size_t stuck = model->crew.running(); stuck != 0) {
         log(LogLevel::Warning, "exiting although handlers in {threads} threads have not returned",
             {{"threads", std::uint64_t{stuck}}});
-        workshop->crew.abandon();
-        (void)workshop.release();  // they use it
+        model->crew.abandon();
+        (void)model.release();  // they use it
     }
     return 0;
 }

@@ -41,32 +41,32 @@ std::vector<int> WorkerControl::signal_fds() const {
     return fds;
 }
 
-void WorkerControl::read_signals(WorkerActions& service) {
+void WorkerControl::read_signals(WorkerActions& actions) {
     if (embedder_.stop_asked) {
-        if (embedder_.stop_asked()) service.drain({});
+        if (embedder_.stop_asked()) actions.drain({});
         return;
     }
     if (lifeline_ != nullptr)
-        if (const auto stop = lifeline_->take_stop()) stop_as_operator_asks(service, *stop == Lifeline::Stop::Fast);
+        if (const auto stop = lifeline_->take_stop()) stop_as_operator_asks(actions, *stop == Lifeline::Stop::Fast);
     if (std::uint64_t times = 0; alive_clock_ && ::read(alive_clock_.get(), &times, sizeof times) > 0) hooks_.alive();
     while (const auto signal = signals_.next_with_sender()) {
         if (has_master())
-            obey_master(*signal, service);
+            obey_master(*signal, actions);
         else
             obey_operator(static_cast<int>(signal->ssi_signo));
     }
 }
 
-void WorkerControl::obey_master(const signalfd_siginfo& signal, WorkerActions& service) {
-    (void)read_orders(service);  // whether to empty the queue was said before the signal was sent
+void WorkerControl::obey_master(const signalfd_siginfo& signal, WorkerActions& actions) {
+    (void)read_orders(actions);  // whether to empty the queue was said before the signal was sent
     const bool from_master = signal.ssi_pid == static_cast<std::uint32_t>(master_);
     if (!from_master && !orphaned_ && !std::exchange(stopping_, true)) {
         log(LogLevel::Notice, "got a stop signal from process {sender_pid}; requesting a replacement before exiting",
             {{"sender_pid", std::int64_t{signal.ssi_pid}}});
-        return service.retire();
+        return actions.retire();
     }
-    service.drain(closing_);
-    if (signal.ssi_signo == SIGTERM) service.hurry();
+    actions.drain(closing_);
+    if (signal.ssi_signo == SIGTERM) actions.hurry();
 }
 
 void WorkerControl::obey_operator(int signo) {
@@ -79,25 +79,25 @@ void WorkerControl::obey_operator(int signo) {
     }
 }
 
-void WorkerControl::stop_as_operator_asks(WorkerActions& service, bool fast) {
+void WorkerControl::stop_as_operator_asks(WorkerActions& actions, bool fast) {
     if (!std::exchange(stopping_, true)) hooks_.before_stop();
-    service.drain({.all = true});
-    if (fast) service.hurry();
+    actions.drain({.all = true});
+    if (fast) actions.hurry();
 }
 
-bool WorkerControl::read_orders(WorkerActions& service) {
+bool WorkerControl::read_orders(WorkerActions& actions) {
     for (;;) {
         const auto received = receive_order(channel_.orders.get());
         if (std::holds_alternative<NothingYet>(received)) return true;
         if (std::holds_alternative<PeerGone>(received)) {
             orphaned_ = true;
             log(LogLevel::Warning, "the master is gone: finishing open requests, then exiting");
-            service.drain({});
+            actions.drain({});
             return false;
         }
         const auto& [order, listener] = std::get<ReceivedOrder>(received);
         switch (order) {
-            case Order::LookForClients: service.look(); break;
+            case Order::LookForClients: actions.look(); break;
             case Order::EmptyQueue:
                 if (listener == every_listener)
                     closing_.all = true;

@@ -58,7 +58,7 @@ struct EmbedderHooks {
     std::function<bool()> stop_asked{};  ///< reads what there is
 };
 
-/// Reads signals and orders and passes them to a service.  The service's loop waits for their descriptors.
+/// Reads signals and orders and passes on what is to be done.  The worker's loop waits for their descriptors.
 class WorkerControl {
 public:
     /// A worker below `master`, at the other end of `channel`.  From the master QUIT means to drain, and TERM that time
@@ -82,16 +82,16 @@ public:
     [[nodiscard]] int reports_fd() const noexcept { return channel_.reports.get(); }  ///< -1 without a master
     [[nodiscard]] bool orphaned() const noexcept { return orphaned_; }                ///< the master is gone
 
-    void read_signals(WorkerActions& service);
+    void read_signals(WorkerActions& actions);
 
-    /// Reads orders.  False once the master is gone: the service has then been told to drain.
-    [[nodiscard]] bool read_orders(WorkerActions& service);
+    /// Reads orders.  False once the master is gone: the worker has then been told to drain.
+    [[nodiscard]] bool read_orders(WorkerActions& actions);
 
 private:
-    void obey_master(const signalfd_siginfo& signal, WorkerActions& service);
+    void obey_master(const signalfd_siginfo& signal, WorkerActions& actions);
     void obey_operator(int signo);
     void start_alive_clock();
-    void stop_as_operator_asks(WorkerActions& service, bool fast);
+    void stop_as_operator_asks(WorkerActions& actions, bool fast);
 
     ChannelEnd channel_{};
     pid_t master_ = 0;
