@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import proc
-from clients import connect, exchange, read_exactly, say
+from clients import Load, connect, exchange, read_exactly, say
 from control import deaths, status
 
 pytestmark = pytest.mark.root
@@ -135,3 +135,21 @@ def test_workers_that_die_at_once_and_claim_to_have_served_are_replaced_only_so_
     moments = [datetime.datetime.fromisoformat(line["time"]) for line in daemon.log.find("exited with code 3")]
     assert moments[149] - moments[0] > datetime.timedelta(seconds=1.9)
     assert len(daemon.log.find("workers die more than")) == 1
+
+
+def test_workers_that_retire_at_once_are_replaced_only_so_often(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("retiring"), "--log-level", "debug", workers=2, wait=False)
+    daemon.expect("workers retire more than 50 times a second")
+    daemon.wait_log("worker forked", count=150, timeout=20)
+    moments = [datetime.datetime.fromisoformat(line["time"]) for line in daemon.log.find("worker forked")]
+    assert moments[149] - moments[0] > datetime.timedelta(seconds=1.9)
+    assert len(daemon.log.find("workers retire more than")) <= 1, "where the machine is slow it is never too often"
+
+
+@pytest.mark.parametrize("requests", [1, 20])
+def test_those_who_retire_by_max_requests_are_replaced_at_once(preforkd, requests):
+    daemon = preforkd("--handler", "echo", "--max-requests", str(requests), "--log-level", "debug", "--log-connections", "no")
+    with Load(daemon.endpoint, clients=4, request=b"x", expected=b"x") as load:
+        daemon.wait_log("worker forked", count=60, timeout=30)
+    assert set(load.outcomes) == {"whole"}, load.broken
+    assert not daemon.log.find("delaying replacements")

@@ -117,14 +117,16 @@ void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
     const auto is_one = [number = cohort.plan.number](const WorkerEntry& worker, State state) {
         return worker.state == state && worker.generation == number && !worker.stopped;
     };
-    const int surplus = table_.count(State::Ready, cohort.plan.number) - cohort.plan.pool.workers;
+    const int retiring = table_.count(State::Retiring, cohort.plan.number);
+    const int surplus = table_.count(State::Ready, cohort.plan.number) + retiring - cohort.plan.pool.workers;
     const Deadline patience = gone_by(current().pool.stop_timeout, now);
-    if (surplus < 0) return;
-    // A worker that retires goes once its replacement accepts, so capacity never dips.
-    for (WorkerEntry& worker : table_)
-        if (is_one(worker, State::Retiring)) dismiss(worker, DeathOrder::Recycle, patience);
+    // A worker that retires goes once its replacement accepts, so capacity never dips; also if that one retires at
+    // once.
     dismiss_some(
-        table_, surplus, [&](const WorkerEntry& worker) { return is_one(worker, State::Ready); },
+        table_, std::min(surplus, retiring), [&](const WorkerEntry& worker) { return is_one(worker, State::Retiring); },
+        [&](WorkerEntry& worker) { dismiss(worker, DeathOrder::Recycle, patience); });
+    dismiss_some(
+        table_, surplus - retiring, [&](const WorkerEntry& worker) { return is_one(worker, State::Ready); },
         [&](WorkerEntry& worker) { dismiss(worker, DeathOrder::Resize, patience); });
 }
 
@@ -219,6 +221,18 @@ void Pool::note_death(const WorkerEntry& worker, const Death& death, Clock::time
     if (worker.state == State::Starting) generations_.note_failed_start(*cohort, death, table_);
 }
 
+void Pool::note_retirement(const WorkerEntry& worker, Clock::time_point now) {
+    Cohort* cohort = generations_.find(worker.generation);
+    if (cohort == nullptr) return;
+    const int size = cohort->plan.pool.workers;
+    const std::uint64_t max_requests = cohort->plan.settings->max_requests;
+    const bool too_many_before = cohort->respawn.too_many;
+    cohort->respawn = after_retirement(cohort->respawn, {.pool_size = size, .max_requests = max_requests, .at = now});
+    if (cohort->respawn.too_many && !too_many_before)
+        log(LogLevel::Warning, "workers retire more than {most} times a second: delaying replacements",
+            {{"most", most_retirements_per_second(size, max_requests)}});
+}
+
 /// One line for all that were ended together: the whole pool, the generations before this one, or a single worker.
 void Pool::tell_of_cut_connections(int generation) {
     if (closing_) {
@@ -247,7 +261,7 @@ void Pool::read_reports(WorkerEntry& worker, int most, Clock::time_point now) {
 void Pool::judge_report(WorkerEntry& worker, const Report& report, Clock::time_point now) {
     if (!worker.reports.take(most_reports, now)) return end_out_of_turn(worker, "too many reports in a second");
     switch (judge(worker.state, worker.failed, report.kind)) {
-        case ReportVerdict::Accept: return on_report(worker, report);
+        case ReportVerdict::Accept: return on_report(worker, report, now);
         case ReportVerdict::Ignore: return;
         case ReportVerdict::OutOfTurn: return end_out_of_turn(worker, name_of(report.kind));
     }
@@ -261,7 +275,7 @@ void Pool::end_out_of_turn(WorkerEntry& worker, const std::string& what) {
     kill_out_of_turn(worker, what);
 }
 
-void Pool::on_report(WorkerEntry& worker, const Report& report) {
+void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_point now) {
     switch (report.kind) {
         case Report::Kind::Ready:
             worker.state = State::Ready;
@@ -273,7 +287,7 @@ void Pool::on_report(WorkerEntry& worker, const Report& report) {
             return;
         case Report::Kind::Paused: note_full(); return nudge_least_busy(table_, current().pool.connections, &worker);
         case Report::Kind::Full: return note_full();
-        case Report::Kind::Retiring: worker.state = State::Retiring; return;
+        case Report::Kind::Retiring: worker.state = State::Retiring; return note_retirement(worker, now);
         case Report::Kind::Failed:
             worker.failed = true;
             if (Cohort* cohort = generations_.find(worker.generation)) cohort->last_failure = report.text;

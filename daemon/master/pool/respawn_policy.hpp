@@ -40,16 +40,34 @@ namespace preforkd {
 /// and clients who know how to crash a worker would keep the others out the more easily.
 [[nodiscard]] constexpr int most_deaths_per_second(int workers) noexcept { return std::max(50, workers); }
 
+/// How many workers a second are replaced at once because they say that they retire, `--max-requests` being as given.
+///
+/// A worker's word again.  So it is worth as much as a death, or what the option asks for of workers that serve faster
+/// than any does: 500 000 requests a second each.  What retires after a thousand of them may do so 500 times a second,
+/// and a pool at its fastest never waits.
+[[nodiscard]] constexpr std::int64_t most_retirements_per_second(int workers, std::uint64_t max_requests) noexcept {
+    constexpr std::uint64_t most_served_per_second = 500'000;
+    const std::uint64_t honest = max_requests == 0 ? 0 : most_served_per_second / max_requests;
+    return std::max<std::int64_t>(most_deaths_per_second(workers), workers * static_cast<std::int64_t>(honest));
+}
+
 /// How a generation's deaths have gone so far, and when its next worker may be forked.
 struct Respawn {
     int early_deaths = 0;  ///< in a row, failed forks included
     std::uint64_t served_at_last_early_death = 0;
     Clock::time_point not_before{};
-    /// Each unexpected death takes its share of a second; up to one is saved.
+    /// Each unexpected death and each retirement takes its share of a second; up to one is saved.
     Clock::time_point spent_until = Clock::time_point::min();
-    bool too_many = false;  ///< the last death has gone beyond most_deaths_per_second()
+    bool too_many = false;  ///< the last of them has gone beyond most_deaths_per_second(), or that of retirements
     friend bool operator==(const Respawn&, const Respawn&) = default;
 };
+
+/// `spent_until`, once another of at most `per_second` has taken its share.
+[[nodiscard]] constexpr Clock::time_point spend_share(Clock::time_point spent_until, std::int64_t per_second,
+                                                      Clock::time_point at) noexcept {
+    constexpr std::chrono::seconds saved{1};
+    return std::max(spent_until, at - saved) + Clock::duration{saved} / per_second;
+}
 
 /// A death that nobody ordered.
 struct UnexpectedDeath {
@@ -61,17 +79,31 @@ struct UnexpectedDeath {
 };
 
 [[nodiscard]] constexpr Respawn after_death(const Respawn& before, const UnexpectedDeath& death) noexcept {
-    constexpr std::chrono::seconds saved{1};
     Respawn after{.served_at_last_early_death = before.served_at_last_early_death};
     if (died_early(death.age, death.served)) {
         const bool of_use_meanwhile = death.pool_served != before.served_at_last_early_death;
         after.early_deaths = of_use_meanwhile ? 1 : before.early_deaths + 1;
         after.served_at_last_early_death = death.pool_served;
     }
-    after.spent_until = std::max(before.spent_until, death.at - saved) +
-                        Clock::duration{saved} / most_deaths_per_second(death.pool_size);
+    after.spent_until = spend_share(before.spent_until, most_deaths_per_second(death.pool_size), death.at);
     after.too_many = after.spent_until > death.at;
     after.not_before = std::max(death.at + respawn_delay(after.early_deaths), after.spent_until);
+    return after;
+}
+
+/// A worker has asked for its replacement.  It serves on until that one is ready.
+struct Retirement {
+    int pool_size = 1;
+    std::uint64_t max_requests = 0;
+    Clock::time_point at{};
+};
+
+[[nodiscard]] constexpr Respawn after_retirement(const Respawn& before, const Retirement& retirement) noexcept {
+    Respawn after = before;
+    after.spent_until = spend_share(
+        before.spent_until, most_retirements_per_second(retirement.pool_size, retirement.max_requests), retirement.at);
+    after.too_many = after.spent_until > retirement.at;
+    if (after.too_many) after.not_before = std::max(before.not_before, after.spent_until);
     return after;
 }
 

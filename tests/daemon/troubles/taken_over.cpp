@@ -85,6 +85,8 @@ void say_every_kind() {
     for (int kind = 255; kind >= 0; --kind) say(report(static_cast<char>(kind)));
 }
 
+void say_that_it_retires() { say(report('\2')); }
+
 void say_pauses() { say(report('\1'), 100'000); }
 
 void say_long_things() {
@@ -307,6 +309,7 @@ std::map<std::string, std::function<std::string()>, std::less<>> words() {
         };
     };
     return {{"say every kind", quietly(say_every_kind)},
+            {"say that it retires", quietly(say_that_it_retires)},
             {"say pauses", quietly(say_pauses)},
             {"say long things", quietly(say_long_things)},
             {"pass descriptors", quietly(pass_descriptors)},

@@ -64,6 +64,22 @@ TEST_F(Reports, who_reports_without_end_is_ended_and_keeps_nobody_waiting) {
     });
 }
 
+TEST_F(Reports, those_who_retire_as_soon_as_they_are_ready_are_replaced_50_times_a_second) {
+    Master master{{.workers = 1}, [](const Wires& wires, WorkerHandoff& handoff) {
+                      const SignalFd signals{SIGQUIT, SIGTERM};
+                      send_report(handoff.channel.reports.get(), Report::Kind::Ready);
+                      send_report(handoff.channel.reports.get(), Report::Kind::Retiring);
+                      return obey(wires, handoff, signals);
+                  }};
+    const auto delayed = [&] { return master.wakes_in().value_or(0ms) > 0ms; };
+    ASSERT_TRUE(master.until([&] { return delayed() || master.noted(What::Born) > 60; }));
+    EXPECT_EQ(master.wakes_in(), 20ms);
+    EXPECT_EQ(master.noted(What::Born), 51) << "a second's worth of them, and the first";
+    EXPECT_EQ(master.pool.counts().idle, 1) << "it serves until it is replaced";
+    master.now += 20ms;
+    EXPECT_TRUE(master.until([&] { return master.noted(What::Born) == 52; }));
+}
+
 TEST_F(Reports, whoever_says_before_it_is_ready_that_it_is_full_never_becomes_ready) {
     Master master{{.workers = 1}, [](const Wires&, WorkerHandoff& handoff) {
                       send_report(handoff.channel.reports.get(), Report::Kind::Full);

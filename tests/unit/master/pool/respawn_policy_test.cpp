@@ -81,6 +81,60 @@ TEST(RespawnPolicy, after_a_second_without_a_death_it_is_as_if_there_had_been_no
     EXPECT_EQ(respawn.not_before, now);
 }
 
+/// Replacements in ten seconds of workers that say at once that they retire.
+int retired_in_ten_seconds(int workers, std::uint64_t max_requests) {
+    const Clock::time_point begin{1h};
+    Respawn respawn;
+    int retired = 0;
+    for (Clock::time_point now = begin; now < begin + 10s; now = std::max(now, respawn.not_before)) {
+        respawn = after_retirement(respawn, {.pool_size = workers, .max_requests = max_requests, .at = now});
+        ++retired;
+    }
+    return retired;
+}
+
+TEST(RespawnPolicy, no_more_retire_than_die_where_no_option_asks_them_to) {
+    EXPECT_NEAR(retired_in_ten_seconds(1, 0), 50 + 500, 2);
+    EXPECT_NEAR(retired_in_ten_seconds(200, 0), 200 + 2000, 2);
+    EXPECT_NEAR(retired_in_ten_seconds(2, 1'000'000), 50 + 500, 2);
+}
+
+TEST(RespawnPolicy, a_pool_at_its_fastest_retires_undelayed) {
+    for (const std::uint64_t max_requests : {1, 10, 1000, 100'000}) {
+        constexpr int workers = 4;
+        const auto between =
+            std::chrono::nanoseconds{1s} / 200'000 * max_requests / workers;  // 200 000 requests a second
+        Clock::time_point now{1h};
+        Respawn respawn;
+        for (int retirement = 0; retirement < 10'000; ++retirement, now += between) {
+            respawn = after_retirement(respawn, {.pool_size = workers, .max_requests = max_requests, .at = now});
+            ASSERT_LE(respawn.not_before, now) << max_requests << ": " << retirement;
+        }
+    }
+}
+
+TEST(RespawnPolicy, who_retires_and_dies_has_one_limit_for_both) {
+    const Clock::time_point now{1h};
+    Respawn respawn;
+    for (int each = 0; each < 25; ++each) {
+        respawn = after_retirement(respawn, {.pool_size = 2, .at = now});
+        respawn = after_death(respawn, {.served = 1, .pool_served = 1, .pool_size = 2, .at = now});
+    }
+    EXPECT_FALSE(respawn.too_many);
+    respawn = after_retirement(respawn, {.pool_size = 2, .at = now});
+    EXPECT_TRUE(respawn.too_many);
+    EXPECT_EQ(respawn.not_before, now + 20ms);
+}
+
+TEST(RespawnPolicy, a_retirement_makes_up_for_no_early_death) {
+    const Clock::time_point now{1h};
+    Respawn respawn;
+    for (int death = 0; death < 3; ++death) respawn = after_death(respawn, {.pool_size = 2, .at = now});
+    const Respawn after = after_retirement(respawn, {.pool_size = 2, .at = now});
+    EXPECT_EQ(after.early_deaths, 3);
+    EXPECT_EQ(after.not_before, respawn.not_before);
+}
+
 TEST(RespawnPolicy, a_small_pool_is_given_up_after_five_deaths) {
     for (const int workers : {1, 2, 5}) {
         EXPECT_FALSE(is_hopeless(4, workers)) << workers;
