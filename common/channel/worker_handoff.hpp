@@ -5,6 +5,7 @@
 #include "common/channel/channel.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/log/standard_output.hpp"
+#include "common/tls/signing.hpp"
 
 namespace preforkd {
 
@@ -14,6 +15,7 @@ struct WorkerHandoff {
     ChannelEnd channel{};  ///< the worker's
     OutputPipe output{};   ///< both ends; empty: its standard output stays as it is
     int log_pipe = -1;     ///< where it logs to, borrowed; -1: where its master does
+    SigningEnd signing{};  ///< to the key process; empty: it has its keys itself
 };
 
 /// What a forked child runs; its result is the exit code.

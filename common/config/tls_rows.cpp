@@ -58,7 +58,7 @@ std::vector<std::string> read_alpn(std::string_view text) {
     return protocols;
 }
 
-constexpr std::array<ListenRow, 13> rows{{
+constexpr std::array<ListenRow, 14> rows{{
     {{"certificate", "FILE", transports, "the chain to show, PEM; may be repeated: the client's server name decides"},
      may_be_stream,
      [](ListenSettings& s, std::string_view text) { tls(s).certificates.push_back(read_path(text, "a file")); },
@@ -132,6 +132,13 @@ constexpr std::array<ListenRow, 13> rows{{
      [](const ListenSettings& s) -> std::optional<std::string> {
          if (!s.tls || s.tls->end == TlsEnd::Strict) return std::nullopt;
          return "lax";
+     }},
+    {{"key-process", "yes|no", transports, "whether a process of their own has the private keys (default no)"},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { tls(s).key_process = read_yes_no(text); },
+     [](const ListenSettings& s) -> std::optional<std::string> {
+         if (!s.tls || !s.tls->key_process) return std::nullopt;
+         return print_yes_no(true);
      }},
 }};
 

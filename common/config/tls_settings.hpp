@@ -27,6 +27,7 @@ struct TlsSettings {
     std::optional<std::size_t> tickets{};  ///< how many a client gets; unset: 2, as OpenSSL
     std::optional<std::chrono::milliseconds> handshake_timeout{};  ///< of the whole; unset 10 s
     TlsEnd end = TlsEnd::Strict;  ///< whether an end without a close_notify is an error
+    bool key_process = false;     ///< whether the private keys live in a process of their own
 
     friend bool operator==(const TlsSettings&, const TlsSettings&) = default;
 };

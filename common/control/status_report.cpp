@@ -21,6 +21,21 @@ std::optional<RefusedClients> refused_from(const json::value& listener) {
                           .rate = fields.number<std::uint64_t>("rate")};
 }
 
+json::value key_process_to_json(const std::optional<KeyProcessStatus>& keys) {
+    if (!keys) return nullptr;
+    if (keys->pid == 0) return json::object{{"pid", nullptr}};
+    return json::object{{"pid", keys->pid}, {"uid", keys->user}, {"own_uid", keys->has_own_user}};
+}
+
+std::optional<KeyProcessStatus> key_process_from(const json::value& report) {
+    const json::value* keys = report.is_object() ? report.get_object().if_contains("key_process") : nullptr;
+    if (keys == nullptr || !keys->is_object()) return std::nullopt;
+    const JsonFields fields{*keys};
+    return KeyProcessStatus{.pid = fields.number<int>("pid"),
+                            .user = fields.number<std::uint64_t>("uid"),
+                            .has_own_user = fields.is_true("own_uid")};
+}
+
 json::object object_of(const ListenerStatus& listener) {
     return {{"endpoint", listener.endpoint},
             {"handler", listener.handler},
@@ -104,6 +119,7 @@ std::string to_json(const StatusReport& report) {
                                         {"sent_bytes", or_null(report.sent_bytes)},
                                         {"workers_replaced", report.replaced},
                                         {"log_lines_dropped", report.dropped_log_lines},
+                                        {"key_process", key_process_to_json(report.key_process)},
                                         {"listeners", std::move(listeners)},
                                         {"workers", std::move(workers)}});
 }
@@ -127,7 +143,8 @@ StatusReport parse_status(std::string_view text) {
                         .received_bytes = fields.maybe<std::uint64_t>("received_bytes"),
                         .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
                         .replaced = fields.number<std::uint64_t>("workers_replaced"),
-                        .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped")};
+                        .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped"),
+                        .key_process = key_process_from(value)};
     for (const json::value& each : fields.elements("listeners")) report.listeners.push_back(listener_from(each));
     for (const json::value& each : fields.elements("workers")) report.workers.push_back(worker_from(each));
     return report;

@@ -49,6 +49,13 @@ struct WorkerStatus {
     std::string last_peer{};
 };
 
+/// The process that has the private keys of listeners with key-process=yes.
+struct KeyProcessStatus {
+    int pid = 0;                ///< 0: there is none that signs, and handshakes fail
+    std::uint64_t user = 0;     ///< as whom it runs
+    bool has_own_user = false;  ///< which nobody else has; else its master's
+};
+
 struct StatusReport {
     std::string version{};
     int pid = 0;
@@ -67,6 +74,7 @@ struct StatusReport {
     std::optional<std::uint64_t> sent_bytes{};
     std::uint64_t replaced = 0;  ///< workers that died and were replaced
     std::uint64_t dropped_log_lines = 0;
+    std::optional<KeyProcessStatus> key_process{};  ///< unset: none is wanted
     std::vector<ListenerStatus> listeners{};
     std::vector<WorkerStatus> workers{};
 };

@@ -3,12 +3,17 @@
 //
 // Linked, its mappings would be part of every fork: a sixth of what a forked child costs. What is not listed here is
 // not used.
+
+// Methods of RSA and EC keys are deprecated in favour of providers, which take a library of its own for each.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -42,19 +47,40 @@
     X(BIO_test_flags)                       \
     X(CRYPTO_free)                          \
     X(CRYPTO_memdup)                        \
+    X(EC_KEY_METHOD_new)                    \
+    X(EC_KEY_METHOD_set_sign)               \
+    X(EC_KEY_OpenSSL)                       \
+    X(EC_KEY_free)                          \
+    X(EC_KEY_get_ex_data)                   \
+    X(EC_KEY_set_ex_data)                   \
+    X(EC_KEY_set_method)                    \
     X(ERR_clear_error)                      \
     X(ERR_error_string_n)                   \
     X(ERR_get_error)                        \
+    X(ERR_new)                              \
     X(ERR_peek_error)                       \
     X(ERR_reason_error_string)              \
+    X(ERR_set_debug)                        \
+    X(ERR_set_error)                        \
     X(EVP_CIPHER_get_iv_length)             \
     X(EVP_DecryptInit_ex)                   \
     X(EVP_Digest)                           \
     X(EVP_EncryptInit_ex)                   \
     X(EVP_MAC_CTX_set_params)               \
+    X(EVP_PKEY_CTX_free)                    \
+    X(EVP_PKEY_CTX_new)                     \
+    X(EVP_PKEY_CTX_set_rsa_padding)         \
     X(EVP_PKEY_Q_keygen)                    \
     X(EVP_PKEY_free)                        \
+    X(EVP_PKEY_get1_EC_KEY)                 \
+    X(EVP_PKEY_get1_RSA)                    \
     X(EVP_PKEY_get_base_id)                 \
+    X(EVP_PKEY_get_size)                    \
+    X(EVP_PKEY_new)                         \
+    X(EVP_PKEY_set1_EC_KEY)                 \
+    X(EVP_PKEY_set1_RSA)                    \
+    X(EVP_PKEY_sign)                        \
+    X(EVP_PKEY_sign_init)                   \
     X(EVP_aes_256_cbc)                      \
     X(EVP_sha256)                           \
     X(GENERAL_NAMES_free)                   \
@@ -77,6 +103,15 @@
     X(PEM_write_bio_PrivateKey)             \
     X(PEM_write_bio_X509)                   \
     X(RAND_bytes)                           \
+    X(RSA_PKCS1_OpenSSL)                    \
+    X(RSA_free)                             \
+    X(RSA_get_ex_data)                      \
+    X(RSA_meth_dup)                         \
+    X(RSA_meth_set_priv_dec)                \
+    X(RSA_meth_set_priv_enc)                \
+    X(RSA_set_ex_data)                      \
+    X(RSA_set_flags)                        \
+    X(RSA_set_method)                       \
     X(SSL_CIPHER_get_name)                  \
     X(SSL_CTX_add_client_CA)                \
     X(SSL_CTX_callback_ctrl)                \
@@ -149,6 +184,7 @@
     X(X509_digest)                          \
     X(X509_free)                            \
     X(X509_get0_notAfter)                   \
+    X(X509_get0_pubkey)                     \
     X(X509_get_ext_d2i)                     \
     X(X509_get_serialNumber)                \
     X(X509_get_subject_name)                \
@@ -156,6 +192,7 @@
     X(X509_getm_notBefore)                  \
     X(X509_gmtime_adj)                      \
     X(X509_new)                             \
+    X(X509_pubkey_digest)                   \
     X(X509_set_issuer_name)                 \
     X(X509_set_pubkey)                      \
     X(X509_set_version)                     \
@@ -211,6 +248,9 @@ using CertificatePtr = std::unique_ptr<X509, OpensslFree<&Openssl::X509_free>>;
 using CrlPtr = std::unique_ptr<X509_CRL, OpensslFree<&Openssl::X509_CRL_free>>;
 using OcspPtr = std::unique_ptr<OCSP_RESPONSE, OpensslFree<&Openssl::OCSP_RESPONSE_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree<&Openssl::EVP_PKEY_free>>;
+using KeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, OpensslFree<&Openssl::EVP_PKEY_CTX_free>>;
+using RsaPtr = std::unique_ptr<RSA, OpensslFree<&Openssl::RSA_free>>;
+using EcKeyPtr = std::unique_ptr<EC_KEY, OpensslFree<&Openssl::EC_KEY_free>>;
 using StackPtr = std::unique_ptr<OPENSSL_STACK, OpensslFree<&Openssl::OPENSSL_sk_free>>;
 using SslPtr = std::unique_ptr<SSL, OpensslFree<&Openssl::SSL_free>>;
 using SslContextPtr = std::unique_ptr<SSL_CTX, OpensslFree<&Openssl::SSL_CTX_free>>;

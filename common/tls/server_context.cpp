@@ -53,6 +53,20 @@ bool has_wildcard_for(const std::vector<std::string>& names, std::string_view na
     return dot != name.npos && has(names, fmt::format("*{}", name.substr(dot)));
 }
 
+KeyPtr read_key_of(X509* certificate, const std::string& its_file, const std::string& file,
+                   const TlsContext::ReadFile& read) {
+    KeyPtr key = parse_file("key", file, read, read_private_key);
+    if (openssl().X509_check_private_key(certificate, key.get()) == 1) return key;
+    openssl().ERR_clear_error();
+    refuse("key", file, fmt::format("is not the key of certificate={}; name each pair in turn", its_file));
+}
+
+std::unique_ptr<RemoteKey> make_remote_key(const std::string& file, X509* certificate, Signer& signer) {
+    try {
+        return std::make_unique<RemoteKey>(certificate, signer);
+    } catch (const std::invalid_argument& error) { refuse("certificate", file, error.what()); }
+}
+
 bool is_required(const TlsSettings& settings) {
     return settings.client_certificate.value_or(ClientCertificate::Require) == ClientCertificate::Require;
 }
@@ -69,8 +83,9 @@ std::string check_ocsp(std::string text) {
 }  // namespace
 
 TlsContext::TlsContext(const TlsSettings& settings, std::string_view listener, std::shared_ptr<TicketKeys> keys,
-                       const ReadFile& read)
+                       const ReadFile& read, std::shared_ptr<Signer> signer)
     : ticket_keys_{std::move(keys)},
+      signer_{std::move(signer)},
       alpn_{protocol_list(settings.alpn)},
       identity_{fmt::format("{}\n{}\n", listener, static_cast<int>(is_required(settings)))},
       handshake_timeout_{settings.handshake_timeout.value_or(default_handshake_timeout)} {
@@ -82,21 +97,26 @@ TlsContext::TlsContext(const TlsSettings& settings, std::string_view listener, s
 void TlsContext::read_pairs(const TlsSettings& settings, const ReadFile& read) {
     for (std::size_t i = 0; i < settings.certificates.size(); ++i) {
         const std::string& file = settings.certificates[i];
-        Pair pair{.chain = parse_file("certificate", file, read, read_certificates),
-                  .key = parse_file("key", settings.keys.at(i), read, read_private_key)};
+        Pair pair{.chain = parse_file("certificate", file, read, read_certificates)};
         X509* const certificate = pair.chain.certificate.get();
-        if (openssl().X509_check_private_key(certificate, pair.key.get()) != 1) {
-            openssl().ERR_clear_error();
-            refuse("key", settings.keys[i],
-                   fmt::format("is not the key of certificate={}; name each pair in turn", file));
-        }
-        pair.kind = openssl().EVP_PKEY_get_base_id(pair.key.get());
+        if (settings.key_process)
+            pair.remote = make_remote_key(file, certificate, *signer_);
+        else
+            pair.key = read_key_of(certificate, file, settings.keys.at(i), read);
+        pair.kind = openssl().EVP_PKEY_get_base_id(pair.remote ? pair.remote->get() : pair.key.get());
         pair.names = host_names_of(certificate);
         identity_ += describe_certificate(certificate).sha256;
         if (const auto end = end_of(certificate); i == 0 || end < first_expiry_.end)
             first_expiry_ = {.file = file, .end = end};
         pairs_.push_back(std::move(pair));
     }
+}
+
+std::vector<X509*> TlsContext::certificates_of_remote_keys() const {
+    std::vector<X509*> certificates;
+    for (const Pair& pair : pairs_)
+        if (pair.remote) certificates.push_back(pair.chain.certificate.get());
+    return certificates;
 }
 
 void TlsContext::read_others(const TlsSettings& settings, const ReadFile& read) {
@@ -154,7 +174,7 @@ SslContextPtr TlsContext::make_context(const TlsSettings& settings, const Number
     SSL_CTX* const context = made.get();
     for (const std::size_t number : pairs) {
         const Pair& pair = pairs_[number];
-        if (!use_certificate(context, pair.chain, pair.key.get()))
+        if (!use_certificate(context, pair.chain, pair.remote ? pair.remote->get() : pair.key.get()))
             refuse("certificate", settings.certificates[number], openssl_error());
     }
     std::uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
@@ -170,10 +190,13 @@ SslContextPtr TlsContext::make_context(const TlsSettings& settings, const Number
     set(SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF);  // the client keeps its session, in a ticket
     openssl().SSL_CTX_set_ex_data(context, 0, this);        // an index that is the application's
     openssl().SSL_CTX_set_tlsext_ticket_key_evp_cb(context, protect_ticket);
-    const std::string ciphers = settings.ciphers.empty() ? std::string{default_ciphers} : settings.ciphers;
+    std::string ciphers = settings.ciphers.empty() ? std::string{default_ciphers} : settings.ciphers;
+    if (settings.key_process) ciphers += ":!kRSA";  // whose key would have to decrypt
     if (openssl().SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) {
         openssl().ERR_clear_error();
-        refuse("ciphers", ciphers, "names no cipher that OpenSSL has; see ciphers(1)");
+        refuse("ciphers", settings.ciphers,
+               settings.key_process ? "names no cipher that OpenSSL has and that signs; see ciphers(1)"
+                                    : "names no cipher that OpenSSL has; see ciphers(1)");
     }
     const std::string bound_to = digest_of(identity_);
     static_assert(SSL_MAX_SID_CTX_LENGTH >= 32);

@@ -12,6 +12,7 @@
 #include "common/config/tls_settings.hpp"
 #include "common/tls/certificate.hpp"
 #include "common/tls/openssl.hpp"
+#include "common/tls/remote_key.hpp"
 #include "common/tls/ticket_keys.hpp"
 
 namespace preforkd {
@@ -27,11 +28,11 @@ public:
     using ReadFile = std::function<std::string(const std::string& key, const std::string& file)>;
 
     /// `listener`: its endpoint; a session that was begun at another is not resumed.  `keys`: of tickets, unless the
-    /// settings name a file of them.  Throws OperatorError
-    /// (Configuration) with a sentence that names key and file, what `read` throws, and std::runtime_error if OpenSSL
-    /// cannot be loaded.
+    /// settings name a file of them.  `signer`: of a listener with a key process, whose private keys are not read.
+    /// Throws OperatorError (Configuration) with a sentence that names key and file, what `read` throws, and
+    /// std::runtime_error if OpenSSL cannot be loaded.
     TlsContext(const TlsSettings& settings, std::string_view listener, std::shared_ptr<TicketKeys> keys,
-               const ReadFile& read);
+               const ReadFile& read, std::shared_ptr<Signer> signer = {});
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
 
@@ -47,10 +48,14 @@ public:
     };
     [[nodiscard]] const Expiry& first_expiry() const noexcept { return first_expiry_; }
 
+    /// Its certificates, whose private keys are another process's; none: they are this one's.
+    [[nodiscard]] std::vector<X509*> certificates_of_remote_keys() const;
+
 private:
     struct Pair {
         CertificateChain chain{};
-        KeyPtr key{};
+        KeyPtr key{};  ///< null: it is remote
+        std::unique_ptr<RemoteKey> remote{};
         int kind = 0;  ///< EC, RSA, ...
         std::vector<std::string> names{};
     };
@@ -75,6 +80,7 @@ private:
     std::vector<CertificatePtr> client_authorities_{};
     std::vector<CrlPtr> revocations_{};
     std::shared_ptr<TicketKeys> ticket_keys_;
+    std::shared_ptr<Signer> signer_;
     std::string ocsp_{};
     std::string alpn_{};      ///< protocol_list()
     std::string identity_{};  ///< what a session is bound to: by its hash, as OpenSSL's session id context

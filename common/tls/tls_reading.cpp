@@ -30,15 +30,26 @@ void load_openssl(const ListenSettings& listen) {
 
 }  // namespace
 
-std::shared_ptr<const TlsContext> read_tls(const ListenSettings& listen,
-                                           const std::shared_ptr<TicketKeys>& ticket_keys) {
+std::shared_ptr<const TlsContext> read_tls(const ListenSettings& listen, const std::shared_ptr<TicketKeys>& ticket_keys,
+                                           const std::shared_ptr<Signer>& signer) {
     if (!listen.tls) return nullptr;
     load_openssl(listen);
     try {
-        return std::make_shared<const TlsContext>(*listen.tls, to_string(listen.endpoint), ticket_keys, read_tls_file);
+        return std::make_shared<const TlsContext>(*listen.tls, to_string(listen.endpoint), ticket_keys, read_tls_file,
+                                                  signer);
     } catch (const OperatorError& error) {
         throw OperatorError{error.code(), fmt::format("{}: {}", name_of(listen), error.what())};
     }
+}
+
+std::vector<KeyToServe> keys_to_serve(const ListenSettings& listen, const TlsContext& context) {
+    std::vector<KeyToServe> keys;
+    for (X509* const certificate : context.certificates_of_remote_keys())
+        keys.push_back({.listener = name_of(listen),
+                        .certificate = listen.tls->certificates[keys.size()],
+                        .file = listen.tls->keys[keys.size()],
+                        .parsed = certificate});
+    return keys;
 }
 
 std::string expiry_warning(const ListenSettings& listen, const TlsContext& context,

@@ -52,6 +52,13 @@ std::ptrdiff_t ready_workers(const StatusReport& report) {
     });
 }
 
+std::string key_process_text(const std::optional<KeyProcessStatus>& keys) {
+    if (!keys) return "";
+    if (keys->pid == 0) return "no key process signs: TLS handshakes fail\n";
+    return fmt::format("private keys: pid {}, uid {}{}\n", keys->pid, keys->user,
+                       keys->has_own_user ? "" : ", its master's");
+}
+
 std::string summary(const StatusReport& report) {
     std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
                                    report.phase, age_text(report.uptime), report.generation);
@@ -64,7 +71,7 @@ std::string summary(const StatusReport& report) {
     if (report.replaced != 0) text += fmt::format("; {} replaced", counted(report.replaced, "worker"));
     if (report.dropped_log_lines != 0)
         text += fmt::format("; {} dropped", counted(report.dropped_log_lines, "log line"));
-    return text + '\n';
+    return text + '\n' + key_process_text(report.key_process);
 }
 
 std::string remark_on(const ListenerStatus& listener) {

@@ -34,6 +34,8 @@ thread_local const void* served_here = nullptr;
 ListenSettings read_listen(const std::string& text) {
     ListenSettings listen = parse_listen(text);
     if (!listen.handler.empty()) throw std::invalid_argument{text + ": a server has one handler; leave handler= away"};
+    if (listen.tls && listen.tls->key_process)
+        throw std::invalid_argument{text + ": a server in a program makes no processes; leave key-process= away"};
     return listen;
 }
 
@@ -45,7 +47,7 @@ std::size_t descriptor_limit() {
 
 std::vector<Listener> bind_listeners_of(const ListenSettings& listen) {
     const std::shared_ptr<const AccessTable> access = read_access(listen);
-    const std::shared_ptr<const TlsContext> tls = read_tls(listen, std::make_shared<RotatingTicketKeys>());
+    const std::shared_ptr<const TlsContext> tls = read_tls(listen, std::make_shared<RotatingTicketKeys>(), nullptr);
     std::vector<Listener> listeners = bind_listeners({listen}, {});
     for (Listener& listener : listeners) {
         listener.access = access;

@@ -5,15 +5,18 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <iterator>
 #include <utility>
 
 #include "common/base/operator_error.hpp"
 #include "common/base/quoted.hpp"
+#include "common/channel/stopping.hpp"
 #include "common/config/config_file.hpp"
 #include "common/config/control_endpoint.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/tls/tls_reading.hpp"
+#include "daemon/master/pool/key_process.hpp"
 #include "daemon/startup/settings_reading.hpp"
 #include "preforkd/log.hpp"
 
@@ -86,7 +89,8 @@ public:
     ServiceLoading(const StartUp& start_up, Planned planned)
         : start_up_{start_up}, invocation_{std::move(planned.invocation)}, plan_{std::move(planned.plan)} {}
 
-    std::optional<Generation> go_on(const Generation& current, Clock::time_point now) override {
+    std::optional<Generation> go_on(const Generation& current, EpollSet& events, Clock::time_point now) override {
+        if (keys_) return wait_for_keys(current, now);
         if (!invocation_ && !read_settings(*current.settings, now)) return std::nullopt;
         for (HandlerTrial& trial : trials_) trial.call().mind_the_time(now);
         if (!std::ranges::all_of(trials_, [](const HandlerTrial& trial) { return trial.call().over(); }))
@@ -100,31 +104,68 @@ public:
         std::ranges::move(say_what_does_not_hold(kept_, taken), std::back_inserter(remarks_));
         for (const Listener& listener : *bound) say_where_it_listens(listener);
         std::ranges::move(*bound, std::back_inserter(taken.listeners));
-        take_listeners(*plan_, std::move(taken.listeners));
-        refuse_expired(*plan_->listeners, *current.listeners);
-        Generation next = to_generation(plan_);
-        next.remarks = std::move(remarks_);
-        return next;
+        try {
+            take_listeners(*plan_, std::move(taken.listeners));
+            refuse_expired(*plan_->listeners, *current.listeners);
+            keys_ = key_process_of(plan_);
+            if (!keys_) return finish();
+            keys_->begin(now);
+            keys_->wake(events);
+        } catch (const std::exception&) {
+            close_what_was_added(current);
+            throw;
+        }
+        return std::nullopt;
     }
 
     [[nodiscard]] Deadline deadline() const override {
         Deadline next = next_try_;
         if (reading_) next = earlier(next, reading_->deadline());
+        if (keys_) next = earlier(next, keys_->deadline());
         for (const HandlerTrial& trial : trials_) next = earlier(next, trial.call().deadline());
         return next;
     }
 
     bool reap(pid_t pid) override {
-        return (reading_ && reading_->reap(pid)) ||
+        return (reading_ && reading_->reap(pid)) || (keys_ && keys_->reap(pid, Clock::now())) ||
                std::ranges::any_of(trials_, [&](HandlerTrial& trial) { return trial.call().reap(pid); });
     }
 
     void give_up() override {
         if (reading_) reading_->give_up();
+        if (keys_) keys_->give_up();
         for (HandlerTrial& trial : trials_) trial.call().give_up();
     }
 
 private:
+    Generation finish() {
+        Generation next = to_generation(plan_, std::move(keys_));
+        next.remarks = std::move(remarks_);
+        return next;
+    }
+
+    /// All else is there.
+    std::optional<Generation> wait_for_keys(const Generation& current, Clock::time_point now) {
+        keys_->hear(now);
+        keys_->mind_the_time(now);
+        try {
+            if (!keys_->is_ready_or_never()) return std::nullopt;
+        } catch (const std::exception&) {
+            close_what_was_added(current);
+            throw;
+        }
+        return finish();
+    }
+
+    /// No socket file of a generation that never was.
+    void close_what_was_added(const Generation& current) {
+        if (!plan_->listeners) return;
+        std::vector<Listener> added;
+        for (const std::uint32_t index : only_in(*plan_->listeners, *current.listeners))
+            added.push_back(std::move((*plan_->listeners)[index]));
+        close_for_good(added);
+    }
+
     /// Whether they have been read, in a child that is begun first.
     bool read_settings(const Settings& in_force, Clock::time_point now) {
         if (!reading_) reading_ = begin_reading_settings(start_up_, in_force.boot_timeout);
@@ -182,6 +223,7 @@ private:
     std::optional<Invocation> invocation_{};  ///< once it has been read
     std::vector<HandlerTrial> trials_{};
     std::shared_ptr<GenerationPlan> plan_{};  ///< once the trials are over
+    std::shared_ptr<KeyProcess> keys_{};      ///< once it has begun to read them
     bool checked_ = false;
     std::vector<std::string> kept_{};  ///< settings that take a restart
     std::vector<std::string> remarks_{};

@@ -115,7 +115,7 @@ void give_tls(Listener& listener, const GenerationPlan& plan, WhenUnreadable whe
         return;
     }
     try {
-        listener.tls = read_tls(listener.settings, plan.ticket_keys);
+        listener.tls = read_tls(listener.settings, plan.ticket_keys, plan.signer);
     } catch (const OperatorError& error) {
         if (when_unreadable == WhenUnreadable::Refuse) throw;
         log(LogLevel::Error, "{cause}; admitting nobody there until a reload succeeds", {{"cause", error.what()}});
@@ -135,6 +135,7 @@ WorkerPlan GenerationPlan::worker() const {
             .listeners = *listeners,
             .identity = identity,
             .sandbox = sandbox,
+            .signer = signer,
             .model = model,
             .connections = capacity.connections,
             .parked = capacity.parked,
@@ -183,6 +184,7 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
                        .handlers = start_up.handlers,
                        .descriptors = start_up.descriptors,
                        .ticket_keys = start_up.launch.ticket_keys,
+                       .signer = std::make_shared<Signer>(),
                        .config_text = invocation.config_text});
     for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
@@ -246,12 +248,13 @@ void say_where_it_listens(const Listener& listener) {
             {{"endpoint", endpoint}, {"option", option_of(listener.settings.serves)}});
 }
 
-Generation to_generation(const std::shared_ptr<GenerationPlan>& plan) {
+Generation to_generation(const std::shared_ptr<GenerationPlan>& plan, std::shared_ptr<KeyProcess> keys) {
     return {.pool = pool_of(*plan),
             .settings = plan->settings,
             .listeners = plan->listeners,
             .observed = plan->observed,
             .config_text = plan->config_text,
+            .keys = std::move(keys),
             .body = [plan](WorkerHandoff handoff) { return run_worker(plan->worker(), std::move(handoff)); },
             .observe = plan->observe};
 }

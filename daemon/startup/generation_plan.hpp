@@ -15,7 +15,9 @@
 
 namespace preforkd {
 
+class KeyProcess;
 class Sandbox;
+class Signer;
 
 /// What the process was started with; a reload reads the same again.
 struct StartUp {
@@ -35,6 +37,7 @@ struct GenerationPlan {
     ObserverMain observe{};
     DescriptorLimit descriptors{};
     std::shared_ptr<TicketKeys> ticket_keys{};
+    std::shared_ptr<Signer> signer{};  ///< for listeners with a key process
     std::optional<std::string> config_text{};
     // Decided with the sockets:
     std::shared_ptr<std::vector<Listener>> listeners{};
@@ -71,7 +74,17 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners,
 /// One line: where clients, or those who observe, find it.
 void say_where_it_listens(const Listener& listener);
 
-/// The plan as the master sees it.
-[[nodiscard]] Generation to_generation(const std::shared_ptr<GenerationPlan>& plan);
+/// The plan as the master sees it.  `keys`: see key_process_of().
+[[nodiscard]] Generation to_generation(const std::shared_ptr<GenerationPlan>& plan,
+                                       std::shared_ptr<KeyProcess> keys = {});
+
+/// What has the private keys of the plan's listeners, which it has been given; not begun yet.  Null: nobody wants that.
+[[nodiscard]] std::shared_ptr<KeyProcess> key_process_of(const std::shared_ptr<GenerationPlan>& plan);
+
+/// The same, once it has read them and is ready.  Throws OperatorError.
+[[nodiscard]] std::shared_ptr<KeyProcess> start_key_process(const std::shared_ptr<GenerationPlan>& plan);
+
+/// Whether the files of `listen` can be served with, private keys included.  Throws OperatorError.
+void check_tls_files(const ListenSettings& listen, const GenerationPlan& plan);
 
 }  // namespace preforkd

@@ -40,8 +40,9 @@ std::shared_ptr<GenerationPlan> restore_plan(const StartUp& start_up, const Hand
 
 /// After the exec the descriptors of the workers that are handed over are open twice, until the new image supervises;
 /// then once, and beside them those of the next generation.  Throws OperatorError when the limit does not allow that.
-void require_descriptors(const std::shared_ptr<GenerationPlan>& plan, const Handover& handover) {
-    constexpr std::size_t each = 3;     // its orders, its reports, and what it prints
+void require_descriptors(const std::shared_ptr<GenerationPlan>& plan, bool has_keys, const Handover& handover) {
+    // Its orders, its reports, and what it prints; and what it has signed.
+    const std::size_t each = has_keys ? 5 : 3;
     constexpr std::size_t passing = 8;  // some at a time, such as the worker's end of a channel
     const auto size = static_cast<std::size_t>(handover.workers);
     const std::size_t handed = handover.workers_to_come != 0 ? handover.workers_to_come : size;
@@ -92,7 +93,8 @@ void boot_one_worker(const std::shared_ptr<GenerationPlan>& plan) {
 
 void rehearse(const StartUp& start_up, const Handover& handover) {
     const std::shared_ptr<GenerationPlan> plan = restore_plan(start_up, handover);
-    require_descriptors(plan, handover);
+    const std::shared_ptr<KeyProcess> keys = start_key_process(plan);
+    require_descriptors(plan, keys != nullptr, handover);
     boot_one_worker(plan);
 }
 

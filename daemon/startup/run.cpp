@@ -35,9 +35,9 @@
 #include "common/systemd/stored_listeners.hpp"
 #include "common/systemd/stored_ticket_keys.hpp"
 #include "common/systemd/systemd_notify.hpp"
-#include "common/tls/tls_reading.hpp"
 #include "daemon/master/control/control_listener.hpp"
 #include "daemon/master/pool/handed_listeners.hpp"
+#include "daemon/master/pool/key_process.hpp"
 #include "daemon/master/supervisor.hpp"
 #include "daemon/master/upgrade/image.hpp"
 #include "daemon/master/upgrade/rehearsal_channel.hpp"
@@ -114,15 +114,16 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
              const StartUp& start_up) {
     const Settings& settings = *plan->settings;
     take_listeners(*plan, std::move(listeners));
+    std::shared_ptr<KeyProcess> keys = start_key_process(plan);
     say_what_is_served(*plan);
     store_listeners(parts.systemd, *plan->listeners);
     if (!settings.workers.automatic && settings.workers.max == 0) {
         if (!settings.control.empty())
             log(LogLevel::Notice, "--control has no effect with --workers 0, which has no master");
         StoredTicketKeys{parts.systemd}.maintain(nullptr, {});  // nobody would renew them
-        return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd});
+        return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd}, std::move(keys));
     }
-    Supervisor supervisor{parts, to_generation(plan), load_generation(start_up)};
+    Supervisor supervisor{parts, to_generation(plan, std::move(keys)), load_generation(start_up)};
     if (auto control = listen_for_control(settings, {.runtime_directory = std::getenv("RUNTIME_DIRECTORY"),
                                                      .xdg_runtime_dir = std::getenv("XDG_RUNTIME_DIR")}))
         supervisor.open_control(std::move(*control));
@@ -174,7 +175,7 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
     if (resumes) {
         plan->settings = in_force;
         take_listeners(*plan, std::move(listeners), WhenUnreadable::AdmitNobody);
-        current = to_generation(plan);
+        current = to_generation(plan, key_process_of(plan));  // begun by the pool, which has to go on
         current.pool.workers = own.workers;
     } else {
         std::vector<Listener> observed = take_observed(listeners);
@@ -267,7 +268,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
     if (invocation.task == Task::CheckConfig) {
         for (const ListenSettings& listen : plan->settings->listen) {
             (void)read_access(listen);
-            (void)read_tls(listen, start_up.launch.ticket_keys);
+            check_tls_files(listen, *plan);
         }
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
         return print("configuration is valid\n");

@@ -40,7 +40,7 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
             for (const std::string& file : files) look(key, file, [&] { (void)read_config_file(file); });
         };
         look_all("certificate=", listen.tls->certificates);
-        look_all("key=", listen.tls->keys);
+        if (!listen.tls->key_process) look_all("key=", listen.tls->keys);  // else they are read where they stay
         look_all("client-ca=", {listen.tls->client_ca});
         look_all("crl=", {listen.tls->crl});
         look_all("ticket-keys=", {listen.tls->ticket_keys});

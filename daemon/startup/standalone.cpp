@@ -3,11 +3,25 @@
 #include "common/channel/stopping.hpp"
 #include "common/log/log_output.hpp"
 #include "common/systemd/ready_fd.hpp"
+#include "daemon/master/pool/key_process.hpp"
 
 namespace preforkd {
 
-int serve_alone(const WorkerPlan& plan, Announcements announcements) {
+namespace {
+
+SigningEnd attach_to(KeyProcess* keys) {
+    if (keys == nullptr) return {};
+    SigningPipes pipes = open_signing_pipes();
+    (void)keys->attach(pipes.keys, false);
+    return std::move(pipes.worker);
+}
+
+}  // namespace
+
+int serve_alone(const WorkerPlan& plan, Announcements announcements, std::shared_ptr<KeyProcess> keys) {
     WorkerRecord record;
+    SigningEnd signing = attach_to(keys.get());
+    keys = nullptr;  // it ends with this process
     // The worker takes the descriptors of `plan.listeners`, so what the stop needs of them is kept here.
     std::vector<Listener> own;
     for (const Listener& listener : plan.listeners) own.push_back(duplicate(listener));
@@ -22,7 +36,7 @@ int serve_alone(const WorkerPlan& plan, Announcements announcements) {
         announcements.systemd.stopping();
         close_for_good(own);
     };
-    const int code = run_standalone(plan, {.record = record}, ready,
+    const int code = run_standalone(plan, {.record = record, .signing = std::move(signing)}, ready,
                                     {.before_stop = before_stop,
                                      .log = plan.settings.log,
                                      .alive_period = announcements.systemd.watchdog_period(),

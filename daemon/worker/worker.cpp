@@ -17,6 +17,7 @@
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
+#include "common/tls/signer.hpp"
 #include "daemon/worker/model/serve_model.hpp"
 #include "daemon/worker/process/child_signals.hpp"
 #include "daemon/worker/process/lifeline.hpp"
@@ -29,8 +30,9 @@ namespace preforkd {
 namespace {
 
 void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& handoff, int printed_fd) {
-    std::vector<int> keep{handoff.channel.orders.get(), handoff.channel.reports.get(), printed_fd, log_fd(),
-                          handoff.log_pipe};
+    std::vector<int> keep{
+        handoff.channel.orders.get(),   handoff.channel.reports.get(), printed_fd, log_fd(), handoff.log_pipe,
+        handoff.signing.requests.get(), handoff.signing.answers.get()};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     close_all_descriptors_except(keep);
 }
@@ -98,6 +100,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         keep_untold_lines_in(handoff.record.untold_log_lines);
         ::prctl(PR_SET_NAME, name_of(handoff.number).c_str());
         take_place(plan.settings, plan.identity, *plan.sandbox);
+        if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
         control.emplace(std::move(handoff.channel));
         Lifeline lifeline{{.record = handoff.record,
                            .stop_timeout = plan.settings.stop_timeout,
@@ -127,6 +130,7 @@ int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<
     if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     report_crashes(0);
     take_place(plan.settings, plan.identity, *plan.sandbox);
+    if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
     WorkerControl control{std::move(hooks)};
     Lifeline lifeline{{.record = handoff.record,
                        .ends = Lifeline::Ends::Alone,

@@ -15,6 +15,8 @@
 
 namespace preforkd {
 
+class KeyProcess;
+
 struct PoolSettings {
     int workers = 1;                    ///< wanted now
     std::optional<int> ordered{};       ///< asked for while it ran, see ordered_size.hpp; unset: as the settings say
@@ -42,6 +44,7 @@ struct Generation {
     std::shared_ptr<std::vector<Listener>> observed = std::make_shared<std::vector<Listener>>();
     std::optional<std::string> config_text{};  ///< what the file said that -C names
     std::vector<std::string> remarks{};        ///< what of its settings does not hold, a sentence each with the remedy
+    std::shared_ptr<KeyProcess> keys{};        ///< that has its private keys, and is ready; null: its workers have them
     WorkerMain body{};       ///< what its workers run; empty if their code is gone: then none can be forked
     ObserverMain observe{};  ///< what the process runs that observes
 };

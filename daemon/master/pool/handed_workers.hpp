@@ -20,13 +20,17 @@ namespace preforkd {
             .patience = worker.patience,
             .stopped = worker.stopped,
             .order = worker.order,
-            .unsent = worker.unsent};
+            .unsent = worker.unsent,
+            .signing_requests = worker.signing.requests.get(),
+            .signing_answers = worker.signing.answers.get(),
+            .key_process = worker.key_process};
 }
 
 /// Owns the descriptors, and its record in `scoreboard`.  Throws std::runtime_error if that cannot be its own.
 [[nodiscard]] inline WorkerEntry from_handed(const HandedWorker& worker, Scoreboard& scoreboard) {
     ChannelEnd channel{.orders = UniqueFd{worker.orders}, .reports = UniqueFd{worker.reports}};
     UniqueFd printed{worker.printed};
+    SigningEnd signing{.requests = UniqueFd{worker.signing_requests}, .answers = UniqueFd{worker.signing_answers}};
     scoreboard.adopt(worker.record);
     return {.number = worker.number,
             .generation = worker.generation,
@@ -40,7 +44,10 @@ namespace preforkd {
             .order = worker.order,
             .patience = worker.patience,
             .stopped = worker.stopped,
-            .unsent = worker.unsent};
+            .unsent = worker.unsent,
+            .signing = std::move(signing),
+            .key_process = worker.key_process,
+            .was_signed_for = worker.key_process != 0};
 }
 
 }  // namespace preforkd

@@ -117,21 +117,30 @@ HandedControl control_of(const json::value& value) {
     return handed;
 }
 
+json::array pids_to_json(const std::vector<pid_t>& pids) {
+    json::array array;
+    for (const pid_t pid : pids) array.emplace_back(pid);
+    return array;
+}
+
+std::vector<pid_t> pids_of(const json::array& array) {
+    std::vector<pid_t> pids;
+    for (const json::value& pid : array)
+        if (pid.is_int64()) pids.push_back(static_cast<pid_t>(pid.get_int64()));
+    return pids;
+}
+
 json::object log_to_json(const HandedLog& log) {
-    json::array processes;
-    for (const pid_t pid : log.processes) processes.emplace_back(pid);
-    return {{"reader", log.reader}, {"writer", log.writer}, {"processes", processes}};
+    return {{"reader", log.reader}, {"writer", log.writer}, {"processes", pids_to_json(log.processes)}};
 }
 
 HandedLog log_of(const json::value& value) {
     const json::value* log = value.as_object().if_contains("log");
     if (log == nullptr || !log->is_object()) return {};
     const JsonFields fields{*log};
-    HandedLog handed{.reader = fields.maybe<int>("reader").value_or(-1),
-                     .writer = fields.maybe<int>("writer").value_or(-1)};
-    for (const json::value& pid : fields.elements("processes"))
-        if (pid.is_int64()) handed.processes.push_back(static_cast<pid_t>(pid.get_int64()));
-    return handed;
+    return {.reader = fields.maybe<int>("reader").value_or(-1),
+            .writer = fields.maybe<int>("writer").value_or(-1),
+            .processes = pids_of(fields.elements("processes"))};
 }
 
 /// As a worker of an image that did not say so, or of a later one that gives other orders.
@@ -172,7 +181,10 @@ json::array workers_to_json(const std::vector<HandedWorker>& workers) {
                                      {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr},
                                      {"stopped", each.stopped},
                                      {"order", static_cast<int>(each.order)},
-                                     {"unsent", unsent_to_json(each.unsent)}});
+                                     {"unsent", unsent_to_json(each.unsent)},
+                                     {"signing_requests", each.signing_requests},
+                                     {"signing_answers", each.signing_answers},
+                                     {"key_process", each.key_process}});
     return array;
 }
 
@@ -193,7 +205,10 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
                            .stopped = fields.is_true("stopped"),
                            .order = order_of(fields),
-                           .unsent = unsent_of(value)});
+                           .unsent = unsent_of(value),
+                           .signing_requests = fields.maybe<int>("signing_requests").value_or(-1),
+                           .signing_answers = fields.maybe<int>("signing_answers").value_or(-1),
+                           .key_process = fields.number<pid_t>("key_process")});
     }
     return workers;
 }
@@ -286,6 +301,7 @@ std::string to_text(const Handover& handover) {
         {"replaced", handover.replaced},
         {"log_lines_dropped", handover.dropped_log_lines},
         {"log", log_to_json(handover.log)},
+        {"key_processes", pids_to_json(handover.key_processes)},
         {"cut", cut_to_json(handover.cut)},
         {"deaths", handover.deaths},
         {"control", control_to_json(handover.control)},
@@ -334,6 +350,7 @@ Handover parse_handover(std::string_view text) {
         .replaced = fields.number<std::uint64_t>("replaced"),
         .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped"),
         .log = log_of(value),
+        .key_processes = pids_of(fields.elements("key_processes")),
         .cut = cut_of(fields.elements("cut")),
         .deaths = fields.text("deaths"),
         .control = control_of(value),
@@ -351,8 +368,10 @@ void restrict_to(int format, Handover& handover) {
     if (format < 4) handover.log = {};
     if (format < 5)
         for (HandedListener& each : handover.listeners) each.sources = -1;
-    if (format < 6)
+    if (format < 6) {
         std::erase_if(handover.listeners, [](const HandedListener& each) { return each.serves != Serves::Clients; });
+        for (HandedWorker& each : handover.workers_alive) each.signing_requests = each.signing_answers = -1;
+    }
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {
@@ -366,7 +385,7 @@ std::vector<int*> descriptors_of(Handover& handover) {
     }
     for (HandedWorker& each : handover.workers_alive) {
         descriptors.push_back(&each.orders);
-        for (int* fd : {&each.reports, &each.printed})
+        for (int* fd : {&each.reports, &each.printed, &each.signing_requests, &each.signing_answers})
             if (*fd >= 0) descriptors.push_back(fd);
     }
     for (int& fd : handover.control.waiting) descriptors.push_back(&fd);

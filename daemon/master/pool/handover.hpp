@@ -73,6 +73,9 @@ struct HandedWorker {
     bool stopped = false;
     DeathOrder order = DeathOrder::None;
     UnsentOrders unsent{};
+    int signing_requests = -1;  ///< what a key process needs to sign for it; since format 6; -1: none does
+    int signing_answers = -1;   ///< likewise
+    pid_t key_process = 0;      ///< that does
     friend bool operator==(const HandedWorker&, const HandedWorker&) = default;
 };
 
@@ -148,6 +151,7 @@ struct Handover {
     std::uint64_t replaced = 0;
     std::uint64_t dropped_log_lines = 0;  ///< by masters
     HandedLog log{};                      ///< since format 4
+    std::vector<pid_t> key_processes{};   ///< that live, until the last worker has gone that they sign for
     std::vector<HandedCut> cut{};
     std::string deaths{};  ///< as to_json(DeathRing) writes them
 

@@ -51,6 +51,7 @@ Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     orphans_.adopt(handover.groups);
     deaths_.adopt(handover);
     log_writer_.adopt(handover.log);
+    keys_.adopt(handover.key_processes);
     for (const HandedWorker& handed : handover.workers_alive) {
         WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
         worker.sources = {*this->current().listeners, worker.number};
@@ -74,6 +75,7 @@ void Pool::describe(Handover& handover) const {
     deaths_.describe(handover);
     handover.groups = orphans_.asked();
     handover.log = log_writer_.describe();
+    handover.key_processes = keys_.all();
     handover.workers_alive.clear();
     for (const WorkerEntry& worker : table_) handover.workers_alive.push_back(to_handed(worker));
 }
@@ -86,6 +88,11 @@ void Pool::maintain(Clock::time_point now) {
     health_watch_.look(table_, current().pool, now);
     for (WorkerEntry& worker : table_)
         if (worker.unsent.any()) send_unsent(worker);
+    keep_workers(now);
+    keys_.maintain(now);
+}
+
+void Pool::keep_workers(Clock::time_point now) {
     if (closing_) {
         if (table_.empty() && !current().settings->leave_orphans) orphans_.end_all(is_ours_, now);
         return;
@@ -102,7 +109,8 @@ void Pool::maintain(Clock::time_point now) {
 }
 
 Deadline Pool::next_deadline(Clock::time_point now) const {
-    Deadline next = earlier(earlier(orphans_.deadline(), log_writer_.deadline()), health_watch_.next_look());
+    Deadline next = earlier(earlier(orphans_.deadline(), log_writer_.deadline()),
+                            earlier(health_watch_.next_look(), keys_.deadline(now)));
     if (!closing_) next = earlier(next, earlier(sizing_.next_look(), busy_watch_.next_look()));
     for (const WorkerEntry& worker : table_) {
         next = earlier(next, worker.patience);
@@ -171,7 +179,7 @@ void Pool::kill_impatiently(WorkerEntry& worker) {
 
 bool Pool::reap(pid_t pid, Clock::time_point now) {
     WorkerEntry* worker = table_.find(pid);
-    if (worker == nullptr) return log_writer_.reap(pid, now);
+    if (worker == nullptr) return log_writer_.reap(pid, now) || keys_.reap(pid, now);
     read_reports(*worker, most_unread, now);  // why it could not start, for instance
     ::kill(-pid, SIGTERM);  // what it had started; until it is reaped its group's number cannot be anybody else's
     rusage used{};
@@ -244,7 +252,8 @@ void Pool::tell_of_cut_connections(int generation) {
 }
 
 void Pool::hear(pid_t pid, Clock::time_point now) {
-    if (WorkerEntry* worker = table_.find(pid)) read_reports(*worker, reports_in_turn, now);
+    if (WorkerEntry* worker = table_.find(pid)) return read_reports(*worker, reports_in_turn, now);
+    keys_.hear(pid, now);
 }
 
 void Pool::read_reports(WorkerEntry& worker, int most, Clock::time_point now) {
@@ -317,6 +326,7 @@ void Pool::resize_to(int size) {
 
 void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
     const DeathOrder order = current().body ? DeathOrder::Reload : DeathOrder::Upgrade;
+    keys_.leave(current());
     generations_.commit();
     sizing_.start_over();
     health_watch_.look_at_once(now);  // with another --worker-timeout, maybe
@@ -332,6 +342,7 @@ void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point no
         dismiss(worker, DeathOrder::Reload,
                 has_taken_nobody ? now + patience_after_term : gone_by(current().pool.stop_timeout, now), added);
     }
+    keys_.leave(*next());
     generations_.abandon();
 }
 
@@ -395,6 +406,7 @@ void Pool::describe(StatusReport& report, Clock::time_point now) const {
         report.sent_bytes = dead.sent_bytes;
     }
     report.replaced = replaced_;
+    report.key_process = keys_.status();
     add_workers(table_, now, report);
 }
 

@@ -14,6 +14,7 @@
 #include "daemon/master/pool/generations.hpp"
 #include "daemon/master/pool/handover.hpp"
 #include "daemon/master/pool/health_watch.hpp"
+#include "daemon/master/pool/key_processes.hpp"
 #include "daemon/master/pool/log_writer.hpp"
 #include "daemon/master/pool/orphans.hpp"
 #include "daemon/master/pool/pool_sizing.hpp"
@@ -40,13 +41,14 @@ public:
     void maintain(Clock::time_point now);
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;
 
-    /// Collects the child `pid`, which has ended; false if it is no worker of this pool, nor writes the log of one.
+    /// Collects the child `pid`, which has ended; false if it is no worker of this pool, nor writes the log of one, nor
+    /// has its keys.
     bool reap(pid_t pid, Clock::time_point now);
 
     /// `children` lead groups, and yet are nothing that a dead worker had started; 0: no such child.
     void spare(std::array<pid_t, 2> children) noexcept { spared_ = children; }
 
-    /// Reads what the worker `pid` has reported, or the first of it.
+    /// Reads what the worker `pid` has reported, or the first of it; or a process that has keys.
     void hear(pid_t pid, Clock::time_point now);
 
     /// The child `pid` was stopped by the signal `signo`, or goes on (0).
@@ -72,6 +74,9 @@ public:
     /// Gives it up: workers of it that serve already leave, once they have served who is queued on `added`: listeners
     /// that the current one does not have.
     void abandon(const std::vector<std::uint32_t>& added, Clock::time_point now);
+
+    /// What its loop waits on.
+    [[nodiscard]] EpollSet& events() const noexcept { return events_; }
 
     [[nodiscard]] const Generation& current() const noexcept { return generations_.current().plan; }
     [[nodiscard]] const Generation* next() const noexcept {
@@ -110,6 +115,7 @@ public:
 private:
     using State = WorkerEntry::State;
 
+    void keep_workers(Clock::time_point now);
     void keep_at_size(Cohort& cohort, Clock::time_point now);
     bool advance_exchange(RollingExchange& exchange, Clock::time_point now);
     void fork_worker(Cohort& cohort, Clock::time_point now);
@@ -134,10 +140,11 @@ private:
     HealthWatch health_watch_{};
     DeathRegister deaths_{};
     LogWriter log_writer_{};
+    KeyProcesses keys_{events_, generations_, table_};
     Orphans orphans_{};
     Orphans::IsOurs is_ours_ = [this](pid_t pid) {
         return table_.find(pid) != nullptr || std::ranges::find(spared_, pid) != spared_.end() ||
-               log_writer_.is_one(pid);
+               log_writer_.is_one(pid) || keys_.is_one(pid);
     };
     std::array<pid_t, 2> spared_{};
     bool closing_ = false;

@@ -19,6 +19,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         OutputPipe output = open_output_pipe();
         WorkerRecord& record = scoreboard[index];
         CountedSources sources{*generation.listeners, number};
+        SigningPipes signing = generation.keys ? open_signing_pipes() : SigningPipes{};
         // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
         // many workers takes of RLIMIT_NOFILE.
         ChildProcess process = spawn(
@@ -27,7 +28,8 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                                         .record = scoreboard.map_own(index),
                                         .channel = std::move(channel.worker),
                                         .output = std::move(output),
-                                        .log_pipe = log_pipe});
+                                        .log_pipe = log_pipe,
+                                        .signing = std::move(signing.worker)});
             },
             ChildProcess::Handle::Later);
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);
@@ -50,7 +52,8 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                 .printed = std::move(output.reader),
                 .started = now,
                 .patience = deadline_after(now, generation.pool.boot_timeout),
-                .sources = std::move(sources)};
+                .sources = std::move(sources),
+                .signing = std::move(signing.keys)};
     } catch (const std::exception&) {
         scoreboard.release(index);
         throw;

@@ -10,6 +10,7 @@
 #include "common/channel/channel.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/process/child_process.hpp"
+#include "common/tls/signing.hpp"
 #include "daemon/master/pool/counted_sources.hpp"
 #include "daemon/master/pool/death.hpp"
 #include "daemon/master/pool/health_policy.hpp"
@@ -53,8 +54,11 @@ struct WorkerEntry {
     HealthHistory history{};
     UnsentOrders unsent{};
     CountedSources sources{};
-    TokenBucket reports{};  ///< as many as most_reports allows
-    bool failed = false;    ///< it has said so: its last word
+    TokenBucket reports{};        ///< as many as most_reports allows
+    bool failed = false;          ///< it has said so: its last word
+    SigningEnd signing{};         ///< what a key process needs to sign for it; empty: it has its keys itself
+    pid_t key_process = 0;        ///< that does; 0: none yet, or it has died
+    bool was_signed_for = false;  ///< by one that has died
 
     /// Its open connections.
     [[nodiscard]] std::uint64_t active() const noexcept { return record.active.load(std::memory_order_relaxed); }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "common/base/clock.hpp"
+#include "common/base/epoll_set.hpp"
 #include "daemon/master/pool/generation.hpp"
 
 namespace preforkd {
@@ -18,9 +19,10 @@ public:
     virtual ~Loading() = default;
 
     /// Goes on as far as it can.  The generation, once it is there, with what it adds to the sockets of `current` open;
-    /// nullopt: go on at deadline(), or when a child of its has been reaped.  Throws the reason why there will be none,
-    /// and then nothing has changed.
-    [[nodiscard]] virtual std::optional<Generation> go_on(const Generation& current, Clock::time_point now) = 0;
+    /// nullopt: go on at deadline(), when a child of its has been reaped, or when something of its has woken `events`.
+    /// Throws the reason why there will be none, and then nothing has changed.
+    [[nodiscard]] virtual std::optional<Generation> go_on(const Generation& current, EpollSet& events,
+                                                          Clock::time_point now) = 0;
     [[nodiscard]] virtual Deadline deadline() const = 0;
 
     /// Collects the child `pid`, which has ended; false if it is none of this.

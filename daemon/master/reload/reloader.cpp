@@ -124,7 +124,7 @@ void Reloader::go_on(Clock::time_point now) {
             reads_settings_ = std::exchange(read_settings_, false);
             loading_ = load_(reads_settings_ ? nullptr : &pool_.current());
         }
-        std::optional<Generation> next = loading_->go_on(pool_.current(), now);
+        std::optional<Generation> next = loading_->go_on(pool_.current(), pool_.events(), now);
         if (!next) return;
         loading_.reset();
         boot(std::move(*next), now);

@@ -1,12 +1,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <utility>
 
 #include "common/log/standard_output.hpp"
 #include "common/process/child_process.hpp"
 #include "common/process/heap_holes.hpp"
 #include "common/process/spawn.hpp"
+#include "common/tls/signer.hpp"
 #include "daemon/worker/accept/accept_streams.hpp"
 #include "daemon/worker/datagram/receive_datagrams.hpp"
 #include "daemon/worker/model/child_model.hpp"
@@ -34,7 +36,7 @@ public:
         // What the worker has printed must not be in the child's buffer, too.
         return spawn(
             [this, worker = ::getpid(), flushed = flush_standard_output()] {
-                ForkedChild child{worker, kept_fd()};
+                ForkedChild child{worker, kept_fds()};
                 WorkerRecord record;  // but for its traffic, the worker's own is the worker's to write
                 serve({.idle_timeout = settings_.idle_timeout,
                        .line_max_bytes = settings_.line_max_bytes,
@@ -61,7 +63,7 @@ public:
     }
 
 private:
-    [[nodiscard]] virtual int kept_fd() const noexcept = 0;
+    [[nodiscard]] virtual std::array<int, 3> kept_fds() const noexcept = 0;
     virtual void serve(const ServeHere& how) noexcept = 0;
 
     const Settings& settings_;
@@ -71,7 +73,10 @@ private:
 class StreamJob final : public ForkJob {
 public:
     StreamJob(AcceptedStream stream, AnyStreamHandler handler, ChildModel& model)
-        : ForkJob{model}, handler_{handler}, listener_{stream.listener} {
+        : ForkJob{model},
+          handler_{handler},
+          listener_{stream.listener},
+          signer_{listener_.settings.tls && listener_.settings.tls->key_process ? model.plan.signer.get() : nullptr} {
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
@@ -82,7 +87,10 @@ public:
     }
 
 private:
-    [[nodiscard]] int kept_fd() const noexcept override { return client.get(); }
+    [[nodiscard]] std::array<int, 3> kept_fds() const noexcept override {
+        const std::array signing = signer_ ? signer_->descriptors() : std::array{-1, -1};
+        return {client.get(), signing[0], signing[1]};
+    }
 
     void serve(const ServeHere& how) noexcept override {
         AcceptedStream stream{.fd = std::move(client),
@@ -100,6 +108,7 @@ private:
 
     AnyStreamHandler handler_;
     const Listener& listener_;
+    const Signer* signer_;  ///< null: its handshake needs none
     std::unique_ptr<const Announced> announced_{};
 };
 
@@ -112,7 +121,7 @@ public:
 
 private:
     /// The listener itself: there is no other socket that replies could come from.
-    [[nodiscard]] int kept_fd() const noexcept override { return datagram_.socket; }
+    [[nodiscard]] std::array<int, 3> kept_fds() const noexcept override { return {datagram_.socket, -1, -1}; }
 
     void serve(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
 

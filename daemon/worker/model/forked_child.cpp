@@ -66,8 +66,8 @@ void take_child_signals() {
 
 }  // namespace
 
-ForkedChild::ForkedChild(pid_t worker, int keep) {
-    std::array kept{log_fd(), keep};
+ForkedChild::ForkedChild(pid_t worker, const std::array<int, 3>& keep) {
+    std::array kept{log_fd(), keep[0], keep[1], keep[2]};
     close_all_descriptors_except(kept);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     take_child_signals();

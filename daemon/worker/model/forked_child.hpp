@@ -2,6 +2,8 @@
 // What a worker's forked child is: one client's process, with nothing of the worker left but the handler.
 #include <sys/types.h>
 
+#include <array>
+
 #include "common/base/unique_fd.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
 
@@ -9,14 +11,13 @@ namespace preforkd {
 
 /// Makes the calling process, just forked from `worker`, one that serves a single client.
 ///
-/// Closes every descriptor but 0 to 2, the log and `keep`: no listener, no sibling's connection, no channel.  Signals
-/// mean what they mean in a worker, except that SIGTERM is for this client alone: it ends the waiting, and the process
-/// 2 s later (SIGKILL), whatever the handler does.  The kernel sends it too when the worker dies.
-/// One per process; stays until _exit().
-/// Source: PR_SET_PDEATHSIG, prctl(2); signal-safety(7) for timer_settime and write.
+/// Closes every descriptor but 0 to 2, the log and `keep` (-1: none): no listener, no sibling's connection, no channel.
+/// Signals mean what they mean in a worker, except that SIGTERM is for this client alone: it ends the waiting, and the
+/// process 2 s later (SIGKILL), whatever the handler does.  The kernel sends it too when the worker dies. One per
+/// process; stays until _exit(). Source: PR_SET_PDEATHSIG, prctl(2); signal-safety(7) for timer_settime and write.
 class ForkedChild final : public StopWatch {
 public:
-    ForkedChild(pid_t worker, int keep);
+    ForkedChild(pid_t worker, const std::array<int, 3>& keep);
 
     [[nodiscard]] int fd() const noexcept override { return terminated_.get(); }
     void hear() override;

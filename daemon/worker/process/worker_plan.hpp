@@ -15,6 +15,7 @@
 namespace preforkd {
 
 class Sandbox;
+class Signer;
 
 /// The settings after all that is automatic has been decided, as workers need them.
 struct WorkerPlan {
@@ -23,6 +24,7 @@ struct WorkerPlan {
     std::vector<Listener>& listeners;  ///< the worker takes their descriptors
     Identity identity{};
     std::shared_ptr<const Sandbox> sandbox{};  ///< of a process of ours; null in an embedding program
+    std::shared_ptr<Signer> signer{};          ///< for private keys that are another process's; null likewise
     Model model = Model::Async;
     std::size_t connections = 1;         ///< open at once per worker
     std::size_t parked = 1;              ///< lingering beside them

@@ -32,7 +32,7 @@ TEST(TlsRows, every_key_is_read) {
     EXPECT_EQ(
         settings_of("certificate=a.pem key=a.key certificate=b.pem key=b.key client-ca=ca.pem client-cert=optional "
                     "crl=crl.pem alpn=h2,http/1.1 tls-min=1.3 ciphers=ECDHE+AESGCM ocsp=o.der tickets=0 "
-                    "ticket-keys=t.key handshake-timeout=1500ms eof=lax"),
+                    "ticket-keys=t.key handshake-timeout=1500ms eof=lax key-process=yes"),
         (TlsSettings{.certificates = {"a.pem", "b.pem"},
                      .keys = {"a.key", "b.key"},
                      .client_ca = "ca.pem",
@@ -45,7 +45,8 @@ TEST(TlsRows, every_key_is_read) {
                      .ticket_keys = "t.key",
                      .tickets = 0,
                      .handshake_timeout = 1500ms,
-                     .end = TlsEnd::Lax}));
+                     .end = TlsEnd::Lax,
+                     .key_process = true}));
 }
 
 TEST(TlsRows, a_pair_is_all_that_is_needed) {
@@ -56,7 +57,7 @@ TEST(TlsRows, a_pair_is_all_that_is_needed) {
 
 TEST(TlsRows, what_is_printed_is_read_back) {
     for (const char* text : {"tls://127.0.0.1:443 certificate=c key=k", "tls+fd://web certificate=c key=k tickets=2",
-                             "tls+unix://@x certificate=a certificate=b key=a key=b eof=lax",
+                             "tls+unix://@x certificate=a certificate=b key=a key=b eof=lax key-process=yes",
                              "tls://127.0.0.1:443 backlog=5 allow=10.0.0.0/8 certificate=c key=k client-ca=x "
                              "client-cert=require crl=y alpn=a,b tls-min=1.3 ciphers=X ocsp=z handshake-timeout=1m"}) {
         const ListenSettings settings = parse_listen(text);
@@ -80,7 +81,7 @@ TEST(TlsRows, what_would_protect_nothing_is_refused) {
 TEST(TlsRows, a_bad_value_is_answered_with_the_key_and_what_is_expected) {
     for (const std::string_view key :
          {"client-cert=no", "tls-min=1.1", "tls-min=", "alpn=", "alpn=a,,b", "tickets=-1", "tickets=17",
-          "ocsp=", "handshake-timeout=0", "handshake-timeout=soon", "eof=never", "ciphers="})
+          "ocsp=", "handshake-timeout=0", "handshake-timeout=soon", "eof=never", "ciphers=", "key-process=maybe"})
         EXPECT_THAT(refusal_of(key), HasSubstr(std::string{key.substr(0, key.find('='))}.append(": expected"))) << key;
     EXPECT_THAT(refusal_of(std::string{"alpn="}.append(256, 'x')), HasSubstr("alpn: expected names of protocols"));
     EXPECT_EQ(refusal_of(std::string{"alpn="}.append(255, 'x')), "");

@@ -24,6 +24,7 @@ StatusReport some_report() {
             .served = 90,
             .replaced = 1,
             .dropped_log_lines = 2,
+            .key_process = KeyProcessStatus{.pid = 20, .user = 61'184, .has_own_user = true},
             .listeners = {{.endpoint = "tcp://:80",
                            .handler = "echo",
                            .passed = true,
@@ -63,6 +64,16 @@ TEST(StatusReport, what_the_kernel_does_not_tell_is_null) {
     EXPECT_FALSE(parse_status(json).listeners.at(1).refused);
     EXPECT_EQ(parse_status(json).listeners.at(0).refused->rate, 3U);
     EXPECT_EQ(parse_status(json).listeners.at(0).queue.queued, 3U);
+}
+
+TEST(StatusReport, a_key_process_that_is_wanted_and_not_there_has_no_pid) {
+    StatusReport report = some_report();
+    EXPECT_NE(to_json(report).find(R"("key_process":{"pid":20,"uid":61184,"own_uid":true})"), std::string::npos);
+    report.key_process = KeyProcessStatus{};
+    EXPECT_NE(to_json(report).find(R"("key_process":{"pid":null})"), std::string::npos);
+    EXPECT_EQ(parse_status(to_json(report)).key_process->pid, 0);
+    report.key_process.reset();
+    EXPECT_FALSE(parse_status(to_json(report)).key_process);
 }
 
 TEST(StatusReport, another_version_may_say_more_or_less) {

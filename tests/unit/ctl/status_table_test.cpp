@@ -90,6 +90,17 @@ TEST(StatusTable, whom_a_listener_has_refused_is_told_by_the_reason) {
         << text;
 }
 
+TEST(StatusTable, who_has_the_private_keys_is_told_and_that_nobody_has) {
+    const auto line = [](KeyProcessStatus keys) {
+        const std::string text = status_text({.key_process = keys}, 0);
+        const std::size_t begin = text.find('\n', text.find('\n') + 1) + 1;
+        return text.substr(begin, text.find('\n', begin) - begin);
+    };
+    EXPECT_EQ(line({.pid = 7, .user = 61'184, .has_own_user = true}), "private keys: pid 7, uid 61184");
+    EXPECT_EQ(line({.pid = 7, .user = 1000}), "private keys: pid 7, uid 1000, its master's");
+    EXPECT_EQ(line({}), "no key process signs: TLS handshakes fail");
+}
+
 TEST(StatusTable, sources_are_told_for_each_listener_that_limits_them) {
     EXPECT_EQ(sources_text({}, 0), "no listener limits its sources\n");
     EXPECT_EQ(sources_text({{.endpoint = "tcp://:7",

@@ -53,13 +53,17 @@ Handover full() {
                                .patience = Clock::time_point{60s},
                                .stopped = true,
                                .order = DeathOrder::Reload,
-                               .unsent = {.closing = {0, every_listener}, .leave = true}},
+                               .unsent = {.closing = {0, every_listener}, .leave = true},
+                               .signing_requests = 70,
+                               .signing_answers = 71,
+                               .key_process = 500},
                               {.pid = 101, .number = 2, .generation = 7, .record = 4, .orders = 21}},
             .workers_to_come = 2,
             .groups = {{.group = 300, .kill_at = Clock::time_point{2s}}},
             .replaced = 17,
             .dropped_log_lines = 18,
             .log = {.reader = 40, .writer = 41, .processes = {400, 401}},
+            .key_processes = {500, 501},
             .cut = {{.generation = 6, .connections = 19}},
             .deaths = "[]",
             .control = {.fd = 30,
@@ -93,6 +97,7 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.replaced, 17U);
     EXPECT_EQ(after.dropped_log_lines, 18U);
     EXPECT_EQ(after.log, before.log);
+    EXPECT_EQ(after.key_processes, before.key_processes);
     EXPECT_EQ(after.cut, before.cut);
     EXPECT_EQ(after.control, before.control);
 }
@@ -121,7 +126,7 @@ TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_h
 }
 
 TEST(Handover, the_format_comes_first_and_is_kept) {
-    EXPECT_TRUE(to_text({}).starts_with(R"({"format":5,)"));
+    EXPECT_TRUE(to_text({}).starts_with(R"({"format":6,)"));
     EXPECT_EQ(parse_handover(R"({"format": 1})").format, 1);
 }
 
@@ -169,6 +174,16 @@ TEST(Handover, a_reader_of_format_4_is_given_no_tables_of_sources) {
     EXPECT_EQ(parse_handover(to_text(handover)).listeners[0].sources, -1);
 }
 
+TEST(Handover, a_reader_of_format_5_is_given_no_pipes_to_sign_through) {
+    Handover handover = full();
+    restrict_to(6, handover);
+    EXPECT_EQ(handover.workers_alive[0].signing_requests, 70);
+    restrict_to(5, handover);
+    const HandedWorker older = parse_handover(to_text(handover)).workers_alive[0];
+    EXPECT_EQ(older.signing_requests, -1);
+    EXPECT_EQ(older.signing_answers, -1);
+}
+
 TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
     const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
     EXPECT_EQ(older.report, -1);
@@ -180,12 +195,12 @@ TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
 }
 
 TEST(Handover, what_is_not_understood_is_refused_with_the_formats_that_are) {
-    for (const char* text : {"", "{", "[]", "{}", R"({"format": 6})", R"({"format": "1"})", "null"}) try {
+    for (const char* text : {"", "{", "[]", "{}", R"({"format": 7})", R"({"format": "1"})", "null"}) try {
             (void)parse_handover(text);
             ADD_FAILURE() << text;
         } catch (const std::runtime_error& error) {
             EXPECT_THAT(error.what(), testing::StartsWith("not understood")) << text;
-            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 5")) << text;
+            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 6")) << text;
         }
 }
 
@@ -193,7 +208,7 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 13, 30, 40, 41, 5, 60, 6, 20, 23, 22, 21, 31, 32, 33, 34, 35}));
+    EXPECT_EQ(listed, (std::vector{11, 13, 30, 40, 41, 5, 60, 6, 20, 23, 22, 70, 71, 21, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace
