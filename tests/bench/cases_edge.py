@@ -43,10 +43,21 @@ class NginxTls(Tls, Nginx):
 
 
 class PreforkdTls(Tls, Preforkd):
+    keys = ""
+
     def with_pair(self, pair, resume):
         certificate, key = pair
-        self.endpoints = (f"tls://127.0.0.1:0 certificate={certificate} key={key}",)
+        self.endpoints = (f"tls://127.0.0.1:0 certificate={certificate} key={key}{self.keys}",)
         return super().with_pair(pair, resume)
+
+
+class KeyProcess(PreforkdTls):
+    """The private key in a process of its own, whose time counts, too."""
+    keys = " key-process=yes"
+
+    def __init__(self, *arguments, **how):
+        super().__init__(*arguments, **how)
+        self.label = f"preforkd {self.model}, key process"
 
 
 def make_pair(directory, kind):
@@ -67,10 +78,12 @@ def tls(effort):
                 if resume and kind != "EC":
                     continue  # no private key is used
                 kinds = [functools.partial(made, WORKERS) for made in [RawTls, *found(NginxTls)]] + ways
+                if not resume:  # else no private key is used
+                    kinds += [functools.partial(KeyProcess, WORKERS, model) for model in models]
                 [readings] = turns.measure_connections(
                     effort, [lambda make=make, pair=pair, resume=resume: make().with_pair(pair, resume) for make in kinds]).values()
                 name = f"TLS, {'resumed' if resume else f'full handshake, {kind}'}"
-                yield from compared(name, "us CPU/conn", readings, {"": 1.10 if resume else 1.05})
+                yield from compared(name, "us CPU/conn", readings, {"": 1.10 if resume else 1.05, "key process": 1.15})
                 yield from beside(name, readings, Nginx.label, 1.0)
         yield resumption(effort, make_pair(directory, "EC"))
 

@@ -39,11 +39,13 @@ class Arena:
         self.install()
         self.config = self.directory / "config"
         # An endpoint of its own text each: by that a reload knows which socket serves it.
-        self._pairs = itertools.cycle(self._make_pairs())
+        lasting, *pairs = self._make_pairs()
+        (self.directory / "lasting.pem").write_text(lasting)
+        self._pairs = itertools.cycle(pairs)
         self.renew()
         self._listen = [f"{address} handler={handler}" for number, handler in enumerate(HANDLERS)
                         for address in (f"tcp://127.0.0.{number + 1}:0", f"unix://{self.directory}/{handler}",
-                                        f"tls://127.0.0.{number + 1}:0 certificate={self._pair} key={self._pair}")]
+                                        f"tls://127.0.0.{number + 1}:0 {self._keys(number)}")]
         self.closed = self.directory / "closed"  # to everybody but root
         self.closed.mkdir(mode=0o700)
         self.occupied = socket.create_server(("127.0.0.1", 0))
@@ -65,12 +67,17 @@ class Arena:
     def _make_pairs(self):
         (self.directory / "authority").mkdir()
         authority = Authority(self.directory / "authority")
-        pairs = [authority.issue(f"server{number}", "localhost") for number in range(2)]
+        pairs = [authority.issue(f"server{number}", "localhost") for number in range(3)]
         return [Path(pair.certificate).read_text() + Path(pair.key).read_text() for pair in pairs]
 
     @property
     def _pair(self):
         return self.directory / "pair.pem"
+
+    def _keys(self, number):
+        """Every other listener has a key process.  If that dies it reads its files anew, so these stay as they are."""
+        file = self.directory / "lasting.pem" if number % 2 else self._pair
+        return f"certificate={file} key={file}{' key-process=yes' if number % 2 else ''}"
 
     def renew(self):
         """Another certificate and its key, in one file and so in one step."""
@@ -108,6 +115,11 @@ class Arena:
         """Those that a strike may hit: no trial, no rehearsal, nothing that a worker has left behind."""
         return [pid for pid in self.daemon.workers()
                 if (found := proc.stat(pid)) and found.comm.startswith("preforkd-w")]
+
+    def key_processes(self):
+        """Of the generation that serves, and of those before that have not left yet."""
+        return [pid for pid in proc.children(self.daemon.pid)
+                if (found := proc.stat(pid)) and found.state not in "ZX" and found.comm == "preforkd-key"]
 
     def signal(self, pid, signo):
         try:

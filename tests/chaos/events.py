@@ -61,7 +61,22 @@ def starve(victims_of):
     return act
 
 
+def kill_key_process(arena, dice):
+    """Which costs nobody anything: the next one signs for whoever is under way.  Not while there are no descriptors for
+    it, nor before it is there."""
+    share = dice.random()
+    with arena.no_upgrade:
+        victim = pick(arena.key_processes(), share)
+        if victim is None or not arena.signal(victim, signal.SIGKILL):
+            return "nobody there"
+        deadline = time.monotonic() + 5
+        while not set(arena.key_processes()) - {victim} and time.monotonic() < deadline:
+            arena.wait(0.01)
+    return "done"
+
+
 STRIKES = [
+    Event("kill a key process", 2, kill_key_process),
     Event("kill a worker (KILL)", 6, killer(signal.SIGKILL)),
     Event("kill a worker (SEGV)", 3, killer(signal.SIGSEGV)),
     Event("kill several at once", 1, killer(signal.SIGKILL, 3)),
