@@ -19,7 +19,7 @@ bool readable(int fd) {
 
 TEST(ForkedChild, hears_while_it_waits_that_it_should_end) {
     const ChildProcess child = spawn([worker = ::getpid()] {
-        ForkedChild self{worker, STDOUT_FILENO};
+        ForkedChild self{worker, {STDOUT_FILENO, -1, -1}};
         self.before_first_wait();
         const bool quiet = !readable(self.fd()) && !self.hurried();
         ::raise(SIGTERM);
@@ -32,7 +32,7 @@ TEST(ForkedChild, hears_while_it_waits_that_it_should_end) {
 
 TEST(ForkedChild, hears_when_it_first_waits_what_it_was_told_before) {
     const ChildProcess child = spawn([worker = ::getpid()] {
-        ForkedChild self{worker, STDOUT_FILENO};
+        ForkedChild self{worker, {STDOUT_FILENO, -1, -1}};
         ::raise(SIGTERM);
         self.before_first_wait();
         return readable(self.fd()) ? 0 : 1;
@@ -42,7 +42,7 @@ TEST(ForkedChild, hears_when_it_first_waits_what_it_was_told_before) {
 
 TEST(ForkedChild, keeps_no_descriptor_for_waiting_until_it_waits) {
     const ChildProcess child = spawn([worker = ::getpid()] {
-        const ForkedChild self{worker, STDOUT_FILENO};
+        const ForkedChild self{worker, {STDOUT_FILENO, -1, -1}};
         return self.fd() == -1 ? 0 : 1;
     });
     EXPECT_EQ(testing::end_of(child), testing::success);
