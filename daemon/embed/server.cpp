@@ -156,6 +156,7 @@ private:
                          .settings = listener.settings,
                          .local = listener.local,
                          .access = listener.access,
+                         .tls = listener.tls,
                          .sources = listener.sources});
             if (just_one) copy.settings.linger = std::min(copy.settings.linger.value_or(linger_of_one), linger_of_one);
         }

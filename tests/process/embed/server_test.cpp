@@ -3,9 +3,15 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <span>
 #include <stdexcept>
 
+#include "common/tls/self_signed.hpp"
+#include "common/tls/tls_client.hpp"
 #include "tests/process/child_report.hpp"
 #include "tests/process/socketserver_fixture.hpp"
 #include "tests/process/waiting.hpp"
@@ -64,6 +70,35 @@ TEST(Server, a_handler_of_both_kinds_is_made_once) {
 TEST(Server, handle_request_gives_up_when_nobody_comes) {
     Server server{handler<EchoLine>("echo"), {.listen = tcp}};
     EXPECT_FALSE(server.handle_request(std::chrono::milliseconds{1}));
+}
+
+TEST(Server, what_is_served_at_tls_is_served_over_tls) {
+    const std::string file = ::testing::TempDir() + "server-" + std::to_string(::getpid()) + ".pem";
+    const CertificatePair pair = make_self_signed({"localhost"}, std::chrono::days{1});
+    std::ofstream{file} << pair.certificate << pair.key;
+    const std::string listen = "tls://127.0.0.1:0 certificate=" + file + " key=" + file;
+    EXPECT_THAT(([&] {
+                    Server{handler<EchoLine>("echo"), {.listen = listen + " key-process=yes"}};
+                }),
+                ThrowsMessage<std::invalid_argument>(HasSubstr("leave key-process= away")));
+    Server server{handler<EchoLine>("echo"), {.listen = listen}};
+    std::remove(file.c_str());
+    const Serving serving{server};
+    const UniqueFd socket = dial(server.server_address());
+    TlsClient client{{.verifies = false}};
+    const auto stream = client.connect(socket.get());
+    const auto finish = [&](const auto& call) {
+        TlsResult result = call();
+        for (; result.kind == TlsResult::Kind::WantsInput; result = call())
+            if (!comes(socket.get())) break;
+        return result;
+    };
+    ASSERT_EQ(finish([&] { return stream->handshake(); }).kind, TlsResult::Kind::Done);
+    const std::string text = "hello\n";
+    ASSERT_EQ(stream->write(std::as_bytes(std::span{text})).bytes, text.size());
+    std::array<std::byte, 64> space{};
+    const TlsResult got = finish([&] { return stream->read(space); });
+    EXPECT_EQ((std::string{reinterpret_cast<const char*>(space.data()), got.bytes}), text);
 }
 
 TEST(Server, serves_again_after_a_shutdown) {
