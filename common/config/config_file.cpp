@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <stdexcept>
 
@@ -16,6 +15,7 @@
 #include "common/base/sys_error.hpp"
 #include "common/base/take_until.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/base/wiped_text.hpp"
 
 namespace preforkd {
 namespace {
@@ -147,15 +147,15 @@ void refuse_special_file(const std::string& file) {
 std::string read_config_file(const std::string& file, std::size_t largest_bytes) {
     refuse_special_file(file);
     const UniqueFd fd{check(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY), "open")};
-    std::string text;
-    std::array<char, 16384> buffer;
+    WipedText whole;  // it may be a key
+    WipedText piece{std::string(16384, '\0')};
     while (true) {
-        const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+        const ssize_t got = ::read(fd.get(), piece.text().data(), piece.text().size());
         if (got == -1 && errno == EINTR) continue;
         check(static_cast<int>(got), "read");
-        if (got == 0) return text;
-        text.append(buffer.data(), static_cast<std::size_t>(got));
-        if (text.size() > largest_bytes)
+        if (got == 0) return whole.take();
+        whole.append(std::string_view{piece.text()}.substr(0, static_cast<std::size_t>(got)));
+        if (whole.text().size() > largest_bytes)
             throw std::length_error{fmt::format("larger than {} MiB", largest_bytes >> 20)};
     }
 }

@@ -87,7 +87,6 @@
     X(HMAC)                                 \
     X(OCSP_RESPONSE_free)                   \
     X(OCSP_response_status)                 \
-    X(OPENSSL_cleanse)                      \
     X(OPENSSL_init_ssl)                     \
     X(OPENSSL_sk_free)                      \
     X(OPENSSL_sk_new_null)                  \

@@ -10,6 +10,7 @@
 
 #include "common/base/lower_case.hpp"
 #include "common/base/operator_error.hpp"
+#include "common/base/wiped_text.hpp"
 #include "common/config/config_file.hpp"
 
 namespace preforkd {
@@ -26,11 +27,9 @@ constexpr std::size_t largest_file_bytes = std::size_t{16} << 20;            // 
 /// Reads what parses a file's text, and says which file it is if that fails.
 template <class Parse>
 auto parse_file(const char* key, const std::string& file, const TlsContext::ReadFile& read, const Parse& parse) {
-    std::string text = read(key, file);
+    const WipedText read_text{read(key, file)};
     try {
-        auto parsed = parse(text);
-        openssl().OPENSSL_cleanse(text.data(), text.size());
-        return parsed;
+        return parse(read_text.text());
     } catch (const std::invalid_argument& error) { refuse(key, file, error.what()); }
 }
 

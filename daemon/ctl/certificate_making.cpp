@@ -14,6 +14,7 @@
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/base/wiped_text.hpp"
 #include "common/tls/certificate.hpp"
 #include "common/tls/self_signed.hpp"
 #include "daemon/ctl/date_text.hpp"
@@ -72,14 +73,19 @@ void or_else_remove(const std::string& path, const Work& work) {
     }
 }
 
-void write_both(const CertificatePair& pair, const std::string& certificate, const std::string& key) {
+struct PemFile {
+    std::string path{};
+    std::string_view text{};
+};
+
+void write_both(const PemFile& certificate, const PemFile& key) {
     const StopSignalsHeld held;
-    const UniqueFd key_file = create(key, for_this_user);
-    or_else_remove(key, [&] {
-        const UniqueFd certificate_file = create(certificate, for_all);
-        or_else_remove(certificate, [&] {
-            write_all(key_file.get(), pair.key, key);
-            write_all(certificate_file.get(), pair.certificate, certificate);
+    const UniqueFd key_file = create(key.path, for_this_user);
+    or_else_remove(key.path, [&] {
+        const UniqueFd certificate_file = create(certificate.path, for_all);
+        or_else_remove(certificate.path, [&] {
+            write_all(key_file.get(), key.text, key.path);
+            write_all(certificate_file.get(), certificate.text, certificate.path);
         });
     });
 }
@@ -108,8 +114,9 @@ void make_certificate(const CertificateOrder& order) {
     const std::string certificate = order.prefix + ".pem";
     const std::string key = order.prefix + ".key";
     load_openssl();
-    const CertificatePair pair = make_self_signed(order.names, order.valid);
-    write_both(pair, certificate, key);
+    CertificatePair pair = make_self_signed(order.names, order.valid);
+    const WipedText secret{std::move(pair.key)};
+    write_both({.path = certificate, .text = pair.certificate}, {.path = key, .text = secret.text()});
     print(fmt::format("{}  certificate for {}, until {}\n{}  its key, which only this user may read\n\n{}", certificate,
                       fmt::join(order.names, ", "),
                       date_text(end_of(read_certificates(pair.certificate).certificate.get())), key,

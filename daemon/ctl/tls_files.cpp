@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "common/base/quoted.hpp"
+#include "common/base/wiped_text.hpp"
 #include "common/config/config_file.hpp"
 #include "common/tls/openssl.hpp"
 
@@ -17,7 +18,8 @@ constexpr std::size_t largest_file_bytes = std::size_t{16} << 20;  // a system's
 template <class Read>
 auto read_file(std::string_view option, const std::string& file, const Read& read) {
     try {
-        return read(read_config_file(file, largest_file_bytes));
+        const WipedText text{read_config_file(file, largest_file_bytes)};
+        return read(text.text());
     } catch (const std::system_error& error) {
         throw std::runtime_error{fmt::format("{} {}: {}", option, printable(file), error.code().message())};
     } catch (const std::exception& error) {

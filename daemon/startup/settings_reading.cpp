@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/wiped_text.hpp"
 #include "common/config/config_file.hpp"
 #include "common/log/log_sink.hpp"
 #include "common/process/identity.hpp"
@@ -37,7 +38,8 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
     for (const ListenSettings& listen : settings.listen) {
         if (!listen.tls) continue;
         const auto look_all = [&](const std::string& key, const std::vector<std::string>& files) {
-            for (const std::string& file : files) look(key, file, [&] { (void)read_config_file(file); });
+            for (const std::string& file : files)
+                look(key, file, [&] { const WipedText text{read_config_file(file)}; });
         };
         look_all("certificate=", listen.tls->certificates);
         if (!listen.tls->key_process) look_all("key=", listen.tls->keys);  // else they are read where they stay

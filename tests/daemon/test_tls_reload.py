@@ -183,6 +183,41 @@ def test_what_is_bad_changes_nothing(configured, authority, pair, rsa_pair, own)
     assert proc.eventually(lambda: serial_of(daemon.endpoint) == in_file(rsa_pair))
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("bad", ["no PEM", "not its key's", "too large"])
+def test_nothing_of_a_key_that_was_refused_is_left_in_memory(configured, pair, own, bad):
+    """Of two lines: OpenSSL's own buffers hold one at a time."""
+    line = f"listen = {HERE} {own}"
+    service = configured(line)
+    daemon = service.daemon
+    daemon.expect("reload failed")
+    secret = "\n".join(os.urandom(24).hex() for _ in range(2000))
+    text = {"no PEM": secret, "too large": secret * 200,
+            "not its key's": openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256").decode() + secret}[bad]
+    with open(own.key, "w", encoding="ascii") as file:
+        file.write(text)
+    assert f"key={own.key}: " in service.reload(line)["cause"]
+    assert not memory_holds(daemon.pid, secret[100:160].encode())
+    put(pair, own)
+    assert memory_holds(daemon.pid, own.key.encode()), "the search finds what is there"
+
+
+def memory_holds(pid, wanted):
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            places, access, *_ = line.split()
+            begin, end = (int(place, 16) for place in places.split("-"))
+            if not access.startswith("rw"):
+                continue
+            memory.seek(begin)
+            try:
+                if wanted in memory.read(end - begin):
+                    return True
+            except OSError:  # of a device
+                pass
+    return False
+
+
 def test_one_that_had_expired_may_be_exchanged_for_one_that_has(configured, authority, own):
     """What is served is no worse than before."""
     put(authority.issue("late1", "localhost", days=-2), own)
