@@ -20,6 +20,22 @@ std::optional<HostAddress> parse_host(const std::string& text) {
     return std::nullopt;
 }
 
+/// With whatever bits stand behind the length.
+std::optional<HostPrefix> parse_host_and_length(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    const std::string address{text.substr(0, slash)};
+    if (address.find('\0') != address.npos) return std::nullopt;
+    const auto host = parse_host(address);
+    if (!host) return std::nullopt;
+    if (slash == text.npos) return HostPrefix{.first = *host};
+    const int before = address.find(':') == address.npos ? mapped_bits : 0;
+    const auto length = parse_number<int>(text.substr(slash + 1));
+    if (!length || *length < 0 || *length > 128 - before) return std::nullopt;
+    return HostPrefix{.first = *host, .bits = before + *length};
+}
+
+bool is_prefix(const HostPrefix& read) { return first_of(read.first, read.bits) == read.first; }
+
 }  // namespace
 
 HostAddress ipv6_host(std::span<const std::uint8_t, 16> bytes) noexcept {
@@ -29,17 +45,16 @@ HostAddress ipv6_host(std::span<const std::uint8_t, 16> bytes) noexcept {
 }
 
 std::optional<HostPrefix> parse_host_prefix(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    const std::string address{text.substr(0, slash)};
-    if (address.find('\0') != address.npos) return std::nullopt;
-    const auto host = parse_host(address);
-    if (!host) return std::nullopt;
-    if (slash == text.npos) return HostPrefix{.first = *host};
-    const int before = address.find(':') == address.npos ? mapped_bits : 0;
-    const auto length = parse_number<int>(text.substr(slash + 1));
-    if (!length || *length < 0 || *length > 128 - before || first_of(*host, before + *length) != *host)
-        return std::nullopt;
-    return HostPrefix{.first = *host, .bits = before + *length};
+    const auto read = parse_host_and_length(text);
+    return read && is_prefix(*read) ? read : std::nullopt;
+}
+
+std::string why_no_host_prefix(std::string_view text) {
+    const auto read = parse_host_and_length(text);
+    if (!read || is_prefix(*read)) return "";
+    const HostPrefix all{.first = first_of(read->first, read->bits), .bits = read->bits};
+    return std::string{text} + " names a host and a network: write " + to_string(all) + ", or " +
+           to_string(HostPrefix{.first = read->first}) + " for that host alone";
 }
 
 std::string to_string(const HostPrefix& prefix) {

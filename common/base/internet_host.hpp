@@ -68,6 +68,9 @@ struct HostPrefix {
 /// length have to be zero: else it is a typing error.  nullopt: it is none.  Source: RFC 4632, 3.1; RFC 4291, 2.3.
 [[nodiscard]] std::optional<HostPrefix> parse_host_prefix(std::string_view text);
 
+/// The sentence about a prefix that has bits behind its length, with what may be meant; empty for any other text.
+[[nodiscard]] std::string why_no_host_prefix(std::string_view text);
+
 /// The shortest text that parse_host_prefix() reads back.
 [[nodiscard]] std::string to_string(const HostPrefix& prefix);
 

@@ -23,6 +23,15 @@ bool add_word(std::string_view word, AccessList& list) {
     return true;
 }
 
+[[noreturn]] void refuse_line(int number, std::string_view word) {
+    const std::string why = why_no_host_prefix(word);
+    throw std::invalid_argument{fmt::format(
+        "line {}: {}", number,
+        why.empty() ? fmt::format("expected an address, a prefix such as 192.0.2.0/24, or the number of a user, not {}",
+                                  in_quotes(word))
+                    : why)};
+}
+
 bool holds(const std::vector<std::uint32_t>& users, std::uint32_t user) {
     return std::ranges::find(users, user) != users.end();
 }
@@ -35,7 +44,8 @@ AccessList parse_access_list(std::string_view text) {
         if (word.size() > 1 && word.front() == '@')
             list.files.emplace_back(word.substr(1));
         else if (!add_word(word, list))
-            refuse_value("addresses or prefixes such as 192.0.2.0/24,2001:db8::1, numbers of users, or @FILE", text);
+            refuse_prefix(word, "addresses or prefixes such as 192.0.2.0/24,2001:db8::1, numbers of users, or @FILE",
+                          text);
     return list;
 }
 
@@ -60,10 +70,7 @@ void add_access_lines(std::string_view text, AccessList& list) {
             line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
             if (line.empty()) break;
             const std::string_view word = line.substr(0, line.find_first_of(blanks));
-            if (!add_word(word, list))
-                throw std::invalid_argument{fmt::format(
-                    "line {}: expected an address, a prefix such as 192.0.2.0/24, or the number of a user, not {}",
-                    number, in_quotes(word))};
+            if (!add_word(word, list)) refuse_line(number, word);
             line.remove_prefix(word.size());
         }
     }

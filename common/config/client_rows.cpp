@@ -23,7 +23,7 @@ ProxySenders read_senders(std::string_view text) {
     if (text == "unix") return {.local = true};
     for (const std::string_view word : split_at_commas(text)) {
         const auto prefix = parse_host_prefix(word);
-        if (!prefix) refuse_value("addresses or prefixes such as 192.0.2.1,2001:db8::/32, or unix", text);
+        if (!prefix) refuse_prefix(word, "addresses or prefixes such as 192.0.2.1,2001:db8::/32, or unix", text);
         senders.prefixes.push_back(*prefix);
     }
     return senders;

@@ -15,7 +15,8 @@ namespace preforkd {
 namespace {
 
 constexpr std::string_view known_forms =
-    "tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://@NAME, unixgram:///PATH or fd://NAME";
+    "tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://@NAME, unixgram:///PATH, fd://NAME, or with TLS "
+    "tls://HOST:PORT, tls+unix:///PATH, tls+fd://NAME";
 constexpr std::size_t longest_unix_path = 107;  // sun_path less its NUL.  Source: unix(7)
 constexpr std::size_t longest_host = 253;       // Source: RFC 1035, 2.3.4
 constexpr std::size_t longest_fd_name = 255;    // Source: sd_listen_fds(3)

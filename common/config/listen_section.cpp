@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "common/base/quoted.hpp"
 #include "common/config/options_table.hpp"
 
 namespace preforkd {
@@ -19,6 +20,17 @@ auto read_at(const Origin& origin, const Read& read) {
     } catch (const std::invalid_argument& error) { blame(origin, "listen", error.what()); }
 }
 
+/// As many write it who know --listen.
+void refuse_keys_in(std::string_view head) {
+    const std::size_t blank = head.find_first_of(" \t");
+    const std::size_t key = head.find_first_not_of(" \t", blank);
+    if (blank == head.npos || key == head.npos) return;
+    const std::string_view first = head.substr(key, head.find_first_of(" \t", key) - key);
+    throw std::invalid_argument{
+        fmt::format("in brackets stands the endpoint alone: write [{}], and {} in a line below it",
+                    printable(head.substr(0, blank)), in_quotes(first))};
+}
+
 bool is_listen_key(std::string_view name) {
     return std::ranges::any_of(listen_keys(), [&](const ListenKey& key) { return key.name == name; });
 }
@@ -26,7 +38,10 @@ bool is_listen_key(std::string_view name) {
 }  // namespace
 
 ListenSection::ListenSection(const ConfigLine& head)
-    : origin_{origin_at(head)}, text_{head.name}, reader_{read_at(origin_, [&] { return ListenReader{head.name}; })} {}
+    : origin_{origin_at(head)}, text_{head.name}, reader_{read_at(origin_, [&] {
+          refuse_keys_in(head.name);
+          return ListenReader{head.name};
+      })} {}
 
 void ListenSection::read(const ConfigLine& line) {
     read_at(origin_at(line), [&] {

@@ -194,6 +194,9 @@ void check_together(std::string_view endpoint, const ListenSettings& settings) {
     const ClientLimits& limits = settings.limits;
     const bool limits_sources = limits.per_source || limits.rate;
     if (limits.source_prefix && !limits_sources) refuse(endpoint, "source-prefix= needs per-source= or rate=");
+    if (limits.source_prefix && settings.endpoint.transport == Transport::Unix && !settings.proxy)
+        refuse(endpoint,
+               "source-prefix= is about addresses, and of a Unix socket each user is a source; leave it away");
     if (!limits.refuse_with.empty() && !limits_sources && settings.allow.empty() && settings.deny.empty())
         refuse(endpoint, "refuse-with= needs allow=, deny=, per-source= or rate=, which refuse clients");
     if (settings.tls && !limits.refuse_with.empty())

@@ -5,6 +5,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "common/base/internet_host.hpp"
 #include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
@@ -13,6 +14,11 @@ namespace preforkd {
 
 void refuse_value(std::string_view expected, std::string_view text) {
     throw std::invalid_argument{fmt::format("expected {}, not {}", expected, in_quotes(text))};
+}
+
+void refuse_prefix(std::string_view word, std::string_view expected, std::string_view text) {
+    if (const std::string why = why_no_host_prefix(word); !why.empty()) throw std::invalid_argument{why};
+    refuse_value(expected, text);
 }
 
 std::vector<std::string_view> split_at_commas(std::string_view text) {

@@ -23,6 +23,9 @@ inline constexpr NumberRange backlog_range{.min = 1, .max = 2'147'483'647};  // 
 /// Says what was expected instead of `text`.
 [[noreturn]] void refuse_value(std::string_view expected, std::string_view text);
 
+/// Says what is wrong with `word`, one of those in `text`, where a prefix may stand.
+[[noreturn]] void refuse_prefix(std::string_view word, std::string_view expected, std::string_view text);
+
 /// The words between commas, one at least; where nothing stands between two, an empty one.
 [[nodiscard]] std::vector<std::string_view> split_at_commas(std::string_view text);
 

@@ -17,28 +17,30 @@ namespace {
 
 constexpr std::chrono::days soon{14};
 
-std::string name_of(const ListenSettings& listen) { return "--listen " + add_tls(to_string(listen.endpoint)); }
+std::string name_of(const ListenSettings& listen, const Origin& asked_by = {}) {
+    return fmt::format("{} {}", name_at(asked_by, "listen"), add_tls(to_string(listen.endpoint)));
+}
 
-void load_openssl(const ListenSettings& listen) {
+void load_openssl(const ListenSettings& listen, const Origin& asked_by) {
     try {
         (void)openssl();
     } catch (const std::exception& error) {
-        throw OperatorError{ExitCode::Configuration,
-                            fmt::format("{}: TLS needs OpenSSL: {}; install libssl3", name_of(listen), error.what())};
+        throw OperatorError{ExitCode::Configuration, fmt::format("{}: TLS needs OpenSSL: {}; install libssl3",
+                                                                 name_of(listen, asked_by), error.what())};
     }
 }
 
 }  // namespace
 
 std::shared_ptr<const TlsContext> read_tls(const ListenSettings& listen, const std::shared_ptr<TicketKeys>& ticket_keys,
-                                           const std::shared_ptr<Signer>& signer) {
+                                           const std::shared_ptr<Signer>& signer, const Origin& asked_by) {
     if (!listen.tls) return nullptr;
-    load_openssl(listen);
+    load_openssl(listen, asked_by);
     try {
         return std::make_shared<const TlsContext>(*listen.tls, to_string(listen.endpoint), ticket_keys, read_tls_file,
                                                   signer);
     } catch (const OperatorError& error) {
-        throw OperatorError{error.code(), fmt::format("{}: {}", name_of(listen), error.what())};
+        throw OperatorError{error.code(), fmt::format("{}: {}", name_of(listen, asked_by), error.what())};
     }
 }
 

@@ -115,7 +115,7 @@ void give_tls(Listener& listener, const GenerationPlan& plan, WhenUnreadable whe
         return;
     }
     try {
-        listener.tls = read_tls(listener.settings, plan.ticket_keys, plan.signer);
+        listener.tls = read_tls(listener.settings, plan.ticket_keys, plan.signer, asked_by(plan, listener.settings));
     } catch (const OperatorError& error) {
         if (when_unreadable == WhenUnreadable::Refuse) throw;
         log(LogLevel::Error, "{cause}; admitting nobody there until a reload succeeds", {{"cause", error.what()}});
@@ -152,7 +152,15 @@ void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const 
                              // Beside a program, a handler gets a process for each client too.
                              : why_not(*handlers.find(handler_of(listen, settings)), endpoint.transport,
                                        has_program ? Model::Fork : model_of(settings, handlers));
-    if (refusal) throw OperatorError{ExitCode::Configuration, "--listen " + to_string(endpoint) + ": " + *refusal};
+    if (refusal)
+        throw OperatorError{ExitCode::Configuration,
+                            name_at(asked_by(plan, listen), "listen") + ' ' + to_string(endpoint) + ": " + *refusal};
+}
+
+Origin asked_by(const GenerationPlan& plan, const ListenSettings& listen) {
+    const std::vector<ListenSettings>& all = plan.settings->listen;
+    const auto number = static_cast<std::size_t>(std::ranges::find(all, listen) - all.begin());
+    return number < plan.asked_by.size() ? plan.asked_by[number] : Origin{};
 }
 
 Program program_of(const StartUp& start_up) {
@@ -186,6 +194,8 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
                        .ticket_keys = start_up.launch.ticket_keys,
                        .signer = std::make_shared<Signer>(),
                        .config_text = invocation.config_text});
+    if (const auto origins = invocation.origins.find("listen"); origins != invocation.origins.end())
+        plan->asked_by = origins->second;
     for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
     const std::vector<std::string>& program = plan->settings->program;
@@ -208,15 +218,16 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
         make_sources(listener);
     }
     for (Listener& listener : *plan.listeners) {
-        listener.access = when_unreadable == WhenUnreadable::Refuse ? read_access(listener.settings)
-                                                                    : read_access_or_close(listener.settings);
+        const Origin origin = asked_by(plan, listener.settings);
+        listener.access = when_unreadable == WhenUnreadable::Refuse ? read_access(listener.settings, origin)
+                                                                    : read_access_or_close(listener.settings, origin);
         if (listener.settings.tls) give_tls(listener, plan, when_unreadable);
     }
     for (const Listener& listener : *plan.listeners) {
         check_cell(plan, listener.settings, listener.local);
         if (const auto misfit = why_not_for(listener.settings, listener.local.transport))
-            throw OperatorError{ExitCode::Configuration,
-                                "--listen " + to_string(listener.settings.endpoint) + ": " + *misfit};
+            throw OperatorError{ExitCode::Configuration, name_at(asked_by(plan, listener.settings), "listen") + ' ' +
+                                                             to_string(listener.settings.endpoint) + ": " + *misfit};
     }
     plan.model = model_of(*plan.settings, plan.handlers);
     plan.capacity = decide_capacity(plan);

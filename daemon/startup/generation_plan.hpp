@@ -39,6 +39,7 @@ struct GenerationPlan {
     std::shared_ptr<TicketKeys> ticket_keys{};
     std::shared_ptr<Signer> signer{};  ///< for listeners with a key process
     std::optional<std::string> config_text{};
+    std::vector<Origin> asked_by{};  ///< of settings->listen, as far as somebody has given them
     // Decided with the sockets:
     std::shared_ptr<std::vector<Listener>> listeners{};
     std::shared_ptr<std::vector<Listener>> observed = std::make_shared<std::vector<Listener>>();
@@ -60,6 +61,9 @@ struct GenerationPlan {
                                                               const std::vector<HandlerTrial>& trials);
 /// The same, and waits for the trials of shared objects.
 [[nodiscard]] std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up);
+
+/// Who has asked for a listener, for sentences about it.
+[[nodiscard]] Origin asked_by(const GenerationPlan& plan, const ListenSettings& listen);
 
 /// Every cell of transport, model and handler either serves or is refused here.  Throws OperatorError.
 void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint);

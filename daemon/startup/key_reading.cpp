@@ -43,7 +43,8 @@ std::shared_ptr<KeyProcess> start_key_process(const std::shared_ptr<GenerationPl
 }
 
 void check_tls_files(const ListenSettings& listen, const GenerationPlan& plan) {
-    const std::shared_ptr<const TlsContext> context = read_tls(listen, plan.ticket_keys, plan.signer);
+    const std::shared_ptr<const TlsContext> context =
+        read_tls(listen, plan.ticket_keys, plan.signer, asked_by(plan, listen));
     if (!context) return;
     const std::vector<KeyToServe> wanted = keys_to_serve(listen, *context);
     if (wanted.empty()) return;

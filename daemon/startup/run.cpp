@@ -267,7 +267,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
     const std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
     if (invocation.task == Task::CheckConfig) {
         for (const ListenSettings& listen : plan->settings->listen) {
-            (void)read_access(listen);
+            (void)read_access(listen, asked_by(*plan, listen));
             check_tls_files(listen, *plan);
         }
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);

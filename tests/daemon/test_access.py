@@ -149,9 +149,9 @@ def test_a_file_is_read_again_by_a_reload_and_one_that_is_bad_changes_nothing(co
     assert proc.eventually(lambda: not before & set(daemon.workers())), "those of before have left"
     assert comes_in(daemon.endpoint, "127.0.0.2") is None and comes_in(daemon.endpoint, "127.0.0.3") == b"connected\n"
     rules.write_text("127.0.0.3\n127.0.0.4/8\n")
-    assert f"allow=@{rules}: line 2: expected an address" in service.reload(line)["cause"]
+    assert f"allow=@{rules}: line 2: 127.0.0.4/8 names a host and a network: write 127.0.0.0/8" in service.reload(line)["cause"]
     rules.unlink()
-    assert f"allow=@{rules}: " in service.reload(line)["cause"]
+    assert f"preforkd.conf:1: listen tcp://127.0.0.1:0: allow=@{rules}: " in service.reload(line)["cause"]
     assert comes_in(daemon.endpoint, "127.0.0.2") is None and comes_in(daemon.endpoint, "127.0.0.3") == b"connected\n"
 
 
@@ -168,16 +168,28 @@ def test_a_fifo_in_the_place_of_a_file_keeps_no_reload_waiting(configured, tmp_p
 
 
 @pytest.mark.parametrize("listen, code, words", [
-    ("tcp://:0 allow=10.0.0.1/8", 64, ["allow: expected addresses or prefixes"]),
+    ("tcp://:0 allow=10.0.0.1/8", 64, ["allow: 10.0.0.1/8 names a host and a network: write 10.0.0.0/8, or 10.0.0.1"]),
+    ("tcp://:0 deny=10.0.0.0/33", 64, ["deny: expected addresses or prefixes"]),
     ("tcp://:0 allow=1000", 64, ["allow: only clients of a Unix socket"]),
     ("unix:///run/x deny=10.0.0.0/8", 64, ["deny: clients of a Unix socket have no address"]),
     ("unixgram:///run/x deny=0", 64, ["deny= does not fit unixgram"]),
-    ("tcp://127.0.0.1:0 allow=@/none", 78, ["tcp://127.0.0.1:0: allow=@/none: ", "No such file"]),
+    ("tcp://127.0.0.1:0 allow=@/none", 78, ["--listen tcp://127.0.0.1:0: allow=@/none: ", "No such file", "name another"]),
 ])
 def test_what_does_not_fit_is_refused(run_preforkd, listen, code, words):
     for more in ([], ["--check-config"]):
         told = run_preforkd("-l", listen, *more)
         assert told.returncode == code and all(word in told.stderr for word in words), told.stderr
+
+
+@pytest.mark.others
+@pytest.mark.root
+@pytest.mark.programs("setpriv")
+def test_a_file_that_may_not_be_read_is_answered_with_who_has_to(run_preforkd, tmp_path):
+    rules = tmp_path / "rules"
+    rules.write_text("127.0.0.1\n")
+    rules.chmod(0o000)
+    told = run_preforkd("--check-config", "-l", f"tcp://127.0.0.1:0 allow=@{rules}", wrap=["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
+    assert told.returncode == 78 and "let the user who starts the daemon read it" in told.stderr, told.stderr
 
 
 def test_an_upgrade_keeps_the_rules(preforkd, tmp_path):

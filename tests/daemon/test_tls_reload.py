@@ -92,6 +92,14 @@ def test_what_may_not_be_read_is_77_and_names_who_has_to(run_preforkd, own):
     is_one_sentence(told, 77, ["Permission denied", "the daemon's user has to be able to read it"])
 
 
+def test_a_section_whose_file_is_none_is_named_with_its_line(run_preforkd, own, tmp_path):
+    os.unlink(own.key)
+    (tmp_path / "conf").write_text(f"workers = 1\n[{HERE}]\ncertificate = {own.certificate}\nkey = {own.key}\n")
+    for more in ([], ["--check-config"]):
+        told = run_preforkd("--config", str(tmp_path / "conf"), *more)
+        is_one_sentence(told, CONFIGURATION, [f"{tmp_path}/conf:2: listen {HERE}: key={own.key}: open: No such file"])
+
+
 @pytest.mark.parametrize("keys, words", [
     ("", "tls needs certificate=FILE and key=FILE"),
     ("certificate=x", "it has 1 and 0"),

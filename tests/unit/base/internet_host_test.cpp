@@ -45,5 +45,14 @@ TEST(HostPrefix, what_is_none_is_refused) {
         EXPECT_FALSE(parse_host_prefix(text)) << text;
 }
 
+TEST(HostPrefix, bits_behind_the_length_are_answered_with_what_may_be_meant) {
+    EXPECT_EQ(why_no_host_prefix("10.1.2.3/8"),
+              "10.1.2.3/8 names a host and a network: write 10.0.0.0/8, or 10.1.2.3 for that host alone");
+    EXPECT_EQ(why_no_host_prefix("2001:db8::1/32"),
+              "2001:db8::1/32 names a host and a network: write 2001:db8::/32, or 2001:db8::1 for that host alone");
+    for (const char* text : {"10.0.0.0/8", "10.1.2.3", "10.1.2.3/33", "", "localhost/8"})
+        EXPECT_EQ(why_no_host_prefix(text), "") << text;
+}
+
 }  // namespace
 }  // namespace preforkd

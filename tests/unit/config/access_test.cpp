@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace preforkd {
 namespace {
@@ -69,12 +71,12 @@ TEST(Access, a_file_has_words_and_comments) {
     list = {};
     add_access_lines("# of an old Mac\r192.0.2.1\r192.0.2.2\v192.0.2.3\r\n", list);
     EXPECT_EQ(to_string(list), "192.0.2.1,192.0.2.2,192.0.2.3");
-    try {
-        add_access_lines("10.0.0.0/8\r\n10.0.0.1/8\n", list);
-        ADD_FAILURE();
-    } catch (const std::invalid_argument& error) {
-        EXPECT_THAT(error.what(), testing::StartsWith("line 2: expected an address"));
-    }
+    for (const auto& [bad, sentence] : {std::pair{"10.0.0.1/8", "line 2: 10.0.0.1/8 names a host and a network"},
+                                        {"10.0.0.0/33", "line 2: expected an address"}})
+        try {
+            add_access_lines(std::string{"10.0.0.0/8\r\n"} + bad + "\n", list);
+            ADD_FAILURE() << bad;
+        } catch (const std::invalid_argument& error) { EXPECT_THAT(error.what(), testing::StartsWith(sentence)); }
 }
 
 }  // namespace

@@ -59,6 +59,10 @@ TEST(ListenSection, what_is_wrong_is_named_with_its_own_line) {
     for (const char* head : {"[", "[]", "[ ]", "[tcp://:1", "[tcp://:1] x"})
         EXPECT_THAT(file_refusal(head).sentence, StartsWith("FILE:1: expected [ENDPOINT], not")) << head;
     EXPECT_EQ(file_refusal(begin + "blacklog = 5\n").code, ExitCode::Configuration);
+    EXPECT_EQ(file_refusal(begin + "[unix:///run/x  max=3 mode=0660]\n").sentence,
+              "FILE:4: listen: in brackets stands the endpoint alone: write [unix:///run/x], and \"max=3\" in a line "
+              "below it");
+    EXPECT_THAT(file_refusal("[web]\n").sentence, HasSubstr("tls://HOST:PORT, tls+unix:///PATH, tls+fd://NAME"));
 }
 
 TEST(ListenSection, an_endpoint_elsewhere_replaces_all_and_a_notice_names_them) {

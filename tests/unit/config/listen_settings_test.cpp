@@ -86,6 +86,8 @@ TEST(ListenSettings, how_many_clients_a_source_and_a_listener_have_can_be_limite
     EXPECT_THAT(refusal("tcp://:7 rate=1/s refuse-with=" + std::string(513, 'a')), HasSubstr("1 to 512 bytes"));
     EXPECT_THAT(refusal("tcp://:7 max=1 refuse-with=no"), HasSubstr("refuse-with= needs"));
     EXPECT_THAT(refusal("tcp://:7 max=1 source-prefix=24:56"), HasSubstr("source-prefix= needs"));
+    EXPECT_THAT(refusal("unix:///x per-source=1 source-prefix=24:56"), HasSubstr("each user is a source"));
+    EXPECT_EQ(refusal("unix:///x per-source=1 source-prefix=24:56 proxy=unix"), "");
     EXPECT_EQ(refusal("fd://x max=1"), "") << "it may be one of streams";
     EXPECT_NE(why_not_for(parse_listen("fd://x max=1"), Transport::Udp), std::nullopt);
 }
