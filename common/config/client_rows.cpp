@@ -16,7 +16,7 @@ namespace {
 constexpr NumberRange per_source_range{.min = 1, .max = 65'534};  // what the table of sources can count
 constexpr NumberRange max_range{.min = 1, .max = most_connections};
 
-bool has_sources(Transport transport) { return transport != Transport::UnixDatagram; }
+bool any_transport(Transport) { return true; }
 
 ProxySenders read_senders(std::string_view text) {
     ProxySenders senders;
@@ -75,12 +75,12 @@ std::optional<std::string> unless_unset(const std::optional<std::uint32_t>& numb
 }
 
 constexpr std::array<ListenRow, 9> rows{{
-    {{"allow", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who alone may be a client; @FILE names more (default all)"},
-     has_sources,
+    {{"allow", "CIDR,...|UID,...", "all", "who alone may be a client; @FILE names more (default all)"},
+     any_transport,
      [](ListenSettings& s, std::string_view text) { s.allow = parse_access_list(text); },
      [](const ListenSettings& s) { return unless_empty(to_string(s.allow)); }},
-    {{"deny", "CIDR,...|UID,...", "tcp, udp, unix, fd", "who may not; the longest prefix decides"},
-     has_sources,
+    {{"deny", "CIDR,...|UID,...", "all", "who may not; the longest prefix decides"},
+     any_transport,
      [](ListenSettings& s, std::string_view text) { s.deny = parse_access_list(text); },
      [](const ListenSettings& s) { return unless_empty(to_string(s.deny)); }},
     {{"per-source", "N", "tcp, unix, fd", "clients of one source at once, over all workers; more are refused"},
@@ -112,9 +112,8 @@ constexpr std::array<ListenRow, 9> rows{{
      may_be_stream,
      [](ListenSettings& s, std::string_view text) { s.limits.refuse_with = read_escaped(text); },
      [](const ListenSettings& s) { return unless_empty(print_escaped(s.limits.refuse_with)); }},
-    {{"proxy", "CIDR,...|unix", "tcp, unix, fd",
-      "who has to announce its clients with the PROXY protocol (default nobody)"},
-     may_be_stream,
+    {{"proxy", "CIDR,...|unix", "all", "who has to announce its clients with the PROXY protocol (default nobody)"},
+     any_transport,
      [](ListenSettings& s, std::string_view text) { s.proxy = read_senders(text); },
      [](const ListenSettings& s) { return s.proxy ? std::optional{print_senders(*s.proxy)} : std::nullopt; }},
     {{"proxy-timeout", "TIME", "tcp, unix, fd", "how long that may take (default 3s)"},

@@ -209,30 +209,37 @@ void check_together(std::string_view endpoint, const ListenSettings& settings) {
 }  // namespace
 
 const char* why_not_known_by(const AccessList& list, Transport transport, bool is_announced) noexcept {
-    const bool is_local = transport == Transport::Unix;
+    const bool is_local = transport == Transport::Unix || transport == Transport::UnixDatagram;
     if (is_local && !is_announced && !list.prefixes.empty())
         return "clients of a Unix socket have no address: name them by the numbers of their users";
-    if (!is_local && transport != Transport::Passed && !list.users.empty())
-        return "only clients of a Unix socket are known by their users: name them by their addresses";
+    if (transport != Transport::Unix && transport != Transport::Passed && !list.users.empty())
+        return "only clients of a Unix socket (unix://) are known by their users: name them by their addresses";
     return nullptr;
 }
 
 std::optional<std::string> why_not_for(const ListenSettings& settings, Transport transport) {
     if (transport == Transport::Passed) return std::nullopt;  // its socket is not known yet
-    const bool is_local = transport == Transport::Unix;
+    const bool is_local = transport == Transport::Unix || transport == Transport::UnixDatagram;
     if (settings.tls && is_datagram(transport)) return "TLS needs a stream: datagrams are not encrypted";
-    if (settings.proxy && is_datagram(transport)) return "proxy= is for streams: datagrams are not announced";
+    if (settings.proxy_timeout && is_datagram(transport))
+        return "proxy-timeout= is for streams: the header of a datagram comes along with it";
     if (settings.limits != ClientLimits{} && is_datagram(transport))
         return "per-source=, rate=, max= and refuse-with= are for streams: for datagrams there is replies-per-source=";
     if (settings.proxy && is_local && !settings.proxy->local)
         return "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix";
     if (settings.proxy && !is_local && settings.proxy->local)
-        return "proxy=unix does not fit tcp: name the addresses of those who announce clients";
-    if (transport == Transport::UnixDatagram && !(settings.allow.empty() && settings.deny.empty()))
-        return "allow= and deny= do not fit unixgram, whose senders need not have a name";
-    for (const AccessList* list : {&settings.allow, &settings.deny})
+        return fmt::format("proxy=unix does not fit {}: name the addresses of those who announce clients",
+                           to_string(transport));
+    for (const AccessList* list : {&settings.allow, &settings.deny}) {
+        const char* const key = list == &settings.allow ? "allow" : "deny";
+        if (transport == Transport::UnixDatagram && !settings.proxy && !list->empty())
+            return fmt::format(
+                "{}= does not fit unixgram, whose senders need not have a name, unless proxy=unix has "
+                "them announced",
+                key);
         if (const char* const misfit = why_not_known_by(*list, transport, settings.proxy.has_value()))
-            return fmt::format("{}: {}", list == &settings.allow ? "allow" : "deny", misfit);
+            return fmt::format("{}: {}", key, misfit);
+    }
     return std::nullopt;
 }
 

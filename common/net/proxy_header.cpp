@@ -263,6 +263,8 @@ Parsed parse_version_2(std::string_view bytes, int socket_type) {
 
 Parsed parse_proxy_header(std::string_view bytes, int socket_type) {
     const bool binary = !bytes.empty() && bytes[0] == signature[0];
+    if (!binary && socket_type != SOCK_STREAM)
+        return ProxyInvalid{"it begins as none of version 2, as a datagram's has to"};
     const Parsed parsed = binary ? parse_version_2(bytes, socket_type) : parse_version_1(bytes);
     if (socket_type != SOCK_STREAM && std::holds_alternative<ProxyIncomplete>(parsed))
         return ProxyInvalid{"it is cut, and a datagram is whole"};

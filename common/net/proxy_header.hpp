@@ -34,8 +34,8 @@ struct ProxyInvalid {
 inline constexpr std::size_t longest_proxy_header_bytes = 4096;
 
 /// Reads version 1 or 2 from the beginning of a connection, or of a datagram (`socket_type`: SOCK_STREAM or
-/// SOCK_DGRAM), to the letter; nothing is skipped but TLVs of types that are not known.  Where a datagram is not whole
-/// it is invalid.
+/// SOCK_DGRAM), to the letter; nothing is skipped but TLVs of types that are not known.  A datagram's is of version 2,
+/// and invalid where it is not whole.
 [[nodiscard]] std::variant<ProxyHeader, ProxyIncomplete, ProxyInvalid> parse_proxy_header(std::string_view bytes,
                                                                                           int socket_type);
 

@@ -11,9 +11,9 @@ def tlv(kind, value):
     return struct.pack("!BH", kind, len(value)) + value
 
 
-def binary(source=SOURCE, destination=DESTINATION, tlvs=b"", command=1):
+def binary(source=SOURCE, destination=DESTINATION, tlvs=b"", command=1, kind=socket.SOCK_STREAM):
     family = socket.AF_INET6 if ":" in source[0] else socket.AF_INET
     block = b"".join(socket.inet_pton(family, host) for host, _ in (source, destination))
     block += struct.pack("!HH", source[1], destination[1]) + tlvs
-    kind = 0x21 if family == socket.AF_INET6 else 0x11
-    return SIGNATURE + struct.pack("!BBH", 0x20 | command, kind, len(block)) + block
+    family_and_protocol = (2 if family == socket.AF_INET6 else 1) << 4 | (1 if kind == socket.SOCK_STREAM else 2)
+    return SIGNATURE + struct.pack("!BBH", 0x20 | command, family_and_protocol, len(block)) + block

@@ -1,4 +1,4 @@
-"""proxy= behind those who really announce clients: HAProxy, nginx, curl."""
+"""proxy= behind those who really announce clients: HAProxy, nginx, curl; dnsdist for datagrams."""
 import contextlib
 import os
 import socket
@@ -8,6 +8,8 @@ import pytest
 
 import proc
 from clients import connect, port_of
+from datagram_clients import Client
+from datagram_clients import address_of as datagram_address_of
 
 TELLS = ("--", "/bin/sh", "-c", 'echo "$REMOTE_ADDR $REMOTE_PORT at $SERVER_PORT by $PROXY_BALANCER $PROXY_AUTHORITY"; cat')
 
@@ -118,3 +120,30 @@ def test_curl_announces_itself(preforkd):
     told = subprocess.run(["curl", "-sS", "--haproxy-protocol", f"http://127.0.0.1:{port_of(daemon.endpoint)}/"],
                           capture_output=True, text=True, timeout=20)
     assert told.stdout.startswith("127.0.0.1 by 127.0.0.1:"), told
+
+
+QUERY = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0" + b"\7example\3org\0" + b"\0\1\0\1"  # of example.org, an address
+
+
+@pytest.mark.programs("dnsdist")
+def test_clients_of_dnsdist(preforkd, trouble, tmp_path):
+    daemon = preforkd("--handler", trouble("name_server"), listen="udp://127.0.0.1:0 proxy=127.0.0.1")
+    port = free_port()
+    server = "%s:%d" % datagram_address_of(daemon.endpoint)[1]
+    config = tmp_path / "dnsdist.conf"
+    config.write_text(f"""
+        setLocal("127.0.0.1:{port}")
+        newServer({{address="{server}", useProxyProtocol=true}})
+        """)
+    with running("dnsdist", "--supervised", "--disable-syslog", "-C", config):
+        assert proc.eventually(lambda: accepts(port))
+        with Client(f"udp://127.0.0.1:{port}") as client:
+            client.socket.bind(("127.0.0.1", 0))
+            answer = client.ask(QUERY)
+            name = "%s:%d" % client.socket.getsockname()
+    assert answer[:2] == QUERY[:2] and answer[2] & 0x80 and answer[12:] == QUERY[12:]
+    line = daemon.wait_log(f"got datagram from {name}")
+    assert line["balancer"].startswith("127.0.0.1:")
+    checks = [line for line in daemon.log.find("got datagram from") if line["peer"] != name]
+    assert checks and not any("balancer" in line for line in checks), "its own checks are its own"
+    assert not daemon.log.find("without a valid PROXY header")

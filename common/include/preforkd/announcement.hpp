@@ -20,10 +20,10 @@ struct AnnouncedTls {
 
 /// As trustworthy as the balancer, which `proxy=` names.  Texts are any bytes, and empty where nothing was said.
 struct Announcement {
-    Endpoint balancer{};                ///< who has announced the client: the other end of the connection
-    std::string authority{};            ///< the host name that the client asked for, of at most 255 bytes
-    std::string alpn{};                 ///< the protocol that it speaks
-    std::string unique_id{};            ///< of its connection, at most 128 bytes
+    Endpoint balancer{};      ///< who has announced the client: the other end of the connection, or the sender
+    std::string authority{};  ///< the host name that the client asked for, of at most 255 bytes
+    std::string alpn{};       ///< the protocol that it speaks
+    std::string unique_id{};  ///< of its connection, at most 128 bytes
     std::optional<AnnouncedTls> tls{};  ///< if the client speaks TLS
     friend bool operator==(const Announcement&, const Announcement&) = default;
 };

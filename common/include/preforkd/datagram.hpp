@@ -4,6 +4,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "preforkd/announcement.hpp"
 #include "preforkd/endpoint.hpp"
 
 namespace preforkd {
@@ -21,11 +22,16 @@ public:
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
     [[nodiscard]] std::string_view text() const noexcept;
 
-    /// The sender; of a Unix sender without an address, the empty path: it cannot be replied to.
+    /// The sender, or whom it has announced; of a Unix sender without an address, the empty path: it cannot be replied
+    /// to.
     [[nodiscard]] const Endpoint& peer() const;
 
-    /// The address it was sent to, which replies come from (also on a wildcard listener; IP_PKTINFO, ip(7)).
+    /// The address it was sent to, as announced where that is so.  Replies come from where it came in (also on a
+    /// wildcard listener; IP_PKTINFO, ip(7)), and go to the sender.
     [[nodiscard]] const Endpoint& local() const;
+
+    /// What else a balancer has said of the client; nullptr if nobody has announced one.
+    [[nodiscard]] const Announcement* announcement() const noexcept;
 
     /// Whether there is somebody to reply to.
     [[nodiscard]] bool can_reply() const noexcept;

@@ -2,13 +2,11 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
 #include <utility>
 
-#include "common/net/host_address.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -37,10 +35,7 @@ ProxyHeaders::ProxyHeaders(const Listener& listener, Acceptor& acceptor, Then th
 }
 
 bool ProxyHeaders::expects(const SocketAddress& peer) const noexcept {
-    const ProxySenders& senders = *listener_.settings.proxy;
-    if (senders.local) return peer.family() == AF_UNIX;
-    const auto host = host_address_of(peer);
-    return host && std::ranges::any_of(senders.prefixes, [&](const auto& prefix) { return contains(prefix, *host); });
+    return has_to_announce(peer, *listener_.settings.proxy);
 }
 
 void ProxyHeaders::read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place) {
@@ -107,10 +102,11 @@ ProxyHeaders::Pending ProxyHeaders::take(Place pending) {
 void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
     const bool came_at_once = pending->timer == nullptr;
     Pending taken = take(pending);
-    std::unique_ptr<Announced> announced;
+    std::unique_ptr<const Announced> announced;
     if (header.announces) {
         header.said.balancer = taken.balancer.to_endpoint(SOCK_STREAM);
-        announced = std::make_unique<Announced>(header.destination, std::move(header.said));
+        announced = std::make_unique<const Announced>(
+            Announced{.peer = header.source, .local = header.destination, .said = std::move(header.said)});
     }
     const SocketAddress& peer = header.announces ? header.source : taken.balancer;
     const auto start = [&] { then_(std::move(taken.fd), peer, std::move(announced), std::move(taken.counted)); };

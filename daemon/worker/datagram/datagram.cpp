@@ -19,9 +19,17 @@ std::string_view Datagram::text() const noexcept {
     return {reinterpret_cast<const char*>(core_.bytes.data()), core_.bytes.size()};
 }
 
-const Endpoint& Datagram::peer() const { return once(core_.peer, core_.route.peer); }
+const Endpoint& Datagram::peer() const {
+    return once(core_.peer, core_.announced != nullptr ? core_.announced->peer : core_.route.peer);
+}
 
-const Endpoint& Datagram::local() const { return once(core_.local, core_.route.local); }
+const Endpoint& Datagram::local() const {
+    return once(core_.local, core_.announced != nullptr ? core_.announced->local : core_.route.local);
+}
+
+const Announcement* Datagram::announcement() const noexcept {
+    return core_.announced != nullptr ? &core_.announced->said : nullptr;
+}
 
 bool Datagram::can_reply() const noexcept { return core_.route.peer.size() > sizeof(sa_family_t); }
 

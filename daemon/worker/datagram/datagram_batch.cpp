@@ -25,10 +25,8 @@ public:
         const auto began = Clock::now();
         {
             const DatagramOutbox::Gathering gathering{outbox_};
-            for (const ArrivedDatagram& each : intake_.arrived()) {
-                acceptor_.begun();
-                acceptor_.met(each.peer);
-                source_.log_arrival(each.peer);
+            for (ArrivedDatagram& each : intake_.arrived()) {
+                source_.begin(each);
                 serve(each);
             }
         }
@@ -54,13 +52,7 @@ namespace {
 awaitable<void> serve_received(AsyncDatagramHandler& handler, ReceivedDatagram datagram, DatagramOutbox& outbox,
                                std::function<void()> ended) {
     {
-        DatagramCore core{.bytes = datagram.bytes,
-                          .route = {.socket = datagram.socket,
-                                    .peer = datagram.peer,
-                                    .local = datagram.local,
-                                    .tally = *datagram.tally},
-                          .longest_reply = datagram.longest_reply,
-                          .outbox = &outbox};
+        DatagramCore core = core_of(datagram, &outbox);
         co_await serve_datagram(handler, core);
     }
     ended();
@@ -85,11 +77,14 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHand
     auto batch = std::make_shared<DatagramBatch>(*this, inlet);
     return [batch, &acceptor = inlet.acceptor, &handler](int socket) {
         return batch->take(socket, most_datagrams_per_batch, [&](const ArrivedDatagram& each) {
-            DatagramCore core{
-                .bytes = each.bytes,
-                .route = {.socket = socket, .peer = each.peer, .local = each.local, .tally = *batch->source().tally()},
-                .longest_reply = each.longest_reply,
-                .outbox = &batch->outbox()};
+            DatagramCore core{.bytes = each.bytes,
+                              .route = {.socket = socket,
+                                        .peer = each.sender,
+                                        .local = each.local,
+                                        .tally = *batch->source().tally()},
+                              .longest_reply = each.longest_reply,
+                              .outbox = &batch->outbox(),
+                              .announced = each.announced.get()};
             serve_datagram(handler, core);
             acceptor.ended();
         });
@@ -102,18 +97,11 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, AsyncDatagra
         const std::size_t space = limit > acceptor.active() ? limit - acceptor.active() : 1;
         // One descriptor for the batch; coroutines that wait keep it beyond.
         const auto keep_open = batch->source().keep_open(socket);
-        return batch->take(socket, space, [&](const ArrivedDatagram& each) {
-            ReceivedDatagram datagram{.bytes = {each.bytes.begin(), each.bytes.end()},
-                                      .peer = each.peer,
-                                      .local = each.local,
-                                      .longest_reply = each.longest_reply,
-                                      .socket = keep_open->get(),
-                                      .keep_open = keep_open,
-                                      .tally = batch->source().tally()};
-            boost::asio::co_spawn(
-                loop.reactor.context,
-                serve_received(handler, std::move(datagram), batch->outbox(), [&acceptor] { acceptor.ended(); }),
-                boost::asio::detached);
+        return batch->take(socket, space, [&](ArrivedDatagram& each) {
+            boost::asio::co_spawn(loop.reactor.context,
+                                  serve_received(handler, keep(each, batch->source(), socket), batch->outbox(),
+                                                 [&acceptor] { acceptor.ended(); }),
+                                  boost::asio::detached);
             // What a suspended coroutine waits for is not the worker's thread.
             if (acceptor.active() > 0) loop.out_of_handler();
         });

@@ -49,11 +49,14 @@ DatagramInlet datagram_inlet(const WorkerPlan& plan, const Listener& listener, A
 
 DatagramSource::DatagramSource(const DatagramInlet& inlet)
     : listener_{inlet.listener},
+      acceptor_{inlet.acceptor},
       log_connections_{inlet.log_connections},
       bound_{SocketAddress::local_of(inlet.listener.fd.get())},
       check_{inlet.rules},
       tally_{inlet.acceptor.open_tally(inlet.listener)} {
     if (has_notes()) ask_for_notes(inlet.listener.fd.get(), bound_.family());
+    if (listener_.settings.proxy)
+        announced_ = std::make_unique<AnnouncedDatagrams>(listener_, inlet.acceptor.reactor());
 }
 
 std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {
@@ -65,16 +68,33 @@ std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {
     return kept;
 }
 
-bool DatagramSource::admits(const SocketAddress& source, const SocketAddress& destination) {
-    const auto fault = check_.fault_of(source, destination);
+bool DatagramSource::admits(ArrivedDatagram& arrived) {
+    if (announced_ && announced_->expects(arrived.sender)) {
+        auto read = announced_->read(arrived.sender, arrived.bytes);
+        if (!read) return false;
+        arrived.bytes = read->payload;
+        arrived.announced = std::move(read->announced);
+    }
+    const auto fault =
+        check_.fault_of({.sender = arrived.sender, .destination = arrived.local, .client = arrived.peer()});
     if (fault) tally_->unserved[static_cast<std::size_t>(*fault)].fetch_add(1, std::memory_order_relaxed);
-    return !fault;
+    if (fault) return false;
+    tally_->traffic.received(arrived.bytes.size());
+    if (!check_.amplifies()) arrived.longest_reply = arrived.bytes.size();
+    return true;
 }
 
-void DatagramSource::log_arrival(const SocketAddress& peer) const {
+void DatagramSource::begin(const ArrivedDatagram& arrived) const {
+    acceptor_.begun();
+    acceptor_.met(arrived.peer());
     if (!log_connections_ || !log_enabled(LogLevel::Info)) return;
-    log(LogLevel::Info, "got datagram from {peer}",
-        {{"peer", address_of(peer.to_endpoint(SOCK_DGRAM))}, {"listener", to_string(listener_.local)}});
+    const std::string peer = address_of(arrived.peer().to_endpoint(SOCK_DGRAM));
+    const std::string listener = to_string(listener_.local);
+    if (arrived.announced)
+        return log(
+            LogLevel::Info, "got datagram from {peer} via {balancer}",
+            {{"peer", peer}, {"balancer", address_of(arrived.announced->said.balancer)}, {"listener", listener}});
+    log(LogLevel::Info, "got datagram from {peer}", {{"peer", peer}, {"listener", listener}});
 }
 
 DatagramIntake::DatagramIntake(std::size_t most) : headers_(most), messages_(most) {
@@ -123,14 +143,11 @@ void DatagramIntake::examine(std::size_t index, DatagramSource& source) {
         source.tally()->too_long.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    const SocketAddress local = notes.destination.value_or(source.bound());
-    if (!source.admits(message.address, local)) return;
-    const std::size_t bytes = headers_[index].msg_len;
-    source.tally()->traffic.received(bytes);
-    arrived_.push_back({.bytes = {buffers_ + index * buffer_bytes, bytes},
-                        .peer = message.address,
-                        .local = local,
-                        .longest_reply = source.amplifies() ? DatagramCore::no_limit : bytes});
+    ArrivedDatagram& arrived = arrived_.emplace_back();
+    arrived.bytes = {buffers_ + index * buffer_bytes, headers_[index].msg_len};
+    arrived.sender = message.address;
+    arrived.local = notes.destination.value_or(source.bound());
+    if (!source.admits(arrived)) arrived_.pop_back();
 }
 
 }  // namespace preforkd

@@ -8,6 +8,7 @@
 
 #include "common/net/listener.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
+#include "daemon/worker/datagram/announced_datagrams.hpp"
 #include "daemon/worker/datagram/datagram_message.hpp"
 #include "daemon/worker/datagram/datagram_request.hpp"
 #include "daemon/worker/datagram/datagram_rules.hpp"
@@ -26,6 +27,17 @@ struct DatagramInlet {
 /// As the plan has it for `listener`.
 [[nodiscard]] DatagramInlet datagram_inlet(const WorkerPlan& plan, const Listener& listener, Acceptor& acceptor);
 
+/// One datagram in an intake's buffer.
+struct ArrivedDatagram {
+    std::span<const std::byte> bytes{};  ///< behind the header
+    SocketAddress sender{};              ///< size 0: a Unix sender without an address
+    SocketAddress local{};               ///< where it was sent to
+    std::size_t longest_reply = DatagramCore::no_limit;
+    std::unique_ptr<const Announced> announced{};  ///< where the sender has announced the client
+
+    [[nodiscard]] const SocketAddress& peer() const noexcept { return announced ? announced->peer : sender; }
+};
+
 /// A datagram listener as one worker sees it.
 class DatagramSource {
 public:
@@ -37,31 +49,26 @@ public:
     /// keep the address from a successor.
     [[nodiscard]] std::shared_ptr<UniqueFd> keep_open(int socket);
 
-    void log_arrival(const SocketAddress& peer) const;
+    /// Whether to serve `arrived`, from which a header is taken where it has to have one; what is not served is
+    /// counted.
+    [[nodiscard]] bool admits(ArrivedDatagram& arrived);
 
-    /// Whether to serve what came from `source` to `destination`; what is not served is counted.
-    [[nodiscard]] bool admits(const SocketAddress& source, const SocketAddress& destination);
+    /// What every model does with one that it is about to serve: counts and logs it.
+    void begin(const ArrivedDatagram& arrived) const;
 
-    [[nodiscard]] bool amplifies() const noexcept { return check_.amplifies(); }
     [[nodiscard]] const SocketAddress& bound() const noexcept { return bound_; }
     [[nodiscard]] bool has_notes() const noexcept { return bound_.family() != AF_UNIX; }
     [[nodiscard]] const std::shared_ptr<DatagramTally>& tally() const noexcept { return tally_; }
 
 private:
     const Listener& listener_;
+    Acceptor& acceptor_;
     bool log_connections_;
     SocketAddress bound_;
     SourceCheck check_;
+    std::unique_ptr<AnnouncedDatagrams> announced_{};  ///< null: nobody announces anybody
     std::shared_ptr<DatagramTally> tally_;
     std::weak_ptr<UniqueFd> kept_open_{};
-};
-
-/// One datagram in an intake's buffer.
-struct ArrivedDatagram {
-    std::span<const std::byte> bytes{};
-    SocketAddress peer{};   ///< size 0: a Unix sender without an address
-    SocketAddress local{};  ///< where it was sent to
-    std::size_t longest_reply = DatagramCore::no_limit;
 };
 
 /// Buffers for a batch of datagrams, allocated once and touched as far as datagrams fill them.
@@ -77,7 +84,7 @@ public:
     [[nodiscard]] int receive(int socket, std::size_t limit, DatagramSource& source);
 
     /// Of the last receive(), until the next.
-    [[nodiscard]] std::span<const ArrivedDatagram> arrived() const noexcept { return arrived_; }
+    [[nodiscard]] std::span<ArrivedDatagram> arrived() noexcept { return arrived_; }
 
     [[nodiscard]] std::size_t most() const noexcept { return headers_.size(); }
 

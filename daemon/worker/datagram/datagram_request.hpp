@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "daemon/worker/accept/announced.hpp"
 #include "daemon/worker/datagram/datagram_outbox.hpp"
 #include "preforkd/datagram.hpp"
 #include "preforkd/handler.hpp"
@@ -18,6 +19,7 @@ struct DatagramCore {
     ReplyRoute route;                      ///< its addresses outlive the core
     std::size_t longest_reply = no_limit;  ///< what is longer is cut
     DatagramOutbox* outbox = nullptr;      ///< gathers the replies; none: they are sent at once
+    const Announced* announced = nullptr;  ///< where whom to reply to has announced the client; outlives the core
     std::optional<Endpoint> peer{};        ///< once asked for
     std::optional<Endpoint> local{};       ///< once asked for
 };

@@ -19,9 +19,9 @@ DatagramRules datagram_rules(const WorkerPlan& plan, const Listener& listener) {
         if (each.local.transport == Transport::UnixDatagram && !each.local.path.empty())
             rules.own_unix_addresses.push_back(resolve(each.local).front());
     }
+    rules.access = listener.access;
     // Nobody can forge a Unix sender.
     if (listener.local.transport != Transport::Udp) return rules;
-    rules.access = listener.access;
     rules.replies_per_source =
         listener.settings.replies_per_source.value_or(answers_anything ? default_replies_per_source : 0);
     rules.amplifies = listener.settings.amplify.value_or(!answers_anything);
@@ -32,20 +32,27 @@ SourceCheck::SourceCheck(DatagramRules rules) : rules_{std::move(rules)} {
     if (rules_.replies_per_source != 0) limiter_ = std::make_unique<ReplyLimiter>(rules_.replies_per_source);
 }
 
-std::optional<SourceFault> SourceCheck::fault_of(const SocketAddress& source, const SocketAddress& destination) {
-    const auto host = host_address_of(source);
+std::optional<SourceFault> SourceCheck::fault_of(const Addresses& addresses) {
+    if (const auto fault = fault_of_sender(addresses.sender, addresses.destination)) return fault;
+    const auto host = host_address_of(addresses.client);
+    if (rules_.access && !(host ? rules_.access->admits(*host) : rules_.access->admits_others()))
+        return SourceFault::NotAdmitted;
+    if (limiter_ && !limiter_->allow(host.value_or(HostAddress{}), recent_time())) return SourceFault::TooMany;
+    return std::nullopt;
+}
+
+/// Whoever is announced, it is the sender that is answered.
+std::optional<SourceFault> SourceCheck::fault_of_sender(const SocketAddress& sender, const SocketAddress& destination) {
+    const auto host = host_address_of(sender);
     if (!host) {
-        const bool own = std::ranges::find(rules_.own_unix_addresses, source) != rules_.own_unix_addresses.end();
+        const bool own = std::ranges::find(rules_.own_unix_addresses, sender) != rules_.own_unix_addresses.end();
         return own ? std::optional{SourceFault::OwnListener} : std::nullopt;
     }
-    if (rules_.access && !rules_.access->admits(*host)) return SourceFault::NotAdmitted;
     const auto is_local = [&](const HostAddress& address) {
         return is_loopback(address) || address == host_address_of(destination) || local_.contain(address, Clock::now());
     };
-    const auto fault = judge_source({.host = *host, .port = source.port()}, rules_.own_ports,
-                                    rules_.handler_answers_anything, is_local);
-    if (fault || !limiter_ || limiter_->allow(*host, recent_time())) return fault;
-    return SourceFault::TooMany;
+    return judge_source({.host = *host, .port = sender.port()}, rules_.own_ports, rules_.handler_answers_anything,
+                        is_local);
 }
 
 }  // namespace preforkd

@@ -30,12 +30,21 @@ class SourceCheck {
 public:
     explicit SourceCheck(DatagramRules rules);
 
-    /// `destination`: where the datagram was sent to.  A datagram without fault costs its source a token.
-    [[nodiscard]] std::optional<SourceFault> fault_of(const SocketAddress& source, const SocketAddress& destination);
+    /// Whose datagram it is: the sender's, unless that has announced a client.
+    struct Addresses {
+        const SocketAddress& sender;
+        const SocketAddress& destination;
+        const SocketAddress& client;
+    };
+    /// A datagram without fault costs its client a token.
+    [[nodiscard]] std::optional<SourceFault> fault_of(const Addresses& addresses);
 
     [[nodiscard]] bool amplifies() const noexcept { return rules_.amplifies; }
 
 private:
+    [[nodiscard]] std::optional<SourceFault> fault_of_sender(const SocketAddress& sender,
+                                                             const SocketAddress& destination);
+
     DatagramRules rules_;
     LocalAddresses local_{};
     std::unique_ptr<ReplyLimiter> limiter_{};

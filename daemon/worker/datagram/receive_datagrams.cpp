@@ -22,19 +22,10 @@ public:
 
     int operator()(int socket) {
         if (const int error = intake_.receive(socket, 1, source_)) return error;
-        for (const ArrivedDatagram& each : intake_.arrived()) {
-            auto keep_open = source_.keep_open(socket);
-            const int reply_socket = keep_open->get();
-            acceptor_.begun();
-            acceptor_.met(each.peer);
-            source_.log_arrival(each.peer);
-            start_({.bytes = {each.bytes.begin(), each.bytes.end()},
-                    .peer = each.peer,
-                    .local = each.local,
-                    .longest_reply = each.longest_reply,
-                    .socket = reply_socket,
-                    .keep_open = std::move(keep_open),
-                    .tally = source_.tally()});
+        for (ArrivedDatagram& each : intake_.arrived()) {
+            const auto open = source_.keep_open(socket);  // may fail, and then nothing has begun
+            source_.begin(each);
+            start_(keep(each, source_, socket));
         }
         acceptor_.losses().look();
         return 0;
@@ -68,7 +59,7 @@ void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere
         limit.async_wait([&](boost::system::error_code error) {
             if (error) return;
             log(LogLevel::Notice, "a datagram from {peer} took longer than --request-timeout: dropping it",
-                {{"peer", address_of(core.route.peer.to_endpoint(SOCK_DGRAM))}});
+                {{"peer", address_of(Datagram{core}.peer())}});
             loop.stop();
         });
     }
@@ -84,6 +75,30 @@ void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere
 
 }  // namespace
 
+ReceivedDatagram keep(ArrivedDatagram& arrived, DatagramSource& source, int socket) {
+    auto keep_open = source.keep_open(socket);
+    const int reply_socket = keep_open->get();
+    return {.bytes = {arrived.bytes.begin(), arrived.bytes.end()},
+            .sender = arrived.sender,
+            .local = arrived.local,
+            .longest_reply = arrived.longest_reply,
+            .socket = reply_socket,
+            .keep_open = std::move(keep_open),
+            .tally = source.tally(),
+            .announced = std::move(arrived.announced)};
+}
+
+DatagramCore core_of(const ReceivedDatagram& datagram, DatagramOutbox* outbox) {
+    return {.bytes = datagram.bytes,
+            .route = {.socket = datagram.socket,
+                      .peer = datagram.sender,
+                      .local = datagram.local,
+                      .tally = *datagram.tally},
+            .longest_reply = datagram.longest_reply,
+            .outbox = outbox,
+            .announced = datagram.announced.get()};
+}
+
 Acceptor::Take receive_one_by_one(const DatagramInlet& inlet, StartDatagram start) {
     // Shared, because a std::function has to be copyable and the buffers are not.
     auto receive = std::make_shared<ReceiveOneByOne>(inlet, std::move(start));
@@ -91,17 +106,14 @@ Acceptor::Take receive_one_by_one(const DatagramInlet& inlet, StartDatagram star
 }
 
 void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram, const ServeHere& how) noexcept {
-    DatagramCore core{
-        .bytes = datagram.bytes,
-        .route = {.socket = datagram.socket, .peer = datagram.peer, .local = datagram.local, .tally = *datagram.tally},
-        .longest_reply = datagram.longest_reply};
+    DatagramCore core = core_of(datagram);
     try {
         std::visit(overloaded{[&](DatagramHandler* inline_handler) { serve_datagram(*inline_handler, core); },
                               [&](AsyncDatagramHandler* coroutine) { run_here(*coroutine, core, how); }},
                    handler);
     } catch (const std::exception& error) {  // no reactor could be made
         log(LogLevel::Error, "cannot serve a datagram from {peer}: {cause}",
-            {{"peer", address_of(datagram.peer.to_endpoint(SOCK_DGRAM))}, {"cause", error.what()}});
+            {{"peer", address_of(datagram.peer().to_endpoint(SOCK_DGRAM))}, {"cause", error.what()}});
     }
 }
 

@@ -14,14 +14,23 @@ namespace preforkd {
 /// One received datagram with what a reply needs.
 struct ReceivedDatagram {
     std::vector<std::byte> bytes{};
-    SocketAddress peer{};   ///< size 0: a Unix sender without an address
-    SocketAddress local{};  ///< where it was sent to; replies come from there
+    SocketAddress sender{};  ///< who is replied to; size 0: a Unix sender without an address
+    SocketAddress local{};   ///< where it was sent to; replies come from there
     std::size_t longest_reply = DatagramCore::no_limit;
     int socket = -1;  ///< the descriptor that replies leave through, open as long as `keep_open` lives
 
     std::shared_ptr<UniqueFd> keep_open{};
     std::shared_ptr<DatagramTally> tally{};
+    std::unique_ptr<const Announced> announced{};
+
+    [[nodiscard]] const SocketAddress& peer() const noexcept { return announced ? announced->peer : sender; }
 };
+
+/// `arrived` on `socket`, so that it can be kept.
+[[nodiscard]] ReceivedDatagram keep(ArrivedDatagram& arrived, DatagramSource& source, int socket);
+
+/// `datagram`, which outlives it, as it is served.
+[[nodiscard]] DatagramCore core_of(const ReceivedDatagram& datagram, DatagramOutbox* outbox = nullptr);
 
 /// What a model that gives each datagram a thread or a child does with one.  Between Acceptor's begun() and ended().
 using StartDatagram = std::function<void(ReceivedDatagram)>;

@@ -116,7 +116,7 @@ class DatagramJob final : public ForkJob {
 public:
     DatagramJob(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildModel& model)
         : ForkJob{model}, handler_{handler}, datagram_{std::move(datagram)} {
-        address = datagram_.peer;
+        address = datagram_.peer();
     }
 
 private:

@@ -170,6 +170,8 @@ TEST(ProxyHeader2, a_datagram_has_its_own_protocol_and_is_whole) {
     EXPECT_TRUE(std::holds_alternative<ProxyInvalid>(datagram(version_2(1, 0x12, ip4_block).substr(0, 20))));
     EXPECT_TRUE(std::holds_alternative<ProxyInvalid>(datagram(signature)));
     EXPECT_TRUE(std::holds_alternative<ProxyInvalid>(datagram("")));
+    for (const char* const line : {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "PROXY UNKNOWN\r\n"})
+        EXPECT_TRUE(std::holds_alternative<ProxyInvalid>(datagram(line))) << "version 1 has none for datagrams";
 }
 
 /// Else whoever may check the health of a service may pretend to be anybody.

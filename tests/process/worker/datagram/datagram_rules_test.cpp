@@ -69,7 +69,9 @@ TEST(DatagramRules, our_datagram_listeners_are_not_served) {
     EXPECT_THAT(rules.own_ports, ElementsAre(7007, 7009));
     SourceCheck check{rules};
     const auto fault_of = [&](const Endpoint& source) {
-        return check.fault_of(resolve(source).at(0), resolve(parse_endpoint("udp://198.51.100.1:7007")).at(0));
+        const SocketAddress sender = resolve(source).at(0);
+        const SocketAddress destination = resolve(parse_endpoint("udp://198.51.100.1:7007")).at(0);
+        return check.fault_of({.sender = sender, .destination = destination, .client = sender});
     };
     EXPECT_EQ(fault_of(parse_endpoint("udp://127.0.0.1:7009")), SourceFault::OwnListener);
     EXPECT_EQ(fault_of(parse_endpoint("udp://198.51.100.1:7009")), SourceFault::OwnListener) << "where it was sent to";
@@ -78,7 +80,8 @@ TEST(DatagramRules, our_datagram_listeners_are_not_served) {
     EXPECT_EQ(fault_of(parse_endpoint("unixgram:///run/x")), SourceFault::OwnListener);
     EXPECT_EQ(fault_of(parse_endpoint("unixgram://@x")), SourceFault::OwnListener);
     EXPECT_EQ(fault_of(parse_endpoint("unixgram:///run/y")), std::nullopt);
-    EXPECT_EQ(check.fault_of({}, {}), std::nullopt) << "a Unix sender without an address";
+    const SocketAddress unnamed;
+    EXPECT_EQ(check.fault_of({.sender = unnamed, .destination = unnamed, .client = unnamed}), std::nullopt);
 }
 
 }  // namespace
