@@ -111,6 +111,17 @@ void read_tls(SendRequest& request, const CommandLine& line) {
         refuse("--servername: a path is no name for a certificate; say whose it has to be, or --insecure");
 }
 
+void read_proxy(SendRequest& request, const CommandLine& line) {
+    const auto version = line.value("proxy");
+    const auto source = line.value("proxy-source");
+    if (source && !version) refuse("--proxy-source: is said by a header; name its version, too: --proxy v1 or v2");
+    if (!version) return;
+    request.proxy = {.version = read_proxy_version(*version)};
+    if (request.proxy->version == ProxyVersion::V1 && is_datagram(request.endpoint.transport))
+        refuse(fmt::format("--proxy: v1 is for streams; {} takes v2", to_string(request)));
+    if (source) request.proxy->source = read_proxy_source(*source);
+}
+
 Endpoint read_control(const std::string& text) {
     try {
         return parse_control_endpoint(text);
@@ -132,6 +143,7 @@ SendRequest read_send_request(const CommandLine& line) {
     read_words(request, line.words);
     check(request);
     read_tls(request, line);
+    read_proxy(request, line);
     return request;
 }
 

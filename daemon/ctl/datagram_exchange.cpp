@@ -1,7 +1,9 @@
 #include <fmt/core.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <stdexcept>
 #include <string>
 
@@ -65,7 +67,9 @@ public:
 
 private:
     std::string ask(const SocketAddress& address) {
-        const std::size_t limit = longest_datagram(address.family());
+        const std::string header =
+            request_.proxy ? proxy_header_for(*request_.proxy, address, SOCK_DGRAM) : std::string{};
+        const std::size_t limit = longest_datagram(address.family()) - header.size();
         if (text_.size() > limit) refuse_text(std::to_string(text_.size()), limit);
         const UniqueFd socket = connect_within(patience_.until(), address, SOCK_DGRAM);
         if (address.family() == AF_UNIX && !request_.no_reply) {
@@ -73,14 +77,21 @@ private:
             listening_.trace.replies_come_to(name_of(SocketAddress::local_of(socket.get())));
         }
         listening_.trace.connected(name_of(address));
-        send_datagram(socket.get());
+        if (request_.proxy) listening_.trace.announced(to_string(*request_.proxy));
+        send_datagram(socket.get(), header);
         if (!request_.no_reply) return receive_reply(socket.get());
         check_refusal(socket.get());
         return {};
     }
 
-    void send_datagram(int socket) {
-        while (::send(socket, text_.data(), text_.size(), MSG_NOSIGNAL) == -1) {
+    /// Both in one.
+    void send_datagram(int socket, std::string header) {
+        std::array<iovec, 2> parts{{{.iov_base = header.data(), .iov_len = header.size()},
+                                    {.iov_base = const_cast<char*>(text_.data()), .iov_len = text_.size()}}};
+        msghdr message{};
+        message.msg_iov = parts.data();
+        message.msg_iovlen = parts.size();
+        while (::sendmsg(socket, &message, MSG_NOSIGNAL) == -1) {
             if (errno == EMSGSIZE)
                 throw std::invalid_argument{
                     fmt::format("TEXT: the kernel takes no datagram of {} bytes here; send less", text_.size())};

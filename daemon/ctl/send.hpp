@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/ctl/proxy_request.hpp"
 #include "daemon/ctl/tls_request.hpp"
 #include "preforkd/endpoint.hpp"
 
@@ -14,6 +15,7 @@ namespace preforkd {
 struct SendRequest {
     Endpoint endpoint{};
     std::optional<TlsRequest> tls{};                        ///< spoken there
+    std::optional<ProxyRequest> proxy{};                    ///< said before anything else
     std::optional<std::string> text = "hello from client";  ///< sent as it is; nullopt: what standard input has
     std::optional<std::string> expect{};                    ///< the answer must contain it; reading ends once it does
     std::chrono::milliseconds timeout{5000};                ///< for the whole conversation; zero: for ever

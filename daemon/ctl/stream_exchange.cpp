@@ -39,6 +39,7 @@ public:
                                       [this](const SocketAddress& address, Deadline until) {
                                           UniqueFd connected = connect_within(until, address, SOCK_STREAM);
                                           listening_.trace.connected(name_of(address));
+                                          if (request_.proxy) announce(connected.get(), address);
                                           return connected;
                                       })};
         if (client_) speak_tls();
@@ -68,6 +69,14 @@ private:
     [[nodiscard]] bool wants_input() const { return input_ != -1 && unsent_.empty(); }
     [[nodiscard]] bool nothing_to_send() const { return input_ == -1 && unsent_.empty(); }
     [[nodiscard]] bool has_output() const { return !unsent_.empty() || output_ == Output::Ending; }
+
+    /// Nothing else has been sent yet, so there is space for it.
+    void announce(int connection, const SocketAddress& server) {
+        const std::string header = proxy_header_for(*request_.proxy, server, SOCK_STREAM);
+        if (::send(connection, header.data(), header.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(header.size()))
+            throw_errno("send the PROXY header");
+        listening_.trace.announced(to_string(*request_.proxy));
+    }
 
     void speak_tls() {
         auto tls = client_->connect(wire_.fd());

@@ -20,6 +20,7 @@ public:
     void trying(const std::string& address) { tell("trying " + address); }
     void failed(const std::string& address, const std::string& reason) { tell(address + ": " + reason); }
     void connected(const std::string& address);
+    void announced(const std::string& who) { tell("announced " + who); }
     void secured(const std::string& how);
     void replies_come_to(const std::string& address) { tell("replies come to " + address); }
     void sent(std::size_t size_bytes) { sent_bytes_ += size_bytes; }

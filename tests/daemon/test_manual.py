@@ -145,7 +145,7 @@ def test_values_are_completed():
     (["status", "--"], {"--json", "--watch", "--control", "--instance", "--timeout", "--help", "--version"}),
     (["--json", "status", "--"], {"--watch", "--control", "--instance", "--timeout", "--help", "--version"}),
     (["send", ":7", "--timeout=3s", "--verbose", "--"],
-     {"--expect", "--no-reply", "--ca", "--cert", "--key", "--servername", "--alpn", "--insecure", "--help", "--version"}),
+     {"--expect", "--no-reply", "--ca", "--cert", "--key", "--servername", "--alpn", "--proxy", "--proxy-source", "--insecure", "--help", "--version"}),
     (["certificate", "localhost", "--"], {"--days", "--out", "--help", "--version"}),
     (["--timeout", "3s", "r"], {"ready", "reload"}), (["status", "r"], set())])
 def test_a_command_is_offered_its_own_options_each_once(words, wanted):

@@ -50,6 +50,27 @@ TEST(OptionsSend, an_endpoint_alone_has_the_classic_defaults) {
     EXPECT_FALSE(request.verbose);
 }
 
+TEST(OptionsSend, a_client_can_be_announced) {
+    EXPECT_EQ(read_send_options({":7"}).proxy, std::nullopt);
+    EXPECT_EQ(read_send_options({":7", "--proxy", "v1"}).proxy, (ProxyRequest{.version = ProxyVersion::V1}));
+    const Endpoint source{.transport = Transport::Tcp, .host = "192.0.2.1", .port = 1234};
+    EXPECT_EQ(read_send_options({"tls://h:7", "--proxy", "v2", "--proxy-source", "192.0.2.1:1234"}).proxy,
+              (ProxyRequest{.version = ProxyVersion::V2, .source = source}));
+    EXPECT_EQ(read_send_options({":7", "--proxy=v1", "--proxy-source=[2001:db8::1]:0"}).proxy->source->host,
+              "2001:db8::1");
+    EXPECT_EQ(read_send_options({"udp://:7", "--proxy", "v2"}).proxy, (ProxyRequest{.version = ProxyVersion::V2}));
+    for (const char* version : {"", "1", "V2", "v3"})
+        EXPECT_THAT(refusal_behind_endpoint({"--proxy", version}), HasSubstr("--proxy: expected v1 or v2"));
+    for (const char* none : {"", "192.0.2.1", "192.0.2.1:", "h:1", "2001:db8::1", "[fe80::1%lo]:1", "192.0.2.1:65536",
+                             "192.0.2.0/24:1", "unix:///x"})
+        EXPECT_THAT(refusal_behind_endpoint({"--proxy", "v2", "--proxy-source", none}),
+                    HasSubstr("--proxy-source: expected an address with its port"))
+            << none;
+    EXPECT_THAT(refusal_behind_endpoint({"--proxy-source", "192.0.2.1:1"}), HasSubstr("--proxy v1 or v2"));
+    for (const char* endpoint : {"udp://:7", "unixgram:///x"})
+        EXPECT_THAT(send_refusal({endpoint, "--proxy", "v1"}), HasSubstr("takes v2"));
+}
+
 TEST(OptionsSend, every_option_is_read_wherever_it_stands) {
     const SendRequest request =
         read_send_options({"--timeout", "1m30s", ":7", "--expect=connected", "a text", "--verbose"});
