@@ -190,23 +190,31 @@ SourceCells::Entered SourceCells::enter(Column column, const Source& source, con
             if (sum_of(row) >= quota.at_once) return refuse(RefusalReason::PerSource, row);
             continue;  // others went back as well
         }
-        if (quota.per_second == 0 || take_token(row, quota.per_second, now)) return {.row = row};
+        if (quota.per_second == 0 || take_token(row, quota, now)) return {.row = row};
         leave(column, row);
         return refuse(RefusalReason::Rate, row);
     }
     return refuse(RefusalReason::PerSource, no_row);
 }
 
+std::optional<RefusalReason> SourceCells::spend(Column column, const Source& source, const SourceQuota& quota,
+                                                std::chrono::nanoseconds now) const noexcept {
+    const std::uint32_t row = row_of(column, source, hash_of(source, key_));
+    if (row == no_row || take_token(row, quota, now)) return std::nullopt;
+    return refuse(RefusalReason::Rate, row).refused;
+}
+
 /// A bucket of tokens, kept as the time at which it is full again.  Source: GCRA, ITU-T I.371.
-bool SourceCells::take_token(std::uint32_t row, std::uint32_t per_second, std::chrono::nanoseconds now) const noexcept {
+bool SourceCells::take_token(std::uint32_t row, const SourceQuota& quota, std::chrono::nanoseconds now) const noexcept {
     constexpr std::uint64_t second = 1'000'000'000;
     const auto now_ns = static_cast<std::uint64_t>(now.count());
-    const std::uint64_t each_ns = second / per_second;
+    const std::uint64_t each_ns = second / quota.per_second;
+    const std::uint64_t burst = quota.burst != 0 ? quota.burst : quota.per_second;
     Word full_at{cell(source_layout::rates + row)};
     for (std::uint64_t before = full_at.load();;) {
         const bool can_be = before <= now_ns + 2 * second;
         const std::uint64_t after = std::max(can_be ? before : 0, now_ns) + each_ns;
-        if (after - now_ns > each_ns * per_second) return false;
+        if (after - now_ns > each_ns * burst) return false;
         if (full_at.compare_exchange_weak(before, after)) return true;
     }
 }

@@ -20,7 +20,9 @@ inline constexpr std::size_t refusal_reasons = 3;
 /// What one source may have; zero: as much as it wants.
 struct SourceQuota {
     std::uint32_t at_once = 0;
-    std::uint32_t per_second = 0;  ///< new ones, and as many in one moment
+    std::uint32_t per_second = 0;  ///< new ones
+    std::uint32_t burst = 0;       ///< of those in one moment, at most twice as many; zero: as many
+    friend bool operator==(const SourceQuota&, const SourceQuota&) = default;
 };
 
 struct ListedSource {
@@ -68,6 +70,11 @@ public:
                                 std::chrono::nanoseconds now) const noexcept;
     void leave(Column column, std::uint32_t row) const noexcept;
 
+    /// The same for who is gone at once, so that a rate alone can keep him out: nothing is to be given back.  Where his
+    /// row is taken by another source meanwhile, that has paid for him.
+    [[nodiscard]] std::optional<RefusalReason> spend(Column column, const Source& source, const SourceQuota& quota,
+                                                     std::chrono::nanoseconds now) const noexcept;
+
     /// One more of all clients of the listener; false: there are `most` already.
     [[nodiscard]] bool enter_listener(Column column, std::uint32_t most) const noexcept;
     void leave_listener(Column column) const noexcept;
@@ -96,7 +103,7 @@ private:
     [[nodiscard]] std::uint64_t sum_of(std::uint32_t row) const noexcept;
     void add(Column column, std::uint32_t row) const noexcept;
     [[nodiscard]] bool hold(Column column, std::uint32_t row, std::uint64_t key) const noexcept;
-    [[nodiscard]] bool take_token(std::uint32_t row, std::uint32_t per_second,
+    [[nodiscard]] bool take_token(std::uint32_t row, const SourceQuota& quota,
                                   std::chrono::nanoseconds now) const noexcept;
     [[nodiscard]] std::uint32_t row_of(Column column, const Source& source, std::uint64_t hash) const noexcept;
     [[nodiscard]] Entered refuse(RefusalReason reason, std::uint32_t row) const noexcept;

@@ -70,8 +70,20 @@ SourceHashKey SourceTable::read_header() const {
     return {.first = words_[first_key_word], .second = words_[second_key_word]};
 }
 
+SourceQuota quota_of(const Listener& listener) {
+    const ClientLimits& limits = listener.settings.limits;
+    SourceQuota quota{.at_once = limits.per_source.value_or(0), .per_second = limits.rate.value_or(0)};
+    if (limits.rate || listener.local.transport != Transport::Udp) return quota;
+    constexpr std::uint32_t reserve_seconds = 2;
+    quota.per_second = listener.replies_per_source;
+    quota.burst = reserve_seconds * quota.per_second;
+    return quota;
+}
+
 void make_sources(Listener& listener) {
-    if (!counts_clients(listener.settings) || is_datagram(listener.local.transport))
+    const ListenSettings& settings = listener.settings;
+    const bool refuses = !settings.allow.empty() || !settings.deny.empty() || quota_of(listener) != SourceQuota{};
+    if (!refuses && !settings.limits.max)
         listener.sources = nullptr;
     else if (!listener.sources)
         listener.sources = std::make_shared<SourceTable>();

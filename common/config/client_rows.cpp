@@ -83,26 +83,25 @@ constexpr std::array<ListenRow, 9> rows{{
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.deny = parse_access_list(text); },
      [](const ListenSettings& s) { return unless_empty(to_string(s.deny)); }},
-    {{"per-source", "N", "tcp, unix, fd", "clients of one source at once, over all workers; more are refused"},
-     may_be_stream,
+    {{"per-source", "N", "all", "clients of one source at once, over all workers; more are refused"},
+     any_transport,
      [](ListenSettings& s, std::string_view text) {
          s.limits.per_source = static_cast<std::uint32_t>(read_number(text, per_source_range));
      },
      [](const ListenSettings& s) { return unless_unset(s.limits.per_source); }},
-    {{"rate", "N/s|off", "tcp, unix, fd", "new clients of one source, over all workers; more are refused"},
-     may_be_stream,
+    {{"rate", "N/s|off", "all", "new clients of one source, over all workers; more are refused"},
+     any_transport,
      [](ListenSettings& s, std::string_view text) { s.limits.rate = read_rate(text); },
      [](const ListenSettings& s) { return s.limits.rate ? std::optional{print_rate(*s.limits.rate)} : std::nullopt; }},
-    {{"source-prefix", "BITS:BITS", "tcp, unix, fd",
-      "how much of an IPv4 and an IPv6 address makes a source (default 32:64)"},
-     may_be_stream,
+    {{"source-prefix", "BITS:BITS", "all", "how much of an IPv4 and an IPv6 address makes a source (default 32:64)"},
+     any_transport,
      [](ListenSettings& s, std::string_view text) { s.limits.source_prefix = read_source_prefix(text); },
      [](const ListenSettings& s) -> std::optional<std::string> {
          if (!s.limits.source_prefix) return std::nullopt;
          return fmt::format("{}:{}", s.limits.source_prefix->ipv4_bits, s.limits.source_prefix->ipv6_bits);
      }},
-    {{"max", "N", "tcp, unix, fd", "clients at once, over all workers; more wait in the queue"},
-     may_be_stream,
+    {{"max", "N", "all", "clients at once, over all workers; more wait in the queue"},
+     any_transport,
      [](ListenSettings& s, std::string_view text) {
          s.limits.max = static_cast<std::uint32_t>(read_number(text, max_range));
      },

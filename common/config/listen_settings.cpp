@@ -193,10 +193,13 @@ void check_together(std::string_view endpoint, const ListenSettings& settings) {
     if (settings.proxy_timeout && !settings.proxy) refuse(endpoint, "proxy-timeout= needs proxy=");
     const ClientLimits& limits = settings.limits;
     const bool limits_sources = limits.per_source || limits.rate;
-    if (limits.source_prefix && !limits_sources) refuse(endpoint, "source-prefix= needs per-source= or rate=");
+    if (limits.source_prefix && !limits_sources && !settings.replies_per_source)
+        refuse(endpoint, "source-prefix= needs per-source= or rate=, or over udp replies-per-source=");
     if (limits.source_prefix && settings.endpoint.transport == Transport::Unix && !settings.proxy)
         refuse(endpoint,
                "source-prefix= is about addresses, and of a Unix socket each user is a source; leave it away");
+    if (limits.rate && settings.replies_per_source)
+        refuse(endpoint, "rate= and replies-per-source= limit the same datagrams; keep one");
     if (!limits.refuse_with.empty() && !limits_sources && settings.allow.empty() && settings.deny.empty())
         refuse(endpoint, "refuse-with= needs allow=, deny=, per-source= or rate=, which refuse clients");
     if (settings.tls && !limits.refuse_with.empty())
@@ -223,8 +226,11 @@ std::optional<std::string> why_not_for(const ListenSettings& settings, Transport
     if (settings.tls && is_datagram(transport)) return "TLS needs a stream: datagrams are not encrypted";
     if (settings.proxy_timeout && is_datagram(transport))
         return "proxy-timeout= is for streams: the header of a datagram comes along with it";
-    if (settings.limits != ClientLimits{} && is_datagram(transport))
-        return "per-source=, rate=, max= and refuse-with= are for streams: for datagrams there is replies-per-source=";
+    if (!settings.limits.refuse_with.empty() && is_datagram(transport))
+        return "refuse-with= is for streams: a datagram that is refused is dropped without a word";
+    if (transport == Transport::UnixDatagram && !settings.proxy && (settings.limits.per_source || settings.limits.rate))
+        return "per-source= and rate= do not fit unixgram, whose senders need not have a name, unless proxy=unix has "
+               "them announced; max= does";
     if (settings.proxy && is_local && !settings.proxy->local)
         return "proxy= takes no addresses for a Unix socket, whose clients have none: use proxy=unix";
     if (settings.proxy && !is_local && settings.proxy->local)

@@ -30,13 +30,13 @@ struct SourcePrefix {
     friend bool operator==(const SourcePrefix&, const SourcePrefix&) = default;
 };
 
-/// How many clients a listener takes, over all workers.
+/// How many clients a listener takes, over all workers.  A datagram is one until its handler has returned.
 struct ClientLimits {
     std::optional<std::uint32_t> per_source{};    ///< of one source at once
     std::optional<std::uint32_t> rate{};          ///< new ones of one source a second; zero `off`
     std::optional<SourcePrefix> source_prefix{};  ///< what a source is; unset: the default
     std::optional<std::uint32_t> max{};           ///< at once; more wait in the queue
-    std::string refuse_with{};                    ///< what a client is told that is refused; empty: nothing, a reset
+    std::string refuse_with{};  ///< stream: what a client is told that is refused; empty: nothing, a reset
     friend bool operator==(const ClientLimits&, const ClientLimits&) = default;
 };
 
@@ -63,13 +63,13 @@ struct ListenSettings {
                                                         ///< unset 2 s, zero `off`
     std::optional<std::uint32_t> replies_per_source{};  ///< udp: a second; unset: the handler's own, zero `off`
     std::optional<bool> amplify{};                      ///< udp: whether a reply may be longer than its request
-    std::optional<ProxySenders> proxy{};                ///< stream: who has to announce its clients
-    std::optional<std::chrono::milliseconds> proxy_timeout{};  ///< for that; unset 3 s
+    std::optional<ProxySenders> proxy{};                ///< who has to announce its clients
+    std::optional<std::chrono::milliseconds> proxy_timeout{};  ///< stream: for that; unset 3 s
     AccessList allow{};                                        ///< who may be a client
     AccessList deny{};                                         ///< and who may not
     std::optional<TlsSettings> tls{};                          ///< stream: what tls:// brings along
-    ClientLimits limits{};                                     ///< stream
-    Serves serves = Serves::Clients;                           ///< which option asked for it
+    ClientLimits limits{};
+    Serves serves = Serves::Clients;  ///< which option asked for it
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };
@@ -176,14 +176,11 @@ struct Settings {
     return endpoints;
 }
 
-/// Whether clients of one source are limited.
-[[nodiscard]] inline bool limits_sources(const ListenSettings& listener) noexcept {
-    return listener.limits.per_source || listener.limits.rate.value_or(0) != 0;
-}
-
-/// Whether a client of the listener can be refused, or has to be counted.
-[[nodiscard]] inline bool counts_clients(const ListenSettings& listener) noexcept {
-    return limits_sources(listener) || listener.limits.max || !listener.allow.empty() || !listener.deny.empty();
+/// How often a second one source is answered over UDP; zero: without a limit.  `answers_anything`: so does its handler,
+/// which anybody may have speak to a third.
+[[nodiscard]] inline std::uint32_t replies_per_source(const ListenSettings& listener, bool answers_anything) noexcept {
+    constexpr std::uint32_t of_who_answers_anything = 1000;
+    return listener.replies_per_source.value_or(answers_anything ? of_who_answers_anything : 0);
 }
 
 /// Which handler serves `listener`: its own, or the daemon's.

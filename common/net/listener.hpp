@@ -1,6 +1,7 @@
 #pragma once
 // Binding and listening, and what a listening socket of the master is.
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@ struct Listener {
     std::shared_ptr<const AccessTable> access{};  ///< of allow= and deny=, once these are read; empty: all
     std::shared_ptr<const TlsContext> tls{};      ///< of tls://, once its files are read
     std::shared_ptr<SourceTable> sources{};       ///< where its workers count; empty: nothing is limited
+    std::uint32_t replies_per_source = 0;         ///< udp: a second, where its handler has the say; zero: no limit
     std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 
     /// Whether systemd holds the socket too, so that its queue is there when we are gone.

@@ -45,13 +45,14 @@ std::size_t descriptor_limit() {
     return limit.rlim_cur;
 }
 
-std::vector<Listener> bind_listeners_of(const ListenSettings& listen) {
+std::vector<Listener> bind_listeners_of(const ListenSettings& listen, const HandlerEntry& entry) {
     const std::shared_ptr<const AccessTable> access = read_access(listen);
     const std::shared_ptr<const TlsContext> tls = read_tls(listen, std::make_shared<RotatingTicketKeys>(), nullptr);
     std::vector<Listener> listeners = bind_listeners({listen}, {});
     for (Listener& listener : listeners) {
         listener.access = access;
         listener.tls = tls;
+        listener.replies_per_source = replies_per_source(listen, entry.answers_any_datagram);
         make_sources(listener);
     }
     return listeners;
@@ -77,7 +78,7 @@ public:
           is_coroutine_{entry.make_stream || entry.make_async_datagram},
           connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},
           handlers_{watch_handler(checked(entry), wanted.handler, watching_)},
-          listeners_{bind_listeners_of(settings_.listen.front())},
+          listeners_{bind_listeners_of(settings_.listen.front(), entry)},
           local_{listeners_.front().local} {}
 
     /// Serves until asked to leave, or, if `just_one`, one client or none within `patience`.  How many it was.
@@ -157,7 +158,8 @@ private:
                          .local = listener.local,
                          .access = listener.access,
                          .tls = listener.tls,
-                         .sources = listener.sources});
+                         .sources = listener.sources,
+                         .replies_per_source = listener.replies_per_source});
             if (just_one) copy.settings.linger = std::min(copy.settings.linger.value_or(linger_of_one), linger_of_one);
         }
         const Capacity capacity =

@@ -167,7 +167,7 @@ std::vector<ListenerSources> ControlCommands::sources() const {
     constexpr std::size_t most = 20;
     std::vector<ListenerSources> all;
     for (const Listener& listener : *targets_.pool.current().listeners) {
-        if (!listener.sources || !limits_sources(listener.settings)) continue;
+        if (!listener.sources || quota_of(listener) == SourceQuota{}) continue;
         ListenerSources& told = all.emplace_back(ListenerSources{.endpoint = to_string(listener.local)});
         for (const ListedSource& each : listener.sources->cells().top_sources(most))
             told.sources.push_back(

@@ -215,6 +215,9 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
         (listener.settings.serves == Serves::Clients ? plan.listeners : plan.observed)->push_back(std::move(listener));
     for (Listener& listener : *plan.listeners) {
         listener.tls = nullptr;  // a kept one's is the last generation's
+        const HandlerEntry* const entry = plan.handlers.find(handler_of(listener.settings, *plan.settings));
+        const bool answers_anything = entry != nullptr && entry->answers_any_datagram;
+        listener.replies_per_source = replies_per_source(listener.settings, answers_anything);
         make_sources(listener);
     }
     for (Listener& listener : *plan.listeners) {

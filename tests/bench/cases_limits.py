@@ -7,7 +7,8 @@ import subprocess
 import turns
 from figures import Figure
 
-PREFIXES = "allow= and deny= of 10000 prefixes"
+NAMES = {"prefixes": ("allow= and deny= of 10000 prefixes", "us CPU/conn", 1),
+         "datagram": ("rate= or replies-per-source=", "us CPU/dgram", 0.1)}
 
 
 def limits(effort):
@@ -17,6 +18,5 @@ def limits(effort):
         for name, nanoseconds in json.loads(told).items():
             samples[name].append(nanoseconds / 1000)
     for name, values in samples.items():
-        counted = name != "prefixes"
-        yield Figure(name=f"per-source= and rate=, {name}" if counted else PREFIXES, unit="us CPU/conn",
-                     value=statistics.median(values), limit=0.3 if counted else 1, samples={"preforkd": values})
+        told, unit, limit = NAMES.get(name, (f"per-source= and rate=, {name}", "us CPU/conn", 0.3))
+        yield Figure(name=told, unit=unit, value=statistics.median(values), limit=limit, samples={"preforkd": values})

@@ -273,7 +273,7 @@ def test_an_upgrade_keeps_the_counts(preforkd):
 @pytest.mark.parametrize("keys, words", [
     ("per-source=0", "per-source: expected a number from 1 to 65534"), ("max=no", "max: expected a number from 1 to 1000000"),
     ("rate=5", "rate: expected a number a second from 1/s"), ("source-prefix=33:64 rate=1/s", "source-prefix: expected the bits of IPv4"),
-    ("source-prefix=24", "source-prefix: expected the bits"), ("source-prefix=24:56", "source-prefix= needs per-source= or rate="),
+    ("source-prefix=24", "source-prefix: expected the bits"), ("source-prefix=24:56", "source-prefix= needs per-source= or rate=, or over udp"),
     ("refuse-with=no", "refuse-with= needs allow=, deny=, per-source= or rate="),
     ("deny=127.0.0.2 refuse-with=50%", "refuse-with: expected a text, with %20 for a blank"),
 ])
@@ -283,11 +283,3 @@ def test_what_is_written_wrong_is_refused_with_the_remedy(run_preforkd, tmp_path
     (tmp_path / "conf").write_text(f"listen = tcp://:0 {keys}\n")
     told = run_preforkd("--check-config", "--config", str(tmp_path / "conf"))
     assert told.returncode == 78 and words in told.stderr, told.stderr
-
-
-@pytest.mark.parametrize("endpoint", ["udp://127.0.0.1:0", "unixgram:///run/x"])
-@pytest.mark.parametrize("keys", ["per-source=1", "rate=1/s", "max=1"])
-def test_datagrams_have_limits_of_their_own(run_preforkd, endpoint, keys):
-    told = run_preforkd("-l", f"{endpoint} {keys}")
-    assert told.returncode == 64 and "does not fit" in told.stderr, told.stderr
-    assert endpoint.startswith("unixgram") or "replies-per-source" in told.stderr

@@ -5,13 +5,10 @@
 #include <array>
 #include <string_view>
 
-#include "common/channel/source_table.hpp"
-
 namespace preforkd {
 namespace {
 
 constexpr std::string_view refused = "refused {peer} at {listener}: {cause}; so far {total}";
-constexpr std::string_view admitted = "admitted {peer} at {listener} without counting it: {cause}; so far {total}";
 
 std::string_view describe(RefusalReason reason) noexcept {
     switch (reason) {
@@ -47,57 +44,24 @@ void tell(int connection, std::string_view text) noexcept {
 }  // namespace
 
 Admission::Admission(const Listener& listener, Acceptor& acceptor)
-    : listener_{listener},
-      cells_{listener.sources->cells()},
-      column_{acceptor.column()},
-      quota_{.at_once = listener.settings.limits.per_source.value_or(0),
-             .per_second = listener.settings.limits.rate.value_or(0)},
-      prefix_{listener.settings.limits.source_prefix.value_or(SourcePrefix{})},
+    : check_{listener, acceptor},
       farewell_{farewell_of(listener.settings.limits)},
       refusals_{Refusals{listener, acceptor.reactor(), LogLevel::Notice, refused},
                 Refusals{listener, acceptor.reactor(), LogLevel::Notice, refused},
-                Refusals{listener, acceptor.reactor(), LogLevel::Notice, refused}},
-      uncounted_{listener, acceptor.reactor(), LogLevel::Warning, admitted} {}
+                Refusals{listener, acceptor.reactor(), LogLevel::Notice, refused}} {}
 
 bool Admission::admits(int connection, const SocketAddress& address, bool is_announced, CountedPlace& place) {
-    const Client client = client_of(connection, address, is_announced);
-    std::optional<RefusalReason> reason;
-    if (!is_allowed(client)) {
-        reason = RefusalReason::Denied;
-        cells_.note_refusal(*reason);
-    } else if (quota_.at_once != 0 || quota_.per_second != 0) {
-        reason = count(client, address, place);
-    }
+    const auto reason = check_.refusal_of(identity_of(connection, address, is_announced), address, place);
     if (reason) refuse(connection, address, *reason);
     return !reason;
 }
 
-Admission::Client Admission::client_of(int connection, const SocketAddress& address, bool is_announced) noexcept {
+ClientIdentity Admission::identity_of(int connection, const SocketAddress& address, bool is_announced) noexcept {
     if (const auto host = host_address_of(address)) return {.host = host};
     ucred peer{};
     socklen_t size = sizeof peer;
     if (is_announced || ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1) return {};
     return {.user = peer.uid};
-}
-
-bool Admission::is_allowed(const Client& client) const noexcept {
-    if (!listener_.access) return true;
-    const AccessTable& access = *listener_.access;
-    if (client.host) return access.admits(*client.host);
-    return client.user ? access.admits_user(*client.user) : access.admits_others();
-}
-
-std::optional<RefusalReason> Admission::count(const Client& client, const SocketAddress& address, CountedPlace& place) {
-    const Source source = client.host   ? source_of(*client.host, prefix_)
-                          : client.user ? source_of_user(*client.user)
-                                        : Source{};
-    const auto entered = cells_.enter(column_, source, quota_, recent_time().time_since_epoch());
-    if (entered.refused) return entered.refused;
-    if (entered.row == SourceCells::no_row)
-        uncounted_.add(address, "too many other sources have clients");
-    else
-        place.add_row(cells_, column_, entered.row);
-    return std::nullopt;
 }
 
 void Admission::refuse(int connection, const SocketAddress& address, RefusalReason reason) {

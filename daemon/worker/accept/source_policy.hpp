@@ -12,8 +12,17 @@
 namespace preforkd {
 
 /// What keeps a datagram from its handler: anybody can write any source into one.
-enum class SourceFault : std::uint8_t { OwnListener, NoPort, NotOneHost, AnsweringPort, TooMany, NotAdmitted };
-inline constexpr std::size_t source_faults = 6;
+enum class SourceFault : std::uint8_t {
+    OwnListener,
+    NoPort,
+    NotOneHost,
+    AnsweringPort,
+    NotAdmitted,
+    TooMany,
+    TooManyAtOnce,
+    TooOften,
+};
+inline constexpr std::size_t source_faults = 8;
 
 /// As a log line ends that says how many were not served.
 [[nodiscard]] constexpr std::string_view describe(SourceFault fault) noexcept {
@@ -24,6 +33,8 @@ inline constexpr std::size_t source_faults = 6;
         case SourceFault::AnsweringPort: return "their source is the port of a service that answers anything";
         case SourceFault::NotAdmitted: return "allow= and deny= do not admit their source";
         case SourceFault::TooMany: return "one source sent more than replies-per-source= allows";
+        case SourceFault::TooManyAtOnce: return "one source had as many in work as per-source= allows";
+        case SourceFault::TooOften: return "one source sent more than rate= allows";
     }
     return {};
 }

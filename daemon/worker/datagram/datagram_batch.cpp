@@ -55,6 +55,7 @@ awaitable<void> serve_received(AsyncDatagramHandler& handler, ReceivedDatagram d
         DatagramCore core = core_of(datagram, &outbox);
         co_await serve_datagram(handler, core);
     }
+    datagram.place.give_back();
     ended();
     // As for streams: a coroutine that never waited ends inside co_spawn(), without a round through the reactor.
     (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
@@ -76,7 +77,7 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, const AnyDat
 Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHandler& handler) {
     auto batch = std::make_shared<DatagramBatch>(*this, inlet);
     return [batch, &acceptor = inlet.acceptor, &handler](int socket) {
-        return batch->take(socket, most_datagrams_per_batch, [&](const ArrivedDatagram& each) {
+        return batch->take(socket, most_datagrams_per_batch, [&](ArrivedDatagram& each) {
             DatagramCore core{.bytes = each.bytes,
                               .route = {.socket = socket,
                                         .peer = each.sender,
@@ -86,6 +87,7 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHand
                               .outbox = &batch->outbox(),
                               .announced = each.announced.get()};
             serve_datagram(handler, core);
+            each.place.give_back();
             acceptor.ended();
         });
     };

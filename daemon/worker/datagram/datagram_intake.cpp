@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/sys_error.hpp"
+#include "common/channel/source_table.hpp"
 #include "common/net/error_queue.hpp"
 #include "preforkd/log.hpp"
 
@@ -57,6 +58,9 @@ DatagramSource::DatagramSource(const DatagramInlet& inlet)
     if (has_notes()) ask_for_notes(inlet.listener.fd.get(), bound_.family());
     if (listener_.settings.proxy)
         announced_ = std::make_unique<AnnouncedDatagrams>(listener_, inlet.acceptor.reactor());
+    if (!listener_.sources) return;
+    clients_ = std::make_unique<ClientCheck>(listener_, inlet.acceptor);
+    max_ = listener_.settings.limits.max.value_or(0);
 }
 
 std::shared_ptr<UniqueFd> DatagramSource::keep_open(int socket) {
@@ -75,12 +79,31 @@ bool DatagramSource::admits(ArrivedDatagram& arrived) {
         arrived.bytes = read->payload;
         arrived.announced = std::move(read->announced);
     }
-    const auto fault =
-        check_.fault_of({.sender = arrived.sender, .destination = arrived.local, .client = arrived.peer()});
+    auto fault = check_.fault_of(arrived.sender, arrived.local);  // whoever is announced, the sender is answered
+    if (!fault && clients_)
+        if (const auto reason =
+                clients_->refusal_of({.host = host_address_of(arrived.peer())}, arrived.peer(), arrived.place))
+            fault = fault_for(*reason);
     if (fault) tally_->unserved[static_cast<std::size_t>(*fault)].fetch_add(1, std::memory_order_relaxed);
     if (fault) return false;
     tally_->traffic.received(arrived.bytes.size());
     if (!check_.amplifies()) arrived.longest_reply = arrived.bytes.size();
+    return true;
+}
+
+SourceFault DatagramSource::fault_for(RefusalReason reason) const noexcept {
+    switch (reason) {
+        case RefusalReason::Denied: return SourceFault::NotAdmitted;
+        case RefusalReason::PerSource: return SourceFault::TooManyAtOnce;
+        case RefusalReason::Rate: break;
+    }
+    return listener_.settings.limits.rate ? SourceFault::TooOften : SourceFault::TooMany;
+}
+
+bool DatagramSource::take_place(CountedPlace& place) const {
+    const SourceCells& cells = listener_.sources->cells();
+    if (!cells.enter_listener(acceptor_.column(), max_)) return false;
+    place.add_total(cells, acceptor_.column());
     return true;
 }
 
@@ -111,6 +134,11 @@ DatagramIntake::~DatagramIntake() { ::munmap(buffers_, headers_.size() * buffer_
 
 int DatagramIntake::receive(int socket, std::size_t limit, DatagramSource& source) {
     arrived_.clear();
+    CountedPlace place;
+    if (source.has_max()) {  // before: what was received cannot go back into the queue
+        if (!source.take_place(place)) return Acceptor::at_max;
+        limit = 1;
+    }
     const std::size_t wanted = std::clamp<std::size_t>(limit, 1, headers_.size());
     for (std::size_t index = 0; index < wanted; ++index)
         prepare_to_receive(headers_[index].msg_hdr, messages_[index],
@@ -128,11 +156,11 @@ int DatagramIntake::receive(int socket, std::size_t limit, DatagramSource& sourc
         empty_error_queue(socket);
     }
     if (error != 0) return error;
-    for (std::size_t index = 0; index < static_cast<std::size_t>(received); ++index) examine(index, source);
+    for (std::size_t index = 0; index < static_cast<std::size_t>(received); ++index) examine(index, source, place);
     return 0;
 }
 
-void DatagramIntake::examine(std::size_t index, DatagramSource& source) {
+void DatagramIntake::examine(std::size_t index, DatagramSource& source, CountedPlace& place) {
     msghdr& header = headers_[index].msg_hdr;
     DatagramMessage& message = messages_[index];
     message.address.resize(header.msg_namelen);
@@ -146,6 +174,7 @@ void DatagramIntake::examine(std::size_t index, DatagramSource& source) {
     ArrivedDatagram& arrived = arrived_.emplace_back();
     arrived.bytes = {buffers_ + index * buffer_bytes, headers_[index].msg_len};
     arrived.sender = message.address;
+    arrived.place = std::move(place);
     arrived.local = notes.destination.value_or(source.bound());
     if (!source.admits(arrived)) arrived_.pop_back();
 }

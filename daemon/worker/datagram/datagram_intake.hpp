@@ -8,6 +8,8 @@
 
 #include "common/net/listener.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
+#include "daemon/worker/accept/client_check.hpp"
+#include "daemon/worker/accept/counted_place.hpp"
 #include "daemon/worker/datagram/announced_datagrams.hpp"
 #include "daemon/worker/datagram/datagram_message.hpp"
 #include "daemon/worker/datagram/datagram_request.hpp"
@@ -34,6 +36,7 @@ struct ArrivedDatagram {
     SocketAddress local{};               ///< where it was sent to
     std::size_t longest_reply = DatagramCore::no_limit;
     std::unique_ptr<const Announced> announced{};  ///< where the sender has announced the client
+    CountedPlace place{};                          ///< to be given back before the acceptor's ended()
 
     [[nodiscard]] const SocketAddress& peer() const noexcept { return announced ? announced->peer : sender; }
 };
@@ -53,6 +56,10 @@ public:
     /// counted.
     [[nodiscard]] bool admits(ArrivedDatagram& arrived);
 
+    /// Whether there is a place for one more below max=, and then it is in `place`.
+    [[nodiscard]] bool take_place(CountedPlace& place) const;
+    [[nodiscard]] bool has_max() const noexcept { return max_ != 0; }
+
     /// What every model does with one that it is about to serve: counts and logs it.
     void begin(const ArrivedDatagram& arrived) const;
 
@@ -61,12 +68,16 @@ public:
     [[nodiscard]] const std::shared_ptr<DatagramTally>& tally() const noexcept { return tally_; }
 
 private:
+    [[nodiscard]] SourceFault fault_for(RefusalReason reason) const noexcept;
+
     const Listener& listener_;
     Acceptor& acceptor_;
     bool log_connections_;
     SocketAddress bound_;
     SourceCheck check_;
     std::unique_ptr<AnnouncedDatagrams> announced_{};  ///< null: nobody announces anybody
+    std::unique_ptr<ClientCheck> clients_{};           ///< null: all are served, as often as they like
+    std::uint32_t max_ = 0;                            ///< zero: none
     std::shared_ptr<DatagramTally> tally_;
     std::weak_ptr<UniqueFd> kept_open_{};
 };
@@ -81,6 +92,7 @@ public:
 
     /// Receives what is queued, at most `limit`, without waiting.  Returns 0 or the errno of recvmmsg(2).
     /// What is too long or of a source that is not served is counted and left out, so arrived() may be empty.
+    /// Acceptor::at_max: nothing is received.
     [[nodiscard]] int receive(int socket, std::size_t limit, DatagramSource& source);
 
     /// Of the last receive(), until the next.
@@ -89,7 +101,7 @@ public:
     [[nodiscard]] std::size_t most() const noexcept { return headers_.size(); }
 
 private:
-    void examine(std::size_t index, DatagramSource& source);
+    void examine(std::size_t index, DatagramSource& source, CountedPlace& place);
 
     std::byte* buffers_ = nullptr;
     std::vector<mmsghdr> headers_;

@@ -5,10 +5,6 @@
 
 namespace preforkd {
 
-namespace {
-constexpr std::uint32_t default_replies_per_source = 1000;  // of a handler that answers anything
-}
-
 DatagramRules datagram_rules(const WorkerPlan& plan, const Listener& listener) {
     const bool answers_anything =
         plan.handlers.find(handler_of(listener.settings, plan.settings))->answers_any_datagram;
@@ -19,30 +15,15 @@ DatagramRules datagram_rules(const WorkerPlan& plan, const Listener& listener) {
         if (each.local.transport == Transport::UnixDatagram && !each.local.path.empty())
             rules.own_unix_addresses.push_back(resolve(each.local).front());
     }
-    rules.access = listener.access;
     // Nobody can forge a Unix sender.
     if (listener.local.transport != Transport::Udp) return rules;
-    rules.replies_per_source =
-        listener.settings.replies_per_source.value_or(answers_anything ? default_replies_per_source : 0);
     rules.amplifies = listener.settings.amplify.value_or(!answers_anything);
     return rules;
 }
 
-SourceCheck::SourceCheck(DatagramRules rules) : rules_{std::move(rules)} {
-    if (rules_.replies_per_source != 0) limiter_ = std::make_unique<ReplyLimiter>(rules_.replies_per_source);
-}
+SourceCheck::SourceCheck(DatagramRules rules) : rules_{std::move(rules)} {}
 
-std::optional<SourceFault> SourceCheck::fault_of(const Addresses& addresses) {
-    if (const auto fault = fault_of_sender(addresses.sender, addresses.destination)) return fault;
-    const auto host = host_address_of(addresses.client);
-    if (rules_.access && !(host ? rules_.access->admits(*host) : rules_.access->admits_others()))
-        return SourceFault::NotAdmitted;
-    if (limiter_ && !limiter_->allow(host.value_or(HostAddress{}), recent_time())) return SourceFault::TooMany;
-    return std::nullopt;
-}
-
-/// Whoever is announced, it is the sender that is answered.
-std::optional<SourceFault> SourceCheck::fault_of_sender(const SocketAddress& sender, const SocketAddress& destination) {
+std::optional<SourceFault> SourceCheck::fault_of(const SocketAddress& sender, const SocketAddress& destination) {
     const auto host = host_address_of(sender);
     if (!host) {
         const bool own = std::ranges::find(rules_.own_unix_addresses, sender) != rules_.own_unix_addresses.end();

@@ -85,7 +85,8 @@ ReceivedDatagram keep(ArrivedDatagram& arrived, DatagramSource& source, int sock
             .socket = reply_socket,
             .keep_open = std::move(keep_open),
             .tally = source.tally(),
-            .announced = std::move(arrived.announced)};
+            .announced = std::move(arrived.announced),
+            .place = std::move(arrived.place)};
 }
 
 DatagramCore core_of(const ReceivedDatagram& datagram, DatagramOutbox* outbox) {

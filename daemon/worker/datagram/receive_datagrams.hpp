@@ -22,6 +22,7 @@ struct ReceivedDatagram {
     std::shared_ptr<UniqueFd> keep_open{};
     std::shared_ptr<DatagramTally> tally{};
     std::unique_ptr<const Announced> announced{};
+    CountedPlace place{};  ///< to be given back, in the thread that receives, before the acceptor's ended()
 
     [[nodiscard]] const SocketAddress& peer() const noexcept { return announced ? announced->peer : sender; }
 };

@@ -117,6 +117,7 @@ public:
     DatagramJob(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildModel& model)
         : ForkJob{model}, handler_{handler}, datagram_{std::move(datagram)} {
         address = datagram_.peer();
+        place = std::move(datagram_.place);
     }
 
 private:

@@ -107,7 +107,9 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
         if (is_datagram(listener.local.transport))
             return receive_one_by_one(datagram_inlet(plan, listener, acceptor),
                                       [&, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
+                                          CountedPlace place = std::move(datagram.place);
                                           serve_datagram_here(handler, std::move(datagram), here);
+                                          place.give_back();
                                           acceptor.ended();
                                       });
         return accept_streams(listener, log_connections, acceptor,

@@ -86,10 +86,11 @@ private:
 class DatagramTask final : public ThreadTask {
 public:
     DatagramTask(ThreadModel& model, AnyDatagramHandler handler, ReceivedDatagram datagram)
-        : model_{model}, handler_{handler}, datagram_{std::move(datagram)} {}
+        : model_{model}, handler_{handler}, place_{std::move(datagram.place)}, datagram_{std::move(datagram)} {}
 
     void run(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
     void over() override {
+        place_.give_back();
         model_.frame.acceptor().ended();
         if (model_.stuck) model_.show_threads();
     }
@@ -100,6 +101,7 @@ public:
 private:
     ThreadModel& model_;
     AnyDatagramHandler handler_;
+    CountedPlace place_;  // the main thread's
     ReceivedDatagram datagram_;
 };
 

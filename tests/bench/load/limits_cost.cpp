@@ -1,5 +1,5 @@
-// What the limits of a listener cost a connection, beside all that it costs anyway: in a process of its own, since the
-// daemon's CPU of a connection varies by more than that.  Prints the nanoseconds of CPU as JSON.
+// What the limits of a listener cost a connection, or a datagram, beside all that it costs anyway: in a process of its
+// own, since the daemon's CPU of a connection varies by more than that.  Prints the nanoseconds of CPU as JSON.
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -51,6 +51,19 @@ double per_source_and_rate_ns(SourceCells::Column workers, const std::vector<Hos
     });
 }
 
+/// A datagram of a rate comes, and is gone.
+double rate_ns(const std::vector<HostAddress>& hosts) {
+    const SourceTable table;
+    table.cells().open_column(1);
+    int refused = 0;
+    const double ns = each_ns([&](int round) {
+        const Source source = source_of(hosts[static_cast<std::size_t>(round) % sources], {});
+        const SourceQuota quota{.per_second = 1'000'000};
+        refused += table.cells().spend(0, source, quota, recent_time().time_since_epoch()) ? 1 : 0;
+    });
+    return refused < 0 ? 0 : ns;
+}
+
 double access_ns(int prefixes, const std::vector<HostAddress>& hosts) {
     std::mt19937 random{2};
     AccessList deny;
@@ -69,7 +82,8 @@ double access_ns(int prefixes, const std::vector<HostAddress>& hosts) {
 
 int main() {
     const std::vector<HostAddress> hosts = some_hosts();
-    std::printf("{\"2 workers\": %.1f, \"32 workers\": %.1f, \"128 workers\": %.1f, \"prefixes\": %.1f}\n",
-                per_source_and_rate_ns(2, hosts), per_source_and_rate_ns(32, hosts), per_source_and_rate_ns(128, hosts),
-                access_ns(10'000, hosts));
+    std::printf(
+        "{\"2 workers\": %.1f, \"32 workers\": %.1f, \"128 workers\": %.1f, \"datagram\": %.1f, \"prefixes\": %.1f}\n",
+        per_source_and_rate_ns(2, hosts), per_source_and_rate_ns(32, hosts), per_source_and_rate_ns(128, hosts),
+        rate_ns(hosts), access_ns(10'000, hosts));
 }

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "common/base/clock.hpp"
+#include "common/config/listen_settings.hpp"
 #include "common/process/spawn.hpp"
 #include "tests/process/child_report.hpp"
 #include "tests/process/waiting.hpp"
@@ -249,6 +250,24 @@ TEST(SourceTable, a_listener_has_one_if_its_clients_can_be_refused_or_are_counte
     listener.settings.deny = parse_access_list("192.0.2.1");
     make_sources(listener);
     EXPECT_NE(listener.sources, nullptr);
+}
+
+TEST(SourceTable, what_a_source_may_have_is_what_the_keys_say_or_over_udp_the_handler) {
+    const auto quota = [](const char* text, std::uint32_t replies = 0) {
+        Listener listener{.settings = parse_listen(text), .replies_per_source = replies};
+        listener.local = listener.settings.endpoint;
+        return quota_of(listener);
+    };
+    EXPECT_EQ(quota("tcp://:7 per-source=3 rate=4/s"), (SourceQuota{.at_once = 3, .per_second = 4}));
+    EXPECT_EQ(quota("tcp://:7", 1000), SourceQuota{});
+    EXPECT_EQ(quota("udp://:7", 1000), (SourceQuota{.per_second = 1000, .burst = 2000}));
+    EXPECT_EQ(quota("udp://:7 per-source=3 rate=4/s", 1000), (SourceQuota{.at_once = 3, .per_second = 4}));
+    EXPECT_EQ(quota("udp://:7 rate=off", 1000), SourceQuota{});
+    EXPECT_EQ(quota("unixgram:///x", 1000), SourceQuota{}) << "nobody can forge a Unix sender";
+    EXPECT_EQ(replies_per_source(parse_listen("udp://:7"), true), 1000u);
+    EXPECT_EQ(replies_per_source(parse_listen("udp://:7"), false), 0u);
+    EXPECT_EQ(replies_per_source(parse_listen("udp://:7 replies-per-source=off"), true), 0u);
+    EXPECT_EQ(replies_per_source(parse_listen("udp://:7 replies-per-source=5/s"), false), 5u);
 }
 
 }  // namespace

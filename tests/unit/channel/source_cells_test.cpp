@@ -97,6 +97,37 @@ TEST_F(SourceCellsTest, a_rate_lets_as_many_in_at_once_and_then_one_for_each_par
     EXPECT_FALSE(enters(0, host(local), five));
 }
 
+TEST_F(SourceCellsTest, a_rate_may_have_a_reserve) {
+    const SourceQuota five{.per_second = 5, .burst = 10};
+    for (int n = 0; n < 10; ++n) EXPECT_TRUE(enters(0, host(local), five));
+    EXPECT_FALSE(enters(1, host(local), five));
+    now_ += 1s;
+    for (int n = 0; n < 5; ++n) EXPECT_TRUE(enters(0, host(local), five));
+    EXPECT_FALSE(enters(0, host(local), five));
+}
+
+TEST_F(SourceCellsTest, who_is_gone_at_once_takes_a_token_and_no_place) {
+    const SourceQuota two{.per_second = 2};
+    EXPECT_EQ(cells_.spend(0, host(local), two, now_), std::nullopt);
+    EXPECT_EQ(cells_.spend(40, host(local), two, now_), std::nullopt);
+    EXPECT_EQ(cells_.spend(1, host(local), two, now_), RefusalReason::Rate) << "for all columns together";
+    EXPECT_EQ(cells_.spend(1, host(local + 1), two, now_), std::nullopt);
+    now_ += 500ms;
+    EXPECT_EQ(cells_.spend(1, host(local), two, now_), std::nullopt);
+    const std::vector<ListedSource> listed = cells_.top_sources(20);
+    ASSERT_EQ(listed.size(), 1u);
+    EXPECT_EQ(listed[0].at_once, 0u);
+    EXPECT_EQ(listed[0].refused, 1u);
+}
+
+TEST_F(SourceCellsTest, a_flood_of_sources_that_come_once_frees_nobody_who_has_spent_all) {
+    const SourceQuota slow{.per_second = 1, .burst = 2};
+    for (int n = 0; n < 2; ++n) EXPECT_EQ(cells_.spend(0, host(local), slow, now_), std::nullopt);
+    for (std::uint32_t n = 1; n < 3 * SourceCells::rows; ++n)
+        EXPECT_EQ(cells_.spend(1, host(local + n), slow, now_), std::nullopt);
+    EXPECT_EQ(cells_.spend(0, host(local), slow, now_), RefusalReason::Rate) << "it has the most to remember";
+}
+
 TEST_F(SourceCellsTest, who_is_refused_for_his_number_has_no_part_in_the_rate) {
     const SourceQuota quota{.at_once = 1, .per_second = 2};
     EXPECT_TRUE(enters(0, host(local), quota));

@@ -89,7 +89,15 @@ TEST(ListenSettings, how_many_clients_a_source_and_a_listener_have_can_be_limite
     EXPECT_THAT(refusal("unix:///x per-source=1 source-prefix=24:56"), HasSubstr("each user is a source"));
     EXPECT_EQ(refusal("unix:///x per-source=1 source-prefix=24:56 proxy=unix"), "");
     EXPECT_EQ(refusal("fd://x max=1"), "") << "it may be one of streams";
-    EXPECT_NE(why_not_for(parse_listen("fd://x max=1"), Transport::Udp), std::nullopt);
+    EXPECT_EQ(why_not_for(parse_listen("fd://x max=1"), Transport::UnixDatagram), std::nullopt);
+    EXPECT_EQ(refusal("udp://:7 per-source=20 rate=5/s source-prefix=24:56 max=1000"), "");
+    EXPECT_EQ(refusal("udp://:7 replies-per-source=5/s source-prefix=24:56"), "");
+    EXPECT_THAT(refusal("udp://:7 replies-per-source=5/s rate=5/s"), HasSubstr("keep one"));
+    EXPECT_THAT(refusal("unixgram:///x rate=5/s"), HasSubstr("unless proxy=unix"));
+    EXPECT_EQ(refusal("unixgram:///x rate=5/s max=3 proxy=unix"), "");
+    for (const Transport transport : {Transport::Udp, Transport::UnixDatagram})
+        EXPECT_NE(why_not_for(parse_listen("fd://x proxy=unix allow=10.0.0.1 refuse-with=no"), transport),
+                  std::nullopt);
 }
 
 TEST(ListenSettings, blanks_of_any_kind_separate_the_words) {
