@@ -5,7 +5,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <stdexcept>
 #include <utility>
 
@@ -30,6 +32,11 @@ UniqueFd make_memory() {
     return memory;
 }
 
+RefusalTotals::Counts sum_of(RefusalTotals::Counts one, const RefusalTotals::Counts& other) noexcept {
+    std::ranges::transform(one, other, one.begin(), std::plus{});
+    return one;
+}
+
 SourceHashKey random_key() {
     std::array<std::uint64_t, 2> words{};
     check(static_cast<int>(::getrandom(words.data(), sizeof words, 0)), "get random numbers");
@@ -38,7 +45,15 @@ SourceHashKey random_key() {
 
 }  // namespace
 
-SourceTable::SourceTable() : memory_{make_memory()}, words_{map()}, cells_{words_, random_key()} {
+RefusalTotals::Counts RefusalTotals::sum() const noexcept {
+    Counts sum = gone_;
+    for (const SourceCells* const cells : living_) sum = sum_of(sum, cells->refusals());
+    return sum;
+}
+
+SourceTable::SourceTable(std::shared_ptr<RefusalTotals> totals)
+    : memory_{make_memory()}, words_{map()}, cells_{words_, random_key()}, totals_{std::move(totals)} {
+    totals_->living_.push_back(&cells_);
     const SourceHashKey& key = cells_.key();
     words_[size_word] = size_bytes;
     words_[first_key_word] = key.first;
@@ -47,9 +62,16 @@ SourceTable::SourceTable() : memory_{make_memory()}, words_{map()}, cells_{words
     cells_.open_column(SourceCells::column_of(0));  // where there is no master, nobody else does
 }
 
-SourceTable::SourceTable(UniqueFd memory) : memory_{std::move(memory)}, words_{map()}, cells_{words_, read_header()} {}
+SourceTable::SourceTable(UniqueFd memory, std::shared_ptr<RefusalTotals> totals)
+    : memory_{std::move(memory)}, words_{map()}, cells_{words_, read_header()}, totals_{std::move(totals)} {
+    totals_->living_.push_back(&cells_);
+}
 
-SourceTable::~SourceTable() { ::munmap(words_.data(), size_bytes); }
+SourceTable::~SourceTable() {
+    totals_->gone_ = sum_of(totals_->gone_, cells_.refusals());
+    std::erase(totals_->living_, &cells_);
+    ::munmap(words_.data(), size_bytes);
+}
 
 std::span<std::uint64_t> SourceTable::map() {
     struct stat file {};
@@ -85,8 +107,10 @@ void make_sources(Listener& listener) {
     const bool refuses = !settings.allow.empty() || !settings.deny.empty() || quota_of(listener) != SourceQuota{};
     if (!refuses && !settings.limits.max)
         listener.sources = nullptr;
-    else if (!listener.sources)
-        listener.sources = std::make_shared<SourceTable>();
+    else if (!listener.sources) {
+        if (!listener.refused) listener.refused = std::make_shared<RefusalTotals>();
+        listener.sources = std::make_shared<SourceTable>(listener.refused);
+    }
 }
 
 void SourceTable::keep_from_children() const noexcept { (void)::madvise(words_.data(), size_bytes, MADV_DONTFORK); }

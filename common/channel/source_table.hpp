@@ -1,18 +1,42 @@
 #pragma once
 // The counts of one listener, in a memfd that its workers share over reloads and upgrades.
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
 #include "common/base/unique_fd.hpp"
 #include "common/channel/source_cells.hpp"
 #include "common/net/listener.hpp"
 
 namespace preforkd {
 
+/// How many clients of a listener were refused since it was bound, by the reason; its tables may have come and gone.
+class RefusalTotals {
+public:
+    using Counts = std::array<std::uint64_t, refusal_reasons>;
+
+    RefusalTotals() = default;
+    /// What the image before this one had counted, without what is in a table that it has handed over.
+    explicit RefusalTotals(const Counts& before) : gone_{before} {}
+    RefusalTotals(const RefusalTotals&) = delete;
+    RefusalTotals& operator=(const RefusalTotals&) = delete;
+
+    [[nodiscard]] Counts sum() const noexcept;
+
+private:
+    friend class SourceTable;
+    Counts gone_{};
+    std::vector<const SourceCells*> living_{};  ///< of workers that are still leaving, too
+};
+
 /// Made by the master before it forks who counts there; all of it is theirs to write.  What of it has never been used
 /// takes no memory: a row for each source that has come, until all are taken.
 class SourceTable {
 public:
-    SourceTable();
+    explicit SourceTable(std::shared_ptr<RefusalTotals> totals = std::make_shared<RefusalTotals>());
     /// That of the image before this one.  Throws std::runtime_error when it cannot be read.
-    explicit SourceTable(UniqueFd memory);
+    explicit SourceTable(UniqueFd memory, std::shared_ptr<RefusalTotals> totals = std::make_shared<RefusalTotals>());
     ~SourceTable();
     SourceTable(const SourceTable&) = delete;
     SourceTable& operator=(const SourceTable&) = delete;
@@ -30,6 +54,7 @@ private:
     UniqueFd memory_;
     std::span<std::uint64_t> words_;
     SourceCells cells_;
+    std::shared_ptr<RefusalTotals> totals_;
 };
 
 /// What each source of `listener` may have.

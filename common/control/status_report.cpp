@@ -36,6 +36,24 @@ std::optional<KeyProcessStatus> key_process_from(const json::value& report) {
                             .has_own_user = fields.is_true("own_uid")};
 }
 
+json::value limits_to_json(const std::optional<LimitedClients>& limits) {
+    if (!limits) return nullptr;
+    return json::object{{"max", or_null(limits->max)},
+                        {"clients", or_null(limits->clients)},
+                        {"per_source", or_null(limits->per_source)},
+                        {"rate", or_null(limits->rate)}};
+}
+
+std::optional<LimitedClients> limits_from(const json::value& listener) {
+    const json::value* limits = listener.is_object() ? listener.get_object().if_contains("limits") : nullptr;
+    if (limits == nullptr || !limits->is_object()) return std::nullopt;
+    const JsonFields fields{*limits};
+    return LimitedClients{.max = fields.maybe<std::uint64_t>("max"),
+                          .clients = fields.maybe<std::uint64_t>("clients"),
+                          .per_source = fields.maybe<std::uint64_t>("per_source"),
+                          .rate = fields.maybe<std::uint64_t>("rate")};
+}
+
 json::object object_of(const ListenerStatus& listener) {
     return {{"endpoint", listener.endpoint},
             {"handler", listener.handler},
@@ -45,6 +63,7 @@ json::object object_of(const ListenerStatus& listener) {
             {"queue_limit", or_null(listener.queue.limit)},
             {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"},
             {"certificate_expires_s", or_null(listener.certificate_expires_s)},
+            {"limits", limits_to_json(listener.limits)},
             {"refused", refused_to_json(listener.refused)}};
 }
 
@@ -58,6 +77,7 @@ ListenerStatus listener_from(const json::value& value) {
                       .limit = fields.maybe<std::uint64_t>("queue_limit"),
                       .in_bytes = fields.text("queue_unit") == "bytes"},
             .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s"),
+            .limits = limits_from(value),
             .refused = refused_from(value)};
 }
 

@@ -16,6 +16,15 @@ struct QueueDepth {
     bool in_bytes = false;  ///< datagrams: bytes of the receive buffer, else connections
 };
 
+/// How many clients a listener may have; unset: as many as come.
+struct LimitedClients {
+    std::optional<std::uint64_t> max{};         ///< max=
+    std::optional<std::uint64_t> clients{};     ///< of these there are now
+    std::optional<std::uint64_t> per_source{};  ///< per-source=
+    std::optional<std::uint64_t> rate{};        ///< rate=, replies-per-source=
+    friend bool operator==(const LimitedClients&, const LimitedClients&) = default;
+};
+
 /// Clients that a listener has refused since it was bound, by the reason.
 struct RefusedClients {
     std::uint64_t denied = 0;      ///< allow=, deny=
@@ -30,7 +39,8 @@ struct ListenerStatus {
     bool lost = false;      ///< its file was removed or replaced: no client finds it
     QueueDepth queue{};
     std::optional<std::int64_t> certificate_expires_s{};  ///< since 1970; TLS: of its certificates the first to expire
-    std::optional<RefusedClients> refused{};              ///< unset: it refuses nobody
+    std::optional<LimitedClients> limits{};               ///< unset: none
+    std::optional<RefusedClients> refused{};              ///< unset: it has never refused anybody, and does not
 };
 
 struct WorkerStatus {

@@ -161,6 +161,7 @@ Listener duplicate(const Listener& listener) {
             .access = listener.access,
             .tls = listener.tls,
             .sources = listener.sources,
+            .refused = listener.refused,
             .replies_per_source = listener.replies_per_source,
             .passed_name = listener.passed_name};
 }

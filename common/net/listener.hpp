@@ -15,6 +15,7 @@
 
 namespace preforkd {
 
+class RefusalTotals;
 class SourceTable;
 class TlsContext;
 
@@ -28,6 +29,7 @@ struct Listener {
     std::shared_ptr<const AccessTable> access{};  ///< of allow= and deny=, once these are read; empty: all
     std::shared_ptr<const TlsContext> tls{};      ///< of tls://, once its files are read
     std::shared_ptr<SourceTable> sources{};       ///< where its workers count; empty: nothing is limited
+    std::shared_ptr<RefusalTotals> refused{};     ///< whom they have refused; empty: there was never a table
     std::uint32_t replies_per_source = 0;         ///< udp: a second, where its handler has the say; zero: no limit
     std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 

@@ -36,6 +36,16 @@ std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes
     return in_bytes ? size_or_dash(amount) : or_dash(amount);
 }
 
+/// `3 of 9, 2 a source, 5/s a source`.
+std::string limits_text(const std::optional<LimitedClients>& limits) {
+    if (!limits) return "-";
+    std::vector<std::string> parts;
+    if (limits->max) parts.push_back(fmt::format("{} of {}", or_dash(limits->clients), *limits->max));
+    if (limits->per_source) parts.push_back(fmt::format("{} a source", *limits->per_source));
+    if (limits->rate) parts.push_back(fmt::format("{}/s a source", *limits->rate));
+    return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 /// `3 denied, 1 by rate`.
 std::string refused_text(const std::optional<RefusedClients>& refused) {
     if (!refused) return "-";
@@ -105,13 +115,17 @@ std::string age_text(std::chrono::milliseconds age) {
 std::string status_text(const StatusReport& report, std::size_t columns) {
     const bool some_refuse =
         std::ranges::any_of(report.listeners, [](const ListenerStatus& each) { return each.refused.has_value(); });
+    const bool some_limit =
+        std::ranges::any_of(report.listeners, [](const ListenerStatus& each) { return each.limits.has_value(); });
     std::vector<TextTable::Column> titles{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}};
+    if (some_limit) titles.push_back({"CLIENTS"});
     if (some_refuse) titles.push_back({"REFUSED"});
     TextTable listeners{std::move(titles)};
     for (const ListenerStatus& each : report.listeners) {
         std::vector<std::string> cells{each.endpoint + remark_on(each), each.handler,
                                        queue_text(each.queue.queued, each.queue.in_bytes),
                                        queue_text(each.queue.limit, each.queue.in_bytes)};
+        if (some_limit) cells.push_back(limits_text(each.limits));
         if (some_refuse) cells.push_back(refused_text(each.refused));
         listeners.add(std::move(cells));
     }

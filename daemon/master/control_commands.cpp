@@ -44,9 +44,18 @@ std::optional<std::int64_t> certificate_end(const Listener& listener) {
 }
 
 std::optional<RefusedClients> refused_at(const Listener& listener) {
-    if (!listener.sources) return std::nullopt;
-    const auto [denied, per_source, rate] = listener.sources->cells().refusals();
+    if (!listener.refused) return std::nullopt;
+    const auto [denied, per_source, rate] = listener.refused->sum();
     return RefusedClients{.denied = denied, .per_source = per_source, .rate = rate};
+}
+
+std::optional<LimitedClients> limits_of(const Listener& listener) {
+    const SourceQuota quota = quota_of(listener);
+    LimitedClients limits{.max = listener.settings.limits.max};
+    if (limits.max && listener.sources) limits.clients = listener.sources->cells().clients();
+    if (quota.at_once != 0) limits.per_source = quota.at_once;
+    if (quota.per_second != 0) limits.rate = quota.per_second;
+    return limits == LimitedClients{} ? std::nullopt : std::optional{limits};
 }
 
 }  // namespace
@@ -205,6 +214,7 @@ StatusReport ControlCommands::status() const {
                                     .lost = has_lost_its_file(listener),
                                     .queue = queue_depth(listener),
                                     .certificate_expires_s = certificate_end(listener),
+                                    .limits = limits_of(listener),
                                     .refused = refused_at(listener)});
     }
     targets_.pool.describe(report, now);

@@ -4,6 +4,7 @@ import os
 import signal
 
 import proc
+from configured import configured  # noqa: F401
 from control import ask, controlled, ctl, status  # noqa: F401
 from limited_clients import GREEDY, KINDS, POLITE, hold, start
 
@@ -34,6 +35,48 @@ def test_a_listener_that_refuses_nobody_says_nothing_of_it(controlled, ctl):
     assert "REFUSED" in ctl("status").stdout
     assert ctl("sources").stdout == "no listener limits its sources\n"
     assert status(daemon.control)["listeners"][0]["refused"] == {"denied": 0, "per_source": 0, "rate": 0}
+
+
+def test_status_tells_what_is_allowed_and_how_much_of_it_is_taken(controlled, ctl):
+    daemon = controlled("--handler", "echo", "--listen", "tcp://127.0.0.1:0", "--listen", "udp://127.0.0.1:0",
+                        listen="tcp://127.0.0.1:0 max=3 per-source=2 rate=9/s", workers=2)
+
+    def limits():
+        return [listener["limits"] for listener in status(daemon.control)["listeners"]]
+    datagrams = {"max": None, "clients": None, "per_source": None, "rate": 1000}
+    assert limits() == [{"max": 3, "clients": 0, "per_source": 2, "rate": 9}, None, datagrams]
+    held = [hold(daemon.endpoint, source) for source in (GREEDY, GREEDY, POLITE)]
+    assert all(held) and limits()[0]["clients"] == 3
+    assert "3 of 3, 2 a source, 9/s a source" in ctl("status").stdout
+    held.pop().close()
+    assert proc.eventually(lambda: limits()[0]["clients"] == 2)
+
+
+def test_what_was_refused_is_told_over_changes_of_limits_and_an_upgrade(configured, tmp_path):
+    control = f"unix://{tmp_path}/control.sock"
+    lines = ["handler = echo", "workers = 2", f"control = {control}"]
+    service = configured(*lines, "listen = tcp://127.0.0.1:0 deny=127.0.0.2")
+
+    def refused():
+        return status(control)["listeners"][0]["refused"]
+
+    def reload(keys):
+        before = service.daemon.workers()
+        assert service.reload(*lines, f"listen = tcp://127.0.0.1:0 {keys}")["message"].startswith("reloaded")
+        assert all(proc.wait_gone(pid, 10) for pid in before)
+    assert not any(hold(service.daemon.endpoint, GREEDY) for _ in range(3))
+    assert refused() == {"denied": 3, "per_source": 0, "rate": 0}
+    reload("")
+    assert refused()["denied"] == 3
+    hold(service.daemon.endpoint, GREEDY).close()
+    service.daemon.signal(signal.SIGUSR2)
+    service.daemon.wait_log("upgraded: version")
+    assert refused()["denied"] == 3
+    reload("deny=127.0.0.2 max=7")
+    assert not hold(service.daemon.endpoint, GREEDY) and refused()["denied"] == 4
+    service.daemon.signal(signal.SIGUSR2)
+    service.daemon.wait_log("upgraded: version", count=2)
+    assert refused()["denied"] == 4
 
 
 def test_without_limits_there_is_no_table(controlled, ctl):

@@ -40,6 +40,13 @@ std::vector<std::string> texts_of(const json::array& array) {
     return texts;
 }
 
+std::vector<std::uint64_t> numbers_of(const json::array& array) {
+    std::vector<std::uint64_t> numbers;
+    for (const json::value& value : array)
+        if (value.is_number()) numbers.push_back(value.to_number<std::uint64_t>());
+    return numbers;
+}
+
 json::array listeners_to_json(const std::vector<HandedListener>& listeners) {
     json::array array;
     for (const HandedListener& each : listeners)
@@ -50,6 +57,7 @@ json::array listeners_to_json(const std::vector<HandedListener>& listeners) {
                                      {"file", to_json(each.file)},
                                      {"passed_name", each.passed_name},
                                      {"sources", each.sources},
+                                     {"refused", json::value_from(each.refused)},
                                      {"serves", static_cast<int>(each.serves)}});
     return array;
 }
@@ -71,6 +79,7 @@ std::vector<HandedListener> listeners_of(const json::array& array) {
                              .file = file_of(value.as_object()),
                              .passed_name = fields.text("passed_name"),
                              .sources = fields.maybe<int>("sources").value_or(-1),
+                             .refused = numbers_of(fields.elements("refused")),
                              .serves = serves_of(fields.number<int>("serves"))});
     }
     return listeners;

@@ -25,8 +25,9 @@ struct HandedListener {
     bool inherited = false;
     std::optional<FileIdentity> file{};
     std::string passed_name{};
-    int sources = -1;                 ///< memfd; since format 5; -1: nobody is counted
-    Serves serves = Serves::Clients;  ///< others since format 6
+    int sources = -1;                      ///< memfd; since format 5; -1: nobody is counted
+    std::vector<std::uint64_t> refused{};  ///< as RefusalTotals; without what that memfd tells
+    Serves serves = Serves::Clients;       ///< others since format 6
     friend bool operator==(const HandedListener&, const HandedListener&) = default;
 };
 

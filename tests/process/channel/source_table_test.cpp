@@ -206,6 +206,34 @@ TEST(SourceTable, another_image_goes_on_with_its_counts) {
     EXPECT_FALSE(adopted.cells().enter(4, source_of_user(1), {.at_once = 1}, std::chrono::hours{1}).refused);
 }
 
+TEST(SourceTable, whom_tables_have_refused_that_are_gone_is_not_forgotten) {
+    Listener listener;
+    listener.settings.limits.rate = 1;
+    make_sources(listener);
+    const auto leaving = listener.sources;  // of workers that finish what they serve
+    leaving->cells().note_refusal(RefusalReason::Rate);
+    listener.settings.limits = {};
+    make_sources(listener);
+    EXPECT_EQ(listener.sources, nullptr);
+    listener.settings.limits.max = 1;
+    make_sources(listener);
+    listener.sources->cells().note_refusal(RefusalReason::Denied);
+    leaving->cells().note_refusal(RefusalReason::Rate);
+    EXPECT_EQ(listener.refused->sum(), (RefusalTotals::Counts{1, 0, 2}));
+    const Listener next = duplicate({.fd = UniqueFd{::fcntl(0, F_DUPFD_CLOEXEC, 3)}, .refused = listener.refused});
+    listener = {};
+    EXPECT_EQ(next.refused->sum(), (RefusalTotals::Counts{1, 0, 2}));
+}
+
+TEST(SourceTable, another_image_adds_to_what_that_of_before_had_refused) {
+    Listener listener;
+    listener.settings.limits.rate = 1;
+    listener.refused = std::make_shared<RefusalTotals>(RefusalTotals::Counts{10, 0, 0});
+    make_sources(listener);
+    listener.sources->cells().note_refusal(RefusalReason::Denied);
+    EXPECT_EQ(listener.refused->sum()[0], 11u);
+}
+
 TEST(SourceTable, what_is_no_table_of_this_version_is_not_adopted) {
     UniqueFd small{check(::memfd_create("other", MFD_CLOEXEC), "memfd")};
     EXPECT_THROW(SourceTable{std::move(small)}, std::runtime_error);

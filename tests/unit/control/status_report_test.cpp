@@ -29,6 +29,7 @@ StatusReport some_report() {
                            .handler = "echo",
                            .passed = true,
                            .queue = {.queued = 3, .limit = 511},
+                           .limits = LimitedClients{.max = 9, .clients = 2, .rate = 5},
                            .refused = RefusedClients{.denied = 1, .per_source = 2, .rate = 3}},
                           {.endpoint = "unixgram:///x", .handler = "print", .queue = {.in_bytes = true}}},
             .workers = {{.number = 1,
@@ -63,6 +64,8 @@ TEST(StatusReport, what_the_kernel_does_not_tell_is_null) {
     EXPECT_FALSE(parse_status(json).listeners.at(1).queue.queued);
     EXPECT_FALSE(parse_status(json).listeners.at(1).refused);
     EXPECT_EQ(parse_status(json).listeners.at(0).refused->rate, 3U);
+    EXPECT_FALSE(parse_status(json).listeners.at(1).limits);
+    EXPECT_EQ(parse_status(json).listeners.at(0).limits, (LimitedClients{.max = 9, .clients = 2, .rate = 5}));
     EXPECT_EQ(parse_status(json).listeners.at(0).queue.queued, 3U);
 }
 

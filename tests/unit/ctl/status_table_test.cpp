@@ -101,6 +101,25 @@ TEST(StatusTable, who_has_the_private_keys_is_told_and_that_nobody_has) {
     EXPECT_EQ(line({}), "no key process signs: TLS handshakes fail");
 }
 
+TEST(StatusTable, how_many_clients_a_listener_may_have_is_told_with_how_many_there_are) {
+    const StatusReport report{
+        .listeners = {{.endpoint = "tcp://:7", .handler = "echo", .limits = LimitedClients{.max = 9, .clients = 3}},
+                      {.endpoint = "tcp://:8",
+                       .handler = "echo",
+                       .limits = LimitedClients{.max = 9, .clients = 9, .per_source = 2, .rate = 5},
+                       .refused = RefusedClients{}},
+                      {.endpoint = "udp://:7", .handler = "echo", .limits = LimitedClients{.rate = 1000}},
+                      {.endpoint = "unix://@x", .handler = "echo"}}};
+    const std::string text = status_text(report, 0);
+    EXPECT_NE(text.find("LISTENER   HANDLER  QUEUED  LIMIT  CLIENTS                           REFUSED\n"
+                        "tcp://:7   echo          -      -  3 of 9                            -\n"
+                        "tcp://:8   echo          -      -  9 of 9, 2 a source, 5/s a source  0\n"
+                        "udp://:7   echo          -      -  1000/s a source                   -\n"
+                        "unix://@x  echo          -      -  -                                 -\n"),
+              std::string::npos)
+        << text;
+}
+
 TEST(StatusTable, sources_are_told_for_each_listener_that_limits_them) {
     EXPECT_EQ(sources_text({}, 0), "no listener limits its sources\n");
     EXPECT_EQ(sources_text({{.endpoint = "tcp://:7",

@@ -37,7 +37,8 @@ Handover full() {
                            .inherited = true,
                            .file = FileIdentity{.device = 1, .inode = 2},
                            .passed_name = "web",
-                           .sources = 60},
+                           .sources = 60,
+                           .refused = {1, 0, ~std::uint64_t{0}}},
                           {.fd = 6, .settings = "tcp://:80", .local = "tcp://:80"}},
             .scoreboard = 13,
             .dead_workers = WorkerTotals{.accepted = 9, .served = 8, .sent_bytes = ~std::uint64_t{0}},
@@ -172,6 +173,8 @@ TEST(Handover, a_reader_of_format_4_is_given_no_tables_of_sources) {
     EXPECT_EQ(handover.listeners[0].sources, 60);
     restrict_to(4, handover);
     EXPECT_EQ(parse_handover(to_text(handover)).listeners[0].sources, -1);
+    EXPECT_EQ(parse_handover(to_text(handover)).listeners[0].refused, full().listeners[0].refused);
+    EXPECT_TRUE(parse_handover(to_text(handover)).listeners[1].refused.empty());
 }
 
 TEST(Handover, a_reader_of_format_5_is_given_no_pipes_to_sign_through) {
