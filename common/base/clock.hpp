@@ -17,6 +17,13 @@ inline constexpr std::chrono::milliseconds longest_tick{10};
     return Clock::time_point{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
 }
 
+/// The same clock, without a call into libstdc++, whose code a forked child would have to map for it.
+[[nodiscard]] inline Clock::time_point exact_time() noexcept {
+    ::timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return Clock::time_point{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
+}
+
 /// A point in time that may never come.  Zero patience in the settings means never.
 using Deadline = std::optional<Clock::time_point>;
 

@@ -2,27 +2,19 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cassert>
 #include <cstring>
 #include <new>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
 #include "common/base/sys_error.hpp"
+#include "common/channel/own_memory.hpp"
 
 namespace preforkd {
-
-namespace {
-
-constexpr long mseal_number = 462;  // on all architectures; glibc 2.36 has no name for it
-
-std::size_t page_bytes() noexcept { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
-
-}  // namespace
 
 /// Starts the memory.  Written by masters, for a master of another version.  Append-only: readers of another version go
 /// by `version` and `record_bytes`.
@@ -122,24 +114,14 @@ void Scoreboard::adopt(std::size_t index) {
     taken_[index] = true;
 }
 
-void* record_place() {
-    static void* const place = [] {
-        void* const reserved = ::mmap(nullptr, page_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        return reserved == MAP_FAILED ? nullptr : reserved;
-    }();
-    if (place == nullptr) throw std::system_error{ENOMEM, std::generic_category(), "reserve memory for records"};
-    return place;
+WorkerRecord& Scoreboard::map_own(std::size_t index) const {
+    const std::span<std::byte> page = own_memory().first(page_bytes());
+    map_own_memory(page, memory_.get(), Layout::offset_of(index));
+    return *std::launder(reinterpret_cast<WorkerRecord*>(page.data()));
 }
 
-WorkerRecord& Scoreboard::map_own(std::size_t index) const {
-    const std::size_t bytes = page_bytes();
-    void* mapped = ::mmap(record_place(), bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memory_.get(),
-                          static_cast<off_t>(Layout::offset_of(index)));
-    if (mapped == MAP_FAILED) throw_errno("map the worker's record");
-    // Else mremap(2) and remap_file_pages(2) reach the other pages of the file, without a descriptor.  A filter of
-    // system calls may kill for one that it does not know: there it is left out.
-    if (::prctl(PR_GET_SECCOMP) == 0) (void)::syscall(mseal_number, mapped, bytes, 0UL);
-    return *std::launder(static_cast<WorkerRecord*>(mapped));
+std::size_t Scoreboard::page_of(std::size_t index) noexcept {
+    return (Layout::offset_of(index) - Layout::reserved_bytes) / page_bytes();
 }
 
 void Scoreboard::release(std::size_t index) noexcept {

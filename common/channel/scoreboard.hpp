@@ -11,6 +11,8 @@
 #include "common/base/clock.hpp"
 #include "common/base/noted_bytes.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/channel/errno_counts.hpp"
+#include "common/channel/histogram.hpp"
 #include "common/channel/traffic.hpp"
 #include "common/log/untold_lines.hpp"
 
@@ -25,13 +27,16 @@ enum class WorkerState : std::uint32_t {
     Draining,          ///< told to leave, no handler code running
 };
 
+/// Why it asks for a replacement, by Report::Kind::Retiring.  Append-only.
+enum class RetirementReason : std::uint32_t { Unknown, MaxRequests, MaxMemory };
+
 /// One living worker's record.  Only its worker writes it (but see `traffic` and `dropped_log_lines`), between spawn
 /// and reaping; anybody may read it at any time. The layout is append-only: a master that upgrades itself reads the
 /// records of the image before.
 struct alignas(128) WorkerRecord {
     std::atomic<std::uint32_t> pid{};
     std::atomic<WorkerState> state{};
-    std::atomic<std::int64_t> since_ns{};  ///< CLOCK_MONOTONIC of the last change of `state`, or sign of life, to 10 ms
+    std::atomic<std::int64_t> since_ns{};  ///< CLOCK_MONOTONIC of the last change of `state`, or sign of life
     std::atomic<std::uint64_t> accepted{};
     std::atomic<std::uint64_t> served{};             ///< ended connections
     std::atomic<std::uint64_t> active{};             ///< open connections
@@ -44,6 +49,9 @@ struct alignas(128) WorkerRecord {
     Traffic traffic{};
     std::atomic<std::uint32_t> counts_traffic{};  ///< 0: it cannot, what its programs send passes it by
     UntoldLines untold_log_lines{};               ///< of which the master tells once it has gone
+    SharedHistogram handler_busy{};  ///< how long handler code has kept its thread, from one wait to the next
+    ErrnoCounts accept_errors{};
+    std::atomic<RetirementReason> retirement{};
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a worker killed at any instruction must leave no lock");
 
@@ -63,9 +71,18 @@ inline void count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) noe
 }
 
 /// Writes a state and since when; call it when the state changes, never on a timer.
-inline void enter(WorkerRecord& record, WorkerState state) noexcept {
-    record.since_ns.store(recent_time().time_since_epoch().count(), std::memory_order_relaxed);
+inline void enter(WorkerRecord& record, WorkerState state, Clock::time_point now = exact_time()) noexcept {
+    record.since_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     record.state.store(state, std::memory_order_relaxed);
+}
+
+/// The same where handler code gives back the thread whose record this is.
+inline void leave_handler(WorkerRecord& record, WorkerState state, Clock::time_point now = exact_time()) noexcept {
+    if (record.state.load(std::memory_order_relaxed) == WorkerState::InHandler)
+        record.handler_busy.add(
+            now.time_since_epoch() - std::chrono::nanoseconds{record.since_ns.load(std::memory_order_relaxed)},
+            Writers::One);
+    enter(record, state, now);
 }
 
 /// How long ago its worker wrote `since_ns`: what a worker writes may be any number, and is clamped to what can be.
@@ -74,10 +91,6 @@ inline void enter(WorkerRecord& record, WorkerState state) noexcept {
     const std::int64_t since_ns = record.since_ns.load(std::memory_order_relaxed);
     return std::chrono::nanoseconds{now_ns - std::clamp<std::int64_t>(since_ns, 0, now_ns)};
 }
-
-/// Where each worker that this process forks maps its own record: a page that is reserved when this is first asked, so
-/// that what is made before the fork can name it.  Throws std::system_error.
-[[nodiscard]] void* record_place();
 
 /// The records, in a memfd of fixed size that the master alone has mapped as a whole.
 ///
@@ -103,10 +116,12 @@ public:
     /// Takes the record of a living worker of the image before.  Throws std::runtime_error where it cannot be its own.
     void adopt(std::size_t index);
 
-    /// In the worker, after the fork: its own record, in the only page of this memory that it maps, at record_place().
-    /// That it cannot be moved to the others' is for its sandbox to see to, and since Linux 6.10 for mseal(2), where no
-    /// filter of system calls could kill for it.
+    /// In the worker, after the fork: its own record, in the only page of this memory that it maps, the first of
+    /// own_memory().
     [[nodiscard]] WorkerRecord& map_own(std::size_t index) const;
+
+    /// Which page of records that is: no other worker has it.
+    [[nodiscard]] static std::size_t page_of(std::size_t index) noexcept;
 
     /// Folds a reaped worker's counters into the totals and makes its record vacant.
     void release(std::size_t index) noexcept;

@@ -6,35 +6,48 @@
 
 namespace preforkd {
 
-/// In a worker's record, or the totals of dead ones.
+/// Who writes to a counter.  With one writer an addition is a load and a store, and locks no bus.
+enum class Writers {
+    One,   ///< the worker's only thread
+    Many,  ///< its threads, or the children it has forked
+};
+
+inline void add(std::atomic<std::uint64_t>& counter, std::uint64_t by, Writers writers) noexcept {
+    if (writers == Writers::One)
+        counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+    else
+        counter.fetch_add(by, std::memory_order_relaxed);
+}
+
+/// In a worker's record, its row of a listener, or the totals of dead ones.
 struct Traffic {
     std::atomic<std::uint64_t> received{};
     std::atomic<std::uint64_t> sent{};
 };
 
-/// Who counts there.  With one writer an addition is a load and a store, and locks no bus.
+/// Who counts there, for a worker and one listener of it.
 class TrafficCounter {
 public:
-    enum class Writers {
-        One,   ///< the worker's only thread
-        Many,  ///< its threads, or the children it has forked
-    };
+    using Writers = preforkd::Writers;
 
-    /// `traffic` outlives it.
-    TrafficCounter(Traffic& traffic, Writers writers) noexcept : traffic_{&traffic}, writers_{writers} {}
+    /// Both outlive it.
+    TrafficCounter(Traffic& worker, Traffic& listener, Writers writers) noexcept
+        : worker_{&worker}, listener_{&listener}, writers_{writers} {}
+    /// For a worker alone.
+    TrafficCounter(Traffic& worker, Writers writers) noexcept : worker_{&worker}, writers_{writers} {}
 
-    void received(std::size_t bytes) const noexcept { add(traffic_->received, bytes); }
-    void sent(std::size_t bytes) const noexcept { add(traffic_->sent, bytes); }
-
-private:
-    void add(std::atomic<std::uint64_t>& counter, std::size_t bytes) const noexcept {
-        if (writers_ == Writers::One)
-            counter.store(counter.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
-        else
-            counter.fetch_add(bytes, std::memory_order_relaxed);
+    void received(std::size_t bytes) const noexcept {
+        add(worker_->received, bytes, writers_);
+        if (listener_ != nullptr) add(listener_->received, bytes, writers_);
+    }
+    void sent(std::size_t bytes) const noexcept {
+        add(worker_->sent, bytes, writers_);
+        if (listener_ != nullptr) add(listener_->sent, bytes, writers_);
     }
 
-    Traffic* traffic_;
+private:
+    Traffic* worker_;
+    Traffic* listener_ = nullptr;
     Writers writers_;
 };
 

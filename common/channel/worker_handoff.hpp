@@ -1,8 +1,10 @@
 #pragma once
 // Where master and worker meet: what the master hands to the child it forks.
 #include <functional>
+#include <span>
 
 #include "common/channel/channel.hpp"
+#include "common/channel/listener_counts.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/log/standard_output.hpp"
 #include "common/tls/signing.hpp"
@@ -10,12 +12,13 @@
 namespace preforkd {
 
 struct WorkerHandoff {
-    int number = 0;        ///< from 1; a replacement takes the lowest that is free
-    WorkerRecord& record;  ///< the child alone writes it
-    ChannelEnd channel{};  ///< the worker's
-    OutputPipe output{};   ///< both ends; empty: its standard output stays as it is
-    int log_pipe = -1;     ///< where it logs to, borrowed; -1: where its master does
-    SigningEnd signing{};  ///< to the key process; empty: it has its keys itself
+    int number = 0;                 ///< from 1; a replacement takes the lowest that is free
+    WorkerRecord& record;           ///< the child alone writes it
+    std::span<ListenerRow> rows{};  ///< likewise: its counts of each listener; empty: it counts for itself alone
+    ChannelEnd channel{};           ///< the worker's
+    OutputPipe output{};            ///< both ends; empty: its standard output stays as it is
+    int log_pipe = -1;              ///< where it logs to, borrowed; -1: where its master does
+    SigningEnd signing{};           ///< to the key process; empty: it has its keys itself
 };
 
 /// What a forked child runs; its result is the exit code.

@@ -54,31 +54,56 @@ std::optional<LimitedClients> limits_from(const json::value& listener) {
                           .rate = fields.maybe<std::uint64_t>("rate")};
 }
 
+/// What is counted of a listener, if anything is.
+void add_counts(json::object& object, const ListenerStatus& listener) {
+    object["connections"] = listener.connections;
+    object["connections_most"] = listener.most_connections;
+    object["dropped"] = or_null(listener.dropped);
+    json::value counts = to_json_value(listener.counts.value_or(ListenerCounts{}));
+    for (auto& [name, value] : counts.get_object()) object[name] = std::move(value);
+    if (listener.counts_traffic) return;
+    object["received_bytes"] = nullptr;
+    object["sent_bytes"] = nullptr;
+}
+
+void read_counts(ListenerStatus& listener, const json::value& value) {
+    const JsonFields fields{value};
+    listener.connections = fields.number<std::uint64_t>("connections");
+    listener.most_connections = fields.number<std::uint64_t>("connections_most");
+    listener.dropped = fields.maybe<std::uint64_t>("dropped");
+    listener.counts_traffic = fields.maybe<std::uint64_t>("received_bytes").has_value();
+    if (fields.maybe<std::uint64_t>("accepted")) listener.counts = listener_counts_from(value);
+}
+
 json::object object_of(const ListenerStatus& listener) {
-    return {{"endpoint", listener.endpoint},
-            {"handler", listener.handler},
-            {"passed", listener.passed},
-            {"lost", listener.lost},
-            {"queued", or_null(listener.queue.queued)},
-            {"queue_limit", or_null(listener.queue.limit)},
-            {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"},
-            {"certificate_expires_s", or_null(listener.certificate_expires_s)},
-            {"limits", limits_to_json(listener.limits)},
-            {"refused", refused_to_json(listener.refused)}};
+    json::object object{{"endpoint", listener.endpoint},
+                        {"handler", listener.handler},
+                        {"passed", listener.passed},
+                        {"lost", listener.lost},
+                        {"queued", or_null(listener.queue.queued)},
+                        {"queue_limit", or_null(listener.queue.limit)},
+                        {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"},
+                        {"certificate_expires_s", or_null(listener.certificate_expires_s)},
+                        {"limits", limits_to_json(listener.limits)},
+                        {"refused", refused_to_json(listener.refused)}};
+    if (listener.counts) add_counts(object, listener);
+    return object;
 }
 
 ListenerStatus listener_from(const json::value& value) {
     const JsonFields fields{value};
-    return {.endpoint = fields.text("endpoint"),
-            .handler = fields.text("handler"),
-            .passed = fields.is_true("passed"),
-            .lost = fields.is_true("lost"),
-            .queue = {.queued = fields.maybe<std::uint64_t>("queued"),
-                      .limit = fields.maybe<std::uint64_t>("queue_limit"),
-                      .in_bytes = fields.text("queue_unit") == "bytes"},
-            .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s"),
-            .limits = limits_from(value),
-            .refused = refused_from(value)};
+    ListenerStatus listener{.endpoint = fields.text("endpoint"),
+                            .handler = fields.text("handler"),
+                            .passed = fields.is_true("passed"),
+                            .lost = fields.is_true("lost"),
+                            .queue = {.queued = fields.maybe<std::uint64_t>("queued"),
+                                      .limit = fields.maybe<std::uint64_t>("queue_limit"),
+                                      .in_bytes = fields.text("queue_unit") == "bytes"},
+                            .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s"),
+                            .limits = limits_from(value),
+                            .refused = refused_from(value)};
+    read_counts(listener, value);
+    return listener;
 }
 
 json::object object_of(const WorkerStatus& worker) {
@@ -94,11 +119,15 @@ json::object object_of(const WorkerStatus& worker) {
             {"received_bytes", or_null(worker.received_bytes)},
             {"sent_bytes", or_null(worker.sent_bytes)},
             {"last_error", or_null(worker.last_error)},
-            {"last_peer", or_null(worker.last_peer)}};
+            {"last_peer", or_null(worker.last_peer)},
+            {"cpu_ms", worker.used.cpu ? json::value(worker.used.cpu->count()) : json::value(nullptr)},
+            {"resident_bytes", or_null(worker.used.resident_bytes)},
+            {"open_descriptors", or_null(worker.used.open_descriptors)}};
 }
 
 WorkerStatus worker_from(const json::value& value) {
     const JsonFields fields{value};
+    const auto cpu_ms = fields.maybe<std::int64_t>("cpu_ms");
     return {.number = fields.number<int>("number"),
             .pid = fields.number<int>("pid"),
             .generation = fields.maybe<std::uint64_t>("generation"),
@@ -111,7 +140,31 @@ WorkerStatus worker_from(const json::value& value) {
             .received_bytes = fields.maybe<std::uint64_t>("received_bytes"),
             .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
             .last_error = fields.text("last_error"),
-            .last_peer = fields.text("last_peer")};
+            .last_peer = fields.text("last_peer"),
+            .used = {.cpu = cpu_ms ? std::optional{std::chrono::milliseconds{*cpu_ms}} : std::nullopt,
+                     .resident_bytes = fields.maybe<std::uint64_t>("resident_bytes"),
+                     .open_descriptors = fields.maybe<std::uint64_t>("open_descriptors")}};
+}
+
+json::value other_to_json(const std::optional<ListenerStatus>& others) {
+    if (!others) return nullptr;
+    json::object object;
+    add_counts(object, *others);
+    return object;
+}
+
+std::optional<ListenerStatus> other_from(const json::value& report) {
+    const json::value* const others = report.is_object() ? report.get_object().if_contains("other_listeners") : nullptr;
+    if (others == nullptr || !others->is_object()) return std::nullopt;
+    ListenerStatus listener{.endpoint = other_listeners};
+    read_counts(listener, *others);
+    return listener;
+}
+
+json::array bounds_in_us() {
+    json::array bounds;
+    for (const std::chrono::nanoseconds bound : histogram_bounds) bounds.emplace_back(microseconds_of(bound));
+    return bounds;
 }
 
 }  // namespace
@@ -122,26 +175,31 @@ std::string to_json(const StatusReport& report) {
     json::array workers;
     workers.reserve(report.workers.size());
     for (const WorkerStatus& worker : report.workers) workers.push_back(object_of(worker));
-    return json::serialize(json::object{{"version", report.version},
-                                        {"pid", report.pid},
-                                        {"phase", report.phase},
-                                        {"uptime_ms", report.uptime.count()},
-                                        {"generation", report.generation},
-                                        {"started_s", report.started_s},
-                                        {"workers_wanted", report.workers_wanted},
-                                        {"workers_min", report.workers_min},
-                                        {"workers_max", report.workers_max},
-                                        {"connection_slots", report.connection_slots},
-                                        {"connections", report.connections},
-                                        {"connections_ever", report.accepted},
-                                        {"served", report.served},
-                                        {"received_bytes", or_null(report.received_bytes)},
-                                        {"sent_bytes", or_null(report.sent_bytes)},
-                                        {"workers_replaced", report.replaced},
-                                        {"log_lines_dropped", report.dropped_log_lines},
-                                        {"key_process", key_process_to_json(report.key_process)},
-                                        {"listeners", std::move(listeners)},
-                                        {"workers", std::move(workers)}});
+    json::object object{{"version", report.version},
+                        {"pid", report.pid},
+                        {"phase", report.phase},
+                        {"uptime_ms", report.uptime.count()},
+                        {"generation", report.generation},
+                        {"started_s", report.started_s},
+                        {"workers_wanted", report.workers_wanted},
+                        {"workers_min", report.workers_min},
+                        {"workers_max", report.workers_max},
+                        {"connection_slots", report.connection_slots},
+                        {"connections", report.connections},
+                        {"connections_ever", report.accepted},
+                        {"served", report.served},
+                        {"received_bytes", or_null(report.received_bytes)},
+                        {"sent_bytes", or_null(report.sent_bytes)},
+                        {"workers_replaced", report.replaced},
+                        {"log_lines_dropped", report.dropped_log_lines},
+                        {"key_process", key_process_to_json(report.key_process)},
+                        {"listeners", std::move(listeners)},
+                        {"other_listeners", other_to_json(report.other_listeners)},
+                        {"workers", std::move(workers)}};
+    json::value counts = to_json_value(report.counts);
+    for (auto& [name, value] : counts.get_object()) object[name] = std::move(value);
+    object["histogram_bounds_us"] = bounds_in_us();
+    return json::serialize(object);
 }
 
 StatusReport parse_status(std::string_view text) {
@@ -164,7 +222,9 @@ StatusReport parse_status(std::string_view text) {
                         .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
                         .replaced = fields.number<std::uint64_t>("workers_replaced"),
                         .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped"),
-                        .key_process = key_process_from(value)};
+                        .key_process = key_process_from(value),
+                        .other_listeners = other_from(value),
+                        .counts = service_counts_from(value)};
     for (const json::value& each : fields.elements("listeners")) report.listeners.push_back(listener_from(each));
     for (const json::value& each : fields.elements("workers")) report.workers.push_back(worker_from(each));
     return report;

@@ -7,6 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "common/control/service_counts.hpp"
+#include "common/process/process_use.hpp"
+
 namespace preforkd {
 
 /// How many wait in a socket's queue, and how many can.
@@ -41,6 +44,11 @@ struct ListenerStatus {
     std::optional<std::int64_t> certificate_expires_s{};  ///< since 1970; TLS: of its certificates the first to expire
     std::optional<LimitedClients> limits{};               ///< unset: none
     std::optional<RefusedClients> refused{};              ///< unset: it has never refused anybody, and does not
+    std::optional<ListenerCounts> counts{};               ///< unset: it has none of its own, being one of too many
+    bool counts_traffic = true;                           ///< else bytes are not seen
+    std::uint64_t connections = 0;                        ///< open now
+    std::uint64_t most_connections = 0;      ///< the sum of the most that each worker had open in the last minute
+    std::optional<std::uint64_t> dropped{};  ///< by the kernel, since the socket was made; unset: not counted
 };
 
 struct WorkerStatus {
@@ -57,6 +65,7 @@ struct WorkerStatus {
     std::optional<std::uint64_t> sent_bytes{};
     std::string last_error{};
     std::string last_peer{};
+    ProcessUse used{};  ///< now; what is not known is unset
 };
 
 /// The process that has the private keys of listeners with key-process=yes.
@@ -86,7 +95,9 @@ struct StatusReport {
     std::uint64_t dropped_log_lines = 0;
     std::optional<KeyProcessStatus> key_process{};  ///< unset: none is wanted
     std::vector<ListenerStatus> listeners{};
+    std::optional<ListenerStatus> other_listeners{};  ///< what is counted of those without counts of their own
     std::vector<WorkerStatus> workers{};
+    ServiceCounts counts{};
 };
 
 [[nodiscard]] std::string to_json(const StatusReport& report);

@@ -68,11 +68,16 @@ public:
         add(rule.name, action, tests);
     }
 
-    /// Where the first argument compares with `address` so.
-    void add_mremap(std::uint32_t action, scmp_compare comparison, const void* address) {
-        add("mremap", action,
-            {{scmp_arg_cmp{
-                .arg = 0, .op = comparison, .datum_a = reinterpret_cast<std::uintptr_t>(address), .datum_b = 0}}});
+    void deny_mremap_of(std::span<const std::byte> pages) {
+        const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+        for (; !pages.empty(); pages = pages.subspan(page_bytes))  // it takes no other address
+            add_mremap(SCMP_ACT_ERRNO(EPERM), SCMP_CMP_EQ, pages.data());
+    }
+
+    void allow_mremap_outside(std::span<const std::byte> pages) {
+        if (pages.empty()) return add("mremap", SCMP_ACT_ALLOW, {});
+        add_mremap(SCMP_ACT_ALLOW, SCMP_CMP_LT, pages.data());
+        add_mremap(SCMP_ACT_ALLOW, SCMP_CMP_GE, pages.data() + pages.size());
     }
 
     [[nodiscard]] FilterProgram finish() const {
@@ -87,6 +92,13 @@ public:
     }
 
 private:
+    /// Where the first argument compares with `address` so.
+    void add_mremap(std::uint32_t action, scmp_compare comparison, const void* address) {
+        add("mremap", action,
+            {{scmp_arg_cmp{
+                .arg = 0, .op = comparison, .datum_a = reinterpret_cast<std::uintptr_t>(address), .datum_b = 0}}});
+    }
+
     void add(std::string_view name, std::uint32_t action, const std::vector<scmp_arg_cmp>& tests) {
         const int number = library_.number_of(std::string{name}.c_str());
         if (number == __NR_SCMP_ERROR) return;  // newer than this libseccomp
@@ -111,21 +123,21 @@ std::optional<std::string> why_no_filter() noexcept {
                           : "this kernel has no filters of system calls";
 }
 
-FilterProgram make_deny_filter(const void* immovable) {
+FilterProgram make_deny_filter(std::span<const std::byte> immovable) {
     Making filter{SCMP_ACT_ALLOW};
     filter.add_older_architectures();
     for (const std::string_view name : sandbox::denied)
         if (!traces_itself || name != "ptrace") filter.add({name}, SCMP_ACT_ERRNO(EPERM));
     for (const CallRule& rule : sandbox::denied_if) filter.add(rule, SCMP_ACT_ERRNO(EPERM));
-    if (immovable != nullptr) filter.add_mremap(SCMP_ACT_ERRNO(EPERM), SCMP_CMP_EQ, immovable);
+    filter.deny_mremap_of(immovable);
     filter.add({sandbox::hidden}, SCMP_ACT_ERRNO(ENOSYS));
     return filter.finish();
 }
 
-FilterProgram make_allow_filter(std::span<const CallRule> allowed, const void* immovable) {
+FilterProgram make_allow_filter(std::span<const CallRule> allowed, std::span<const std::byte> immovable) {
     Making filter{SCMP_ACT_TRAP};
     for (const CallRule& rule : allowed) filter.add(rule, SCMP_ACT_ALLOW);
-    filter.add_mremap(SCMP_ACT_ALLOW, SCMP_CMP_NE, immovable);
+    filter.allow_mremap_outside(immovable);
     filter.add({sandbox::hidden}, SCMP_ACT_ERRNO(ENOSYS));
     return filter.finish();
 }

@@ -2,6 +2,7 @@
 // Filters of system calls: made in the master, put on by workers.
 #include <linux/filter.h>
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,12 +19,13 @@ using FilterProgram = std::vector<sock_filter>;
 [[nodiscard]] std::optional<std::string> why_no_filter() noexcept;
 
 /// Takes away what no model needs; for this machine and the older one that it can run programs of.
-/// `immovable`: a mapping that shall stay what it is, since mremap(2) reaches the rest of its file without a
-/// descriptor; nullptr: none.  Throws std::runtime_error when libseccomp cannot be loaded or refuses.
-[[nodiscard]] FilterProgram make_deny_filter(const void* immovable = nullptr);
+/// `immovable`: pages whose mappings shall stay what they are, since mremap(2) reaches the rest of their files without
+/// a descriptor; empty: none.  Throws std::runtime_error when libseccomp cannot be loaded or refuses.
+[[nodiscard]] FilterProgram make_deny_filter(std::span<const std::byte> immovable = {});
 
 /// Leaves `allowed`, and has the thread that tries something else get SIGSYS.  Throws likewise.
-[[nodiscard]] FilterProgram make_allow_filter(std::span<const CallRule> allowed, const void* immovable = nullptr);
+[[nodiscard]] FilterProgram make_allow_filter(std::span<const CallRule> allowed,
+                                              std::span<const std::byte> immovable = {});
 
 /// The names of this machine's system calls by their numbers.  Throws likewise.
 [[nodiscard]] std::vector<std::string> names_of_calls();

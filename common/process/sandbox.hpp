@@ -1,6 +1,8 @@
 #pragma once
 // The sandbox of workers: decided and made in the master, put on by each worker.
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,9 +17,9 @@ class Sandbox {
 public:
     struct Wanted {
         SandboxParts parts{};
-        StrictNeeds needs{};               ///< of an allow-list
-        std::vector<AllowedPath> files{};  ///< where files are limited; absolute
-        const void* immovable = nullptr;   ///< a mapping that shall stay what it is, wherever there is a filter
+        StrictNeeds needs{};                     ///< of an allow-list
+        std::vector<AllowedPath> files{};        ///< where files are limited; absolute
+        std::span<const std::byte> immovable{};  ///< mappings that shall stay what they are, wherever there is a filter
     };
 
     /// Makes what has to be made before the fork.  What of the deny-list cannot be had is missing().  Throws

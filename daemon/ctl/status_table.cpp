@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "common/base/counted.hpp"
 #include "daemon/ctl/date_text.hpp"
@@ -56,6 +58,54 @@ std::string refused_text(const std::optional<RefusedClients>& refused) {
     return parts.empty() ? "0" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
+/// `3 error, 1 cut`: what is not zero; of nothing, nothing.
+std::string named_text(std::span<const char* const> names, std::span<const std::uint64_t> counts) {
+    std::vector<std::string> parts;
+    for (std::size_t index = 0; index < names.size(); ++index)
+        if (counts[index] != 0) parts.push_back(fmt::format("{} {}", counts[index], names[index]));
+    return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+/// Of connections that did not end well.
+std::string failures_text(const std::optional<ListenerCounts>& counts) {
+    if (!counts) return "-";
+    const std::string text = named_text(std::span{outcome_names}.subspan(1), std::span{counts->closed}.subspan(1));
+    return text.empty() ? "0" : text;
+}
+
+/// `<2.5ms`: of 99 in 100.
+std::string most_take(const HistogramCounts& histogram) {
+    using namespace std::chrono_literals;
+    const std::chrono::nanoseconds bound = bound_of(histogram, 0.99);
+    if (bound == 0ns) return "-";
+    if (bound == std::chrono::nanoseconds::max())
+        return fmt::format(">{}s", std::chrono::duration_cast<std::chrono::seconds>(histogram_bounds.back()).count());
+    const double ns = static_cast<double>(bound.count());
+    return bound < 1ms  ? fmt::format("<{}us", ns / 1e3)
+           : bound < 1s ? fmt::format("<{}ms", ns / 1e6)
+                        : fmt::format("<{}s", ns / 1e9);
+}
+
+std::string attempts_text(std::string_view what, const Attempts& attempts) {
+    std::string text;
+    if (attempts.done != 0) text = fmt::format("; {}: {} done", what, attempts.done);
+    if (attempts.failed != 0)
+        text += fmt::format("{} {} failed", text.empty() ? fmt::format("; {}:", what) : ",", attempts.failed);
+    return text;
+}
+
+/// What has happened to the service, in a line; of nothing, nothing.
+std::string events_text(const ServiceCounts& counts) {
+    std::string text;
+    if (const std::string deaths = named_text(death_cause_names, counts.deaths); !deaths.empty())
+        text += "; worker deaths: " + deaths;
+    text += attempts_text("reloads", counts.reloads) + attempts_text("upgrades", counts.upgrades);
+    std::vector<std::string> errors;
+    for (const auto& [error, count] : counts.accept_errors) errors.push_back(fmt::format("{} {}", count, error));
+    if (!errors.empty()) text += fmt::format("; accept errors: {}", fmt::join(errors, ", "));
+    return text.empty() ? text : text.substr(2) + '\n';
+}
+
 std::ptrdiff_t ready_workers(const StatusReport& report) {
     return std::ranges::count_if(report.workers, [](const WorkerStatus& worker) {
         return std::ranges::find(not_ready, worker.state) == not_ready.end();
@@ -81,7 +131,7 @@ std::string summary(const StatusReport& report) {
     if (report.replaced != 0) text += fmt::format("; {} replaced", counted(report.replaced, "worker"));
     if (report.dropped_log_lines != 0)
         text += fmt::format("; {} dropped", counted(report.dropped_log_lines, "log line"));
-    return text + '\n' + key_process_text(report.key_process);
+    return text + '\n' + key_process_text(report.key_process) + events_text(report.counts);
 }
 
 std::string remark_on(const ListenerStatus& listener) {
@@ -92,6 +142,50 @@ std::string remark_on(const ListenerStatus& listener) {
         remark += fmt::format(" (certificate until {})",
                               date_text(std::chrono::system_clock::time_point{std::chrono::seconds{*expires}}));
     return remark;
+}
+
+void add_count_cells(const ListenerStatus& listener, std::vector<std::string>& cells) {
+    if (!listener.counts) {
+        cells.insert(cells.end(), 8, "-");
+        return;
+    }
+    const ListenerCounts& counts = *listener.counts;
+    const auto bytes = [&](std::uint64_t number) { return listener.counts_traffic ? size_text(number) : "-"; };
+    for (std::string cell :
+         {or_dash(listener.dropped), most_take(counts.accept_wait), std::to_string(listener.connections),
+          std::to_string(listener.most_connections), std::to_string(counts.accepted), most_take(counts.duration),
+          bytes(counts.received_bytes), bytes(counts.sent_bytes)})
+        cells.push_back(std::move(cell));
+}
+
+/// Of a daemon of a version that does not count its listeners, or with a cell for each of their counts.
+std::string listeners_text(const StatusReport& report, std::size_t columns) {
+    std::vector<ListenerStatus> all = report.listeners;
+    if (report.other_listeners) all.push_back(*report.other_listeners);
+    const auto some = [&](auto&& has) { return std::ranges::any_of(all, has); };
+    const bool some_count = some([](const ListenerStatus& each) { return each.counts.has_value(); });
+    const bool some_limit = some([](const ListenerStatus& each) { return each.limits.has_value(); });
+    const bool some_refuse = some([](const ListenerStatus& each) { return each.refused.has_value(); });
+    const bool some_fail = some([](const ListenerStatus& each) { return failures_text(each.counts).size() > 1; });
+    std::vector<TextTable::Column> titles{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}};
+    if (some_count)
+        for (const char* const title : {"DROPPED", "WAIT P99", "NOW", "MOST", "EVER", "TOOK P99", "RECEIVED", "SENT"})
+            titles.push_back({title, right});
+    if (some_limit) titles.push_back({"CLIENTS"});
+    if (some_refuse) titles.push_back({"REFUSED"});
+    if (some_fail) titles.push_back({"FAILED"});
+    TextTable table{std::move(titles)};
+    for (const ListenerStatus& each : all) {
+        std::vector<std::string> cells{each.endpoint + remark_on(each), or_dash(each.handler),
+                                       queue_text(each.queue.queued, each.queue.in_bytes),
+                                       queue_text(each.queue.limit, each.queue.in_bytes)};
+        if (some_count) add_count_cells(each, cells);
+        if (some_limit) cells.push_back(limits_text(each.limits));
+        if (some_refuse) cells.push_back(refused_text(each.refused));
+        if (some_fail) cells.push_back(failures_text(each.counts));
+        table.add(std::move(cells));
+    }
+    return table.text(columns);
 }
 
 }  // namespace
@@ -113,22 +207,7 @@ std::string age_text(std::chrono::milliseconds age) {
 }
 
 std::string status_text(const StatusReport& report, std::size_t columns) {
-    const bool some_refuse =
-        std::ranges::any_of(report.listeners, [](const ListenerStatus& each) { return each.refused.has_value(); });
-    const bool some_limit =
-        std::ranges::any_of(report.listeners, [](const ListenerStatus& each) { return each.limits.has_value(); });
-    std::vector<TextTable::Column> titles{{"LISTENER"}, {"HANDLER"}, {"QUEUED", right}, {"LIMIT", right}};
-    if (some_limit) titles.push_back({"CLIENTS"});
-    if (some_refuse) titles.push_back({"REFUSED"});
-    TextTable listeners{std::move(titles)};
-    for (const ListenerStatus& each : report.listeners) {
-        std::vector<std::string> cells{each.endpoint + remark_on(each), each.handler,
-                                       queue_text(each.queue.queued, each.queue.in_bytes),
-                                       queue_text(each.queue.limit, each.queue.in_bytes)};
-        if (some_limit) cells.push_back(limits_text(each.limits));
-        if (some_refuse) cells.push_back(refused_text(each.refused));
-        listeners.add(std::move(cells));
-    }
+    const std::string listeners = listeners_text(report, columns);
     TextTable workers{{{"WORKER", right},
                        {"PID", right},
                        {"GEN", right},
@@ -145,7 +224,7 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
                      age_text(each.since), age_text(each.age), std::to_string(each.connections),
                      std::to_string(each.accepted), size_or_dash(each.received_bytes), size_or_dash(each.sent_bytes),
                      or_dash(each.last_error)});
-    return summary(report) + '\n' + listeners.text(columns) + '\n' + workers.text(columns);
+    return summary(report) + '\n' + listeners + '\n' + workers.text(columns);
 }
 
 std::string status_text(const std::vector<NamedStatus>& daemons, std::size_t columns) {

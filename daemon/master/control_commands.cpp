@@ -31,10 +31,14 @@ std::string said(bool ok, std::string sentence) {
     return answer_line(Outcome{.ok = ok, .sentence = std::move(sentence)});
 }
 
+bool is_program_at(const Listener& listener, const Settings& settings) {
+    return !settings.program.empty() && listener.settings.handler.empty();
+}
+
 /// By name, as the command line has it: a program, or a handler.
 std::string server_of(const Listener& listener, const Settings& settings) {
-    const bool is_program = !settings.program.empty() && listener.settings.handler.empty();
-    return printable(is_program ? settings.program.front() : handler_of(listener.settings, settings));
+    return printable(is_program_at(listener, settings) ? settings.program.front()
+                                                       : handler_of(listener.settings, settings));
 }
 
 std::optional<std::int64_t> certificate_end(const Listener& listener) {
@@ -185,40 +189,34 @@ std::vector<ListenerSources> ControlCommands::sources() const {
     return all;
 }
 
-std::string ControlCommands::snapshot(bool details) const {
+std::string ControlCommands::snapshot(bool details) {
     Snapshot snapshot{.status = status(), .deaths = targets_.pool.deaths()};
     snapshot.why_not_ready = why_not_ready(snapshot.status);
     if (!details) leave_details_out(snapshot);
     return to_json(snapshot) + '\n';
 }
 
-/// What there is space for, as the settings have it.
-void ControlCommands::describe_size(StatusReport& report) const {
-    const PoolSettings& pool = targets_.pool.current().pool;
-    report.workers_min = pool.range ? pool.range->fewest : pool.workers;
-    report.workers_max = pool.range ? pool.range->most : pool.workers;
-    report.connection_slots = static_cast<std::uint64_t>(pool.workers) * pool.connections;
-}
-
-StatusReport ControlCommands::status() const {
+StatusReport ControlCommands::status() {
     const auto now = Clock::now();
     StatusReport report{.version = version(),
                         .pid = ::getpid(),
                         .phase = name_of(targets_.life.phase),
                         .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - targets_.began)};
+    const Settings& settings = *targets_.pool.current().settings;
     for (const Listener& listener : *targets_.pool.current().listeners) {
         if (!listener.fd) continue;  // closed: the daemon is stopping
         report.listeners.push_back({.endpoint = to_string(listener),
-                                    .handler = server_of(listener, *targets_.pool.current().settings),
+                                    .handler = server_of(listener, settings),
                                     .passed = listener.inherited,
                                     .lost = has_lost_its_file(listener),
                                     .queue = queue_depth(listener),
                                     .certificate_expires_s = certificate_end(listener),
                                     .limits = limits_of(listener),
-                                    .refused = refused_at(listener)});
+                                    .refused = refused_at(listener),
+                                    .counts_traffic = !is_program_at(listener, settings),
+                                    .dropped = dropped_at(listener)});
     }
     targets_.pool.describe(report, now);
-    describe_size(report);
     const auto started = std::chrono::system_clock::now() - report.uptime;
     report.started_s = std::chrono::duration_cast<std::chrono::seconds>(started.time_since_epoch()).count();
     return report;

@@ -40,7 +40,7 @@ public:
     [[nodiscard]] Deadline next_deadline() const { return server_ ? server_->next_deadline() : Deadline{}; }
 
     /// What the process that observes is told, a line.
-    [[nodiscard]] std::string snapshot(bool details) const;
+    [[nodiscard]] std::string snapshot(bool details);
 
     /// The socket's file, if there is one; and what to do if that was removed or replaced: false if nothing was.
     [[nodiscard]] const ControlListener* listener() const { return server_ ? &server_->listener() : nullptr; }
@@ -62,8 +62,7 @@ private:
     [[nodiscard]] ControlReply obey_upgrade();
     [[nodiscard]] bool stopping() const noexcept { return targets_.life.phase >= Phase::Withdrawing; }
     [[nodiscard]] Reloader::Answer concluding(Ticket ticket);
-    [[nodiscard]] StatusReport status() const;
-    void describe_size(StatusReport& report) const;
+    [[nodiscard]] StatusReport status();
     [[nodiscard]] std::vector<ListenerSources> sources() const;
 
     EpollSet& events_;

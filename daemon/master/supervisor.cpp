@@ -26,7 +26,7 @@ Supervisor::Supervisor(const MasterParts& parts, Generation first, BeginLoading 
     : parts_{parts},
       pool_{std::move(first), events_},
       reloader_{pool_, parts_.systemd, std::move(load)},
-      upgrader_{parts_.launch, events_, [this] { return describe(); }} {
+      upgrader_{parts_.launch, events_, [this] { return describe(); }, [this] { pool_.count_upgrade(false); }} {
     const auto now = Clock::now();
     life_.deadline = deadline_after(now, pool_.current().pool.boot_timeout);
     start(now);

@@ -17,7 +17,7 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoadin
     : parts_{parts},
       pool_{std::move(current), events_, handover},
       reloader_{pool_, parts_.systemd, std::move(load)},
-      upgrader_{parts_.launch, events_, [this] { return describe(); }},
+      upgrader_{parts_.launch, events_, [this] { return describe(); }, [this] { pool_.count_upgrade(false); }},
       before_{handover},
       old_image_{handover.old_image},
       life_{.phase = Phase::Running} {
@@ -34,6 +34,7 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoadin
 void Supervisor::resume(const Handover& handover) {
     log(LogLevel::Error, "upgrade failed, version {version} carries on: {cause}",
         {{"cause", handover.reason}, {"version", version()}});
+    pool_.count_upgrade(false);
     control_.conclude_upgrade({.ok = false, .sentence = handover.reason});
     before_.reset();
 }
@@ -43,8 +44,9 @@ void Supervisor::prove(const Handover& handover, Clock::time_point now) {
     spare_ = UniqueFd{::fcntl(old_image_.get(), F_DUPFD_CLOEXEC, 3)};
     log(LogLevel::Notice, "version {version} took over from {before}",
         {{"version", version()}, {"before", handover.version}});
-    reloader_.ask(false, now, [this](const ReloadOutcome& outcome) {
+    reloader_.prove(now, [this](const ReloadOutcome& outcome) {
         if (!outcome.done && life_.phase == Phase::Running) return revert(outcome.sentence);
+        if (outcome.done) pool_.count_upgrade(true);
         const bool same = is_own_file(old_image_.get());
         before_.reset();
         old_image_ = {};

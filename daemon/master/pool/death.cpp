@@ -70,6 +70,40 @@ std::string ordered_by(const Death& death) {
     return "another process";
 }
 
+DeathCause cause_of(const Death& death, const WorkerRecord& record) {
+    const bool exited = death.report.kind == ExitReport::Kind::Exited;
+    const bool by_itself = exited ? death.report.value != 0 : is_crash(death.report.value);
+    if (death.out_of_memory) return DeathCause::OutOfMemory;
+    if (!death.was_ready && (death.order == DeathOrder::None || death.order == DeathOrder::BootTimeout))
+        return DeathCause::Boot;
+    switch (death.order) {
+        case DeathOrder::Hang:
+        case DeathOrder::Lifeless: return DeathCause::Hang;
+        case DeathOrder::BootTimeout: return DeathCause::Boot;
+        case DeathOrder::None: return exited ? DeathCause::Exit : DeathCause::Signal;
+        case DeathOrder::Recycle:
+            if (by_itself) break;
+            switch (record.retirement.load(std::memory_order_relaxed)) {
+                case RetirementReason::MaxRequests: return DeathCause::MaxRequests;
+                case RetirementReason::MaxMemory: return DeathCause::MaxMemory;
+                case RetirementReason::Unknown: break;
+            }
+            return DeathCause::Ordered;
+        case DeathOrder::Stop:
+        case DeathOrder::Resize:
+        case DeathOrder::Reload:
+        case DeathOrder::Upgrade:
+        case DeathOrder::StopTimeout:
+        case DeathOrder::OutOfTurn: break;
+    }
+    if (!by_itself) return DeathCause::Ordered;
+    return exited ? DeathCause::Exit : DeathCause::Signal;  // whatever it was told, it failed by itself
+}
+
+milliseconds processor_time_of(const Death& death) {
+    return duration_of(death.used.ru_utime) + duration_of(death.used.ru_stime);
+}
+
 std::string last_peer_of(const WorkerRecord& record) {
     const std::string bytes = record.last_peer.read();
     if (bytes.size() < sizeof(sa_family_t)) return {};

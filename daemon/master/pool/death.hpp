@@ -7,6 +7,7 @@
 
 #include "common/channel/scoreboard.hpp"
 #include "common/control/death_report.hpp"
+#include "common/control/service_counts.hpp"
 #include "common/process/child_process.hpp"
 
 namespace preforkd {
@@ -35,7 +36,8 @@ struct Death {
     std::chrono::milliseconds age{};
     int generation = 1;
     DeathOrder order = DeathOrder::None;  ///< the last one
-    bool expected = false;                ///< it was told to leave
+    bool was_ready = true;
+    bool expected = false;  ///< it was told to leave
     bool out_of_memory = false;
     rusage used{};
 
@@ -46,6 +48,12 @@ struct Death {
 /// `master: resize`, `kernel: out of memory`, `another process` (an operator, another program), `nobody` (it crashed or
 /// left by itself).
 [[nodiscard]] std::string ordered_by(const Death& death);
+
+/// The one reason for which it is counted.
+[[nodiscard]] DeathCause cause_of(const Death& death, const WorkerRecord& record);
+
+/// Its own, and that of its children that it had waited for.
+[[nodiscard]] std::chrono::milliseconds processor_time_of(const Death& death);
 
 /// With what the worker has noted of itself in `record`.
 [[nodiscard]] DeathReport report_on(const Death& death, const WorkerRecord& record);

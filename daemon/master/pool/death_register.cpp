@@ -6,7 +6,7 @@
 
 namespace preforkd {
 
-void DeathRegister::add(Death death, const WorkerRecord& record) {
+bool DeathRegister::add(Death death, const WorkerRecord& record) {
     const bool killed_by_others = death.by_sigkill() && death.order == DeathOrder::None;
     death.out_of_memory = !death.in_good_order() && oom_.is_to_blame(killed_by_others);
     DeathReport report = report_on(death, record);
@@ -14,6 +14,7 @@ void DeathRegister::add(Death death, const WorkerRecord& record) {
     log_lost_lines(death, record);
     last_.add(std::move(report));
     cut_[death.generation] += connections_cut(death, record);
+    return death.out_of_memory;
 }
 
 void DeathRegister::log_cut_connections_of(int generation) {

@@ -12,8 +12,8 @@ namespace preforkd {
 /// What is known of the dead: a report and a line each, and one line for all connections that were cut together.
 class DeathRegister {
 public:
-    /// `death` as far as the pool knows it; whether the kernel is to blame is found out here.
-    void add(Death death, const WorkerRecord& record);
+    /// `death` as far as the pool knows it.  Whether the kernel is to blame, being out of memory, is found out here.
+    bool add(Death death, const WorkerRecord& record);
 
     /// Tells of the connections that workers of `generation` were not let end, and that are not told of yet.
     void log_cut_connections_of(int generation);

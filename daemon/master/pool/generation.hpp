@@ -29,8 +29,9 @@ struct PoolSettings {
     std::chrono::milliseconds worker_timeout{};
 };
 
-/// The most workers that a pool can have; the scoreboard has records for three generations of them.
+/// The most workers that a pool can have; there are records for three generations of them.
 inline constexpr int most_workers = 1024;
+inline constexpr std::size_t most_records = 3 * std::size_t{most_workers};
 
 /// One generation: workers with the same settings, sockets and code.  A reload starts the next one.
 struct Generation {

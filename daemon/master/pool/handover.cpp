@@ -313,6 +313,8 @@ std::string to_text(const Handover& handover) {
         {"key_processes", pids_to_json(handover.key_processes)},
         {"cut", cut_to_json(handover.cut)},
         {"deaths", handover.deaths},
+        {"count_memory", handover.count_memory},
+        {"counts", handover.counts},
         {"control", control_to_json(handover.control)},
     };
     return json::serialize(object);
@@ -362,6 +364,8 @@ Handover parse_handover(std::string_view text) {
         .key_processes = pids_of(fields.elements("key_processes")),
         .cut = cut_of(fields.elements("cut")),
         .deaths = fields.text("deaths"),
+        .count_memory = fields.maybe<int>("count_memory").value_or(-1),
+        .counts = fields.text("counts"),
         .control = control_of(value),
     };
     if (const json::value* config = value.as_object().if_contains("config_text"); config && config->is_string())
@@ -380,13 +384,14 @@ void restrict_to(int format, Handover& handover) {
     if (format < 6) {
         std::erase_if(handover.listeners, [](const HandedListener& each) { return each.serves != Serves::Clients; });
         for (HandedWorker& each : handover.workers_alive) each.signing_requests = each.signing_answers = -1;
+        handover.count_memory = -1;
     }
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {
     std::vector<int*> descriptors;
-    for (int* fd : {&handover.old_image, &handover.report, &handover.scoreboard, &handover.control.fd,
-                    &handover.log.reader, &handover.log.writer})
+    for (int* fd : {&handover.old_image, &handover.report, &handover.scoreboard, &handover.count_memory,
+                    &handover.control.fd, &handover.log.reader, &handover.log.writer})
         if (*fd >= 0) descriptors.push_back(fd);
     for (HandedListener& each : handover.listeners) {
         descriptors.push_back(&each.fd);

@@ -154,7 +154,9 @@ struct Handover {
     HandedLog log{};                      ///< since format 4
     std::vector<pid_t> key_processes{};   ///< that live, until the last worker has gone that they sign for
     std::vector<HandedCut> cut{};
-    std::string deaths{};  ///< as to_json(DeathRing) writes them
+    std::string deaths{};   ///< as to_json(DeathRing) writes them
+    int count_memory = -1;  ///< memfd; since format 6
+    std::string counts{};   ///< as CountRegister writes them
 
     HandedControl control{};
 };

@@ -40,11 +40,15 @@ void dismiss_some(WorkerTable& workers, int count, const auto& wanted, const aut
 }  // namespace
 
 Pool::Pool(Generation first, EpollSet& events)
-    : events_{events}, scoreboard_{3 * std::size_t{most_workers}}, generations_{Cohort{.plan = std::move(first)}} {}
+    : events_{events},
+      scoreboard_{most_records},
+      counts_{most_records},
+      generations_{Cohort{.plan = std::move(first)}} {}
 
 Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     : events_{events},
       scoreboard_{UniqueFd{handover.scoreboard}, handover.dead_workers},
+      counts_{most_records, UniqueFd{handover.count_memory}, handover.counts},
       generations_{Cohort{.plan = std::move(current), .ever_ready = true}},
       replaced_{handover.replaced},
       dropped_before_{handover.dropped_log_lines} {
@@ -55,6 +59,7 @@ Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     for (const HandedWorker& handed : handover.workers_alive) {
         WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
         worker.sources = {*this->current().listeners, worker.number};
+        worker.row_keys = counts_.keys_of(worker.generation);
         if (worker.channel.reports) events_.watch(worker.channel.reports.get(), static_cast<std::uint64_t>(handed.pid));
     }
 }
@@ -70,6 +75,8 @@ void Pool::describe(Handover& handover) const {
     handover.worker_timeout = settings.worker_timeout;
     handover.scoreboard = scoreboard_.memory_fd();
     handover.dead_workers = scoreboard_.totals();
+    handover.count_memory = counts_.memory_fd();
+    handover.counts = counts_.to_text();
     handover.replaced = replaced_;
     handover.dropped_log_lines = dropped_before_ + dropped_log_lines() + log_writer_.dropped_lines();
     deaths_.describe(handover);
@@ -163,7 +170,8 @@ bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
 void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
     try {
         log_writer_.follow(now);
-        table_.add(start_worker(cohort.plan, table_.free_number(), scoreboard_, log_writer_.pipe(), events_, now));
+        table_.add(
+            start_worker(cohort.plan, table_.free_number(), scoreboard_, counts_, log_writer_.pipe(), events_, now));
     } catch (const std::exception& error) {
         cohort.note_failed_fork(error, now);
         if (cohort.respawn.early_deaths == 1 && &cohort == &generations_.current())
@@ -187,15 +195,17 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     if (!report) return true;
     PrintedLines{std::move(worker->printed), worker->number}.log_rest();
 
-    const Death death{.number = worker->number,
-                      .pid = pid,
-                      .report = *report,
-                      .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker->started),
-                      .generation = worker->generation,
-                      .order = worker->order,
-                      .expected = worker->state == State::Leaving || closing_,
-                      .used = used};
-    deaths_.add(death, worker->record);
+    Death death{.number = worker->number,
+                .pid = pid,
+                .report = *report,
+                .age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker->started),
+                .generation = worker->generation,
+                .order = worker->order,
+                .was_ready = worker->state != State::Starting,
+                .expected = worker->state == State::Leaving || closing_,
+                .used = used};
+    death.out_of_memory = deaths_.add(death, worker->record);
+    counts_.add_death(*worker, death, now);
     if (RollingExchange* exchange = generations_.exchange()) exchange->note_space(true);
     if (!death.expected) note_death(*worker, death, now);
     scoreboard_.release(worker->record_index);
@@ -203,6 +213,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     events_.remove(worker->channel.reports.get());
     nudge_least_busy(table_, current().pool.connections, worker);
     table_.remove(*worker);
+    counts_.forget_removed(table_, current(), next());
     tell_of_cut_connections(death.generation);
     // One that left in good order has ended what it had started.
     if (!death.in_good_order()) orphans_.end(pid, closing_ && death.by_sigkill(), now);
@@ -289,6 +300,7 @@ void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_poin
         case Report::Kind::Ready:
             worker.state = State::Ready;
             worker.patience.reset();
+            counts_.own().worker_boot.add(Clock::now() - worker.started);
             if (Cohort* cohort = generations_.find(worker.generation)) cohort->ever_ready = true;
             sizing_.note_change();
             log(LogLevel::Debug, "worker ready: {worker_number} (pid {worker_pid})",
@@ -329,6 +341,7 @@ void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point n
     keys_.leave(current());
     generations_.commit();
     sizing_.start_over();
+    counts_.forget_removed(table_, current(), nullptr);
     health_watch_.look_at_once(now);  // with another --worker-timeout, maybe
     for (WorkerEntry& worker : table_)
         if (worker.generation != current().number && !worker.is_going())
@@ -394,20 +407,19 @@ PoolCounts Pool::counts() const {
     return counts;
 }
 
-void Pool::describe(StatusReport& report, Clock::time_point now) const {
+void Pool::describe(StatusReport& report, Clock::time_point now) {
     const WorkerTotals dead = scoreboard_.totals();
     report.generation = static_cast<std::uint64_t>(current().number);
-    report.workers_wanted = current().pool.workers;
+    add_size(current().pool, report);
     report.accepted = dead.accepted;
     report.served = dead.served;
     report.dropped_log_lines = dropped_lines();
-    if (dead.received_bytes + dead.sent_bytes != 0) {
-        report.received_bytes = dead.received_bytes;
-        report.sent_bytes = dead.sent_bytes;
-    }
+    if (dead.received_bytes + dead.sent_bytes != 0)
+        report.received_bytes = dead.received_bytes, report.sent_bytes = dead.sent_bytes;
     report.replaced = replaced_;
     report.key_process = keys_.status();
     add_workers(table_, now, report);
+    counts_.describe(report, table_, now);
 }
 
 }  // namespace preforkd

@@ -10,6 +10,7 @@
 #include "common/channel/channel.hpp"
 #include "common/control/status_report.hpp"
 #include "daemon/master/pool/busy_watch.hpp"
+#include "daemon/master/pool/count_register.hpp"
 #include "daemon/master/pool/death_register.hpp"
 #include "daemon/master/pool/generations.hpp"
 #include "daemon/master/pool/handover.hpp"
@@ -105,8 +106,12 @@ public:
 
     [[nodiscard]] PoolCounts counts() const;
 
-    /// The pool's part of the status: its workers, and what is counted.
-    void describe(StatusReport& report, Clock::time_point now) const;
+    /// The pool's part of the status: its workers, and what is counted; of the listeners, for those that it has.
+    void describe(StatusReport& report, Clock::time_point now);
+
+    // How a reload that somebody has asked for, or an upgrade, has ended.
+    void count_reload(bool done) noexcept { ++(done ? counts_.own().reloads.done : counts_.own().reloads.failed); }
+    void count_upgrade(bool done) noexcept { ++(done ? counts_.own().upgrades.done : counts_.own().upgrades.failed); }
     [[nodiscard]] const DeathRing& deaths() const noexcept { return deaths_.last(); }
 
     /// Whether more workers go on than hang.
@@ -133,6 +138,7 @@ private:
 
     EpollSet& events_;
     Scoreboard scoreboard_;
+    CountRegister counts_;
     WorkerTable table_{};
     Generations generations_;
     PoolSizing sizing_{};

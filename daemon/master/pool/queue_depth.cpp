@@ -25,13 +25,22 @@ QueueDepth tcp_queue(int fd) noexcept {
     return {.queued = info.tcpi_unacked, .limit = info.tcpi_sacked};
 }
 
+using SocketMemory = std::array<std::uint32_t, SK_MEMINFO_VARS>;
+
+std::optional<SocketMemory> memory_of(int fd) noexcept {
+    SocketMemory memory{};
+    socklen_t size = sizeof memory;
+    if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory.data(), &size) == -1 || size != sizeof memory)
+        return std::nullopt;
+    return memory;
+}
+
 QueueDepth udp_queue(int fd) noexcept {
     QueueDepth depth{.in_bytes = true};
-    std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
-    socklen_t size = sizeof memory;
-    if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory.data(), &size) == -1) return depth;
-    depth.queued = memory[SK_MEMINFO_RMEM_ALLOC];
-    depth.limit = memory[SK_MEMINFO_RCVBUF];
+    const auto memory = memory_of(fd);
+    if (!memory) return depth;
+    depth.queued = (*memory)[SK_MEMINFO_RMEM_ALLOC];
+    depth.limit = (*memory)[SK_MEMINFO_RCVBUF];
     return depth;
 }
 
@@ -79,6 +88,13 @@ QueueDepth unix_queue(int fd) noexcept {
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> dropped_at(const Listener& listener) noexcept {
+    const Transport transport = listener.local.transport;
+    if (transport != Transport::Tcp && transport != Transport::Udp) return std::nullopt;
+    const auto memory = memory_of(listener.fd.get());
+    return memory ? std::optional<std::uint64_t>{(*memory)[SK_MEMINFO_DROPS]} : std::nullopt;
+}
 
 QueueDepth queue_depth(const Listener& listener) noexcept {
     switch (listener.local.transport) {

@@ -9,4 +9,8 @@ namespace preforkd {
 /// Source: tcp(7), TCP_INFO; socket(7), SO_MEMINFO; sock_diag(7).
 [[nodiscard]] QueueDepth queue_depth(const Listener& listener) noexcept;
 
+/// How many clients, or datagrams, the kernel has dropped since the socket was made, because its queue was full; unset
+/// where it does not count them: a Unix client waits.  Source: socket(7), SO_MEMINFO; sock_diag(7), SK_MEMINFO_DROPS.
+[[nodiscard]] std::optional<std::uint64_t> dropped_at(const Listener& listener) noexcept;
+
 }  // namespace preforkd

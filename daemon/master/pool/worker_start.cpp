@@ -11,8 +11,8 @@
 
 namespace preforkd {
 
-WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, int log_pipe,
-                         EpollSet& events, Clock::time_point now) {
+WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, CountRegister& counts,
+                         int log_pipe, EpollSet& events, Clock::time_point now) {
     const std::size_t index = scoreboard.acquire();
     try {
         ChannelPair channel = open_channel();
@@ -20,12 +20,16 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         WorkerRecord& record = scoreboard[index];
         CountedSources sources{*generation.listeners, number};
         SigningPipes signing = generation.keys ? open_signing_pipes() : SigningPipes{};
+        RowKeys row_keys = counts.keys_of(generation);
+        const std::size_t place = Scoreboard::page_of(index);
+        counts.board().clear(place);  // a child of a dead worker may have counted there since
         // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
         // many workers takes of RLIMIT_NOFILE.
         ChildProcess process = spawn(
             [&] {
                 return generation.body({.number = number,
                                         .record = scoreboard.map_own(index),
+                                        .rows = counts.board().map_own(place, row_keys->size()),
                                         .channel = std::move(channel.worker),
                                         .output = std::move(output),
                                         .log_pipe = log_pipe,
@@ -53,7 +57,8 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                 .started = now,
                 .patience = deadline_after(now, generation.pool.boot_timeout),
                 .sources = std::move(sources),
-                .signing = std::move(signing.keys)};
+                .signing = std::move(signing.keys),
+                .row_keys = std::move(row_keys)};
     } catch (const std::exception&) {
         scoreboard.release(index);
         throw;

@@ -1,16 +1,17 @@
 #pragma once
 #include "common/base/epoll_set.hpp"
+#include "daemon/master/pool/count_register.hpp"
 #include "daemon/master/pool/generation.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
 namespace preforkd {
 
-/// Forks a worker of `generation` with a record of its own, and watches its channel with its pid as the key.
+/// Forks a worker of `generation` with a record and rows of its own, and watches its channel with its pid as the key.
 /// `log_pipe`: see WorkerHandoff.
 ///
 /// Throws when the machine is out of processes, descriptors or memory, or `scoreboard` of records; nothing is left
 /// then.
-[[nodiscard]] WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, int log_pipe,
-                                       EpollSet& events, Clock::time_point now);
+[[nodiscard]] WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard,
+                                       CountRegister& counts, int log_pipe, EpollSet& events, Clock::time_point now);
 
 }  // namespace preforkd

@@ -45,6 +45,13 @@ void add(std::optional<std::uint64_t>& total, const std::optional<std::uint64_t>
 
 }  // namespace
 
+void add_size(const PoolSettings& pool, StatusReport& report) {
+    report.workers_wanted = pool.workers;
+    report.workers_min = pool.range ? pool.range->fewest : pool.workers;
+    report.workers_max = pool.range ? pool.range->most : pool.workers;
+    report.connection_slots = std::uint64_t{pool.connections} * static_cast<std::uint64_t>(pool.workers);
+}
+
 void add_workers(const WorkerTable& workers, Clock::time_point now, StatusReport& report) {
     for (const WorkerEntry& worker : workers) {
         const WorkerRecord& record = worker.record;
@@ -63,7 +70,8 @@ void add_workers(const WorkerTable& workers, Clock::time_point now, StatusReport
                                                      .received_bytes = if_counted(record, record.traffic.received),
                                                      .sent_bytes = if_counted(record, record.traffic.sent),
                                                      .last_error = printable(record.last_error.read()),
-                                                     .last_peer = last_peer_of(record)});
+                                                     .last_peer = last_peer_of(record),
+                                                     .used = use_of_process(worker.process.pid())});
         report.connections += added.connections;
         report.accepted += added.accepted;
         report.served += added.served;

@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "common/base/clock.hpp"
 #include "common/base/token_bucket.hpp"
@@ -25,6 +28,9 @@ struct UnsentOrders {
     [[nodiscard]] bool any() const noexcept { return leave || !closing.empty(); }
     friend bool operator==(const UnsentOrders&, const UnsentOrders&) = default;
 };
+
+/// The endpoints of the listeners that a worker's rows are of, in their order.
+using RowKeys = std::shared_ptr<const std::vector<std::string>>;
 
 /// Far above what the busiest worker of connections of no length reports, who pauses after each of them.
 inline constexpr TokenRate most_reports{.burst = 200'000, .per_second = 200'000};
@@ -59,6 +65,7 @@ struct WorkerEntry {
     SigningEnd signing{};         ///< what a key process needs to sign for it; empty: it has its keys itself
     pid_t key_process = 0;        ///< that does; 0: none yet, or it has died
     bool was_signed_for = false;  ///< by one that has died
+    RowKeys row_keys = std::make_shared<const std::vector<std::string>>();  ///< never null
 
     /// Its open connections.
     [[nodiscard]] std::uint64_t active() const noexcept { return record.active.load(std::memory_order_relaxed); }

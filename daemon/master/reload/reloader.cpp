@@ -77,6 +77,11 @@ void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
     feed(ReloadAsked{.force = force}, now);
 }
 
+void Reloader::prove(Clock::time_point now, Answer answer) {
+    proves_ = true;
+    ask(false, now, std::move(answer));
+}
+
 void Reloader::offer_conditions(bool running, Clock::time_point now) {
     feed(LoadingGoesOn{}, now);
     if (pool_.next_ready()) feed(GenerationReady{}, now);
@@ -203,6 +208,7 @@ void Reloader::finish(const ReloadOutcome& outcome) {
     else
         log(LogLevel::Error, "reload failed, nothing has changed: {cause}", {{"cause", outcome.sentence}});
     if (reads_settings_) refusal_ = outcome.done ? std::string{} : outcome.sentence;
+    if (!std::exchange(proves_, false) && reads_settings_ && !stopping_) pool_.count_reload(outcome.done);
     if (!stopping_) systemd_.ready(status());
     if (stopping_) std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
     for (const Answer& answer : std::exchange(waiting_, {})) answer(outcome);

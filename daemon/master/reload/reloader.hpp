@@ -28,6 +28,8 @@ public:
     /// HUP.  `answer` is called once the outcome is known; a stop is one too.  `force`: the oldest of too many
     /// generations is ended instead of waited for.
     void ask(bool force, Clock::time_point now, Answer answer = {});
+    /// The same where it is what an upgrade comes to, and counts as one.
+    void prove(Clock::time_point now, Answer answer);
 
     /// A generation with the settings in force, which binds again what has lost its file; whatever the file of the
     /// settings says by now, nobody has asked for that.
@@ -73,6 +75,7 @@ private:
     int last_number_;
     bool stopping_ = false;
     std::string refusal_{};          ///< why the last HUP changed nothing; empty: it worked
+    bool proves_ = false;            ///< it is an upgrade's
     bool reads_settings_ = false;    ///< the reload that goes on does, unlike bind_again()
     bool read_settings_ = false;     ///< what is asked for; without, those of the current generation are kept
     std::vector<Answer> asked_{};    ///< since the last settings were read

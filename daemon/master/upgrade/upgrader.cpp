@@ -146,6 +146,8 @@ void Upgrader::answer_hello(FormatRange formats) {
         copy.control.waiting.clear();
         copy.control.peers.clear();
         copy.log = {};
+        copy.count_memory = -1;
+        copy.counts.clear();
         restrict_to(*format_, copy);
         send_handover(channel_.get(), copy);
     } catch (const std::exception& error) { conclude(with_remedy(error)); }
@@ -208,6 +210,7 @@ void Upgrader::execute() {
 }
 
 void Upgrader::refuse() {
+    if (!stopping_) failed_();
     log(stopping_ ? LogLevel::Notice : LogLevel::Error, "upgrade failed, nothing has changed: {cause}",
         {{"cause", cause_}});
     for (const Answer& answer : std::exchange(asked_, {})) answer({.done = false, .sentence = cause_});

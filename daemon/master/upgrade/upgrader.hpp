@@ -23,9 +23,9 @@ public:
     using Describe = std::function<Handover()>;
     using Answer = Reloader::Answer;
 
-    /// `launch` and `events` must outlive it.
-    Upgrader(const Launch& launch, EpollSet& events, Describe describe)
-        : launch_{launch}, events_{events}, describe_{std::move(describe)} {}
+    /// `launch` and `events` must outlive it.  `failed` is called when an upgrade has failed before the exec.
+    Upgrader(const Launch& launch, EpollSet& events, Describe describe, std::function<void()> failed)
+        : launch_{launch}, events_{events}, describe_{std::move(describe)}, failed_{std::move(failed)} {}
 
     /// USR2.  `answer` is called when nothing will come of it; otherwise the next image answers.
     void ask(Answer answer = {});
@@ -59,6 +59,7 @@ private:
     const Launch& launch_;
     EpollSet& events_;
     Describe describe_;
+    std::function<void()> failed_;
     Upgrade life_{};
     std::optional<ChildProcess> child_{};  ///< while it rehearses
     UniqueFd channel_{};

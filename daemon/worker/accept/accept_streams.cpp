@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "common/channel/source_table.hpp"
@@ -31,6 +33,14 @@ void set_option(int fd, int level, int option) noexcept {
     (void)::setsockopt(fd, level, option, &on, sizeof on);
 }
 
+/// How long a client has been in the accept queue: nothing was sent since the handshake ended.
+std::optional<std::chrono::milliseconds> time_in_queue(int connection) noexcept {
+    tcp_info info;
+    socklen_t size = offsetof(tcp_info, tcpi_last_data_sent) + sizeof info.tcpi_last_data_sent;
+    if (::getsockopt(connection, IPPROTO_TCP, TCP_INFO, &info, &size) == -1) return std::nullopt;
+    return std::chrono::milliseconds{info.tcpi_last_data_sent};
+}
+
 /// What happens to a client once it is known who it is.
 class StartStreams {
 public:
@@ -44,11 +54,11 @@ public:
     }
 
     void operator()(UniqueFd accepted, const SocketAddress& address, std::unique_ptr<const Announced> announced,
-                    CountedPlace place) const {
+                    CountedPlace place, CountedClient client) const {
         if (admission_ && !admission_->admits(accepted.get(), address, announced != nullptr, place)) {
             accepted = {};
             place.give_back();
-            return acceptor_.refused();
+            return acceptor_.refused(client, ConnectionOutcome::Refused);
         }
         acceptor_.admitted();
         acceptor_.met(address);
@@ -58,6 +68,7 @@ public:
                 .listener = listener_,
                 .speaks_tls = listener_.tls != nullptr,
                 .linger = listener_.settings.linger.value_or(2s),
+                .client = client,
                 .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
                                                                     : ConnectionAccount{},
                 .announced = std::move(announced),
@@ -89,7 +100,9 @@ class AcceptStreams {
 public:
     AcceptStreams(const Listener& listener, Acceptor& acceptor, StartStreams start)
         : acceptor_{acceptor},
+          counter_{acceptor.open_counter(listener)},
           start_{std::move(start)},
+          is_tcp_{is_tcp(listener)},
           // The accepted socket inherits these from a listener of ours; an inherited listener's own are not ours to
           // set.
           set_nodelay_{is_tcp(listener) && listener.settings.nodelay &&
@@ -120,11 +133,13 @@ public:
         if (set_nodelay_) set_option(accepted.get(), IPPROTO_TCP, TCP_NODELAY);
         if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
         if (acceptor_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
-        acceptor_.taken();
+        const CountedClient client = acceptor_.taken(&counter_);
+        if (is_tcp_ && counter_.wants_wait(client.came_ns))
+            if (const auto time = time_in_queue(accepted.get())) counter_.waited(*time);
         if (headers_ && headers_->expects(address))
-            headers_->read(std::move(accepted), address, std::move(place));
+            headers_->read(std::move(accepted), address, std::move(place), client);
         else
-            start_(std::move(accepted), address, {}, std::move(place));
+            start_(std::move(accepted), address, {}, std::move(place), client);
         return 0;
     }
 
@@ -132,7 +147,9 @@ private:
     static bool is_tcp(const Listener& listener) noexcept { return listener.local.transport == Transport::Tcp; }
 
     Acceptor& acceptor_;
+    ListenerCounter& counter_;
     StartStreams start_;
+    bool is_tcp_;
     bool set_nodelay_;
     bool set_keepalive_;
     const SourceCells* cells_ = nullptr;  ///< where max= is counted; nullptr: there is none

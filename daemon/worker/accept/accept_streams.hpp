@@ -20,7 +20,8 @@ struct AcceptedStream {
     const Listener& listener;
     bool speaks_tls = false;             ///< so that a thread that outlives the worker's end need not ask its listener
     std::chrono::milliseconds linger{};  ///< zero: off
-    ConnectionAccount account{};         ///< of --log-connections end
+    CountedClient client{};              ///< for the acceptor's ended()
+    ConnectionAccount account{};         ///< how it ends; of --log-connections end
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
     CountedPlace place{};                          ///< to be given back before the acceptor's ended()
 };
@@ -29,6 +30,7 @@ struct AcceptedStream {
 struct ServedStream {
     UniqueFd fd{};
     bool output_ended = false;  ///< SHUT_WR is done
+    ConnectionOutcome outcome = ConnectionOutcome::Error;
 };
 
 /// What a model does with it.  Between Acceptor's begun() and ended().

@@ -92,6 +92,7 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
         return Attempt::Stopped;
     }
     AcceptVerdict verdict = classify_accept_error(error);
+    if (verdict != AcceptVerdict::Wait) record_.accept_errors.add(error);
     // Shut down, it wakes us for ever and says nothing: a listener would have EINVAL.
     if (verdict == AcceptVerdict::Wait && is_datagram(entry.listener.local.transport) &&
         ++entry.vain_in_row == vain_before_a_look) {
@@ -118,9 +119,23 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
     return Attempt::Stopped;
 }
 
-void Acceptor::taken() {
+ListenerCounter& Acceptor::open_counter(const Listener& listener) {
+    const std::size_t index = row_of_listener(counters_.size());
+    ListenerRow& row = index < settings_.rows.size() ? settings_.rows[index] : own_rows_.emplace_back();
+    return counters_.emplace_back(*this, listener, row, record_.traffic, settings_.writers);
+}
+
+void Acceptor::take_place(Clock::time_point now) {
     count(record_.active);
-    enter(record_, WorkerState::InHandler);
+    enter(record_, WorkerState::InHandler, now);
+}
+
+CountedClient Acceptor::taken(ListenerCounter* listener) {
+    const auto now = exact_time();
+    take_place(now);
+    const std::int64_t now_ns = now.time_since_epoch().count();
+    if (listener != nullptr) listener->came(now_ns);
+    return {.listener = listener, .came_ns = now_ns};
 }
 
 void Acceptor::admitted() {
@@ -132,8 +147,16 @@ void Acceptor::admitted() {
     if (active() >= settings_.limit && since_told_full() >= quick_succession) tell_full();
 }
 
-void Acceptor::begun() {
-    taken();
+CountedClient Acceptor::begun(ListenerCounter* listener) {
+    const CountedClient client = taken(listener);
+    admitted();
+    return client;
+}
+
+void Acceptor::datagram_begun(ListenerCounter& listener) {
+    const auto now = recent_time();
+    take_place(now);
+    listener.came(now.time_since_epoch().count());
     admitted();
 }
 
@@ -165,17 +188,45 @@ std::chrono::nanoseconds Acceptor::since_told_full() const noexcept {
     return std::chrono::nanoseconds{record_.since_ns.load(std::memory_order_relaxed) - told_full_at_ns_};
 }
 
-void Acceptor::ended() {
+void Acceptor::ended(const CountedClient& client, std::optional<ConnectionOutcome> outcome) {
     losses_.look();  // a thread, a child or a coroutine may have lost its reply
     count(record_.served);
-    refused();
+    leave_place(client, outcome);
 }
 
-void Acceptor::refused() {
+void Acceptor::leave_place(const CountedClient& client, std::optional<ConnectionOutcome> outcome) {
+    const auto now = exact_time();
+    if (client.listener != nullptr) {
+        client.listener->gone(now.time_since_epoch().count());
+        if (outcome) client.closed(*outcome, now.time_since_epoch().count());
+    }
     record_.active.store(active() - 1, std::memory_order_relaxed);
-    enter(record_, draining()      ? WorkerState::Draining
-                   : active() == 0 ? WorkerState::Idle
-                                   : WorkerState::WaitingForClient);
+    // Elsewhere it is a thread or a child that has run the handler.
+    if (settings_.writers == Writers::One)
+        leave_handler(record_, state_at_rest(), now);
+    else
+        enter(record_, state_at_rest(), now);
+    go_on();
+}
+
+void Acceptor::datagram_ended(ListenerCounter& listener, std::optional<ConnectionOutcome> outcome) {
+    losses_.look();
+    count(record_.served);
+    const auto now = recent_time();
+    listener.gone(now.time_since_epoch().count());
+    if (outcome) listener.closed(*outcome);
+    record_.active.store(active() - 1, std::memory_order_relaxed);
+    enter(record_, state_at_rest(), now);
+    go_on();
+}
+
+WorkerState Acceptor::state_at_rest() const noexcept {
+    if (draining()) return WorkerState::Draining;
+    return active() == 0 ? WorkerState::Idle : WorkerState::WaitingForClient;
+}
+
+/// One client fewer, which may be what others have waited for.
+void Acceptor::go_on() {
     if (state_ == State::Full) {
         state_ = State::Open;
         join_all();  // an ADD reports at once if somebody is queued

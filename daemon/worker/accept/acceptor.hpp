@@ -1,9 +1,12 @@
 #pragma once
 // When a worker waits on the shared sockets, and when it asks a sibling to look instead.  For every transport and
 // model.
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "common/channel/scoreboard.hpp"
@@ -11,17 +14,19 @@
 #include "common/net/listener.hpp"
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/accept/datagram_tally.hpp"
+#include "daemon/worker/accept/listener_counter.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 #include "daemon/worker/process/worker_control.hpp"
 
 namespace preforkd {
 
 struct AcceptorSettings {
-    TrafficCounter::Writers writers = TrafficCounter::Writers::One;  ///< of the bytes in the record
-    std::size_t limit = 1;                                           ///< clients served at once
-    std::uint64_t retire_after = 0;                                  ///< clients; 0: never
-    SourceCells::Column column = 0;                                  ///< where it counts clients that are limited
-    bool has_siblings = true;                                        ///< in whose hands a wake-up of ours may be needed
+    Writers writers = Writers::One;          ///< of the bytes, and of the ends of connections
+    std::span<ListenerRow> rows{};           ///< of the listeners, in the order of open_counter()
+    std::size_t limit = 1;                   ///< clients served at once
+    std::uint64_t retire_after = 0;          ///< clients; 0: never
+    SourceCells::Column column = 0;          ///< where it counts clients that are limited
+    bool has_siblings = true;                ///< in whose hands a wake-up of ours may be needed
     Lifeline* lifeline = nullptr;            ///< what takes this process off the sockets when the master dies
     std::function<void()> ask_sibling{};     ///< clients may be waiting that this worker will not take
     std::function<void()> ask_retirement{};  ///< retire_after is reached
@@ -80,14 +85,19 @@ public:
     /// those queued elsewhere are left to the siblings.
     void close(const ClosingListeners& closing);
 
-    // What a model reports of each client.  ended() may be called from within take.
-    void begun();
-    void ended();
+    // What a model reports of each client.  ended() may be called from within take.  `outcome`: unset where somebody
+    // else has counted it.
+    CountedClient begun(ListenerCounter* listener = nullptr);
+    void ended(const CountedClient& client = {}, std::optional<ConnectionOutcome> outcome = ConnectionOutcome::Ok);
 
-    // The same of one that may yet be refused: it takes a place, and is counted once it is admitted.
-    void taken();
+    // The same of one that may yet be refused: it takes a place, and the worker counts it once it is admitted.
+    CountedClient taken(ListenerCounter* listener);
     void admitted();
-    void refused();
+    void refused(const CountedClient& client, ConnectionOutcome outcome) { leave_place(client, outcome); }
+
+    // The same of a datagram, many of which come in the time of one connection: of that a coarse clock tells.
+    void datagram_begun(ListenerCounter& listener);
+    void datagram_ended(ListenerCounter& listener, std::optional<ConnectionOutcome> outcome);
 
     /// A client is being waited for, and no handler runs for it yet.
     void wait_for_client() noexcept;
@@ -105,12 +115,15 @@ public:
     /// Whose client it is: if the worker dies, the one that may have killed it.
     void met(const SocketAddress& peer) noexcept { record_.last_peer.write(peer.data(), peer.size()); }
 
-    /// Where the bytes of its clients count.
-    [[nodiscard]] TrafficCounter traffic() noexcept { return {record_.traffic, settings_.writers}; }
+    /// Where the clients of a listener count: to be asked for once for each of the worker's, in their order.
+    [[nodiscard]] ListenerCounter& open_counter(const Listener& listener);
+
+    /// Where it counts how long handlers keep their threads.
+    [[nodiscard]] SharedHistogram& handler_busy() noexcept { return record_.handler_busy; }
 
     /// Where the losses of a listener of datagrams count.
-    [[nodiscard]] std::shared_ptr<DatagramTally> open_tally(const Listener& listener) {
-        return losses_.open_tally(listener, traffic());
+    [[nodiscard]] std::shared_ptr<DatagramTally> open_tally(const Listener& listener, const ListenerCounter& counter) {
+        return losses_.open_tally(listener, counter.traffic());
     }
     [[nodiscard]] DatagramLosses& losses() noexcept { return losses_; }
 
@@ -136,6 +149,10 @@ private:
     void on_readable(Entry& entry);
     Attempt take_from(Entry& entry);
     Attempt on_error(Entry& entry, int error);
+    void take_place(Clock::time_point now);
+    void leave_place(const CountedClient& client, std::optional<ConnectionOutcome> outcome);
+    void go_on();
+    [[nodiscard]] WorkerState state_at_rest() const noexcept;
     void check_limit();
     void tell_full();
     [[nodiscard]] std::chrono::nanoseconds since_told_full() const noexcept;  ///< by a clock that state changes set
@@ -153,6 +170,8 @@ private:
     WorkerRecord& record_;
     AcceptorSettings settings_;
     State state_ = State::Closed;
+    std::deque<ListenerRow> own_rows_{};  ///< where nobody else wants to know
+    std::deque<ListenerCounter> counters_{};
     std::list<Entry> entries_{};  // a list: their callbacks hold references
     std::vector<std::shared_ptr<Unstarted>> unstarted_{};
     std::unique_ptr<Timer> rest_timer_;

@@ -10,19 +10,6 @@ namespace preforkd {
 
 namespace {
 
-const char* name_of(ConnectionOutcome outcome) noexcept {
-    switch (outcome) {
-        case ConnectionOutcome::Ok: return "ok";
-        case ConnectionOutcome::Error: return "error";
-        case ConnectionOutcome::IdleTimeout: return "idle_timeout";
-        case ConnectionOutcome::RequestTimeout: return "request_timeout";
-        case ConnectionOutcome::Cut: return "cut";
-        case ConnectionOutcome::Refused: return "refused";
-        case ConnectionOutcome::Handshake: return "tls_handshake";
-    }
-    return "";
-}
-
 double milliseconds_since(Clock::time_point begun) {
     const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun);
     return std::chrono::duration<double, std::milli>(duration).count();
@@ -36,7 +23,7 @@ void ConnectionAccount::close(bool bytes_are_known) {
     const std::string peer = address_of(entries->peer.to_endpoint(SOCK_STREAM));
     const std::string listener = to_string(entries->listener);
     const double duration_ms = milliseconds_since(entries->begun);
-    const char* const outcome = name_of(entries->outcome);
+    const char* const outcome = name_of(outcome_);
     if (!bytes_are_known)
         return log(LogLevel::Info, "connection from {peer} ended after {duration_ms} ms: {outcome}",
                    {{"peer", peer}, {"duration_ms", duration_ms}, {"outcome", outcome}, {"listener", listener}});

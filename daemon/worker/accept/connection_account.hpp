@@ -6,23 +6,14 @@
 #include <memory>
 
 #include "common/base/clock.hpp"
+#include "common/channel/connection_outcome.hpp"
 #include "common/net/listener.hpp"
 #include "common/net/socket_address.hpp"
 
 namespace preforkd {
 
-/// How serving a connection ended.
-enum class ConnectionOutcome {
-    Ok,
-    Error,           ///< the handler threw, the program failed, or the connection broke
-    IdleTimeout,     ///< the client was waited for in vain
-    RequestTimeout,  ///< --request-timeout
-    Cut,             ///< the worker had to leave
-    Refused,         ///< the handler's verify() said no
-    Handshake,       ///< TLS was not agreed on
-};
-
-/// Kept beside a connection where somebody wants to know, else empty: a pointer, and no clock is read.
+/// How a connection has ended; and beside it, where somebody wants to know, what its last line tells: else a pointer,
+/// and no clock is read.
 class ConnectionAccount {
 public:
     ConnectionAccount() noexcept = default;
@@ -40,13 +31,12 @@ public:
     /// Notes what went wrong.  What was noted first stays: the rest follows from it.  Only that a client was waited for
     /// in vain says less than what it was waited for with.
     void failed(ConnectionOutcome outcome) noexcept {
-        if (!entries_) return;
-        const bool says_more =
-            outcome == ConnectionOutcome::Handshake && entries_->outcome == ConnectionOutcome::IdleTimeout;
-        if (entries_->outcome != ConnectionOutcome::Ok && !says_more) return;
-        entries_->outcome =
-            outcome == ConnectionOutcome::Cut && entries_->late() ? ConnectionOutcome::RequestTimeout : outcome;
+        const bool says_more = outcome == ConnectionOutcome::Handshake && outcome_ == ConnectionOutcome::IdleTimeout;
+        if (outcome_ != ConnectionOutcome::Ok && !says_more) return;
+        const bool is_late = outcome == ConnectionOutcome::Cut && entries_ && entries_->late();
+        outcome_ = is_late ? ConnectionOutcome::RequestTimeout : outcome;
     }
+    [[nodiscard]] ConnectionOutcome outcome() const noexcept { return outcome_; }
 
     /// --request-timeout, zero: none; where a process only hears that it should end, not why: a client that is cut
     /// after it was late.
@@ -69,12 +59,12 @@ private:
         std::chrono::milliseconds limit{};
         std::uint64_t received_bytes = 0;
         std::uint64_t sent_bytes = 0;
-        ConnectionOutcome outcome = ConnectionOutcome::Ok;
 
         [[nodiscard]] bool late() const noexcept { return limit.count() != 0 && Clock::now() >= begun + limit; }
     };
 
     std::unique_ptr<Entries> entries_{};
+    ConnectionOutcome outcome_ = ConnectionOutcome::Ok;
 };
 
 }  // namespace preforkd

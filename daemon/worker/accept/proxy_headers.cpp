@@ -38,8 +38,9 @@ bool ProxyHeaders::expects(const SocketAddress& peer) const noexcept {
     return has_to_announce(peer, *listener_.settings.proxy);
 }
 
-void ProxyHeaders::read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place) {
-    pending_.push_front({.fd = std::move(connection), .balancer = balancer, .counted = std::move(place)});
+void ProxyHeaders::read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place, CountedClient client) {
+    pending_.push_front(
+        {.fd = std::move(connection), .balancer = balancer, .counted = std::move(place), .client = client});
     hear(pending_.begin());
 }
 
@@ -80,13 +81,14 @@ bool ProxyHeaders::parse(Place pending, std::string_view more) {
 void ProxyHeaders::wait(Place pending) {
     if (!pending->timer) {
         pending->timer = acceptor_.reactor().make_timer();
-        pending->timer->set(listener_.settings.proxy_timeout.value_or(default_timeout),
-                            [this, pending] { refuse(pending, "it did not come within proxy-timeout="); });
+        pending->timer->set(listener_.settings.proxy_timeout.value_or(default_timeout), [this, pending] {
+            refuse(pending, "it did not come within proxy-timeout=", ConnectionOutcome::IdleTimeout);
+        });
         try {
             acceptor_.reactor().watch(pending->fd.get(), [this, pending] { hear(pending); });
         } catch (const std::system_error& error) {
             log(LogLevel::Error, "cannot wait for a PROXY header: {cause}", {{"cause", error.what()}});
-            return drop(pending);
+            return drop(pending, ConnectionOutcome::Error);
         }
     }
     acceptor_.wait_for_client();
@@ -109,7 +111,9 @@ void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
             Announced{.peer = header.source, .local = header.destination, .said = std::move(header.said)});
     }
     const SocketAddress& peer = header.announces ? header.source : taken.balancer;
-    const auto start = [&] { then_(std::move(taken.fd), peer, std::move(announced), std::move(taken.counted)); };
+    const auto start = [&] {
+        then_(std::move(taken.fd), peer, std::move(announced), std::move(taken.counted), taken.client);
+    };
     if (came_at_once)
         start();
     else
@@ -117,8 +121,10 @@ void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
 }
 
 /// A connection that says nothing is how a balancer looks whether somebody is there.
-void ProxyHeaders::refuse(Place pending, const char* why) {
+void ProxyHeaders::refuse(Place pending, const char* why, ConnectionOutcome outcome) {
     Pending refused = take(pending);
+    if (refused.heard.empty() && outcome == ConnectionOutcome::Error) outcome = ConnectionOutcome::Ok;
+    const CountedClient client = refused.client;
     if (!refused.heard.empty())
         refusals_.add(refused.balancer, why);
     else
@@ -127,16 +133,16 @@ void ProxyHeaders::refuse(Place pending, const char* why) {
              {"listener", to_string(listener_)},
              {"cause", why}});
     refused = {};  // its place is another's from now on
-    acceptor_.refused();
+    acceptor_.refused(client, outcome);
 }
 
-void ProxyHeaders::drop(Place pending) {
-    (void)take(pending);
-    acceptor_.refused();
+void ProxyHeaders::drop(Place pending, ConnectionOutcome outcome) {
+    const CountedClient client = take(pending).client;
+    acceptor_.refused(client, outcome);
 }
 
 void ProxyHeaders::cancel() {
-    while (!pending_.empty()) drop(pending_.begin());
+    while (!pending_.empty()) drop(pending_.begin(), ConnectionOutcome::Cut);
 }
 
 }  // namespace preforkd

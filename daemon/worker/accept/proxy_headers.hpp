@@ -21,7 +21,7 @@ class ProxyHeaders final : public Unstarted {
 public:
     /// Whose connection it is, and what was said of it: both as they were if the balancer speaks for itself.
     using Then = std::function<void(UniqueFd connection, SocketAddress peer, std::unique_ptr<const Announced> announced,
-                                    CountedPlace place)>;
+                                    CountedPlace place, CountedClient client)>;
 
     /// `listener` has proxy=, and outlives it, as `acceptor` does.
     ProxyHeaders(const Listener& listener, Acceptor& acceptor, Then then);
@@ -30,7 +30,7 @@ public:
     [[nodiscard]] bool expects(const SocketAddress& peer) const noexcept;
 
     /// Behind the acceptor's taken(); refused() is called here if there is no valid header.
-    void read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place);
+    void read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place, CountedClient client);
 
     void cancel() override;
 
@@ -39,6 +39,7 @@ private:
         UniqueFd fd{};
         SocketAddress balancer{};
         CountedPlace counted{};
+        CountedClient client{};
         std::string heard{};
         std::unique_ptr<Timer> timer{};  ///< made when the header does not come at once
     };
@@ -48,8 +49,8 @@ private:
     [[nodiscard]] bool parse(Place pending, std::string_view more);
     void wait(Place pending);
     void finish(Place pending, ProxyHeader& header);
-    void refuse(Place pending, const char* why);
-    void drop(Place pending);
+    void refuse(Place pending, const char* why, ConnectionOutcome outcome = ConnectionOutcome::Error);
+    void drop(Place pending, ConnectionOutcome outcome);
     [[nodiscard]] Pending take(Place pending);
 
     const Listener& listener_;

@@ -66,7 +66,8 @@ AcceptorSettings WorkerFrame::acceptor_settings() {
     const bool has_master = control_.has_master();
     const int reports = control_.reports_fd();
     const bool single = plan_.model == Model::Async || (plan_.model == Model::Serial && plan_.settings.program.empty());
-    return {.writers = single ? TrafficCounter::Writers::One : TrafficCounter::Writers::Many,
+    return {.writers = single ? Writers::One : Writers::Many,
+            .rows = handoff_.rows,
             .limit = plan_.connections,
             .retire_after =
                 has_master ? requests_before_retiring(plan_.settings.max_requests, handoff_.number) : plan_.leave_after,
@@ -77,7 +78,11 @@ AcceptorSettings WorkerFrame::acceptor_settings() {
                 [=] {
                     if (has_master) send_report(reports, Report::Kind::Paused);
                 },
-            .ask_retirement = [this] { retire(); },
+            .ask_retirement =
+                [this] {
+                    handoff_.record.retirement.store(RetirementReason::MaxRequests, std::memory_order_relaxed);
+                    retire();
+                },
             .full = has_master ? [=] { send_report(reports, Report::Kind::Full); } : std::function<void()>{},
             .between_full = is_range(plan_.settings.workers) ? 0s : between_full_reports,
             .finished = [this] { hooks_.finish([this] { reactor_.stop(); }); },
@@ -109,7 +114,11 @@ void WorkerFrame::serve(const std::function<void()>& ready) {
     if (const auto limit = bytes_before_retiring(plan_.settings.max_memory_bytes, handoff_.number);
         limit != 0 && control_.has_master())
         memory_.emplace(
-            reactor_, limit, [this] { return acceptor_.active() != 0; }, [this] { retire(); });
+            reactor_, limit, [this] { return acceptor_.active() != 0; },
+            [this] {
+                handoff_.record.retirement.store(RetirementReason::MaxMemory, std::memory_order_relaxed);
+                retire();
+            });
     acceptor_.open();
     ready();
     reactor_.run();

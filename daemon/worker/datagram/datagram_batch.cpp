@@ -30,8 +30,11 @@ public:
                 serve(each);
             }
         }
-        if (const auto count = static_cast<int>(intake_.arrived().size()); count > 0)
-            size_ = batch_size_for((Clock::now() - began) / count);
+        if (const auto count = static_cast<int>(intake_.arrived().size()); count > 0) {
+            const auto took = Clock::now() - began;
+            size_ = batch_size_for(took / count);
+            acceptor_.handler_busy().add(took, Writers::One);
+        }
         acceptor_.losses().look();
         return 0;
     }
@@ -50,13 +53,15 @@ private:
 namespace {
 
 awaitable<void> serve_received(AsyncDatagramHandler& handler, ReceivedDatagram datagram, DatagramOutbox& outbox,
-                               std::function<void()> ended) {
+                               std::function<void(ConnectionOutcome)> ended) {
+    ConnectionOutcome outcome{};
     {
         DatagramCore core = core_of(datagram, &outbox);
         co_await serve_datagram(handler, core);
+        outcome = core.outcome;
     }
     datagram.place.give_back();
-    ended();
+    ended(outcome);
     // As for streams: a coroutine that never waited ends inside co_spawn(), without a round through the reactor.
     (co_await boost::asio::detail::awaitable_thread_has_context_switched{}) = true;
 }
@@ -88,7 +93,7 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHand
                               .announced = each.announced.get()};
             serve_datagram(handler, core);
             each.place.give_back();
-            acceptor.ended();
+            acceptor.datagram_ended(batch->source().counter(), core.outcome);
         });
     };
 }
@@ -100,12 +105,15 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, AsyncDatagra
         // One descriptor for the batch; coroutines that wait keep it beyond.
         const auto keep_open = batch->source().keep_open(socket);
         return batch->take(socket, space, [&](ArrivedDatagram& each) {
-            boost::asio::co_spawn(loop.reactor.context,
-                                  serve_received(handler, keep(each, batch->source(), socket), batch->outbox(),
-                                                 [&acceptor] { acceptor.ended(); }),
-                                  boost::asio::detached);
+            boost::asio::co_spawn(
+                loop.reactor.context,
+                serve_received(handler, keep(each, batch->source(), socket), batch->outbox(),
+                               [&acceptor, &counter = batch->source().counter()](ConnectionOutcome outcome) {
+                                   acceptor.datagram_ended(counter, outcome);
+                               }),
+                boost::asio::detached);
             // What a suspended coroutine waits for is not the worker's thread.
-            if (acceptor.active() > 0) loop.out_of_handler();
+            if (acceptor.active() > 0) enter(loop.record, loop.state_at_rest(), recent_time());
         });
     };
 }

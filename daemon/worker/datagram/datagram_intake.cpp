@@ -54,7 +54,8 @@ DatagramSource::DatagramSource(const DatagramInlet& inlet)
       log_connections_{inlet.log_connections},
       bound_{SocketAddress::local_of(inlet.listener.fd.get())},
       check_{inlet.rules},
-      tally_{inlet.acceptor.open_tally(inlet.listener)} {
+      counter_{inlet.acceptor.open_counter(inlet.listener)},
+      tally_{inlet.acceptor.open_tally(inlet.listener, counter_)} {
     if (has_notes()) ask_for_notes(inlet.listener.fd.get(), bound_.family());
     if (listener_.settings.proxy)
         announced_ = std::make_unique<AnnouncedDatagrams>(listener_, inlet.acceptor.reactor());
@@ -108,7 +109,7 @@ bool DatagramSource::take_place(CountedPlace& place) const {
 }
 
 void DatagramSource::begin(const ArrivedDatagram& arrived) const {
-    acceptor_.begun();
+    acceptor_.datagram_begun(counter_);
     acceptor_.met(arrived.peer());
     if (!log_connections_ || !log_enabled(LogLevel::Info)) return;
     const std::string peer = address_of(arrived.peer().to_endpoint(SOCK_DGRAM));
@@ -169,6 +170,7 @@ void DatagramIntake::examine(std::size_t index, DatagramSource& source, CountedP
     if ((header.msg_flags & MSG_TRUNC) != 0) {
         // Half a request is no request: a handler that takes it for a whole one would do the wrong thing.
         source.tally()->too_long.fetch_add(1, std::memory_order_relaxed);
+        source.counter().turned_away();
         return;
     }
     ArrivedDatagram& arrived = arrived_.emplace_back();
@@ -176,7 +178,9 @@ void DatagramIntake::examine(std::size_t index, DatagramSource& source, CountedP
     arrived.sender = message.address;
     arrived.place = std::move(place);
     arrived.local = notes.destination.value_or(source.bound());
-    if (!source.admits(arrived)) arrived_.pop_back();
+    if (source.admits(arrived)) return;
+    arrived_.pop_back();
+    source.counter().turned_away();
 }
 
 }  // namespace preforkd

@@ -66,6 +66,7 @@ public:
     [[nodiscard]] const SocketAddress& bound() const noexcept { return bound_; }
     [[nodiscard]] bool has_notes() const noexcept { return bound_.family() != AF_UNIX; }
     [[nodiscard]] const std::shared_ptr<DatagramTally>& tally() const noexcept { return tally_; }
+    [[nodiscard]] ListenerCounter& counter() const noexcept { return counter_; }
 
 private:
     [[nodiscard]] SourceFault fault_for(RefusalReason reason) const noexcept;
@@ -78,6 +79,7 @@ private:
     std::unique_ptr<AnnouncedDatagrams> announced_{};  ///< null: nobody announces anybody
     std::unique_ptr<ClientCheck> clients_{};           ///< null: all are served, as often as they like
     std::uint32_t max_ = 0;                            ///< zero: none
+    ListenerCounter& counter_;
     std::shared_ptr<DatagramTally> tally_;
     std::weak_ptr<UniqueFd> kept_open_{};
 };

@@ -7,17 +7,28 @@ namespace preforkd {
 void serve_datagram(DatagramHandler& handler, DatagramCore& core) noexcept {
     Datagram request{core};
     try {
-        if (handler.verify(request.peer())) handler.serve(request);
-    } catch (...) { report_failure(handler, request.peer(), std::current_exception()); }
+        if (handler.verify(request.peer()))
+            handler.serve(request);
+        else
+            core.outcome = ConnectionOutcome::Refused;
+    } catch (...) {
+        core.outcome = ConnectionOutcome::Error;
+        report_failure(handler, request.peer(), std::current_exception());
+    }
 }
 
 awaitable<void> serve_datagram(AsyncDatagramHandler& handler, DatagramCore& core) {
     Datagram request{core};
     std::exception_ptr failure;
     try {
-        if (handler.verify(request.peer())) co_await handler.serve(request);
+        if (handler.verify(request.peer()))
+            co_await handler.serve(request);
+        else
+            core.outcome = ConnectionOutcome::Refused;
     } catch (...) { failure = std::current_exception(); }
-    if (failure) report_failure(handler, request.peer(), failure);
+    if (!failure) co_return;
+    core.outcome = ConnectionOutcome::Error;
+    report_failure(handler, request.peer(), failure);
 }
 
 }  // namespace preforkd

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "common/channel/connection_outcome.hpp"
 #include "daemon/worker/accept/announced.hpp"
 #include "daemon/worker/datagram/datagram_outbox.hpp"
 #include "preforkd/datagram.hpp"
@@ -22,6 +23,7 @@ struct DatagramCore {
     const Announced* announced = nullptr;  ///< where whom to reply to has announced the client; outlives the core
     std::optional<Endpoint> peer{};        ///< once asked for
     std::optional<Endpoint> local{};       ///< once asked for
+    ConnectionOutcome outcome = ConnectionOutcome::Ok;
 };
 
 /// verify(), serve(), handle_error().  Ends no more than this request.

@@ -60,6 +60,7 @@ void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere
             if (error) return;
             log(LogLevel::Notice, "a datagram from {peer} took longer than --request-timeout: dropping it",
                 {{"peer", address_of(Datagram{core}.peer())}});
+            core.outcome = ConnectionOutcome::RequestTimeout;
             loop.stop();
         });
     }
@@ -68,9 +69,14 @@ void run_here(AsyncDatagramHandler& handler, DatagramCore& core, const ServeHere
         told.assign(stop.fd());
         listen_to(stop, loop, told);
     }
-    asio::co_spawn(loop, serve_datagram(handler, core), [&](std::exception_ptr) { loop.stop(); });
+    bool served = false;
+    asio::co_spawn(loop, serve_datagram(handler, core), [&](std::exception_ptr) {
+        served = true;
+        loop.stop();
+    });
     loop.run();
     if (told.is_open()) (void)told.release();  // borrowed
+    if (stop.hurried() && core.outcome == ConnectionOutcome::Ok && !served) core.outcome = ConnectionOutcome::Cut;
 }
 
 }  // namespace
@@ -85,6 +91,7 @@ ReceivedDatagram keep(ArrivedDatagram& arrived, DatagramSource& source, int sock
             .socket = reply_socket,
             .keep_open = std::move(keep_open),
             .tally = source.tally(),
+            .counter = source.counter(),
             .announced = std::move(arrived.announced),
             .place = std::move(arrived.place)};
 }
@@ -106,7 +113,8 @@ Acceptor::Take receive_one_by_one(const DatagramInlet& inlet, StartDatagram star
     return [receive](int socket) { return (*receive)(socket); };
 }
 
-void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram, const ServeHere& how) noexcept {
+ConnectionOutcome serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram,
+                                      const ServeHere& how) noexcept {
     DatagramCore core = core_of(datagram);
     try {
         std::visit(overloaded{[&](DatagramHandler* inline_handler) { serve_datagram(*inline_handler, core); },
@@ -115,7 +123,9 @@ void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram dat
     } catch (const std::exception& error) {  // no reactor could be made
         log(LogLevel::Error, "cannot serve a datagram from {peer}: {cause}",
             {{"peer", address_of(datagram.peer().to_endpoint(SOCK_DGRAM))}, {"cause", error.what()}});
+        return ConnectionOutcome::Error;
     }
+    return core.outcome;
 }
 
 }  // namespace preforkd

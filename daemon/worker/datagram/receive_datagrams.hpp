@@ -21,6 +21,7 @@ struct ReceivedDatagram {
 
     std::shared_ptr<UniqueFd> keep_open{};
     std::shared_ptr<DatagramTally> tally{};
+    ListenerCounter& counter;
     std::unique_ptr<const Announced> announced{};
     CountedPlace place{};  ///< to be given back, in the thread that receives, before the acceptor's ended()
 
@@ -33,13 +34,15 @@ struct ReceivedDatagram {
 /// `datagram`, which outlives it, as it is served.
 [[nodiscard]] DatagramCore core_of(const ReceivedDatagram& datagram, DatagramOutbox* outbox = nullptr);
 
-/// What a model that gives each datagram a thread or a child does with one.  Between Acceptor's begun() and ended().
+/// What a model that gives each datagram a thread or a child does with one.  Between Acceptor's datagram_begun() and
+/// datagram_ended().
 using StartDatagram = std::function<void(ReceivedDatagram)>;
 
 /// Receives one datagram a take, logs its sender, counts it, and starts it.
 [[nodiscard]] Acceptor::Take receive_one_by_one(const DatagramInlet& inlet, StartDatagram start);
 
-/// Serves one datagram to its end in the calling thread.  Throws nothing.
-void serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram, const ServeHere& how) noexcept;
+/// Serves one datagram to its end in the calling thread; how that went.  Throws nothing.
+[[nodiscard]] ConnectionOutcome serve_datagram_here(const AnyDatagramHandler& handler, ReceivedDatagram datagram,
+                                                    const ServeHere& how) noexcept;
 
 }  // namespace preforkd

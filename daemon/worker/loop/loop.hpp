@@ -19,11 +19,13 @@ struct Loop {
     /// Handler code runs from here.
     void in_handler() noexcept { enter(record, WorkerState::InHandler); }
 
-    /// Handler code has given the thread back; what the worker is now depends on what is open.
-    void out_of_handler() noexcept {
-        enter(record, draining                                             ? WorkerState::Draining
-                      : record.active.load(std::memory_order_relaxed) == 0 ? WorkerState::Idle
-                                                                           : WorkerState::WaitingForClient);
+    /// Handler code has given the thread back.
+    void out_of_handler() noexcept { leave_handler(record, state_at_rest()); }
+
+    /// What the worker is while no handler code runs: that depends on what is open.
+    [[nodiscard]] WorkerState state_at_rest() const noexcept {
+        if (draining) return WorkerState::Draining;
+        return record.active.load(std::memory_order_relaxed) == 0 ? WorkerState::Idle : WorkerState::WaitingForClient;
     }
 
     /// Somebody is going to wait for its client.

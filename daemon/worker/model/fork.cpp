@@ -1,7 +1,12 @@
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <optional>
 #include <utility>
 
 #include "common/log/standard_output.hpp"
@@ -21,12 +26,17 @@ namespace {
 
 bool heap_is_full = false;  // of small holes
 
+/// The clock without the pages of the vDSO, which a child would have to map for one reading.
+Clock::time_point time_by_call() noexcept {
+    timespec now{};
+    ::syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    return Clock::time_point{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
+}
+
 /// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
 class ForkJob : public ChildJob {
 public:
-    explicit ForkJob(ChildModel& model) : settings_{model.plan.settings}, traffic_{model.acceptor.traffic()} {
-        ended = [&acceptor = model.acceptor] { acceptor.ended(); };
-    }
+    explicit ForkJob(ChildModel& model) : acceptor_{model.acceptor}, settings_{model.plan.settings} {}
 
     ChildProcess launch() final {
         if (!heap_is_full) {  // now that start-up is over
@@ -35,14 +45,18 @@ public:
         }
         // What the worker has printed must not be in the child's buffer, too.
         return spawn(
-            [this, worker = ::getpid(), flushed = flush_standard_output()] {
+            [this, worker = ::getpid(), flushed = flush_standard_output(), forked = exact_time()] {
                 ForkedChild child{worker, kept_fds()};
-                WorkerRecord record;  // but for its traffic, the worker's own is the worker's to write
-                serve({.idle_timeout = settings_.idle_timeout,
-                       .line_max_bytes = settings_.line_max_bytes,
-                       .stop = child,
-                       .record = record,
-                       .traffic = traffic_});
+                WorkerRecord record;  // but for what is added up, the worker's own is the worker's to write
+                enter(record, WorkerState::InHandler, forked);
+                const ConnectionOutcome outcome = serve({.idle_timeout = settings_.idle_timeout,
+                                                         .line_max_bytes = settings_.line_max_bytes,
+                                                         .stop = child,
+                                                         .record = record});
+                const auto now = time_by_call();
+                leave_handler(record, WorkerState::Idle, now);
+                acceptor_.handler_busy().add(record.handler_busy, Writers::Many);
+                count_end(outcome, now);
                 if (flushed) flush_standard_output();
                 return 0;
             },
@@ -55,19 +69,28 @@ public:
     void report(const ChildEnd& end) final {
         const bool orderly = end.report == ExitReport{ExitReport::Kind::Exited, 0};
         const bool unknown = end.report.kind == ExitReport::Kind::Unknown;  // which the crew has said
-        if (orderly || unknown)
+        has_counted_ = orderly || unknown;
+        if (has_counted_)
             account.leave();  // it has printed it
         else
             account.failed(ConnectionOutcome::Error);
         log_child_end(orderly || unknown ? LogLevel::Debug : LogLevel::Warning, "child", *this, end);
     }
 
+protected:
+    /// Its end, unless the child has counted that.
+    [[nodiscard]] std::optional<ConnectionOutcome> uncounted() const noexcept {
+        return has_counted_ ? std::nullopt : std::optional{account.outcome()};
+    }
+    Acceptor& acceptor_;
+    const Settings& settings_;
+
 private:
     [[nodiscard]] virtual std::array<int, 3> kept_fds() const noexcept = 0;
-    virtual void serve(const ServeHere& how) noexcept = 0;
+    [[nodiscard]] virtual ConnectionOutcome serve(const ServeHere& how) noexcept = 0;
+    virtual void count_end(ConnectionOutcome outcome, Clock::time_point now) const noexcept = 0;
 
-    const Settings& settings_;
-    TrafficCounter traffic_;
+    bool has_counted_ = false;
 };
 
 class StreamJob final : public ForkJob {
@@ -76,7 +99,9 @@ public:
         : ForkJob{model},
           handler_{handler},
           listener_{stream.listener},
-          signer_{listener_.settings.tls && listener_.settings.tls->key_process ? model.plan.signer.get() : nullptr} {
+          signer_{listener_.settings.tls && listener_.settings.tls->key_process ? model.plan.signer.get() : nullptr},
+          client_{stream.client} {
+        ended = [this] { acceptor_.ended(client_, uncounted()); };
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
@@ -92,30 +117,43 @@ private:
         return {client.get(), signing[0], signing[1]};
     }
 
-    void serve(const ServeHere& how) noexcept override {
+    ConnectionOutcome serve(const ServeHere& how) noexcept override {
         AcceptedStream stream{.fd = std::move(client),
                               .address = address,
                               .listener = listener_,
                               .speaks_tls = listener_.tls != nullptr,
                               .linger = linger,
+                              .client = client_,
                               .account = std::move(account),
                               .announced = std::move(announced_)};
         // The worker has its copy, and does what comes after our end; the client shall not wait for that.
         ServedStream served = serve_here(handler_, std::move(stream), how);
         if (!served.output_ended) ::shutdown(served.fd.get(), SHUT_WR);
         (void)served.fd.release();
+        return served.outcome;
+    }
+
+    /// The worker asks it to end when it is late, and when it has to leave itself.
+    void count_end(ConnectionOutcome outcome, Clock::time_point now) const noexcept override {
+        const std::int64_t now_ns = now.time_since_epoch().count();
+        const std::chrono::nanoseconds limit = settings_.request_timeout;
+        if (outcome == ConnectionOutcome::Cut && limit.count() != 0 && now_ns - client_.came_ns >= limit.count())
+            outcome = ConnectionOutcome::RequestTimeout;
+        client_.closed(outcome, now_ns);
     }
 
     AnyStreamHandler handler_;
     const Listener& listener_;
     const Signer* signer_;  ///< null: its handshake needs none
+    CountedClient client_;
     std::unique_ptr<const Announced> announced_{};
 };
 
 class DatagramJob final : public ForkJob {
 public:
     DatagramJob(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildModel& model)
-        : ForkJob{model}, handler_{handler}, datagram_{std::move(datagram)} {
+        : ForkJob{model}, handler_{handler}, counter_{datagram.counter}, datagram_{std::move(datagram)} {
+        ended = [this] { acceptor_.datagram_ended(counter_, uncounted()); };
         address = datagram_.peer();
         place = std::move(datagram_.place);
     }
@@ -124,9 +162,13 @@ private:
     /// The listener itself: there is no other socket that replies could come from.
     [[nodiscard]] std::array<int, 3> kept_fds() const noexcept override { return {datagram_.socket, -1, -1}; }
 
-    void serve(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
+    ConnectionOutcome serve(const ServeHere& how) noexcept override {
+        return serve_datagram_here(handler_, std::move(datagram_), how);
+    }
+    void count_end(ConnectionOutcome outcome, Clock::time_point) const noexcept override { counter_.closed(outcome); }
 
     AnyDatagramHandler handler_;
+    ListenerCounter& counter_;
     ReceivedDatagram datagram_;
 };
 

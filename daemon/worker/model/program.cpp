@@ -121,7 +121,7 @@ public:
         linger = stream.linger;
         account = std::move(stream.account);
         place = std::move(stream.place);
-        ended = [&acceptor = model.acceptor] { acceptor.ended(); };
+        ended = [this, counted = stream.client] { model_.acceptor.ended(counted, account.outcome()); };
     }
 
     /// Of a client of TLS: `socket` leads to its relay, which does what comes after our end.

@@ -108,18 +108,22 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
             return receive_one_by_one(datagram_inlet(plan, listener, acceptor),
                                       [&, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                                           CountedPlace place = std::move(datagram.place);
-                                          serve_datagram_here(handler, std::move(datagram), here);
+                                          ListenerCounter& counter = datagram.counter;
+                                          const auto began = Clock::now();
+                                          const auto outcome = serve_datagram_here(handler, std::move(datagram), here);
+                                          acceptor.handler_busy().add(Clock::now() - began, Writers::One);
                                           place.give_back();
-                                          acceptor.ended();
+                                          acceptor.datagram_ended(counter, outcome);
                                       });
         return accept_streams(listener, log_connections, acceptor,
                               [&, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
                                   const auto patience = stream.linger;
                                   CountedPlace place = std::move(stream.place);
+                                  const CountedClient client = stream.client;
                                   ServedStream served = serve_here(handler, std::move(stream), here);
                                   linger.finish(std::move(served.fd), patience, served.output_ended);
                                   place.give_back();
-                                  acceptor.ended();
+                                  acceptor.ended(client, served.outcome);
                               });
     });
     start_handlers(handlers);

@@ -28,7 +28,7 @@ struct ThreadModel {
                {.idle_timeout = plan.settings.idle_timeout,
                 .request_timeout = plan.settings.request_timeout,
                 .line_max_bytes = plan.settings.line_max_bytes,
-                .traffic = {its_handoff.record.traffic, TrafficCounter::Writers::Many}}},
+                .handler_busy = its_handoff.record.handler_busy}},
           worker_timeout{plan.settings.worker_timeout},
           frame{plan, handoff, control, reactor, hooks()} {
         frame.add_listeners([&](const Listener& listener) { return bounded(take_from(plan, listener)); });
@@ -59,6 +59,7 @@ public:
         : model_{model},
           handler_{handler},
           linger_{stream.linger},
+          client_{stream.client},
           place_{std::move(stream.place)},
           stream_{std::move(stream)} {}
 
@@ -69,7 +70,7 @@ public:
         stream_.account.close();
         if (served_.fd) model_.linger.finish(std::move(served_.fd), linger_, served_.output_ended);
         place_.give_back();
-        model_.frame.acceptor().ended();
+        model_.frame.acceptor().ended(client_, served_.outcome);
         if (model_.stuck) model_.show_threads();
     }
     [[nodiscard]] bool has_loop() const noexcept override { return std::holds_alternative<StreamHandler*>(handler_); }
@@ -78,20 +79,27 @@ private:
     ThreadModel& model_;
     AnyStreamHandler handler_;
     std::chrono::milliseconds linger_;
+    CountedClient client_;
     CountedPlace place_;  // the main thread's
     AcceptedStream stream_;
-    ServedStream served_{};
+    ServedStream served_{.outcome = ConnectionOutcome::Cut};
 };
 
 class DatagramTask final : public ThreadTask {
 public:
     DatagramTask(ThreadModel& model, AnyDatagramHandler handler, ReceivedDatagram datagram)
-        : model_{model}, handler_{handler}, place_{std::move(datagram.place)}, datagram_{std::move(datagram)} {}
+        : model_{model},
+          handler_{handler},
+          counter_{datagram.counter},
+          place_{std::move(datagram.place)},
+          datagram_{std::move(datagram)} {}
 
-    void run(const ServeHere& how) noexcept override { serve_datagram_here(handler_, std::move(datagram_), how); }
+    void run(const ServeHere& how) noexcept override {
+        outcome_ = serve_datagram_here(handler_, std::move(datagram_), how);
+    }
     void over() override {
         place_.give_back();
-        model_.frame.acceptor().ended();
+        model_.frame.acceptor().datagram_ended(counter_, outcome_);
         if (model_.stuck) model_.show_threads();
     }
     [[nodiscard]] bool has_loop() const noexcept override {
@@ -101,6 +109,8 @@ public:
 private:
     ThreadModel& model_;
     AnyDatagramHandler handler_;
+    ListenerCounter& counter_;
+    ConnectionOutcome outcome_ = ConnectionOutcome::Cut;
     CountedPlace place_;  // the main thread's
     ReceivedDatagram datagram_;
 };

@@ -119,8 +119,8 @@ void* ThreadCrew::run(void* self) noexcept {
                       .request_timeout = crew.settings_.request_timeout,
                       .line_max_bytes = crew.settings_.line_max_bytes,
                       .stop = crew.halt_,
-                      .record = member.record,
-                      .traffic = crew.settings_.traffic});
+                      .record = member.record});
+    leave_handler(member.record, WorkerState::Idle);
     crew.report(member);
     return nullptr;
 }
@@ -147,6 +147,7 @@ void ThreadCrew::collect() {
     }
     for (Member* member : reported) {
         const std::unique_ptr<ThreadTask> task = std::move(member->task);
+        settings_.handler_busy.add(member->record.handler_busy, Writers::One);
         finished_.push_back(member->thread);
         members_.erase(member->self);
         task->over();

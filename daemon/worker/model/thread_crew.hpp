@@ -30,7 +30,7 @@ struct ThreadSettings {
     std::chrono::milliseconds idle_timeout{};
     std::chrono::milliseconds request_timeout{};
     std::size_t line_max_bytes = 0;
-    TrafficCounter traffic;  ///< of all threads
+    SharedHistogram& handler_busy;  ///< of all threads, once each has ended
 };
 
 /// Starts threads, and learns of their ends in the main thread, whose reactor sleeps until there is something to learn.

@@ -11,7 +11,7 @@
 #include "common/base/operator_error.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/unique_fd.hpp"
-#include "common/channel/scoreboard.hpp"
+#include "common/channel/own_memory.hpp"
 #include "common/process/sandbox.hpp"
 
 namespace preforkd {
@@ -60,7 +60,7 @@ void add_own_needs(std::vector<AllowedPath>& paths, const std::vector<std::strin
 std::shared_ptr<const Sandbox> make_sandbox(const Settings& settings, const SandboxUser& user) {
     Sandbox::Wanted wanted{.parts = sandbox_parts(settings.sandbox, {.starts_programs = !settings.program.empty()},
                                                   settings.sandbox_programs),
-                           .immovable = record_place()};
+                           .immovable = own_memory()};
     if (wanted.parts.files) {
         std::vector<std::string> loaded = shared_objects_of(settings);
         if (!user.program_file.empty()) loaded.push_back(user.program_file);

@@ -23,12 +23,14 @@ TlsRelays::~TlsRelays() {
 
 void TlsRelays::start(AcceptedStream stream) {
     auto client = std::make_shared<RelayedClient>(acceptor_);
+    client->client = stream.client;
     client->account = std::move(stream.account);
     client->place = std::move(stream.place);
     const Key key = ++last_key_;
     try {
         entries_.try_emplace(key, client, TlsRelay{std::move(stream), client->account});
     } catch (const std::exception& error) {
+        client->account.failed(ConnectionOutcome::Error);
         return log(LogLevel::Error, "cannot serve a client: {cause}", {{"cause", error.what()}});
     }
     client.reset();

@@ -19,12 +19,14 @@ struct RelayedClient {
     ~RelayedClient() {
         account.close();
         place.give_back();
-        if (const auto open = acceptor.lock()) open->ended();  // else the worker is leaving, and has cut it
+        if (const auto open = acceptor.lock())
+            open->ended(client, account.outcome());  // else the worker is leaving, and has cut it
     }
     RelayedClient(const RelayedClient&) = delete;
     RelayedClient& operator=(const RelayedClient&) = delete;
 
     std::weak_ptr<Acceptor> acceptor;
+    CountedClient client{};
     ConnectionAccount account{};
     CountedPlace place{};
 };

@@ -33,7 +33,7 @@ Received BlockingCore::receive(std::span<std::byte> space) {
         if (const auto late = cut_when_late()) return {.error = failed(late)};
         const ssize_t got = ::recv(fd.get(), space.data(), space.size(), MSG_DONTWAIT);
         if (got > 0) {
-            how_.traffic.received(static_cast<std::size_t>(got));
+            traffic.received(static_cast<std::size_t>(got));
             account.received(static_cast<std::size_t>(got));
             return {.bytes = space.first(static_cast<std::size_t>(got))};
         }
@@ -52,7 +52,7 @@ std::error_code BlockingCore::send(std::span<const std::byte> bytes, bool more) 
         if (const auto late = cut_when_late()) return failed(late);
         const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), flags);
         if (sent >= 0) {
-            how_.traffic.sent(static_cast<std::size_t>(sent));
+            traffic.sent(static_cast<std::size_t>(sent));
             account.sent(static_cast<std::size_t>(sent));
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;
@@ -92,7 +92,7 @@ std::error_code BlockingCore::wait(For what) { return wait_until(deadline_after(
 std::error_code BlockingCore::wait_until(Deadline limit, For what) {
     if (how_.stop.hurried()) return canceled();
     if (!std::exchange(has_waited_, true)) how_.stop.before_first_wait();
-    enter(how_.record, WorkerState::WaitingForClient);
+    leave_handler(how_.record, WorkerState::WaitingForClient);
     const std::error_code error = poll_until(earlier(limit, served_until_), what);
     enter(how_.record, WorkerState::InHandler);
     if (const auto late = cut_when_late()) return late;

@@ -21,6 +21,7 @@ struct BlockingCore {
     /// `accepted`: non-blocking; `from`: the client.
     BlockingCore(UniqueFd accepted, const SocketAddress& from, const ServeHere& how) noexcept
         : fd{std::move(accepted)},
+          traffic{how.traffic},
           patience{how.idle_timeout},
           line_max_bytes{how.line_max_bytes},
           address_{from},
@@ -48,6 +49,7 @@ struct BlockingCore {
     [[nodiscard]] const Endpoint& local();
 
     UniqueFd fd;
+    TrafficCounter traffic;
     ConnectionAccount account{};
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
     std::unique_ptr<ClientTls> tls{};              ///< of tls://

@@ -35,7 +35,7 @@ Received BlockingCore::receive_tls(std::span<std::byte> space) {
     if ((*tls)->output() == TlsStream::Output::Ending) (void)(*tls)->end_output();  // there may be space by now
     const TlsResult got = finish_tls([&] { return (*tls)->read(space); });
     if (got.kind == TlsResult::Kind::Failed) return {.error = failed(got.error)};
-    how_.traffic.received(got.bytes);
+    traffic.received(got.bytes);
     account.received(got.bytes);
     return {.bytes = space.first(got.bytes)};  // none at the end
 }
@@ -44,7 +44,7 @@ std::error_code BlockingCore::send_tls(std::span<const std::byte> bytes, bool mo
     while (!bytes.empty()) {
         const TlsResult sent = finish_tls([&] { return (*tls)->write(bytes, more); });
         if (sent.kind == TlsResult::Kind::Failed) return failed(sent.error);
-        how_.traffic.sent(sent.bytes);
+        traffic.sent(sent.bytes);
         account.sent(sent.bytes);
         bytes = bytes.subspan(sent.bytes);
     }

@@ -38,7 +38,7 @@ std::optional<Filled> try_to_receive_tls(ConnectionCore& core, std::size_t most)
     const TlsResult got = (*core.tls)->read({core.buffer.get() + core.unread_end, most - core.unread_end});
     if (got.kind == TlsResult::Kind::Done) {
         core.received(got.bytes);
-        core.unread_end += got.bytes;
+        core.unread_end += static_cast<std::uint32_t>(got.bytes);
         core.drained = !(*core.tls)->has_pending();
         return Filled{.more = true};
     }
@@ -61,7 +61,7 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     if (!core.buffer) core.buffer = core.loop.buffers.take();
     if (core.unread_begin != 0) {
         std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
-        core.unread_end -= std::exchange(core.unread_begin, 0);
+        core.unread_end -= std::exchange(core.unread_begin, 0U);
     }
     if (core.tls) return try_to_receive_tls(core, most);
     const std::size_t space = most - core.unread_end;
@@ -70,7 +70,7 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     while (got == -1 && errno == EINTR);
     if (got > 0) {
         core.received(static_cast<std::size_t>(got));
-        core.unread_end += static_cast<std::size_t>(got);
+        core.unread_end += static_cast<std::uint32_t>(got);
         core.drained = static_cast<std::size_t>(got) < space;
         return Filled{.more = true};
     }
@@ -90,7 +90,7 @@ awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& unti
 /// Hands out the first `size` unread bytes; they stay where they are until the next read.
 Received take_unread(ConnectionCore& core, std::size_t size) {
     const std::span<const std::byte> bytes{core.buffer.get() + core.unread_begin, size};
-    core.unread_begin += size;
+    core.unread_begin += static_cast<std::uint32_t>(size);
     if (core.unread_begin == core.unread_end) core.unread_begin = core.unread_end = 0;
     return {.bytes = bytes};
 }
@@ -102,7 +102,7 @@ std::optional<Received> read_now(ConnectionCore& core, std::size_t most) {
         if (!filled) return std::nullopt;
         if (!filled->more) return Received{.error = filled->error};
     }
-    return take_unread(core, std::min(most, core.unread_end - core.unread_begin));
+    return take_unread(core, std::min<std::size_t>(most, core.unread_end - core.unread_begin));
 }
 
 }  // namespace

@@ -81,17 +81,21 @@ UniqueFd ConnectionCore::release() {
     return fd;
 }
 
+ConnectionCore::Ends& ConnectionCore::ends() {
+    if (!ends_) ends_ = std::make_unique<Ends>();
+    return *ends_;
+}
+
 const Endpoint& ConnectionCore::peer() {
-    if (!peer_) peer_ = std::make_unique<Endpoint>(address_.get().to_endpoint(SOCK_STREAM));
-    return *peer_;
+    std::optional<Endpoint>& peer = ends().peer;
+    if (!peer) peer = address_.get().to_endpoint(SOCK_STREAM);
+    return *peer;
 }
 
 const Endpoint& ConnectionCore::local() {
-    if (!local_) {
-        const SocketAddress address = announced ? announced->local : SocketAddress::local_of(fd());
-        local_ = std::make_unique<Endpoint>(address.to_endpoint(SOCK_STREAM));
-    }
-    return *local_;
+    std::optional<Endpoint>& local = ends().local;
+    if (!local) local = (announced ? announced->local : SocketAddress::local_of(fd())).to_endpoint(SOCK_STREAM);
+    return *local;
 }
 
 }  // namespace preforkd

@@ -4,6 +4,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -91,11 +92,11 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] const Endpoint& local();
 
     void received(std::size_t bytes) noexcept {
-        loop.traffic.received(bytes);
+        traffic->received(bytes);
         account.received(bytes);
     }
     void sent(std::size_t bytes) noexcept {
-        loop.traffic.sent(bytes);
+        traffic->sent(bytes);
         account.sent(bytes);
     }
     /// The connection broke.
@@ -105,10 +106,11 @@ struct ConnectionCore final : private Waiting {
     }
 
     // In an order without gaps: a hundred thousand idle connections hold one each.
+    [[no_unique_address]] ConnectionAccount account{};
     bool output_ended = false;  ///< SHUT_WR is done
     bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
     Loop& loop;
-    ConnectionAccount account{};
+    const TrafficCounter* traffic = &loop.traffic;
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
     std::unique_ptr<ClientTls> tls{};              ///< of tls://
     /// No std::optional, which would be as long again.
@@ -116,8 +118,8 @@ struct ConnectionCore final : private Waiting {
     std::chrono::milliseconds operation_timeout = no_operation_timeout;  ///< that: --idle-timeout for each wait
 
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left
-    std::size_t unread_begin = 0;
-    std::size_t unread_end = 0;
+    std::uint32_t unread_begin = 0;
+    std::uint32_t unread_end = 0;
 
 private:
     void give_up() override;
@@ -130,8 +132,12 @@ private:
     bool cut_ = false;
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
     const KeptAddress& address_;
-    std::unique_ptr<Endpoint> peer_{};  ///< once asked for
-    std::unique_ptr<Endpoint> local_{};
+    struct Ends {
+        std::optional<Endpoint> peer{};  ///< once asked for
+        std::optional<Endpoint> local{};
+    };
+    [[nodiscard]] Ends& ends();
+    std::unique_ptr<Ends> ends_{};
 };
 
 }  // namespace preforkd

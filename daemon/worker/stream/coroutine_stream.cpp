@@ -21,22 +21,48 @@ using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
 
 struct Plain {};
 
+/// What a connection has of it for as long as it lasts.
+void take(ConnectionCore& core, AcceptedStream& accepted) noexcept {
+    core.account = std::move(accepted.account);
+    core.announced = std::move(accepted.announced);
+    if (accepted.client.listener != nullptr) core.traffic = &accepted.client.listener->traffic();
+}
+
+/// What comes after a connection that is one of many in a loop.
+class EndInLoop {
+public:
+    EndInLoop(const CountedClient& client, CountedPlace place) : client_{client}, place_{std::move(place)} {}
+
+    void operator()(Loop& loop, ServedStream& served) {
+        loop.linger.finish(std::move(served.fd), client_.listener->linger(), served.output_ended);
+        place_.give_back();
+        client_.listener->acceptor().ended(client_, served.outcome);
+    }
+
+private:
+    // In an order without gaps, as an idle connection's frame has it.
+    CountedClient client_;
+    CountedPlace place_;
+};
+
 /// Runs verify, setup, serve and finish, none of which can end more than this connection; then hands it to `over`.
 ///
 /// One coroutine and not three, with co_spawn() for the lowest: most connections are idle most of the time, and what
 /// they cost then is frames.  So those without TLS have one without what it takes: `tls` is the listener, or Plain.
+///
+/// `accepted` is there until it first waits: what is needed of it later on is taken before.
 template <class Tls, class Over>
-Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddress address, Tls tls,
-             ConnectionAccount account, std::unique_ptr<const Announced> announced, Over over) {
+Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Tls tls, Over over) {
+    ServedStream stream;
     try {
-        ConnectionCore core{loop, std::move(stream.fd), address};
-        std::swap(core.account, account);  // a move would be misread by clang-tidy: coroutines copy
-        std::swap(core.announced, announced);
+        const KeptAddress address{accepted.address};
+        ConnectionCore core{loop, std::move(accepted.fd), address};
+        take(core, accepted);
         const auto limit = RequestLimit::of(core);
         if constexpr (!std::is_same_v<Tls, Plain>)
             if (!co_await begin_tls(core, *tls)) {
                 core.account.close();
-                stream = {.fd = core.release()};
+                stream = {.fd = core.release(), .outcome = core.account.outcome()};
                 over(loop, stream);
                 co_return;
             }
@@ -70,20 +96,11 @@ Bottom serve(Loop& loop, StreamHandler& handler, ServedStream stream, KeptAddres
         if constexpr (!std::is_same_v<Tls, Plain>)
             if (!failure && !core.was_canceled() && !core.output_ended) (void)co_await end_tls(core);
         core.account.close();
-        stream = {.fd = core.release(), .output_ended = core.output_ended};
+        stream = {.fd = core.release(), .output_ended = core.output_ended, .outcome = core.account.outcome()};
     } catch (const std::exception& error) {  // no memory, no descriptor
         log(LogLevel::Error, "cannot serve a client: {cause}", {{"cause", error.what()}});
     }
     over(loop, stream);
-}
-
-template <class Over>
-Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& stream, Over over) {
-    const auto serve_as = [&](auto tls) {
-        return serve(loop, handler, {.fd = std::move(stream.fd)}, KeptAddress{stream.address}, tls,
-                     std::move(stream.account), std::move(stream.announced), std::move(over));
-    };
-    return stream.speaks_tls ? serve_as(&stream.listener) : serve_as(Plain{});
 }
 
 /// co_spawn() would also post the completion of a coroutine that never had to wait, which costs a second epoll_wait(2)
@@ -94,24 +111,26 @@ void launch(Loop& loop, Bottom bottom) {
         .launch();
 }
 
+template <class Over>
+void start(Loop& loop, StreamHandler& handler, AcceptedStream& stream, Over over) {
+    if (stream.speaks_tls)
+        launch(loop, serve(loop, handler, stream, &stream.listener, std::move(over)));
+    else
+        launch(loop, serve(loop, handler, stream, Plain{}, std::move(over)));
+}
+
 }  // namespace
 
-void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream, Acceptor& acceptor) {
-    launch(loop, serve(loop, handler, stream,
-                       [&acceptor, linger = stream.linger, place = std::move(stream.place)](
-                           Loop& home, ServedStream& served) mutable {
-                           home.linger.finish(std::move(served.fd), linger, served.output_ended);
-                           place.give_back();
-                           acceptor.ended();
-                       }));
+void start_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
+    start(loop, handler, stream, EndInLoop{stream.client, std::move(stream.place)});
 }
 
 ServedStream run_coroutine(Loop& loop, StreamHandler& handler, AcceptedStream stream) {
     std::optional<ServedStream> result;
-    launch(loop, serve(loop, handler, stream, [&](Loop&, ServedStream& served) {
-               result = std::move(served);
-               loop.reactor.stop();  // a StopWatch that is watched would keep it running
-           }));
+    start(loop, handler, stream, [&result](Loop& home, ServedStream& served) {
+        result = std::move(served);
+        home.reactor.stop();  // a StopWatch that is watched would keep it running
+    });
     if (!result) loop.reactor.run();  // it waits
     return result ? std::move(*result) : ServedStream{};
 }

@@ -13,12 +13,13 @@ namespace {
 
 ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, const ServeHere& how) {
     BlockingCore core{std::move(stream.fd), stream.address, how};
+    if (stream.client.listener != nullptr) core.traffic = stream.client.listener->traffic();
     core.account = std::move(stream.account);
     core.announced = std::move(stream.announced);
     BlockingConnection client{core};
     if (stream.speaks_tls && !core.begin_tls(stream.listener)) {
         core.account.close();
-        return {.fd = std::move(core.fd)};
+        return {.fd = std::move(core.fd), .outcome = core.account.outcome()};
     }
     std::exception_ptr failure;
     bool is_set_up = false;
@@ -45,7 +46,7 @@ ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, con
     // What was left half done shall not look whole.
     if (core.tls && !failure && !core.was_canceled && !core.output_ended) (void)core.end_output();
     core.account.close();
-    return {.fd = std::move(core.fd), .output_ended = core.output_ended};
+    return {.fd = std::move(core.fd), .output_ended = core.output_ended, .outcome = core.account.outcome()};
 }
 
 ServedStream serve_coroutine(StreamHandler& handler, AcceptedStream stream, const ServeHere& how) {

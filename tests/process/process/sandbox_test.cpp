@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -70,19 +71,24 @@ TEST(Sandbox, a_new_user_namespace_is_denied_and_other_flags_are_not) {
 
 TEST(Sandbox, what_is_named_cannot_be_moved_to_the_rest_of_its_file_and_other_memory_can) {
     constexpr std::size_t page = 4096;
-    void* const fixed = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    void* const other = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    const auto moved = [](void* memory, std::size_t size) {
-        return error_of(::mremap(memory, size, 2 * page, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+    const auto map = [](std::size_t size, int flags) {
+        return static_cast<std::byte*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0));
+    };
+    const std::span fixed{map(3 * page, MAP_SHARED), 3 * page};
+    std::byte* const other = map(page, MAP_PRIVATE);
+    const auto moved = [](std::byte* memory, std::size_t size) {
+        return error_of(::mremap(memory, size, 4 * page, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
     };
     for (const SandboxParts parts : {deny_list, SandboxParts{.allows_only = true}}) {
         if (parts.allows_only && (has_sanitizers || landlock_version() == 0)) continue;
         EXPECT_EQ(within({.parts = parts, .immovable = fixed},
                          [&] {
-                             return moved(fixed, page) + ' ' + moved(fixed, 0) + ' ' + moved(other, page) + ' ' +
-                                    error_of(::remap_file_pages(fixed, page, 0, 1, 0));
+                             return moved(fixed.data(), page) + ' ' + moved(fixed.data(), 0) + ' ' +
+                                    moved(fixed.data() + page, page) + ' ' + moved(fixed.data() + 2 * page, 0) + ' ' +
+                                    moved(other, page) + ' ' +
+                                    error_of(::remap_file_pages(fixed.data(), page, 0, 1, 0));
                          }),
-                  "EPERM EPERM ok EPERM");
+                  "EPERM EPERM EPERM EPERM ok EPERM");
     }
 }
 

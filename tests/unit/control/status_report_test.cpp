@@ -30,7 +30,16 @@ StatusReport some_report() {
                            .passed = true,
                            .queue = {.queued = 3, .limit = 511},
                            .limits = LimitedClients{.max = 9, .clients = 2, .rate = 5},
-                           .refused = RefusedClients{.denied = 1, .per_source = 2, .rate = 3}},
+                           .refused = RefusedClients{.denied = 1, .per_source = 2, .rate = 3},
+                           .counts = ListenerCounts{.accepted = 7,
+                                                    .received_bytes = 8,
+                                                    .sent_bytes = 9,
+                                                    .closed = {1, 2, 3, 4, 5, 6, 7},
+                                                    .duration = {.buckets = {1, 2, 3}, .sum_us = 4},
+                                                    .accept_wait = {.buckets = {0, 0, 5}, .sum_us = 6}},
+                           .connections = 10,
+                           .most_connections = 11,
+                           .dropped = 12},
                           {.endpoint = "unixgram:///x", .handler = "print", .queue = {.in_bytes = true}}},
             .workers = {{.number = 1,
                          .pid = 18,
@@ -44,8 +53,16 @@ StatusReport some_report() {
                          .received_bytes = 4096,
                          .sent_bytes = 5,
                          .last_error = "handler failed: bad",
-                         .last_peer = "127.0.0.1:9"},
-                        {.number = 2, .pid = 19, .state = "idle"}}};
+                         .last_peer = "127.0.0.1:9",
+                         .used = {.cpu = 20ms, .resident_bytes = 21, .open_descriptors = 22}},
+                        {.number = 2, .pid = 19, .state = "idle"}},
+            .counts = {.accept_errors = {{"EMFILE", 3}},
+                       .handler_busy = {.buckets = {7}, .sum_us = 8},
+                       .deaths = {1, 2, 3, 4, 5, 6, 7, 8},
+                       .reloads = {.done = 1, .failed = 2},
+                       .upgrades = {.done = 3, .failed = 4},
+                       .worker_boot = {.buckets = {0, 9}, .sum_us = 10},
+                       .cpu = 11ms}};
 }
 
 TEST(StatusReport, it_is_read_back_as_it_was_written) {
@@ -77,6 +94,26 @@ TEST(StatusReport, a_key_process_that_is_wanted_and_not_there_has_no_pid) {
     EXPECT_EQ(parse_status(to_json(report)).key_process->pid, 0);
     report.key_process.reset();
     EXPECT_FALSE(parse_status(to_json(report)).key_process);
+}
+
+TEST(StatusReport, what_is_counted_is_read_back_number_by_number) {
+    const StatusReport read = parse_status(to_json(some_report()));
+    EXPECT_EQ(read.counts, some_report().counts);
+    EXPECT_EQ(read.listeners.at(0).counts, some_report().listeners.at(0).counts);
+    EXPECT_EQ(read.listeners.at(0).most_connections, 11U);
+    EXPECT_EQ(read.listeners.at(0).dropped, 12U);
+    EXPECT_FALSE(read.listeners.at(1).counts);
+    EXPECT_EQ(read.workers.at(0).used, some_report().workers.at(0).used);
+    EXPECT_EQ(read.workers.at(1).used, ProcessUse{});
+    EXPECT_FALSE(read.other_listeners);
+
+    StatusReport crowded = some_report();
+    crowded.listeners.at(0).counts_traffic = false;
+    crowded.other_listeners = ListenerStatus{.counts = ListenerCounts{.accepted = 3}, .most_connections = 4};
+    const StatusReport others = parse_status(to_json(crowded));
+    EXPECT_EQ(others.other_listeners->counts->accepted, 3U);
+    EXPECT_EQ(others.other_listeners->most_connections, 4U);
+    EXPECT_FALSE(others.listeners.at(0).counts_traffic);
 }
 
 TEST(StatusReport, another_version_may_say_more_or_less) {

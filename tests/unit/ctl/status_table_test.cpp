@@ -120,6 +120,45 @@ TEST(StatusTable, how_many_clients_a_listener_may_have_is_told_with_how_many_the
         << text;
 }
 
+TEST(StatusTable, what_is_counted_of_a_listener_has_a_column_each) {
+    ListenerCounts counts{.accepted = 100, .received_bytes = 2048, .sent_bytes = 5, .closed = {95, 3, 0, 0, 1}};
+    for (int n = 0; n < 99; ++n) counts.duration.add(2ms);
+    counts.duration.add(2min);
+    counts.accept_wait.add(2min);
+    const StatusReport report{.listeners = {{.endpoint = "tcp://:7",
+                                             .handler = "echo",
+                                             .queue = {.queued = 0, .limit = 8},
+                                             .counts = counts,
+                                             .connections = 1,
+                                             .most_connections = 4,
+                                             .dropped = 2},
+                                            {.endpoint = "unix:///x",
+                                             .handler = "/bin/cat",
+                                             .counts = ListenerCounts{},
+                                             .counts_traffic = false},
+                                            {.endpoint = "tcp://:9", .handler = "echo"}},
+                              .counts = {.accept_errors = {{"EMFILE", 2}},
+                                         .deaths = {0, 1, 0, 0, 0, 0, 0, 4},
+                                         .reloads = {.done = 2, .failed = 1},
+                                         .upgrades = {.failed = 1}}};
+    const std::string text = status_text(report, 0);
+    EXPECT_NE(text.find("\nworker deaths: 1 signal, 4 ordered; reloads: 2 done, 1 failed; upgrades: 1 failed; "
+                        "accept errors: 2 EMFILE\n\n"),
+              std::string::npos)
+        << text;
+    EXPECT_NE(
+        text.find("LISTENER   HANDLER   QUEUED  LIMIT  DROPPED  WAIT P99  NOW  MOST  EVER  TOOK P99  RECEIVED  SENT  "
+                  "FAILED\n"
+                  "tcp://:7   echo           0      8        2      >60s    1     4   100    <2.5ms      2.0K     5  "
+                  "3 error, 1 cut\n"
+                  "unix:///x  /bin/cat       -      -        -         -    0     0     0         -         -     -  "
+                  "0\n"
+                  "tcp://:9   echo           -      -        -         -    -     -     -         -         -     -  "
+                  "-\n"),
+        std::string::npos)
+        << text;
+}
+
 TEST(StatusTable, sources_are_told_for_each_listener_that_limits_them) {
     EXPECT_EQ(sources_text({}, 0), "no listener limits its sources\n");
     EXPECT_EQ(sources_text({{.endpoint = "tcp://:7",

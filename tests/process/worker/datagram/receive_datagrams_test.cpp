@@ -39,7 +39,7 @@ struct OneByOne : Bench {
 
     int receive() { return take_with(take); }
     void serve(const AnyDatagramHandler& handler, ReceivedDatagram datagram) {
-        serve_datagram_here(handler, std::move(datagram), {.idle_timeout = 1s, .stop = orders, .record = record});
+        (void)serve_datagram_here(handler, std::move(datagram), {.idle_timeout = 1s, .stop = orders, .record = record});
         acceptor.ended();
     }
 
@@ -105,8 +105,8 @@ TEST(ReceiveDatagrams, serves_several_threads_at_once) {
                 threads.emplace_back([&, mine = std::move(datagram)]() mutable {
                     WorkerRecord record;
                     Orders orders;
-                    serve_datagram_here(&handler, std::move(mine),
-                                        {.idle_timeout = 1s, .stop = orders, .record = record});
+                    (void)serve_datagram_here(&handler, std::move(mine),
+                                              {.idle_timeout = 1s, .stop = orders, .record = record});
                 });
         }
         server.got.clear();

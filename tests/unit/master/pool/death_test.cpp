@@ -83,6 +83,41 @@ TEST(Death, connections_that_a_stop_did_not_wait_for_were_cut) {
         EXPECT_EQ(connections_cut({.report = sigkill, .order = other}, deaf), 0U) << "no stop";
 }
 
+TEST(Death, it_is_counted_for_one_reason) {
+    WorkerRecord record;
+    constexpr ExitReport failed{Kind::Exited, 70};
+    constexpr ExitReport crashed{Kind::Dumped, SIGSEGV};
+    EXPECT_EQ(cause_of({.report = failed}, record), DeathCause::Exit);
+    EXPECT_EQ(cause_of({.report = sigkill}, record), DeathCause::Signal);
+    EXPECT_EQ(cause_of({.report = crashed}, record), DeathCause::Signal);
+    EXPECT_EQ(cause_of({.report = sigkill, .out_of_memory = true}, record), DeathCause::OutOfMemory);
+    EXPECT_EQ(cause_of({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Hang}, record), DeathCause::Hang);
+    EXPECT_EQ(cause_of({.report = sigkill, .order = DeathOrder::Lifeless}, record), DeathCause::Hang);
+    EXPECT_EQ(cause_of({.report = failed, .was_ready = false}, record), DeathCause::Boot);
+    EXPECT_EQ(cause_of({.report = sigkill, .order = DeathOrder::BootTimeout, .was_ready = false}, record),
+              DeathCause::Boot);
+    EXPECT_EQ(cause_of({.report = left, .order = DeathOrder::Stop, .was_ready = false}, record), DeathCause::Ordered);
+    for (const DeathOrder order : {DeathOrder::Stop, DeathOrder::Resize, DeathOrder::Reload, DeathOrder::Upgrade}) {
+        EXPECT_EQ(cause_of({.report = left, .order = order}, record), DeathCause::Ordered);
+        EXPECT_EQ(cause_of({.report = failed, .order = order}, record), DeathCause::Exit) << "it failed by itself";
+        EXPECT_EQ(cause_of({.report = crashed, .order = order}, record), DeathCause::Signal);
+    }
+    EXPECT_EQ(cause_of({.report = sigkill, .order = DeathOrder::StopTimeout}, record), DeathCause::Ordered);
+}
+
+TEST(Death, a_worker_that_retires_says_of_what) {
+    WorkerRecord record;
+    const Death retired{.report = left, .order = DeathOrder::Recycle};
+    EXPECT_EQ(cause_of(retired, record), DeathCause::Ordered) << "somebody has told it to leave";
+    record.retirement = RetirementReason::MaxRequests;
+    EXPECT_EQ(cause_of(retired, record), DeathCause::MaxRequests);
+    record.retirement = RetirementReason::MaxMemory;
+    EXPECT_EQ(cause_of(retired, record), DeathCause::MaxMemory);
+    EXPECT_EQ(cause_of({.report = {Kind::Exited, 70}, .order = DeathOrder::Recycle}, record), DeathCause::Exit);
+    record.retirement = static_cast<RetirementReason>(99);
+    EXPECT_EQ(cause_of(retired, record), DeathCause::Ordered) << "whatever it writes";
+}
+
 TEST(Death, a_note_that_makes_no_sense_is_no_peer) {
     WorkerRecord record;
     EXPECT_EQ(last_peer_of(record), "");

@@ -67,6 +67,8 @@ Handover full() {
             .key_processes = {500, 501},
             .cut = {{.generation = 6, .connections = 19}},
             .deaths = "[]",
+            .count_memory = 61,
+            .counts = "{}",
             .control = {.fd = 30,
                         .local = "unix:///run/control.sock",
                         .file = FileIdentity{.device = 3, .inode = 4},
@@ -100,6 +102,8 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.log, before.log);
     EXPECT_EQ(after.key_processes, before.key_processes);
     EXPECT_EQ(after.cut, before.cut);
+    EXPECT_EQ(after.count_memory, 61);
+    EXPECT_EQ(after.counts, "{}");
     EXPECT_EQ(after.control, before.control);
 }
 
@@ -187,10 +191,21 @@ TEST(Handover, a_reader_of_format_5_is_given_no_pipes_to_sign_through) {
     EXPECT_EQ(older.signing_answers, -1);
 }
 
+TEST(Handover, a_reader_of_format_5_is_given_no_memory_of_counts) {
+    Handover handover = full();
+    restrict_to(6, handover);
+    EXPECT_EQ(handover.count_memory, 61);
+    const std::size_t descriptors = descriptors_of(handover).size();
+    restrict_to(5, handover);
+    EXPECT_EQ(descriptors_of(handover).size(), descriptors - 1);
+    EXPECT_EQ(parse_handover(to_text(handover)).count_memory, -1);
+}
+
 TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
     const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
     EXPECT_EQ(older.report, -1);
     EXPECT_EQ(older.log, HandedLog{});
+    EXPECT_EQ(older.count_memory, -1);
     EXPECT_EQ(older.control.setting, std::nullopt);
     EXPECT_EQ(older.control.name, std::nullopt);
     EXPECT_TRUE(older.control.peers.empty());
@@ -211,7 +226,7 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 13, 30, 40, 41, 5, 60, 6, 20, 23, 22, 70, 71, 21, 31, 32, 33, 34, 35}));
+    EXPECT_EQ(listed, (std::vector{11, 13, 61, 30, 40, 41, 5, 60, 6, 20, 23, 22, 70, 71, 21, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace

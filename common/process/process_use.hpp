@@ -1,0 +1,22 @@
+#pragma once
+// What a process uses just now.
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace preforkd {
+
+struct ProcessUse {
+    std::optional<std::chrono::milliseconds> cpu{};  ///< its own, and that of its children that it has waited for
+    std::optional<std::uint64_t> resident_bytes{};
+    std::optional<std::uint64_t> open_descriptors{};
+    friend bool operator==(const ProcessUse&, const ProcessUse&) = default;
+};
+
+/// Of `pid`; unset: /proc does not tell, or would have to be asked for each of too many descriptors (before Linux 6.2).
+/// Source: proc(5).
+[[nodiscard]] ProcessUse use_of_process(pid_t pid);
+
+}  // namespace preforkd

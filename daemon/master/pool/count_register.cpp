@@ -1,0 +1,163 @@
+#include "daemon/master/pool/count_register.hpp"
+
+#include <cstring>
+#include <set>
+#include <stdexcept>
+#include <utility>
+
+#include "common/base/json_fields.hpp"
+#include "common/channel/scoreboard.hpp"
+
+namespace preforkd {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::uint64_t most_open = 10'000'000;  // of one worker, which has a descriptor for each
+
+/// One that another version has laid out is left behind: its workers' counts begin anew.
+std::unique_ptr<CountBoard> adopt_board(std::size_t workers, UniqueFd memory) {
+    try {
+        if (memory) return std::make_unique<CountBoard>(std::move(memory));
+    } catch (const std::runtime_error&) {}
+    return std::make_unique<CountBoard>(workers);
+}
+
+json::object counts_to_json(const ServiceCounts& counts) {
+    json::object listeners;
+    for (const auto& [endpoint, each] : counts.listeners) listeners[endpoint] = to_json_value(each);
+    return {{"listeners", std::move(listeners)}, {"service", to_json_value(counts)}};
+}
+
+ServiceCounts counts_from(const json::value* value) {
+    if (value == nullptr || !value->is_object()) return {};
+    const json::object& object = value->get_object();
+    ServiceCounts counts;
+    if (const json::value* const service = object.if_contains("service")) counts = service_counts_from(*service);
+    if (const json::value* const listeners = object.if_contains("listeners"); listeners && listeners->is_object())
+        for (const auto& [endpoint, each] : listeners->get_object())
+            counts.listeners[endpoint] = listener_counts_from(each);
+    return counts;
+}
+
+/// Connections of a dead worker that nobody has seen end.
+void cut_those_open(ListenerCounts& counts) {
+    std::uint64_t closed = 0;
+    for (const std::uint64_t each : counts.closed) closed += each;
+    if (closed < counts.accepted)
+        counts.closed[static_cast<std::size_t>(ConnectionOutcome::Cut)] += counts.accepted - closed;
+}
+
+}  // namespace
+
+CountRegister::CountRegister(std::size_t workers, UniqueFd memory, std::string_view text)
+    : board_{adopt_board(workers, std::move(memory))} {
+    json::error_code error;
+    const json::value value = json::parse(text, error);
+    if (error || !value.is_object()) return;
+    const json::object& object = value.get_object();
+    dead_ = counts_from(object.if_contains("dead"));
+    told_ = counts_from(object.if_contains("told"));
+    for (const json::value& each : JsonFields{value}.elements("rows")) {
+        const JsonFields fields{each};
+        std::vector<std::string> keys;
+        for (const json::value& endpoint : fields.elements("endpoints"))
+            keys.emplace_back(endpoint.is_string() ? std::string_view{endpoint.get_string()} : std::string_view{});
+        keys.resize(std::min(keys.size(), listener_rows));
+        keys_[fields.number<int>("generation")] = std::make_shared<const std::vector<std::string>>(std::move(keys));
+    }
+}
+
+std::string CountRegister::to_text() const {
+    json::array rows;
+    for (const auto& [generation, keys] : keys_)
+        rows.push_back(
+            json::object{{"generation", generation}, {"endpoints", json::array(keys->begin(), keys->end())}});
+    return json::serialize(
+        json::object{{"dead", counts_to_json(dead_)}, {"told", counts_to_json(told_)}, {"rows", std::move(rows)}});
+}
+
+RowKeys CountRegister::keys_of(const Generation& generation) {
+    RowKeys& keys = keys_[generation.number];
+    if (keys) return keys;
+    std::vector<std::string> endpoints;
+    for (const Listener& listener : *generation.listeners)
+        endpoints.push_back(endpoints.size() < counted_listeners ? to_string(listener) : other_listeners);
+    endpoints.resize(rows_for(endpoints.size()));
+    return keys = std::make_shared<const std::vector<std::string>>(std::move(endpoints));
+}
+
+RowKeys CountRegister::keys_of(int generation) const {
+    const auto found = keys_.find(generation);
+    return found != keys_.end() ? found->second : std::make_shared<const std::vector<std::string>>();
+}
+
+ServiceCounts CountRegister::counts_of(const WorkerEntry& worker, Clock::time_point now) {
+    const PlausibleCounts most = plausible_for(now - worker.started);
+    ServiceCounts counts{.handler_busy = preforkd::counts_of(worker.record.handler_busy, most)};
+    for (const auto& [error, count] : worker.record.accept_errors.read(most.events))
+        if (const char* const name = ::strerrorname_np(error)) counts.accept_errors[name] = count;
+    const std::span<const ListenerRow> rows = board_->rows(Scoreboard::page_of(worker.record_index));
+    for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index)
+        combine(counts.listeners[(*worker.row_keys)[index]], preforkd::counts_of(rows[index], most), sum_of);
+    return counts;
+}
+
+void CountRegister::add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now) {
+    ++dead_.deaths[static_cast<std::size_t>(cause_of(death, worker.record))];
+    dead_.cpu += processor_time_of(death);
+    ServiceCounts counts = counts_of(worker, now);
+    for (auto& [endpoint, each] : counts.listeners) cut_those_open(each);
+    combine(dead_, counts, sum_of);
+    board_->clear(Scoreboard::page_of(worker.record_index));
+}
+
+void CountRegister::forget_removed(const WorkerTable& workers, const Generation& current, const Generation* next) {
+    std::set<int> generations{current.number};
+    std::set<std::string> endpoints;
+    for (const std::string& key : *keys_of(current)) endpoints.insert(key);
+    if (next != nullptr) {
+        generations.insert(next->number);
+        for (const std::string& key : *keys_of(*next)) endpoints.insert(key);
+    }
+    for (const WorkerEntry& worker : workers) {
+        generations.insert(worker.generation);
+        for (const std::string& key : *worker.row_keys) endpoints.insert(key);
+    }
+    std::erase_if(keys_, [&](const auto& each) { return !generations.contains(each.first); });
+    for (ServiceCounts* const counts : {&dead_, &told_})
+        std::erase_if(counts->listeners, [&](const auto& each) { return !endpoints.contains(each.first); });
+}
+
+void CountRegister::describe(StatusReport& report, const WorkerTable& workers, Clock::time_point now) {
+    struct Open {
+        std::uint64_t now = 0;
+        std::uint64_t most = 0;
+    };
+    std::map<std::string, Open> open;
+    ServiceCounts sum = dead_;
+    const std::int64_t now_ns = now.time_since_epoch().count();
+    for (const WorkerEntry& worker : workers) {
+        combine(sum, counts_of(worker, now), sum_of);
+        const std::span<const ListenerRow> rows = board_->rows(Scoreboard::page_of(worker.record_index));
+        for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index) {
+            Open& at = open[(*worker.row_keys)[index]];
+            const std::uint64_t connections = std::min(rows[index].open.now.load(std::memory_order_relaxed), most_open);
+            at.now += connections;
+            at.most += std::max(connections, std::min(rows[index].open.most_lately(now_ns), most_open));
+        }
+    }
+    combine(told_, sum, larger_of);
+    report.counts = told_;
+    const auto fill = [&](ListenerStatus& listener, const std::string& key) {
+        listener.counts = told_.listeners[key];
+        listener.connections = open[key].now;
+        listener.most_connections = open[key].most;
+    };
+    for (std::size_t index = 0; index < std::min(report.listeners.size(), counted_listeners); ++index)
+        fill(report.listeners[index], report.listeners[index].endpoint);
+    if (report.listeners.size() > counted_listeners)
+        fill(report.other_listeners.emplace(ListenerStatus{.endpoint = other_listeners}), other_listeners);
+}
+
+}  // namespace preforkd

@@ -1,0 +1,59 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/channel/count_board.hpp"
+#include "common/control/service_counts.hpp"
+#include "common/control/status_report.hpp"
+#include "daemon/master/pool/generation.hpp"
+#include "daemon/master/pool/worker_table.hpp"
+
+namespace preforkd {
+
+/// What the service has counted, ever: the master itself, workers that live, and those that do not.
+///
+/// A listener is known by its endpoint, so that over reloads and upgrades it goes on counting; who has none any more is
+/// forgotten with the last worker that had it.  What is told never becomes less, whatever a worker writes.
+class CountRegister {
+public:
+    explicit CountRegister(std::size_t workers) : board_{std::make_unique<CountBoard>(workers)} {}
+    /// Goes on with those of the image before: its memory and its text, as far as this version reads them.
+    CountRegister(std::size_t workers, UniqueFd memory, std::string_view text);
+
+    // To the next image
+    [[nodiscard]] int memory_fd() const noexcept { return board_->memory_fd(); }
+    [[nodiscard]] std::string to_text() const;
+
+    /// Whose rows the workers of `generation` have, by their endpoints in the order of its listeners.
+    [[nodiscard]] RowKeys keys_of(const Generation& generation);
+    /// The same of a worker of the image before; never null.
+    [[nodiscard]] RowKeys keys_of(int generation) const;
+
+    /// Where the worker that has the record at `index` counts.
+    [[nodiscard]] CountBoard& board() noexcept { return *board_; }
+
+    /// What `worker` has counted until its death, and that.
+    void add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
+
+    /// Forgets what neither `current` nor `next` (null: there is none) nor a worker has.
+    void forget_removed(const WorkerTable& workers, const Generation& current, const Generation* next);
+
+    /// The master's own.
+    [[nodiscard]] ServiceCounts& own() noexcept { return dead_; }
+
+    /// Fills in what is counted of the listeners that `report` has, and of the service.
+    void describe(StatusReport& report, const WorkerTable& workers, Clock::time_point now);
+
+private:
+    [[nodiscard]] ServiceCounts counts_of(const WorkerEntry& worker, Clock::time_point now);
+
+    std::unique_ptr<CountBoard> board_;
+    std::map<int, RowKeys> keys_{};  ///< by generation
+    ServiceCounts dead_{};           ///< of dead workers, and the master's own
+    ServiceCounts told_{};
+};
+
+}  // namespace preforkd

@@ -1,0 +1,83 @@
+#pragma once
+// A worker's counts of the clients of one listener.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "common/channel/listener_counts.hpp"
+#include "common/channel/scoreboard.hpp"
+#include "common/net/listener.hpp"
+
+namespace preforkd {
+
+class Acceptor;
+
+class ListenerCounter {
+public:
+    /// `row` and `worker`, its record's traffic, outlive it, as does `acceptor`.  `writers`: who counts bytes, and the
+    /// ends of connections.
+    ListenerCounter(Acceptor& acceptor, const Listener& listener, ListenerRow& row, Traffic& worker, Writers writers)
+        : acceptor_{acceptor},
+          row_{row},
+          traffic_{worker, row.traffic, writers},
+          writers_{writers},
+          linger_{listener.settings.linger.value_or(std::chrono::seconds{2})} {}
+
+    // In the thread that accepts
+    void came(std::int64_t now_ns) noexcept {
+        count(row_.accepted);
+        row_.open.change(1, now_ns);
+    }
+    void gone(std::int64_t now_ns) noexcept { row_.open.change(~std::uint64_t{0}, now_ns); }
+
+    /// A datagram that is not served.
+    void turned_away() noexcept {
+        count(row_.accepted);
+        closed(ConnectionOutcome::Refused);
+    }
+
+    /// Whether to ask the kernel how long the client has waited, which costs as much as a hundredth of a short
+    /// connection: not more often than every 5 ms.
+    [[nodiscard]] bool wants_wait(std::int64_t now_ns) noexcept {
+        constexpr std::int64_t between_ns = 5'000'000;
+        if (now_ns < next_wait_ns_) return false;
+        next_wait_ns_ = now_ns + between_ns;
+        return true;
+    }
+    void waited(std::chrono::nanoseconds time) noexcept { row_.accept_wait.add(time, Writers::One); }
+
+    // Wherever it is served
+    void closed(ConnectionOutcome outcome) noexcept {
+        add(row_.closed[static_cast<std::size_t>(outcome)], 1, writers_);
+    }
+    void closed(ConnectionOutcome outcome, std::chrono::nanoseconds duration) noexcept {
+        closed(outcome);
+        row_.duration.add(duration, writers_);
+    }
+    [[nodiscard]] const TrafficCounter& traffic() const noexcept { return traffic_; }
+
+    [[nodiscard]] Acceptor& acceptor() const noexcept { return acceptor_; }
+    /// How long its connections linger; zero: not at all.
+    [[nodiscard]] std::chrono::milliseconds linger() const noexcept { return linger_; }
+
+private:
+    Acceptor& acceptor_;
+    ListenerRow& row_;
+    TrafficCounter traffic_;
+    Writers writers_;
+    std::chrono::milliseconds linger_;
+    std::int64_t next_wait_ns_ = 0;
+};
+
+/// A client in the counts of its listener.
+struct CountedClient {
+    ListenerCounter* listener = nullptr;  ///< null: nobody counts it
+    std::int64_t came_ns = 0;             ///< CLOCK_MONOTONIC
+
+    /// Where somebody else than the acceptor counts its end.
+    void closed(ConnectionOutcome outcome, std::int64_t now_ns) const noexcept {
+        if (listener != nullptr) listener->closed(outcome, std::chrono::nanoseconds{now_ns - came_ns});
+    }
+};
+
+}  // namespace preforkd
