@@ -1,12 +1,17 @@
-"""tls:// with those who really speak it: openssl s_client, curl, socat, gnutls-cli, HAProxy."""
+"""tls:// with those who really speak it: openssl s_client, curl, socat, gnutls-cli, HAProxy; and with those who look for
+what is weak: sslscan, testssl.sh."""
+import json
 import os
 import subprocess
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 
 from clients import port_of
 from test_proxy_senders import haproxy
 from tls_clients import below, exchange_tls
+from tls_peers import s_server
 
 HERE = "tls://127.0.0.1:0"
 MANY_BYTES = os.urandom(1 << 18)
@@ -80,3 +85,59 @@ def test_haproxy_passes_its_clients_on_and_announces_them(preforkd, pair, tmp_pa
     with haproxy(tmp_path, f"127.0.0.1:{port(daemon)} {checked}") as balancer:
         for _ in range(3):
             assert exchange_tls(f"tcp://127.0.0.1:{balancer}") == b"connected\n"
+
+
+# --- scanners ------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def scanned(preforkd, authority):
+    """The port of a daemon as it is by default, with a key of each kind, which is good for longer than warnings reach."""
+    pairs = [authority.issue(f"scanned-{kind}", "localhost", kind=kind, days=80) for kind in ("ec", "rsa")]
+    return port(preforkd("--handler", "echo", listen=f"{HERE} {pairs[0]} {pairs[1]}"))
+
+
+def flaws_by_sslscan(port, directory):
+    output_of("sslscan", f"--xml={directory / 'scan.xml'}", f"127.0.0.1:{port}")
+    seen = ElementTree.parse(directory / "scan.xml").getroot().find("ssltest")
+    versions = {f"{each.get('type')} {each.get('version')}" for each in seen.iter("protocol") if each.get("enabled") == "1"}
+    assert versions & {"tls 1.0", "tls 1.2", "tls 1.3"}, "it has talked with the server"
+    return [*(version for version in sorted(versions) if version not in ("tls 1.2", "tls 1.3")),
+            *(f"{each.get('cipher')} is {each.get('strength')}" for each in seen.iter("cipher")
+              if each.get("strength") not in ("strong", "acceptable")),
+            *(f"heartbleed with {each.get('sslversion')}" for each in seen.iter("heartbleed") if each.get("vulnerable") != "0"),
+            *("compression" for each in seen.iter("compression") if each.get("supported") != "0"),
+            *("renegotiation" for each in seen.iter("renegotiation") if each.get("supported") != "0"),
+            *("a weak key" for each in seen.iter("pk") if each.get("error") != "false" or int(each.get("bits")) < 128)]
+
+
+@pytest.mark.programs("sslscan")
+def test_sslscan_finds_nothing(scanned, tmp_path):
+    assert flaws_by_sslscan(scanned, tmp_path) == []
+
+
+@pytest.mark.programs("sslscan")
+def test_sslscan_finds_what_is_old(pair, tmp_path):
+    with s_server(SimpleNamespace(pem=pair.certificate, key=pair.key), "-tls1", "-cipher", "ALL:@SECLEVEL=0") as (endpoint, _):
+        assert "tls 1.0" in flaws_by_sslscan(endpoint.rpartition(":")[2], tmp_path)
+
+
+# What testssl.sh says here of something else than the server.
+NOT_OURS = {
+    "engine_problem": "of the openssl(1) that it runs: it has no GOST",
+    "service": "what is echoed is no HTTP, so what is of HTTP alone is not looked for",
+    "cert_revocation": "the authority of the tests publishes no list, and answers nobody",
+}
+
+
+@pytest.mark.programs("testssl")
+def test_testssl_finds_nothing(scanned, authority, tmp_path):
+    """Protocols, what the server prefers and shows, and all vulnerabilities that have a name."""
+    report = tmp_path / "report.json"
+    scan = subprocess.run(["testssl", "--quiet", "--warnings", "batch", "--color", "0", "--nodns", "none", "--add-ca",
+                           authority.certificate, "--ip", "127.0.0.1", "--jsonfile", report, "-p", "-S", "-U", f"localhost:{scanned}"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+    assert scan.returncode < 100, scan  # else it has not come to its end; below, it counts what NOT_OURS names, too
+    said = json.loads(report.read_text())
+    looked_at = {each["id"] for each in said if each["severity"] == "OK"}
+    assert looked_at >= {"SSLv3", "TLS1_3", "heartbleed", "ROBOT", "secure_renego", "CRIME_TLS", "LUCKY13", "RC4"}
+    assert [each for each in said if each["severity"] not in ("OK", "INFO") and each["id"].split()[0] not in NOT_OURS] == []
