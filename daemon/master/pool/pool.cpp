@@ -268,6 +268,7 @@ void Pool::hear(pid_t pid, Clock::time_point now) {
 }
 
 void Pool::read_reports(WorkerEntry& worker, int most, Clock::time_point now) {
+    if (!worker.channel.reports) return;  // of an image before format 3, and not heard
     for (; most > 0 && worker.order != DeathOrder::OutOfTurn; --most) {
         const auto received = receive_report(worker.channel.reports.get());
         if (std::holds_alternative<NothingYet>(received)) return;
