@@ -4,14 +4,18 @@ import pathlib
 import subprocess
 import tempfile
 
+import descriptors
+import procfs
 import turns
-from figures import Figure, beside, compared
+from cases_echo import ECHO, PER_GENERATOR
+from figures import Figure, beside, compared, judged_by_value, medians, not_measured
 from packages import ROOT
 from peers import Nginx, Raw, found
 from servers import Preforkd
 
 PREFORKCTL = ROOT / "build/release/preforkctl"
 WORKERS = 2
+MOST_IDLE_BYTES = 16 * 1024  # of an idle connection
 KINDS_OF_KEY = {"EC": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "RSA": ["-newkey", "rsa:2048"]}
 
 
@@ -30,6 +34,10 @@ class RawTls(Tls, Raw):
 
     def argv(self):
         return [*super().argv(), *self.pair]
+
+
+class RawTlsEcho(RawTls):
+    loop = "raw_tls_echo"
 
 
 class NginxTls(Tls, Nginx):
@@ -100,3 +108,48 @@ def resumption(effort, pair):
     vain = said["connections"] - said["resumed"] - 1  # the first has nothing to take up
     return Figure(name="TLS, sessions not taken up: 8 workers, a reload, an upgrade", unit="%",
                   value=100 * vain / said["connections"], limit=1)
+
+
+def traffic(effort):
+    """What TLS costs behind the handshake: round trips, a stream, and connections that are silent."""
+    with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
+        pair = make_pair(directory, "EC")
+
+        def started(kind, **how):
+            return lambda: kind(1, **how).with_pair(pair, False)
+        kinds = [started(RawTlsEcho), started(PreforkdTls, options=ECHO)]
+        for clients in (64,) if effort.quick else (64, 1000):
+            name = f"TLS, echo 64 B, {clients} connections"
+            if why := descriptors.lacking(clients):
+                yield not_measured(name, "us CPU/trip", 1.10, why)
+                continue
+            trips, _ = turns.measure_rounds(effort, kinds, "echo_load", clients=clients, bytes=64, rounds=effort.round_trips,
+                                            tls="yes")
+            yield from compared(name, "us CPU/trip", trips, {"": 1.10})
+        mebibytes = 16 if effort.quick else 64
+        stream, _ = turns.measure_rounds(effort, kinds, "stream_load", per=1 << 20, bytes=mebibytes << 20, tls="yes")
+        for figure in compared("TLS, a stream on one connection", "us CPU/MiB", stream, {"": 1.10}):
+            figure.note = ", ".join(f"{label} {1e6 / value:.0f} MiB/CPU s" for label, value in medians(stream).items())
+            yield figure
+        yield from idle(effort, started)
+
+
+def idle(effort, started):
+    count = min(effort.idle_connections // 8, PER_GENERATOR)
+    name = f"TLS, {count} idle connections: memory"
+    if why := descriptors.lacking(count):
+        yield not_measured(name, "B/conn", MOST_IDLE_BYTES, why)
+        return
+    memory = {}
+    options = [*ECHO, "--connections", count + 100, "--idle-timeout", "0"]
+    for start in (started(RawTlsEcho), started(PreforkdTls, options=options)):
+        with start() as server:
+            server.note_rest()
+            with turns.Generator("echo_load", server, clients=16, rounds=0, tls="yes"):
+                pass  # what the first need is not each one's
+            server.wait_for_rest()
+            [worker] = server.worker_pids()
+            before = procfs.private_kib(worker)
+            with turns.Generator("echo_load", server, clients=count, rounds=0, tls="yes"):
+                memory[server.label] = [(procfs.private_kib(worker) - before) * 1024 / count]
+    yield from judged_by_value(name, "B/conn", memory, MOST_IDLE_BYTES)

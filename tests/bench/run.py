@@ -44,6 +44,8 @@ CASES = {
     "thread": cases_children.thread,
     "program": cases_children.program,
     "tls": cases_edge.tls,
+    "tls-traffic": cases_edge.traffic,
+    "proxy": cases_limits.proxy,
     "limits": cases_limits.limits,
     "idle": cases_echo.idle,
     "memory": cases_life.memory,

@@ -1,6 +1,6 @@
 // Many connections that stay open, in one thread: each sends BYTES, waits until all are back, checks them, sends again.
 //
-//   echo_load --port P [--clients C] [--bytes B] [--rounds N] [--source S] [--timeout-s T]
+//   echo_load --port P [--clients C] [--bytes B] [--rounds N] [--source S] [--timeout-s T] [--tls yes|no]
 //
 // Connects from 127.0.0.S and makes one round on each connection; then, when told to, N rounds in all.  With N = 0 it
 // keeps its connections silent until it is told to leave.
@@ -8,14 +8,14 @@
 
 #include <array>
 
-#include "generator.hpp"
+#include "link.hpp"
 
 namespace {
 
 using namespace load;
 
 struct Client {
-    int fd = -1;
+    Link link;
     std::size_t at = 0;        ///< where in the pattern its message begins
     std::size_t received = 0;  ///< of it
     Clock::time_point sent{};
@@ -31,33 +31,29 @@ public:
           poll_{check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")} {}
 
     void run() {
-        clients_.resize(plan_["clients"]);
-        for (std::size_t each = 0; each < clients_.size(); ++each) open(each);
+        for (std::size_t each = 0; each < plan_["clients"]; ++each) open(each);
         say_ready_and_wait();
         for (std::size_t each = 0; each < clients_.size() && started_ < plan_["rounds"]; ++each) send(clients_[each]);
         const auto deadline = Clock::now() + std::chrono::seconds{plan_["timeout-s"]};
         while (times_.size() < plan_["rounds"]) wait(deadline);
         report({.done = times_.size()}, times_);
         wait_for_the_end();
-        for (const Client& client : clients_) reset(client.fd);
     }
 
 private:
     /// One round: the server has accepted it and has seen what a client of its does.
     void open(std::size_t index) {
-        Client& client = clients_[index];
-        client.fd = connect_from(plan_["source"], plan_["port"]);
-        const timeval patience{.tv_sec = 10, .tv_usec = 0};
-        ::setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        ::setsockopt(client.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        Client& client =
+            clients_.emplace_back(Client{.link = {plan_["source"], plan_["port"], plan_.text("tls") == "yes"}});
         client.at = index * 61;
         send(client);
         while (client.received < bytes_)
-            if (!receive(client, 0)) fail("the first echo of a connection is missing", ETIMEDOUT);
+            if (!receive(client)) fail("the first echo of a connection is missing", ETIMEDOUT);
+        client.link.stop_waiting();
         epoll_event wanted{};
         wanted.events = EPOLLIN;
         wanted.data.u64 = index;
-        check(::epoll_ctl(poll_, EPOLL_CTL_ADD, client.fd, &wanted), "epoll_ctl");
+        check(::epoll_ctl(poll_, EPOLL_CTL_ADD, client.link.fd(), &wanted), "epoll_ctl");
         started_ = 0;
     }
 
@@ -66,16 +62,16 @@ private:
         client.received = 0;
         client.sent = Clock::now();
         ++started_;
-        const ssize_t size = ::send(client.fd, pattern_.at(client.at), bytes_, MSG_NOSIGNAL);
-        if (size != static_cast<ssize_t>(bytes_)) fail("send a whole message", size < 0 ? errno : ETIMEDOUT);
+        for (std::size_t sent = 0, now = 0; sent < bytes_; sent += now) {
+            now = client.link.send(pattern_.at(client.at) + sent, bytes_ - sent);
+            if (now == 0) fail("send a whole message", ETIMEDOUT);
+        }
     }
 
     /// False: nothing there.
-    bool receive(Client& client, int flags) {
-        const ssize_t got = ::recv(client.fd, buffer_.data(), buffer_.size(), flags);
-        if (got < 0 && errno == EAGAIN) return false;
-        if (got <= 0) fail("the server closed a connection", got < 0 ? errno : ECONNRESET);
-        const auto size = static_cast<std::size_t>(got);
+    bool receive(Client& client) {
+        const std::size_t size = client.link.receive(buffer_.data(), buffer_.size());
+        if (size == 0) return false;
         if (size > bytes_ - client.received ||
             std::memcmp(buffer_.data(), pattern_.at(client.at) + client.received, size) != 0)
             fail("wrong echo", EPROTO);
@@ -89,7 +85,7 @@ private:
         if (count <= 0 && Clock::now() > deadline) fail("echoes are missing", ETIMEDOUT);
         for (int each = 0; each < count; ++each) {
             Client& client = clients_[events[static_cast<std::size_t>(each)].data.u64];
-            if (!receive(client, MSG_DONTWAIT) || client.received < bytes_) continue;
+            if (!receive(client) || client.received < bytes_) continue;
             times_.push_back(Clock::now() - client.sent);
             if (started_ < plan_["rounds"]) send(client);
         }
@@ -116,7 +112,8 @@ int main(int argc, char** argv) {
                               {.name = "bytes", .least = 1, .fallback = 64},
                               {.name = "rounds", .fallback = 0},
                               {.name = "source", .least = 1, .most = 254, .fallback = 1},
-                              {.name = "timeout-s", .least = 1, .most = 3600, .fallback = 60}}};
+                              {.name = "timeout-s", .least = 1, .most = 3600, .fallback = 60}},
+                             {tls_option()}};
         EchoLoad{plan}.run();
     });
 }

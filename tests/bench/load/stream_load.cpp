@@ -1,9 +1,9 @@
 // One connection over which BYTES are sent and come back as fast as the server can, and after which nothing comes.
 //
-//   stream_load --port P [--bytes B]
+//   stream_load --port P [--bytes B] [--tls yes|no]
 #include <poll.h>
 
-#include "generator.hpp"
+#include "link.hpp"
 
 namespace {
 
@@ -13,14 +13,16 @@ constexpr std::size_t chunk = std::size_t{64} * 1024;
 
 class StreamLoad {
 public:
-    explicit StreamLoad(const Arguments& plan) : fd_{connect_from(1, plan["port"])} {}
+    explicit StreamLoad(const Arguments& plan) : link_{1, plan["port"], plan.text("tls") == "yes"} {
+        link_.stop_waiting();
+    }
 
     /// Sends and receives `bytes`, each of them checked.
     void exchange(std::size_t bytes) {
         const std::size_t end = sent_ + bytes;
         while (received_ < end) {
             const short wanted = static_cast<short>(POLLIN | (sent_ < end ? POLLOUT : 0));
-            pollfd socket{.fd = fd_, .events = wanted, .revents = 0};
+            pollfd socket{.fd = link_.fd(), .events = wanted, .revents = 0};
             if (check(::poll(&socket, 1, 10'000), "poll") == 0) fail("the echo stopped", ETIMEDOUT);
             if ((socket.revents & POLLOUT) != 0) send(end);
             if ((socket.revents & ~POLLOUT) != 0) receive();
@@ -29,31 +31,22 @@ public:
 
     /// The server closes once it has echoed everything, and not a byte more.
     void expect_the_end() {
-        check(::shutdown(fd_, SHUT_WR), "shutdown");
-        pollfd socket{.fd = fd_, .events = POLLIN, .revents = 0};
+        link_.end_output();
+        pollfd socket{.fd = link_.fd(), .events = POLLIN, .revents = 0};
         if (check(::poll(&socket, 1, 10'000), "poll") == 0) fail("the server did not close", ETIMEDOUT);
-        const ssize_t size = ::recv(fd_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-        if (size < 0) fail("end of the stream");
-        if (size > 0) fail("more came back than was sent", EPROTO);
+        link_.expect_the_end(buffer_.data(), buffer_.size());
     }
 
 private:
-    void send(std::size_t end) {
-        const ssize_t size = ::send(fd_, pattern_.at(sent_), std::min(chunk, end - sent_), MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (size < 0 && errno != EAGAIN) fail("send");
-        sent_ += size > 0 ? static_cast<std::size_t>(size) : 0;
-    }
+    void send(std::size_t end) { sent_ += link_.send(pattern_.at(sent_), std::min(chunk, end - sent_)); }
 
     void receive() {
-        const ssize_t size = ::recv(fd_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-        if (size < 0 && errno == EAGAIN) return;
-        if (size <= 0) fail("the server closed the connection", size < 0 ? errno : ECONNRESET);
-        if (std::memcmp(buffer_.data(), pattern_.at(received_), static_cast<std::size_t>(size)) != 0)
-            fail("wrong echo", EPROTO);
-        received_ += static_cast<std::size_t>(size);
+        const std::size_t size = link_.receive(buffer_.data(), buffer_.size());
+        if (std::memcmp(buffer_.data(), pattern_.at(received_), size) != 0) fail("wrong echo", EPROTO);
+        received_ += size;
     }
 
-    int fd_;
+    Link link_;
     Pattern pattern_{chunk};
     std::vector<char> buffer_ = std::vector<char>(chunk);
     std::size_t sent_ = 0;
@@ -64,7 +57,8 @@ private:
 
 int main(int argc, char** argv) {
     return run_generator("stream_load", [&] {
-        const Arguments plan{argc, argv, {port(), {.name = "bytes", .least = 1, .fallback = std::size_t{64} << 20}}};
+        const Arguments plan{
+            argc, argv, {port(), {.name = "bytes", .least = 1, .fallback = std::size_t{64} << 20}}, {tls_option()}};
         StreamLoad stream{plan};
         stream.exchange(std::size_t{1} << 20);
         say_ready_and_wait();
