@@ -26,17 +26,6 @@ constexpr auto before_sending_again = 100ms;
 
 constexpr int most_unread = 1024;  // more than a channel holds, should a child of the dead fill it on
 
-/// The idle ones first.  Who is dismissed must be `wanted` no more.
-void dismiss_some(WorkerTable& workers, int count, const auto& wanted, const auto& dismiss_one) {
-    for (const bool idle_ones : {true, false})
-        for (WorkerEntry& worker : workers) {
-            if (count <= 0) return;
-            if (!wanted(worker) || (worker.active() == 0) != idle_ones) continue;
-            dismiss_one(worker);
-            --count;
-        }
-}
-
 }  // namespace
 
 Pool::Pool(Generation first, EpollSet& events)

@@ -45,4 +45,15 @@ void kill_out_of_turn(WorkerEntry& worker, std::string_view what);
 /// It has not done in time what it was to do.
 void kill_late(WorkerEntry& worker);
 
+/// Has `dismiss_one` called for `count` of those that are `wanted`, which then are no more: the idle ones first.
+void dismiss_some(WorkerTable& workers, int count, const auto& wanted, const auto& dismiss_one) {
+    for (const bool idle_ones : {true, false})
+        for (WorkerEntry& worker : workers) {
+            if (count <= 0) return;
+            if (!wanted(worker) || (worker.active() == 0) != idle_ones) continue;
+            dismiss_one(worker);
+            --count;
+        }
+}
+
 }  // namespace preforkd
