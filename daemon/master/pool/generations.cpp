@@ -32,6 +32,26 @@ void Cohort::note_failed_fork(const std::exception& error, Clock::time_point now
     respawn = after_failed_fork(respawn, now);
 }
 
+void Cohort::note_death(const UnexpectedDeath& death) {
+    constexpr std::chrono::milliseconds first_delay{100};
+    const bool too_many_before = respawn.too_many;
+    respawn = after_death(respawn, death);
+    if (respawn.too_many && !too_many_before)
+        log(LogLevel::Warning, "workers die more than {most} times a second: delaying replacements",
+            {{"most", std::int64_t{most_deaths_per_second(death.pool_size)}}});
+    if (respawn.not_before - death.at == first_delay)
+        log(LogLevel::Warning, "workers exit early: delaying replacements, by up to 30 s");
+}
+
+void Cohort::note_retirement(Clock::time_point now) {
+    const Retirement retirement{.pool_size = plan.pool.workers, .max_requests = plan.settings->max_requests, .at = now};
+    const bool too_many_before = respawn.too_many;
+    respawn = after_retirement(respawn, retirement);
+    if (respawn.too_many && !too_many_before)
+        log(LogLevel::Warning, "workers retire more than {most} times a second: delaying replacements",
+            {{"most", most_retirements_per_second(retirement.pool_size, retirement.max_requests)}});
+}
+
 Cohort* Generations::find(int number) noexcept {
     if (number == current_.plan.number) return &current_;
     return next_ && number == next_->plan.number ? &*next_ : nullptr;

@@ -24,6 +24,9 @@ struct Cohort {
     [[nodiscard]] bool is_hopeless() const noexcept;
 
     void note_failed_fork(const std::exception& error, Clock::time_point now);
+    // How soon the next worker may be forked; said once if that is not at once.
+    void note_death(const UnexpectedDeath& death);
+    void note_retirement(Clock::time_point now);
 };
 
 /// The current generation, and the next one while it boots: beside the current one, which serves on and is kept at its

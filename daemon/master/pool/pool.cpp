@@ -214,31 +214,12 @@ void Pool::note_death(const WorkerEntry& worker, const Death& death, Clock::time
     Cohort* cohort = generations_.find(death.generation);
     if (cohort == nullptr) return;
     ++replaced_;
-    const int size = cohort->plan.pool.workers;
-    const bool too_many_before = cohort->respawn.too_many;
-    cohort->respawn = after_death(cohort->respawn, {.age = death.age,
-                                                    .served = worker.record.served.load(std::memory_order_relaxed),
-                                                    .pool_served = served(),
-                                                    .pool_size = size,
-                                                    .at = now});
-    if (cohort->respawn.too_many && !too_many_before)
-        log(LogLevel::Warning, "workers die more than {most} times a second: delaying replacements",
-            {{"most", std::int64_t{most_deaths_per_second(size)}}});
-    if (cohort->respawn.not_before - now == 100ms)
-        log(LogLevel::Warning, "workers exit early: delaying replacements, by up to 30 s");
+    cohort->note_death({.age = death.age,
+                        .served = worker.record.served.load(std::memory_order_relaxed),
+                        .pool_served = served(),
+                        .pool_size = cohort->plan.pool.workers,
+                        .at = now});
     if (worker.state == State::Starting) generations_.note_failed_start(*cohort, death, table_);
-}
-
-void Pool::note_retirement(const WorkerEntry& worker, Clock::time_point now) {
-    Cohort* cohort = generations_.find(worker.generation);
-    if (cohort == nullptr) return;
-    const int size = cohort->plan.pool.workers;
-    const std::uint64_t max_requests = cohort->plan.settings->max_requests;
-    const bool too_many_before = cohort->respawn.too_many;
-    cohort->respawn = after_retirement(cohort->respawn, {.pool_size = size, .max_requests = max_requests, .at = now});
-    if (cohort->respawn.too_many && !too_many_before)
-        log(LogLevel::Warning, "workers retire more than {most} times a second: delaying replacements",
-            {{"most", most_retirements_per_second(size, max_requests)}});
 }
 
 /// One line for all that were ended together: the whole pool, the generations before this one, or a single worker.
@@ -298,7 +279,10 @@ void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_poin
             return;
         case Report::Kind::Paused: note_full(); return nudge_least_busy(table_, current().pool.connections, &worker);
         case Report::Kind::Full: return note_full();
-        case Report::Kind::Retiring: worker.state = State::Retiring; return note_retirement(worker, now);
+        case Report::Kind::Retiring:
+            worker.state = State::Retiring;
+            if (Cohort* cohort = generations_.find(worker.generation)) cohort->note_retirement(now);
+            return;
         case Report::Kind::Failed:
             worker.failed = true;
             if (Cohort* cohort = generations_.find(worker.generation)) cohort->last_failure = report.text;

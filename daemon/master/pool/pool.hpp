@@ -131,7 +131,6 @@ private:
     void end_out_of_turn(WorkerEntry& worker, const std::string& what);
     void note_full();
     void note_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
-    void note_retirement(const WorkerEntry& worker, Clock::time_point now);
     void tell_of_cut_connections(int generation);
     [[nodiscard]] std::uint64_t served() const noexcept;
     [[nodiscard]] std::uint64_t dropped_lines() const;
