@@ -25,6 +25,7 @@
 #include "common/base/passed_descriptors.hpp"
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/base/wiped_text.hpp"
 #include "common/process/call_filter.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
@@ -73,9 +74,8 @@ void tell(int master, char kind, std::string_view text) {
 
 KeyPtr read_key(const KeyToServe& wanted) {
     try {
-        std::string text = read_tls_file("key", wanted.file);
-        KeyPtr key = read_private_key(text);
-        openssl().OPENSSL_cleanse(text.data(), text.size());
+        const WipedText text{read_tls_file("key", wanted.file)};
+        KeyPtr key = read_private_key(text.text());
         if (openssl().X509_check_private_key(wanted.parsed, key.get()) == 1) return key;
         openssl().ERR_clear_error();
     } catch (const std::invalid_argument& error) {
