@@ -36,7 +36,7 @@ Clock::time_point time_by_call() noexcept {
 /// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
 class ForkJob : public ChildJob {
 public:
-    explicit ForkJob(ChildModel& model) : acceptor_{model.acceptor}, settings_{model.plan.settings} {}
+    explicit ForkJob(ChildModel& model) : acceptor{model.acceptor}, settings{model.plan.settings} {}
 
     ChildProcess launch() final {
         if (!heap_is_full) {  // now that start-up is over
@@ -49,13 +49,13 @@ public:
                 ForkedChild child{worker, kept_fds()};
                 WorkerRecord record;  // but for what is added up, the worker's own is the worker's to write
                 enter(record, WorkerState::InHandler, forked);
-                const ConnectionOutcome outcome = serve({.idle_timeout = settings_.idle_timeout,
-                                                         .line_max_bytes = settings_.line_max_bytes,
+                const ConnectionOutcome outcome = serve({.idle_timeout = settings.idle_timeout,
+                                                         .line_max_bytes = settings.line_max_bytes,
                                                          .stop = child,
                                                          .record = record});
                 const auto now = time_by_call();
                 leave_handler(record, WorkerState::Idle, now);
-                acceptor_.handler_busy().add(record.handler_busy, Writers::Many);
+                acceptor.handler_busy().add(record.handler_busy, Writers::Many);
                 count_end(outcome, now);
                 if (flushed) flush_standard_output();
                 return 0;
@@ -82,8 +82,8 @@ protected:
     [[nodiscard]] std::optional<ConnectionOutcome> uncounted() const noexcept {
         return has_counted_ ? std::nullopt : std::optional{account.outcome()};
     }
-    Acceptor& acceptor_;
-    const Settings& settings_;
+    Acceptor& acceptor;
+    const Settings& settings;
 
 private:
     [[nodiscard]] virtual std::array<int, 3> kept_fds() const noexcept = 0;
@@ -101,7 +101,7 @@ public:
           listener_{stream.listener},
           signer_{listener_.settings.tls && listener_.settings.tls->key_process ? model.plan.signer.get() : nullptr},
           client_{stream.client} {
-        ended = [this] { acceptor_.ended(client_, uncounted()); };
+        ended = [this] { acceptor.ended(client_, uncounted()); };
         client = std::move(stream.fd);
         address = stream.address;
         linger = stream.linger;
@@ -136,7 +136,7 @@ private:
     /// The worker asks it to end when it is late, and when it has to leave itself.
     void count_end(ConnectionOutcome outcome, Clock::time_point now) const noexcept override {
         const std::int64_t now_ns = now.time_since_epoch().count();
-        const std::chrono::nanoseconds limit = settings_.request_timeout;
+        const std::chrono::nanoseconds limit = settings.request_timeout;
         if (outcome == ConnectionOutcome::Cut && limit.count() != 0 && now_ns - client_.came_ns >= limit.count())
             outcome = ConnectionOutcome::RequestTimeout;
         client_.closed(outcome, now_ns);
@@ -153,7 +153,7 @@ class DatagramJob final : public ForkJob {
 public:
     DatagramJob(ReceivedDatagram datagram, AnyDatagramHandler handler, ChildModel& model)
         : ForkJob{model}, handler_{handler}, counter_{datagram.counter}, datagram_{std::move(datagram)} {
-        ended = [this] { acceptor_.datagram_ended(counter_, uncounted()); };
+        ended = [this] { acceptor.datagram_ended(counter_, uncounted()); };
         address = datagram_.peer();
         place = std::move(datagram_.place);
     }
