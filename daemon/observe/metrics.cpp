@@ -1,9 +1,14 @@
 #include "daemon/observe/metrics.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/observe/exposition.hpp"
 
@@ -13,9 +18,9 @@ namespace {
 
 using Kind = Exposition::Kind;
 
-constexpr double milliseconds_a_second = 1000;
-
 double number(std::uint64_t value) { return static_cast<double>(value); }
+double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>{time}.count(); }
+double seconds_of_us(std::uint64_t microseconds) { return seconds(std::chrono::microseconds{microseconds}); }
 
 void tell_daemon(Exposition& text, const StatusReport& status, bool ready) {
     text.family(Kind::Info, "build_info", "Which version runs; always 1.");
@@ -24,8 +29,31 @@ void tell_daemon(Exposition& text, const StatusReport& status, bool ready) {
     text.sample(ready ? 1 : 0);
     text.family(Kind::Gauge, "start_time_seconds", "When the daemon was started, since 1970.");
     text.sample(static_cast<double>(status.started_s));
-    text.family(Kind::Gauge, "generation", "Number of the current generation of workers; a reload raises it.");
+    text.family(Kind::Gauge, "generation", "The current generation of workers; a reload raises it.");
     text.sample(number(status.generation));
+    text.family(Kind::Counter, "reloads_total", "Reloads, by how they ended.");
+    text.sample(number(status.counts.reloads.done), {{"outcome", "ok"}});
+    text.sample(number(status.counts.reloads.failed), {{"outcome", "failed"}});
+    text.family(Kind::Counter, "upgrades_total", "Upgrades in place, by how they ended.");
+    text.sample(number(status.counts.upgrades.done), {{"outcome", "ok"}});
+    text.sample(number(status.counts.upgrades.failed), {{"outcome", "failed"}});
+    text.family(Kind::Counter, "log_lines_dropped_total", "Lines of the log that could not be written.");
+    text.sample(number(status.dropped_log_lines));
+}
+
+void tell_histogram(Exposition& text, const HistogramCounts& counts, std::vector<Exposition::Label> labels = {}) {
+    std::uint64_t below = 0;
+    labels.emplace_back("le", "");
+    for (std::size_t bucket = 0; bucket < histogram_buckets; ++bucket) {
+        below += counts.buckets[bucket];
+        const bool last = bucket == histogram_bounds.size();
+        const std::string bound = last ? "+Inf" : fmt::format("{}", seconds(histogram_bounds[bucket]));
+        labels.back().second = bound;
+        text.sample("_bucket", number(below), labels);
+    }
+    labels.pop_back();
+    text.sample("_sum", seconds_of_us(counts.sum_us), labels);
+    text.sample("_count", number(below), labels);
 }
 
 void tell_pool(Exposition& text, const StatusReport& status) {
@@ -40,26 +68,125 @@ void tell_pool(Exposition& text, const StatusReport& status) {
     text.sample(status.workers_min);
     text.family(Kind::Gauge, "workers_max", "The most that --workers allows.");
     text.sample(status.workers_max);
-    text.family(Kind::Gauge, "connection_slots", "Connections that the workers can have open at once.");
+    text.family(Kind::Gauge, "connection_slots", "Connections that all workers together can have open.");
     text.sample(number(status.connection_slots));
+    text.family(Kind::Counter, "worker_deaths_total", "Workers that ended, by what of.");
+    for (std::size_t cause = 0; cause < death_causes; ++cause)
+        text.sample(number(status.counts.deaths[cause]), {{"cause", death_cause_names[cause]}});
+    text.family(Kind::Histogram, "worker_boot_seconds", "From the fork of a worker until it is ready.");
+    tell_histogram(text, status.counts.worker_boot);
+    text.family(Kind::Histogram, "handler_busy_seconds",
+                "How long handler code keeps its thread, from one wait for a client to the next.");
+    tell_histogram(text, status.counts.handler_busy);
+}
+
+/// One sample for each worker of which it is known.
+void tell_each(Exposition& text, const StatusReport& status,
+               const std::function<std::optional<double>(const WorkerStatus&)>& value) {
+    for (const WorkerStatus& worker : status.workers)
+        if (const auto known = value(worker)) text.sample(*known, {{"worker", std::to_string(worker.number)}});
+}
+
+/// While a generation leaves, two workers may have one number: the older one is of the past.
+StatusReport without_those_leaving(StatusReport status) {
+    std::ranges::stable_sort(status.workers, [](const WorkerStatus& one, const WorkerStatus& other) {
+        return one.number != other.number ? one.number < other.number : one.generation > other.generation;
+    });
+    const auto same = [](const WorkerStatus& one, const WorkerStatus& other) { return one.number == other.number; };
+    const auto [begin, end] = std::ranges::unique(status.workers, same);
+    status.workers.erase(begin, end);
+    return status;
+}
+
+void tell_workers(Exposition& text, const StatusReport& status) {
+    std::chrono::nanoseconds cpu = status.counts.cpu;
+    for (const WorkerStatus& worker : status.workers) cpu += worker.used.cpu.value_or(std::chrono::milliseconds{});
+    text.family(Kind::Counter, "worker_cpu_seconds_total",
+                "Processor time of all workers, those that have ended and their children included.");
+    text.sample(seconds(cpu));
+    const StatusReport current = without_those_leaving(status);
+    text.family(Kind::Gauge, "worker_resident_memory_bytes", "Resident memory of each worker.");
+    tell_each(text, current, [](const WorkerStatus& worker) {
+        return worker.used.resident_bytes ? std::optional{number(*worker.used.resident_bytes)} : std::nullopt;
+    });
+    text.family(Kind::Gauge, "worker_open_fds", "Open descriptors of each worker.");
+    tell_each(text, current, [](const WorkerStatus& worker) {
+        return worker.used.open_descriptors ? std::optional{number(*worker.used.open_descriptors)} : std::nullopt;
+    });
+}
+
+std::vector<ListenerStatus> counted(const StatusReport& status) {
+    std::vector<ListenerStatus> listeners;
+    for (const ListenerStatus& each : status.listeners)
+        if (each.counts) listeners.push_back(each);
+    if (status.other_listeners) listeners.push_back(*status.other_listeners);
+    return listeners;
+}
+
+void tell_connections(Exposition& text, const StatusReport& status) {
+    const std::vector<ListenerStatus> listeners = counted(status);
+    const auto each = [&](Kind kind, std::string_view name, std::string_view help, auto value) {
+        text.family(kind, name, help);
+        for (const ListenerStatus& listener : listeners)
+            if (const std::optional<std::uint64_t> known = value(listener))
+                text.sample(number(*known), {{"listener", listener.endpoint}});
+    };
+    using Known = std::optional<std::uint64_t>;
+    each(Kind::Gauge, "connections", "Open connections.",
+         [](const ListenerStatus& listener) { return Known{listener.connections}; });
+    each(Kind::Gauge, "connections_max", "The most that were open within the last minute.",
+         [](const ListenerStatus& listener) { return Known{listener.most_connections}; });
+    each(Kind::Counter, "connections_accepted_total", "Connections that workers took from the queue, or datagrams.",
+         [](const ListenerStatus& listener) { return Known{listener.counts->accepted}; });
+    text.family(Kind::Counter, "connections_closed_total", "Connections that ended, by how.");
+    for (const ListenerStatus& listener : listeners)
+        for (std::size_t outcome = 0; outcome < connection_outcomes; ++outcome)
+            text.sample(number(listener.counts->closed[outcome]),
+                        {{"listener", listener.endpoint}, {"outcome", outcome_names[outcome]}});
+    text.family(Kind::Histogram, "connection_duration_seconds", "From the accept of a connection to its end.");
+    for (const ListenerStatus& listener : listeners)
+        tell_histogram(text, listener.counts->duration, {{"listener", listener.endpoint}});
+    text.family(Kind::Histogram, "accept_wait_seconds",
+                "How long connections were in the accept queue; of a sample, where the kernel tells.");
+    for (const ListenerStatus& listener : listeners)
+        tell_histogram(text, listener.counts->accept_wait, {{"listener", listener.endpoint}});
+    each(Kind::Counter, "received_bytes_total", "Bytes that handlers received.", [](const ListenerStatus& listener) {
+        return listener.counts_traffic ? Known{listener.counts->received_bytes} : Known{};
+    });
+    each(Kind::Counter, "sent_bytes_total", "Bytes that handlers sent.", [](const ListenerStatus& listener) {
+        return listener.counts_traffic ? Known{listener.counts->sent_bytes} : Known{};
+    });
+    each(Kind::Counter, "listener_dropped_total",
+         "Connections and datagrams that the kernel dropped because the queue was full.",
+         [](const ListenerStatus& listener) { return listener.dropped; });
+    text.family(Kind::Counter, "accept_errors_total", "Errors of accept(2), by their name.");
+    for (const auto& [error, times] : status.counts.accept_errors) text.sample(number(times), {{"errno", error}});
 }
 
 void tell_queues(Exposition& text, const StatusReport& status) {
-    text.family(Kind::Gauge, "listener_queued", "What waits in the queue of a listener.");
-    for (const ListenerStatus& each : status.listeners)
-        if (each.queue.queued)
-            text.sample(number(*each.queue.queued),
-                        {{"listener", each.endpoint}, {"unit", each.queue.in_bytes ? "bytes" : "connections"}});
-    text.family(Kind::Gauge, "listener_queue_limit", "How much can wait in the queue of a listener.");
-    for (const ListenerStatus& each : status.listeners)
-        if (each.queue.limit)
-            text.sample(number(*each.queue.limit),
-                        {{"listener", each.endpoint}, {"unit", each.queue.in_bytes ? "bytes" : "connections"}});
-}
-
-void tell_log(Exposition& text, const StatusReport& status) {
-    text.family(Kind::Counter, "log_lines_dropped_total", "Lines of the log that could not be written.");
-    text.sample(number(status.dropped_log_lines));
+    const auto each = [&](std::string_view name, std::string_view help, auto value) {
+        text.family(Kind::Gauge, name, help);
+        for (const ListenerStatus& listener : status.listeners)
+            if (const std::optional<std::uint64_t> known = value(listener.queue))
+                text.sample(number(*known), {{"listener", listener.endpoint},
+                                             {"unit", listener.queue.in_bytes ? "bytes" : "connections"}});
+    };
+    each("listener_queued", "What waits in the queue of a listener.",
+         [](const QueueDepth& queue) { return queue.queued; });
+    each("listener_queue_limit", "How much can wait in the queue of a listener.",
+         [](const QueueDepth& queue) { return queue.limit; });
+    text.family(Kind::Gauge, "listener_certificate_expiry_seconds",
+                "When the first of its certificates expires, since 1970.");
+    for (const ListenerStatus& listener : status.listeners)
+        if (listener.certificate_expires_s)
+            text.sample(static_cast<double>(*listener.certificate_expires_s), {{"listener", listener.endpoint}});
+    text.family(Kind::Counter, "clients_refused_total", "Clients that were refused by a listener's rules, by which.");
+    for (const ListenerStatus& listener : status.listeners)
+        if (listener.refused)
+            for (const auto& [reason, times] :
+                 {std::pair{"denied", listener.refused->denied}, std::pair{"per_source", listener.refused->per_source},
+                  std::pair{"rate", listener.refused->rate}})
+                text.sample(number(times), {{"listener", listener.endpoint}, {"reason", reason}});
 }
 
 /// Of parameters of a media type none matters here.
@@ -86,8 +213,9 @@ std::string metrics_text(const std::shared_ptr<const Snapshot>& snapshot, bool u
         const StatusReport& status = snapshot->status;
         tell_daemon(text, status, up && !snapshot->why_not_ready);
         tell_pool(text, status);
+        tell_connections(text, status);
         tell_queues(text, status);
-        tell_log(text, status);
+        tell_workers(text, status);
     }
     return std::move(text).finish();
 }

@@ -86,7 +86,27 @@ const table = (id, columns, rows) => {
   }
 };
 
+// Of what was counted since the last answer: the bound of the bucket in which the slowest of that share are.
+const share = (now, name, part) => {
+  const sums = now.histogram_bounds_us.map(() => 0).concat(0);
+  for (const listener of now.listeners) {
+    const earlier = before?.status.listeners.find((each) => each.endpoint === listener.endpoint);
+    listener[name]?.buckets.forEach((count, at) => { sums[at] += count - (earlier?.[name]?.buckets[at] ?? 0); });
+  }
+  const all = sums.reduce((one, other) => one + other, 0);
+  let seen = 0;
+  for (let at = 0; at < sums.length; ++at)
+    if ((seen += sums[at]) >= part * all && all > 0) return (now.histogram_bounds_us[at] ?? Infinity) / 1000;
+  return NaN;
+};
+const upTo = (ms) => Number.isNaN(ms) ? "–" : ms === Infinity ? "> 60 s" : `≤ ${ms < 1 ? `${ms * 1000} µs` : span(ms)}`;
+
 const rate = (now, name, seconds) => before && seconds > 0 ? Math.max(0, now[name] - before.status[name]) / seconds : NaN;
+
+const deaths = (now) => Object.values(now.deaths).reduce((one, other) => one + other, 0);
+const causes = (now) => Object.entries(now.deaths).filter(([, times]) => times > 0).map(([cause, times]) => `${cause} ${times}`).join(" · ");
+const used = (status) => status.cpu_ms + status.workers.reduce((sum, worker) => sum + (worker.cpu_ms ?? 0), 0);
+const processors = (now, seconds) => before && seconds > 0 ? Math.max(0, used(now) - used(before.status)) / 1000 / seconds : NaN;
 
 const show = (told, at) => {
   const now = told.status;
@@ -106,16 +126,27 @@ const show = (told, at) => {
     tile("Connections a second", accepted, count(accepted)),
     tile("Open connections", now.connections, count(now.connections), count(now.connection_slots)),
     tile("Waiting in the queue", sum("queued"), count(sum("queued")), count(sum("queue_limit"))),
+    tile("Wait in the queue, median", share(now, "accept_wait", 0.5), upTo(share(now, "accept_wait", 0.5))),
+    tile("Wait in the queue, p99", share(now, "accept_wait", 0.99), upTo(share(now, "accept_wait", 0.99))),
+    tile("Duration, p99", share(now, "duration", 0.99), upTo(share(now, "duration", 0.99))),
     tile("Busy workers", busy, count(busy), count(now.workers_wanted)),
     tile("Received a second", rate(now, "received_bytes", seconds), bytes(rate(now, "received_bytes", seconds) || 0)),
     tile("Sent a second", rate(now, "sent_bytes", seconds), bytes(rate(now, "sent_bytes", seconds) || 0)),
-    tile("Workers replaced", now.workers_replaced, count(now.workers_replaced)));
+    tile("Processor time", processors(now, seconds), Number.isNaN(processors(now, seconds)) ? "–" : `${(100 * processors(now, seconds)).toFixed(0)} %`),
+    tile("Deaths of workers", deaths(now), count(deaths(now)), undefined));
+  byId("causes").textContent = causes(now);
 
   table("listeners", [
     ["Listener", (row) => row.endpoint],
     ["Serves", (row) => row.handler],
     ["Queued", (row) => [row.queue_unit === "bytes" ? bytes(row.queued) : count(row.queued), row.queued > 0 ? "wait" : ""], "number"],
     ["Queue limit", (row) => row.queue_unit === "bytes" ? bytes(row.queue_limit) : count(row.queue_limit), "number"],
+    ["Open", (row) => count(row.connections), "number"],
+    ["Most lately", (row) => count(row.connections_most), "number"],
+    ["Accepted", (row) => count(row.accepted), "number"],
+    ["Dropped", (row) => [count(row.dropped), row.dropped > 0 ? "bad" : ""], "number"],
+    ["Received", (row) => bytes(row.received_bytes), "number"],
+    ["Sent", (row) => bytes(row.sent_bytes), "number"],
     ["Remarks", (row) => row.lost ? ["its file was removed or replaced", "bad"] : row.passed ? "passed by systemd" : ""],
   ], now.listeners);
   table("workers", [
@@ -129,6 +160,7 @@ const show = (told, at) => {
     ["Served", (row) => count(row.served), "number"],
     ["Received", (row) => bytes(row.received_bytes), "number"],
     ["Sent", (row) => bytes(row.sent_bytes), "number"],
+    ["Memory", (row) => bytes(row.resident_bytes), "number"],
     ["Last client", (row) => row.last_peer ?? ""],
     ["Last error", (row) => row.last_error ?? "", "text"],
   ], [...now.workers].sort((one, other) => one.number - other.number));
