@@ -27,8 +27,12 @@ def entry(name, kind, text, labels):
 def with_metrics(page, told):
     before, title, rest = page.partition(TITLE)
     assert title, "the page has no section for metrics"
-    _, end, after = re.split(r"(\n#)", rest, maxsplit=1) if "\n#" in rest else ("", "", "")
-    return before + title + "\n" + "\n".join(entry(*metric) for metric in metrics_in(told)) + end + after
+    section, end, after = re.split(r"(\n# )", rest, maxsplit=1)
+    new = {name: entry(name, *metric) for name, *metric in metrics_in(told)}
+    # What there was none of yet is not told, and stays as it is.
+    old = re.findall(r"^\*preforkd(?:\\_[a-z]+)+\*.*\n(?:\t.*\n)+", section, re.MULTILINE)
+    kept = [each for each in old if each[1:].partition("*")[0].replace("\\_", "_") not in new]
+    return before + title + "\n" + "\n".join([*new.values(), *kept]) + end + after
 
 
 if __name__ == "__main__":
