@@ -57,6 +57,11 @@ def get(endpoint, path, method="GET", **headers):
         connection.close()
 
 
+def ask_agent(endpoint):
+    with connect(endpoint) as client, client.makefile() as answer:
+        return answer.read()
+
+
 SAMPLE = re.compile(r'^([a-z_]+)(?:\{(.*)\})? (\S+)$')
 
 

@@ -134,7 +134,7 @@ def test_workers_that_die_at_once_and_claim_to_have_served_are_replaced_only_so_
     daemon.wait_log("exited with code 3", count=150, timeout=20)
     moments = [datetime.datetime.fromisoformat(line["time"]) for line in daemon.log.find("exited with code 3")]
     assert moments[149] - moments[0] > datetime.timedelta(seconds=1.9)
-    assert len(daemon.log.find("workers die more than")) == 1
+    assert 1 <= len(daemon.log.find("workers die more than")) < 10, "once, and again where the machine has been slower"
 
 
 def test_workers_that_retire_at_once_are_replaced_only_so_often(preforkd, trouble):

@@ -333,7 +333,7 @@ def test_an_upgrade_there_and_back_loses_no_line(preforkd, tmp_path):
 
 @pytest.mark.programs("prlimit")
 def test_what_finds_no_space_in_the_file_is_counted_and_said(controlled, tmp_path):
-    path, limit = tmp_path / "full", 32 << 20
+    path, limit = tmp_path / "full", 256 << 20
     path.touch()
     os.truncate(path, limit - 2000)
     daemon = controlled("--log-file", str(path), workers=1, wrap=["prlimit", f"--fsize={limit}"])

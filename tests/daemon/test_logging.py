@@ -291,7 +291,7 @@ def test_an_error_before_the_log_is_open_reaches_the_journal(run_preforkd, tmp_p
 @pytest.mark.programs("prlimit")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_log_file_at_its_size_limit_loses_lines_and_is_reopened_like_any_other(preforkd, tmp_path, workers):
-    path, limit, space, line = tmp_path / "full", 32 << 20, 5000, 150  # the scoreboard is a file, too
+    path, limit, space, line = tmp_path / "full", 256 << 20, 5000, 150  # the counts are in a file, too
     path.touch()
     os.truncate(path, limit - space)
     daemon = preforkd("--log-file", str(path), workers=workers, wrap=["prlimit", f"--fsize={limit}"])

@@ -12,7 +12,7 @@ import pytest
 import proc
 from clients import Load, connect as connect_client, exchange, read_exactly
 from configured import LISTEN
-from observing import connect, connection_to, get, metrics, observer_of, wait_observer
+from observing import ask_agent, connect, connection_to, get, metrics, observer_of, wait_observer
 
 
 def observed_at(daemon, what="observed over HTTP at"):
@@ -207,11 +207,6 @@ def test_an_upgrade_carries_it(observed):
     assert proc.wait_gone(first, 5)
     assert get(daemon.observed, "/readyz").text == "ready\n"
     assert ask_agent(agent) == "ready up 100%\n"
-
-
-def ask_agent(endpoint):
-    with connect(endpoint) as client, client.makefile() as answer:
-        return answer.read()
 
 
 def test_the_agent_tells_how_much_is_free(preforkd):

@@ -11,6 +11,7 @@ from clients import connect, exchange, read_exactly, read_to_end, refused
 from configured import LISTEN
 from control import status
 from daemon_process import CUT
+from observing import ask_agent, get
 from test_hang import say
 
 ECHO = ["handler = echo"]
@@ -33,6 +34,12 @@ def one(daemon):
 
 def of_proc(pid, field):
     return re.search(rf"^{field}:\s+(\S+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1]
+
+
+def tells_of_its_client(daemon, endpoint):
+    one(daemon)
+    exchange(daemon.endpoint)
+    return proc.eventually(lambda: any(each["last_peer"] for each in get(endpoint, "/status.json").json()["workers"]))
 
 
 def ended_by_the_daemon(daemon):
@@ -152,6 +159,10 @@ HOLDS = {
                  lambda daemon, tmp: ends_a_long_line(daemon)),
     "backlog": ([], ["backlog = 7"],
                 lambda daemon, tmp: status(daemon.control)["listeners"][0]["queue_limit"] == 7),
+    "observe": ([], ["observe = unix://{tmp}/o"], lambda daemon, tmp: get(f"unix://{tmp}/o", "/readyz").status == 200),
+    "observe-details": (["observe = unix://{tmp}/o"], ["observe = unix://{tmp}/o", "observe-details = yes"],
+                        lambda daemon, tmp: tells_of_its_client(daemon, f"unix://{tmp}/o")),
+    "agent": ([], ["agent = unix://{tmp}/a"], lambda daemon, tmp: ask_agent(f"unix://{tmp}/a") == "ready up 100%\n"),
     "workers": ([], ["workers = 3"], lambda daemon, tmp: daemon.wait_workers(3)),
     "spare": (["workers = 1..4"], ["workers = 1..4", "spare = 3..4"], lambda daemon, tmp: daemon.wait_workers(3)),
     "model": (ECHO, [*ECHO, "model = fork"], lambda daemon, tmp: has_a_child_for_a_client(daemon)),

@@ -103,10 +103,23 @@ def test_an_upgrade_without_memory_to_spare_changes_nothing(installed):
     daemon.log.accept_foreign(str(service.file))  # what the dynamic linker says
     before = daemon.workers()
     service.install(NEXT)
-    limit = int(proc.status(daemon.pid)["VmSize"].split()[0]) * 1024 // 4
+    limit = int(proc.status(daemon.pid)["VmRSS"].split()[0]) * 1024 // 2
     resource.prlimit(daemon.pid, resource.RLIMIT_AS, (limit, limit))
     assert service.upgrade()["message"].startswith("upgrade failed, nothing has changed")
     assert daemon.workers() == before and exchange(daemon.endpoint) == b"connected\n"
+    assert daemon.stop(SIGTERM) == 0
+
+
+def test_an_image_that_has_no_memory_to_count_in_serves_all_the_same(installed):
+    service = installed()
+    daemon = service.daemon
+    daemon.expect("nothing is counted of listeners", "which ran before")
+    service.install(NEXT)
+    enough_without = 100 << 20  # for two masters and their workers; the counts alone take as much
+    resource.prlimit(daemon.pid, resource.RLIMIT_AS, (enough_without, enough_without))
+    assert "upgraded" in service.upgrade()["message"]
+    assert daemon.log.find("nothing is counted of listeners")
+    assert exchange(daemon.endpoint) == b"connected\n"
     assert daemon.stop(SIGTERM) == 0
 
 

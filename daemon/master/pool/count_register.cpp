@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "common/base/json_fields.hpp"
+#include "common/base/shortage.hpp"
 #include "common/channel/scoreboard.hpp"
+#include "preforkd/log.hpp"
 
 namespace preforkd {
 namespace {
@@ -15,12 +17,22 @@ namespace json = boost::json;
 
 constexpr std::uint64_t most_open = 10'000'000;  // of one worker, which has a descriptor for each
 
+/// A service that cannot count serves all the same.
+std::unique_ptr<CountBoard> make_board(std::size_t workers) {
+    try {
+        return std::make_unique<CountBoard>(workers);
+    } catch (const std::system_error& error) {
+        log(LogLevel::Warning, "nothing is counted of listeners: {cause}", {{"cause", with_remedy(error)}});
+        return nullptr;
+    }
+}
+
 /// One that another version has laid out is left behind: its workers' counts begin anew.
 std::unique_ptr<CountBoard> adopt_board(std::size_t workers, UniqueFd memory) {
     try {
         if (memory) return std::make_unique<CountBoard>(std::move(memory));
-    } catch (const std::runtime_error&) {}
-    return std::make_unique<CountBoard>(workers);
+    } catch (const std::runtime_error&) {}  // a std::system_error, too
+    return make_board(workers);
 }
 
 json::object counts_to_json(const ServiceCounts& counts) {
@@ -49,6 +61,8 @@ void cut_those_open(ListenerCounts& counts) {
 }
 
 }  // namespace
+
+CountRegister::CountRegister(std::size_t workers) : board_{make_board(workers)} {}
 
 CountRegister::CountRegister(std::size_t workers, UniqueFd memory, std::string_view text)
     : board_{adopt_board(workers, std::move(memory))} {
@@ -92,12 +106,16 @@ RowKeys CountRegister::keys_of(int generation) const {
     return found != keys_.end() ? found->second : std::make_shared<const std::vector<std::string>>();
 }
 
+std::span<const ListenerRow> CountRegister::rows_of(const WorkerEntry& worker) const noexcept {
+    return board_ ? board_->rows(Scoreboard::page_of(worker.record_index)) : std::span<const ListenerRow>{};
+}
+
 ServiceCounts CountRegister::counts_of(const WorkerEntry& worker, Clock::time_point now) {
     const PlausibleCounts most = plausible_for(now - worker.started);
     ServiceCounts counts{.handler_busy = preforkd::counts_of(worker.record.handler_busy, most)};
     for (const auto& [error, count] : worker.record.accept_errors.read(most.events))
         if (const char* const name = ::strerrorname_np(error)) counts.accept_errors[name] = count;
-    const std::span<const ListenerRow> rows = board_->rows(Scoreboard::page_of(worker.record_index));
+    const std::span<const ListenerRow> rows = rows_of(worker);
     for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index)
         combine(counts.listeners[(*worker.row_keys)[index]], preforkd::counts_of(rows[index], most), sum_of);
     return counts;
@@ -109,7 +127,7 @@ void CountRegister::add_death(const WorkerEntry& worker, const Death& death, Clo
     ServiceCounts counts = counts_of(worker, now);
     for (auto& [endpoint, each] : counts.listeners) cut_those_open(each);
     combine(dead_, counts, sum_of);
-    board_->clear(Scoreboard::page_of(worker.record_index));
+    clear(Scoreboard::page_of(worker.record_index));
 }
 
 void CountRegister::forget_removed(const WorkerTable& workers, const Generation& current, const Generation* next) {
@@ -139,7 +157,7 @@ void CountRegister::describe(StatusReport& report, const WorkerTable& workers, C
     const std::int64_t now_ns = now.time_since_epoch().count();
     for (const WorkerEntry& worker : workers) {
         combine(sum, counts_of(worker, now), sum_of);
-        const std::span<const ListenerRow> rows = board_->rows(Scoreboard::page_of(worker.record_index));
+        const std::span<const ListenerRow> rows = rows_of(worker);
         for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index) {
             Open& at = open[(*worker.row_keys)[index]];
             const std::uint64_t connections = std::min(rows[index].open.now.load(std::memory_order_relaxed), most_open);

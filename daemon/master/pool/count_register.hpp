@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,12 +20,13 @@ namespace preforkd {
 /// forgotten with the last worker that had it.  What is told never becomes less, whatever a worker writes.
 class CountRegister {
 public:
-    explicit CountRegister(std::size_t workers) : board_{std::make_unique<CountBoard>(workers)} {}
+    /// Where there is no memory for it, the log says so, and listeners have no counts.
+    explicit CountRegister(std::size_t workers);
     /// Goes on with those of the image before: its memory and its text, as far as this version reads them.
     CountRegister(std::size_t workers, UniqueFd memory, std::string_view text);
 
     // To the next image
-    [[nodiscard]] int memory_fd() const noexcept { return board_->memory_fd(); }
+    [[nodiscard]] int memory_fd() const noexcept { return board_ ? board_->memory_fd() : -1; }
     [[nodiscard]] std::string to_text() const;
 
     /// Whose rows the workers of `generation` have, by their endpoints in the order of its listeners.
@@ -32,8 +34,14 @@ public:
     /// The same of a worker of the image before; never null.
     [[nodiscard]] RowKeys keys_of(int generation) const;
 
-    /// Where the worker that has the record at `index` counts.
-    [[nodiscard]] CountBoard& board() noexcept { return *board_; }
+    /// For a worker that is about to be forked: nobody has counted in its place yet.
+    void clear(std::size_t place) const noexcept {
+        if (board_) board_->clear(place);
+    }
+    /// In that worker: see CountBoard.
+    [[nodiscard]] std::span<ListenerRow> map_own(std::size_t place, std::size_t rows) const {
+        return board_ ? board_->map_own(place, rows) : std::span<ListenerRow>{};
+    }
 
     /// What `worker` has counted until its death, and that.
     void add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
@@ -48,11 +56,12 @@ public:
     void describe(StatusReport& report, const WorkerTable& workers, Clock::time_point now);
 
 private:
+    [[nodiscard]] std::span<const ListenerRow> rows_of(const WorkerEntry& worker) const noexcept;
     [[nodiscard]] ServiceCounts counts_of(const WorkerEntry& worker, Clock::time_point now);
 
-    std::unique_ptr<CountBoard> board_;
-    std::map<int, RowKeys> keys_{};  ///< by generation
-    ServiceCounts dead_{};           ///< of dead workers, and the master's own
+    std::unique_ptr<CountBoard> board_;  ///< null: there is no memory for it
+    std::map<int, RowKeys> keys_{};      ///< by generation
+    ServiceCounts dead_{};               ///< of dead workers, and the master's own
     ServiceCounts told_{};
 };
 

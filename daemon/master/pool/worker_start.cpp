@@ -22,14 +22,14 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         SigningPipes signing = generation.keys ? open_signing_pipes() : SigningPipes{};
         RowKeys row_keys = counts.keys_of(generation);
         const std::size_t place = Scoreboard::page_of(index);
-        counts.board().clear(place);  // a child of a dead worker may have counted there since
+        counts.clear(place);  // a child of a dead worker may have counted there since
         // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
         // many workers takes of RLIMIT_NOFILE.
         ChildProcess process = spawn(
             [&] {
                 return generation.body({.number = number,
                                         .record = scoreboard.map_own(index),
-                                        .rows = counts.board().map_own(place, row_keys->size()),
+                                        .rows = counts.map_own(place, row_keys->size()),
                                         .channel = std::move(channel.worker),
                                         .output = std::move(output),
                                         .log_pipe = log_pipe,

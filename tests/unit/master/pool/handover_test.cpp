@@ -195,9 +195,8 @@ TEST(Handover, a_reader_of_format_5_is_given_no_memory_of_counts) {
     Handover handover = full();
     restrict_to(6, handover);
     EXPECT_EQ(handover.count_memory, 61);
-    const std::size_t descriptors = descriptors_of(handover).size();
     restrict_to(5, handover);
-    EXPECT_EQ(descriptors_of(handover).size(), descriptors - 1);
+    for (const int* fd : descriptors_of(handover)) EXPECT_NE(*fd, 61);
     EXPECT_EQ(parse_handover(to_text(handover)).count_memory, -1);
 }
 
