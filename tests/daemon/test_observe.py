@@ -206,7 +206,7 @@ def test_an_upgrade_carries_it(observed):
     wait_observer(daemon, other_than=first)
     assert proc.wait_gone(first, 5)
     assert get(daemon.observed, "/readyz").text == "ready\n"
-    assert ask_agent(agent) == "ready up 100%\n"
+    assert proc.eventually(lambda: ask_agent(agent) == "ready up 100%\n"), ask_agent(agent)
 
 
 def test_the_agent_tells_how_much_is_free(preforkd):
