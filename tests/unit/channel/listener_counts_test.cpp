@@ -107,18 +107,18 @@ TEST(ListenerCounts, what_a_worker_writes_is_no_more_than_it_can_have_counted) {
     constexpr auto any = std::numeric_limits<std::uint64_t>::max();
     ListenerRow row;
     row.accepted = row.traffic.sent = row.closed[0] = row.duration.buckets[3] = row.duration.sum_us = any;
-    const PlausibleCounts young = plausible_for(1s);
-    const ListenerCounts counts = counts_of(row, young);
-    EXPECT_EQ(counts.accepted, young.events);
-    EXPECT_EQ(counts.sent_bytes, young.bytes);
-    EXPECT_EQ(counts.closed[0], young.events);
-    EXPECT_EQ(counts.duration.buckets[3], young.events);
-    EXPECT_EQ(counts.duration.sum_us, young.busy_us);
-    EXPECT_LT(young.bytes, std::uint64_t{1} << 40);
+    const PlausibleCounts recent = plausible_for(1s);
+    const ListenerCounts counts = counts_of(row, recent);
+    EXPECT_EQ(counts.accepted, recent.events);
+    EXPECT_EQ(counts.sent_bytes, recent.bytes);
+    EXPECT_EQ(counts.closed[0], recent.events);
+    EXPECT_EQ(counts.duration.buckets[3], recent.events);
+    EXPECT_EQ(counts.duration.sum_us, recent.busy_us);
+    EXPECT_LT(recent.bytes, std::uint64_t{1} << 40);
 
     const PlausibleCounts old = plausible_for(std::chrono::hours{24 * 365 * 50});
-    EXPECT_GT(old.bytes, young.bytes);
-    EXPECT_GT(old.busy_us, young.busy_us) << "no overflow";
+    EXPECT_GT(old.bytes, recent.bytes);
+    EXPECT_GT(old.busy_us, recent.busy_us) << "no overflow";
     EXPECT_EQ(plausible_for(-1h).events, plausible_for(0s).events);
 }
 
