@@ -99,7 +99,7 @@ const share = (now, name, part) => {
     if ((seen += sums[at]) >= part * all && all > 0) return (now.histogram_bounds_us[at] ?? Infinity) / 1000;
   return NaN;
 };
-const upTo = (ms) => Number.isNaN(ms) ? "–" : ms === Infinity ? "> 60 s" : `≤ ${ms < 1 ? `${ms * 1000} µs` : span(ms)}`;
+const atMost = (ms) => Number.isNaN(ms) ? "–" : ms === Infinity ? "> 60 s" : `≤ ${ms < 1 ? `${ms * 1000} µs` : span(ms)}`;
 
 const rate = (now, name, seconds) => before && seconds > 0 ? Math.max(0, now[name] - before.status[name]) / seconds : NaN;
 
@@ -126,9 +126,9 @@ const show = (told, at) => {
     tile("Connections a second", accepted, count(accepted)),
     tile("Open connections", now.connections, count(now.connections), count(now.connection_slots)),
     tile("Waiting in the queue", sum("queued"), count(sum("queued")), count(sum("queue_limit"))),
-    tile("Wait in the queue, median", share(now, "accept_wait", 0.5), upTo(share(now, "accept_wait", 0.5))),
-    tile("Wait in the queue, p99", share(now, "accept_wait", 0.99), upTo(share(now, "accept_wait", 0.99))),
-    tile("Duration, p99", share(now, "duration", 0.99), upTo(share(now, "duration", 0.99))),
+    tile("Wait in the queue, median", share(now, "accept_wait", 0.5), atMost(share(now, "accept_wait", 0.5))),
+    tile("Wait in the queue, p99", share(now, "accept_wait", 0.99), atMost(share(now, "accept_wait", 0.99))),
+    tile("Duration, p99", share(now, "duration", 0.99), atMost(share(now, "duration", 0.99))),
     tile("Busy workers", busy, count(busy), count(now.workers_wanted)),
     tile("Received a second", rate(now, "received_bytes", seconds), bytes(rate(now, "received_bytes", seconds) || 0)),
     tile("Sent a second", rate(now, "sent_bytes", seconds), bytes(rate(now, "sent_bytes", seconds) || 0)),
