@@ -5,6 +5,9 @@
 #include <cstddef>
 #include <cstring>
 #include <span>
+#include <vector>
+
+#include "common/base/unique_fd.hpp"
 
 namespace preforkd {
 
@@ -30,5 +33,18 @@ public:
 private:
     alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * Most)> space_{};
 };
+
+/// Those that have come along with `message`, which recvmsg(2) has filled.
+[[nodiscard]] inline std::vector<UniqueFd> received_descriptors(msghdr& message) {
+    std::vector<UniqueFd> received;
+    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    const std::size_t bytes = header == nullptr ? 0 : header->cmsg_len - CMSG_LEN(0);
+    for (std::size_t at = 0; at < bytes; at += sizeof(int)) {
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+        received.emplace_back(fd);
+    }
+    return received;
+}
 
 }  // namespace preforkd

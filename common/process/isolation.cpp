@@ -4,6 +4,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <string>
+
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
 
@@ -13,6 +16,17 @@ void leave_terminal() {
     check(::setsid(), "make a session");
     const UniqueFd null{check(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null")};
     check(::dup2(null.get(), STDIN_FILENO), "redirect standard input");
+}
+
+void discard_standard_output() {
+    const UniqueFd null{check(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null")};
+    check(::dup2(null.get(), STDOUT_FILENO), "redirect standard output");
+}
+
+void name_process(std::string_view what) {
+    constexpr std::size_t longest = 15;
+    const std::string program = program_invocation_short_name;
+    ::prctl(PR_SET_NAME, program.substr(0, longest - what.size()).append(what).c_str());
 }
 
 void allow_tracing([[maybe_unused]] bool allowed) {

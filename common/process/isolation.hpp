@@ -1,5 +1,6 @@
 #pragma once
-// What keeps a process apart from its terminal, and from others of its user.
+// What keeps a process apart from its terminal, its parent, and others of its user.
+#include <string_view>
 
 namespace preforkd {
 
@@ -7,6 +8,13 @@ namespace preforkd {
 /// not reach it, it cannot type into the terminal (TIOCSTI), and what it starts is found by its group.
 /// Must not lead a process group.  Source: setsid(2).
 void leave_terminal();
+
+/// From now on what is printed goes nowhere: not into what the parent's standard output is.
+void discard_standard_output();
+
+/// As ps(1) shows it: the program's name and `what`, of which nothing is cut: `preforkd-log`, of a program of one's own
+/// `upper-log`.  Source: PR_SET_NAME, prctl(2).
+void name_process(std::string_view what);
 
 /// Whether other processes of this process's user may trace it, read its memory and open its descriptors, and the
 /// kernel may write a core dump of it.  Holds until the next exec or change of user, and for children.  Left alone in a

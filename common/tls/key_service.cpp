@@ -1,6 +1,5 @@
 #include "common/tls/key_service.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <malloc.h>
@@ -13,7 +12,6 @@
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
-#include <cstring>
 #include <mutex>
 #include <stdexcept>
 #include <string_view>
@@ -40,19 +38,6 @@ namespace {
 
 constexpr std::size_t longest_report_bytes = 4096;
 constexpr int most_arenas = 4;  // of malloc(3), which else looks into /sys to decide it, by then out of reach
-
-/// As ps(1) shows it: `preforkd-key`.
-std::string name_of_service() {
-    constexpr std::size_t longest = 15;  // Source: PR_SET_NAME, prctl(2)
-    constexpr std::string_view what = "-key";
-    return std::string{program_invocation_short_name}.substr(0, longest - what.size()).append(what);
-}
-
-void leave_terminal_and_output() {
-    leave_terminal();
-    const UniqueFd null{check(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null")};
-    check(::dup2(null.get(), STDOUT_FILENO), "redirect standard output");
-}
 
 /// It ends when nobody needs it any more, whatever somebody tells all of a service's processes earlier.
 void block_signals() {
@@ -139,11 +124,10 @@ Passed receive_end(int master) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     const ssize_t size = ::recvmsg(master, &message, MSG_CMSG_CLOEXEC);
-    const cmsghdr* const rights = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (rights == nullptr || rights->cmsg_len != CMSG_LEN(2 * sizeof(int))) return {};
-    std::array<int, 2> fds{};
-    std::memcpy(fds.data(), CMSG_DATA(rights), sizeof fds);
-    return {.end = {.requests = UniqueFd{fds[0]}, .answers = UniqueFd{fds[1]}}, .again = again != 0};
+    if (size <= 0) return {};
+    std::vector<UniqueFd> fds = received_descriptors(message);
+    if (fds.size() != 2) return {};
+    return {.end = {.requests = std::move(fds[0]), .answers = std::move(fds[1])}, .again = again != 0};
 }
 
 /// The threads that sign, one for each worker: none waits for another's.
@@ -206,9 +190,10 @@ int run_key_service(const std::vector<KeyToServe>& keys, UniqueFd master, bool f
     std::array kept{master.get()};
     close_all_descriptors_except(kept);
     block_signals();
-    leave_terminal_and_output();
+    leave_terminal();
+    discard_standard_output();
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // one that waits for a file that does not answer
-    ::prctl(PR_SET_NAME, name_of_service().c_str());
+    name_process("-key");
     try {
         ::mallopt(M_ARENA_MAX, most_arenas);
         const KeyRing ring = read_keys(keys, master.get());

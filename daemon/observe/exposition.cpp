@@ -12,7 +12,6 @@ constexpr std::string_view total = "_total";
 
 std::string_view name_of(Exposition::Kind kind) noexcept {
     switch (kind) {
-        case Exposition::Kind::Info:  // a gauge of 1 to all who read it
         case Exposition::Kind::Gauge: return "gauge";
         case Exposition::Kind::Counter: return "counter";
         case Exposition::Kind::Histogram: return "histogram";

@@ -15,7 +15,7 @@ namespace preforkd {
 /// behind that, together.  `preforkd_` goes before each name.
 class Exposition {
 public:
-    enum class Kind { Gauge, Counter, Histogram, Info };
+    enum class Kind { Gauge, Counter, Histogram };
     using Label = std::pair<std::string_view, std::string_view>;
 
     explicit Exposition(MetricsFormat format) : format_{format} {}

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,7 +23,7 @@ double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<dou
 double seconds_of_us(std::uint64_t microseconds) { return seconds(std::chrono::microseconds{microseconds}); }
 
 void tell_daemon(Exposition& text, const StatusReport& status, bool ready) {
-    text.family(Kind::Info, "build_info", "Which version runs; always 1.");
+    text.family(Kind::Gauge, "build_info", "Which version runs; always 1.");
     text.sample(1, {{"version", status.version}});
     text.family(Kind::Gauge, "ready", "Whether it wants to be sent clients, as preforkctl ready tells.");
     text.sample(ready ? 1 : 0);
@@ -80,22 +80,16 @@ void tell_pool(Exposition& text, const StatusReport& status) {
     tell_histogram(text, status.counts.handler_busy);
 }
 
-/// One sample for each worker of which it is known.
-void tell_each(Exposition& text, const StatusReport& status,
-               const std::function<std::optional<double>(const WorkerStatus&)>& value) {
-    for (const WorkerStatus& worker : status.workers)
-        if (const auto known = value(worker)) text.sample(*known, {{"worker", std::to_string(worker.number)}});
-}
-
 /// While a generation leaves, two workers may have one number: the older one is of the past.
-StatusReport without_those_leaving(StatusReport status) {
-    std::ranges::stable_sort(status.workers, [](const WorkerStatus& one, const WorkerStatus& other) {
-        return one.number != other.number ? one.number < other.number : one.generation > other.generation;
-    });
-    const auto same = [](const WorkerStatus& one, const WorkerStatus& other) { return one.number == other.number; };
-    const auto [begin, end] = std::ranges::unique(status.workers, same);
-    status.workers.erase(begin, end);
-    return status;
+std::vector<const WorkerStatus*> newest_of_each_number(const std::vector<WorkerStatus>& workers) {
+    std::map<int, const WorkerStatus*> newest;
+    for (const WorkerStatus& each : workers) {
+        const WorkerStatus*& known = newest[each.number];
+        if (known == nullptr || each.generation > known->generation) known = &each;
+    }
+    std::vector<const WorkerStatus*> found;
+    for (const auto& [number, worker] : newest) found.push_back(worker);
+    return found;
 }
 
 void tell_workers(Exposition& text, const StatusReport& status) {
@@ -104,32 +98,33 @@ void tell_workers(Exposition& text, const StatusReport& status) {
     text.family(Kind::Counter, "worker_cpu_seconds_total",
                 "Processor time of all workers, those that have ended and their children included.");
     text.sample(seconds(cpu));
-    const StatusReport current = without_those_leaving(status);
-    text.family(Kind::Gauge, "worker_resident_memory_bytes", "Resident memory of each worker.");
-    tell_each(text, current, [](const WorkerStatus& worker) {
-        return worker.used.resident_bytes ? std::optional{number(*worker.used.resident_bytes)} : std::nullopt;
-    });
-    text.family(Kind::Gauge, "worker_open_fds", "Open descriptors of each worker.");
-    tell_each(text, current, [](const WorkerStatus& worker) {
-        return worker.used.open_descriptors ? std::optional{number(*worker.used.open_descriptors)} : std::nullopt;
-    });
+    const std::vector<const WorkerStatus*> workers = newest_of_each_number(status.workers);
+    const auto each = [&](std::string_view name, std::string_view help, auto known) {
+        text.family(Kind::Gauge, name, help);
+        for (const WorkerStatus* const worker : workers)
+            if (const std::optional<std::uint64_t> value = worker->used.*known)
+                text.sample(number(*value), {{"worker", std::to_string(worker->number)}});
+    };
+    each("worker_resident_memory_bytes", "Resident memory of each worker.", &ProcessUse::resident_bytes);
+    each("worker_open_fds", "Open descriptors of each worker.", &ProcessUse::open_descriptors);
 }
 
-std::vector<ListenerStatus> counted(const StatusReport& status) {
-    std::vector<ListenerStatus> listeners;
+/// Those that have counts, and the row of all others.
+std::vector<const ListenerStatus*> counted(const StatusReport& status) {
+    std::vector<const ListenerStatus*> listeners;
     for (const ListenerStatus& each : status.listeners)
-        if (each.counts) listeners.push_back(each);
-    if (status.other_listeners) listeners.push_back(*status.other_listeners);
+        if (each.counts) listeners.push_back(&each);
+    if (status.other_listeners) listeners.push_back(&*status.other_listeners);
     return listeners;
 }
 
 void tell_connections(Exposition& text, const StatusReport& status) {
-    const std::vector<ListenerStatus> listeners = counted(status);
+    const std::vector<const ListenerStatus*> listeners = counted(status);
     const auto each = [&](Kind kind, std::string_view name, std::string_view help, auto value) {
         text.family(kind, name, help);
-        for (const ListenerStatus& listener : listeners)
-            if (const std::optional<std::uint64_t> known = value(listener))
-                text.sample(number(*known), {{"listener", listener.endpoint}});
+        for (const ListenerStatus* const listener : listeners)
+            if (const std::optional<std::uint64_t> known = value(*listener))
+                text.sample(number(*known), {{"listener", listener->endpoint}});
     };
     using Known = std::optional<std::uint64_t>;
     each(Kind::Gauge, "connections", "Open connections.",
@@ -139,17 +134,17 @@ void tell_connections(Exposition& text, const StatusReport& status) {
     each(Kind::Counter, "connections_accepted_total", "Connections that workers took from the queue, or datagrams.",
          [](const ListenerStatus& listener) { return Known{listener.counts->accepted}; });
     text.family(Kind::Counter, "connections_closed_total", "Connections that ended, by how.");
-    for (const ListenerStatus& listener : listeners)
+    for (const ListenerStatus* const listener : listeners)
         for (std::size_t outcome = 0; outcome < connection_outcomes; ++outcome)
-            text.sample(number(listener.counts->closed[outcome]),
-                        {{"listener", listener.endpoint}, {"outcome", outcome_names[outcome]}});
+            text.sample(number(listener->counts->closed[outcome]),
+                        {{"listener", listener->endpoint}, {"outcome", outcome_names[outcome]}});
     text.family(Kind::Histogram, "connection_duration_seconds", "From the accept of a connection to its end.");
-    for (const ListenerStatus& listener : listeners)
-        tell_histogram(text, listener.counts->duration, {{"listener", listener.endpoint}});
+    for (const ListenerStatus* const listener : listeners)
+        tell_histogram(text, listener->counts->duration, {{"listener", listener->endpoint}});
     text.family(Kind::Histogram, "accept_wait_seconds",
                 "How long connections were in the accept queue; of a sample, where the kernel tells.");
-    for (const ListenerStatus& listener : listeners)
-        tell_histogram(text, listener.counts->accept_wait, {{"listener", listener.endpoint}});
+    for (const ListenerStatus* const listener : listeners)
+        tell_histogram(text, listener->counts->accept_wait, {{"listener", listener->endpoint}});
     each(Kind::Counter, "received_bytes_total", "Bytes that handlers received.", [](const ListenerStatus& listener) {
         return listener.counts_traffic ? Known{listener.counts->received_bytes} : Known{};
     });

@@ -1,7 +1,5 @@
 #include "daemon/observe/observer.hpp"
 
-#include <fcntl.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +8,6 @@
 #include <cerrno>
 #include <csignal>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "common/base/sys_error.hpp"
@@ -38,19 +35,11 @@ constexpr uid_t own_uid = 65510;
 /// Once the master has gone: for who is being answered.
 constexpr std::chrono::seconds last_patience{2};
 
-/// As ps(1) shows it: `preforkd-look`.
-std::string name_of_observer() {
-    constexpr std::size_t longest = 15;  // Source: PR_SET_NAME, prctl(2)
-    constexpr std::string_view what = "-look";
-    return std::string{program_invocation_short_name}.substr(0, longest - what.size()).append(what);
-}
-
 void keep_only_own_descriptors(const ObserverHandoff& handoff) {
     std::vector<int> keep{handoff.questions.get(), handoff.answers.get(), log_fd(), handoff.log_pipe};
     for (const Listener& listener : handoff.listeners) keep.push_back(listener.fd.get());
     close_all_descriptors_except(keep);
-    const UniqueFd null{check(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null")};
-    check(::dup2(null.get(), STDOUT_FILENO), "redirect standard output");
+    discard_standard_output();
 }
 
 /// It ends with the master alone: a signal for all processes of a service is not meant to take the eyes from who
@@ -111,7 +100,7 @@ private:
 };
 
 int observe(const Sandbox& sandbox, ObserverHandoff handoff) {
-    ::prctl(PR_SET_NAME, name_of_observer().c_str());
+    name_process("-look");
     leave_terminal();
     keep_only_own_descriptors(handoff);
     if (handoff.log_pipe >= 0) {

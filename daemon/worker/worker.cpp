@@ -4,7 +4,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <optional>
 #include <string>
@@ -72,13 +71,6 @@ void redirect_standard_output(OutputPipe& output, bool read_by_loop) {
     output.writer = {};
 }
 
-/// As ps(1) shows it: `preforkd-w3`, of a program of one's own `upper-w3`.
-std::string name_of(int worker) {
-    constexpr std::size_t longest = 15;  // Source: PR_SET_NAME, prctl(2)
-    const std::string number = "-w" + std::to_string(worker);
-    return std::string{program_invocation_short_name}.substr(0, longest - number.size()) + number;
-}
-
 }  // namespace
 
 int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
@@ -98,7 +90,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         note_errors_in(handoff.record.last_error);
         count_dropped_lines_in(handoff.record.dropped_log_lines);
         keep_untold_lines_in(handoff.record.untold_log_lines);
-        ::prctl(PR_SET_NAME, name_of(handoff.number).c_str());
+        name_process("-w" + std::to_string(handoff.number));
         take_place(plan.settings, plan.identity, *plan.sandbox);
         if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
         control.emplace(std::move(handoff.channel));

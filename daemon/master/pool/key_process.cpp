@@ -51,7 +51,7 @@ void KeyProcess::fail(ExitCode code, std::string sentence) {
     if (!failure_) failure_.emplace(code, std::move(sentence));
 }
 
-void KeyProcess::hear(Clock::time_point) {
+void KeyProcess::hear() {
     while (socket_) {
         auto report = receive_key_report(socket_.get());
         if (!report) {
@@ -84,7 +84,7 @@ void KeyProcess::wait() {
         ::pollfd said{.fd = socket_.get(), .events = POLLIN, .revents = 0};
         if (left.count() > 0 && ::poll(&said, 1, static_cast<int>(left.count())) == -1 && errno != EINTR)
             throw_errno("wait for the key process");
-        hear(Clock::now());
+        hear();
         mind_the_time(Clock::now());
         if (socket_ || failure_ || ready_) continue;
         siginfo_t ended{};  // it is gone, or as good as that
@@ -105,7 +105,7 @@ void KeyProcess::give_up() {
 }
 
 void KeyProcess::maintain(Clock::time_point now) {
-    hear(now);
+    hear();
     mind_the_time(now);
     if (failure_) tell_of(failure_->what());
     if (process_ || respawn_.not_before > now) return;
@@ -131,7 +131,7 @@ Deadline KeyProcess::deadline() const noexcept {
 
 bool KeyProcess::reap(pid_t pid, Clock::time_point now) {
     if (!process_ || process_->pid() != pid) return false;
-    hear(now);  // why it ends, for instance
+    hear();  // why it ends, for instance
     const auto end = process_->try_reap();
     if (end) note_end(*end, now);
     return true;

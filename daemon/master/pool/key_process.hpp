@@ -45,7 +45,7 @@ public:
     void wake(EpollSet& events) noexcept;
 
     /// Reads what it has said.
-    void hear(Clock::time_point now);
+    void hear();
     /// Ends one that reads for too long.
     void mind_the_time(Clock::time_point now);
     /// Ready, or not yet.  Throws OperatorError with the reason why it will never be.

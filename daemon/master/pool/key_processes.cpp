@@ -61,8 +61,8 @@ Deadline KeyProcesses::deadline(Clock::time_point now) const {
     return waits ? earlier(next, now + before_passing_again) : next;
 }
 
-void KeyProcesses::hear(pid_t pid, Clock::time_point now) {
-    if (KeyProcess* const keys = find(pid)) keys->hear(now);
+void KeyProcesses::hear(pid_t pid) {
+    if (KeyProcess* const keys = find(pid)) keys->hear();
 }
 
 bool KeyProcesses::reap(pid_t pid, Clock::time_point now) {

@@ -27,7 +27,7 @@ public:
     [[nodiscard]] Deadline deadline(Clock::time_point now) const;
 
     /// Reads what the process `pid` has said, if it is one.
-    void hear(pid_t pid, Clock::time_point now);
+    void hear(pid_t pid);
     /// Collects the child `pid`, which has ended; false if it is none of these.
     bool reap(pid_t pid, Clock::time_point now);
     [[nodiscard]] bool is_one(pid_t pid) const noexcept;

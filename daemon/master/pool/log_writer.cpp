@@ -1,17 +1,13 @@
 #include "daemon/master/pool/log_writer.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <new>
-#include <string>
 #include <utility>
 
 #include "common/base/shortage.hpp"
@@ -27,22 +23,10 @@ namespace {
 constexpr int patience_at_the_end_ms = 2000;
 constexpr int patience_with_others_ms = 200;  // who live on, and the process with them
 
-/// As ps(1) shows it: `preforkd-log`.
-std::string name_of_writer() {
-    constexpr std::size_t longest = 15;  // Source: PR_SET_NAME, prctl(2)
-    constexpr std::string_view what = "-log";
-    return std::string{program_invocation_short_name}.substr(0, longest - what.size()).append(what);
-}
-
 /// Whether somebody can still write into the pipe.
 bool is_held_by_others(int reader) noexcept {
     ::pollfd pipe{.fd = reader, .events = 0, .revents = 0};
     return ::poll(&pipe, 1, 0) == 0;
-}
-
-void redirect_standard_output() {
-    const UniqueFd null{check(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null")};
-    check(::dup2(null.get(), STDOUT_FILENO), "redirect standard output");
 }
 
 }  // namespace
@@ -99,9 +83,9 @@ void LogWriter::start(Clock::time_point now) {
 
 /// Keeps the pipe and the log alone, and standard error, where it may have to say that the log's disk is full.
 int LogWriter::write_lines() const {
-    ::prctl(PR_SET_NAME, name_of_writer().c_str());
+    name_process("-log");
     leave_terminal();
-    redirect_standard_output();
+    discard_standard_output();
     std::array kept{pipe_.reader.get(), log_fd()};
     close_all_descriptors_except(kept);
     count_dropped_lines_in(losses_->dropped);

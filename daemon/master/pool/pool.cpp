@@ -234,7 +234,7 @@ void Pool::tell_of_cut_connections(int generation) {
 
 void Pool::hear(pid_t pid, Clock::time_point now) {
     if (WorkerEntry* worker = table_.find(pid)) return read_reports(*worker, reports_in_turn, now);
-    keys_.hear(pid, now);
+    keys_.hear(pid);
 }
 
 void Pool::read_reports(WorkerEntry& worker, int most, Clock::time_point now) {
@@ -271,7 +271,7 @@ void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_poin
         case Report::Kind::Ready:
             worker.state = State::Ready;
             worker.patience.reset();
-            counts_.own().worker_boot.add(Clock::now() - worker.started);
+            counts_.own().worker_boot.add(now - worker.started);
             if (Cohort* cohort = generations_.find(worker.generation)) cohort->ever_ready = true;
             sizing_.note_change();
             log(LogLevel::Debug, "worker ready: {worker_number} (pid {worker_pid})",

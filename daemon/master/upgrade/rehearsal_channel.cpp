@@ -100,13 +100,7 @@ std::vector<UniqueFd> receive_descriptors(int child) {
         const int size = check(static_cast<int>(::recvmsg(child, &message.header, MSG_CMSG_CLOEXEC)),
                                "receive the sockets to rehearse with");
         if (size == 0) throw std::runtime_error{"the running version has closed the channel to its rehearsal"};
-        const cmsghdr* const rights = CMSG_FIRSTHDR(&message.header);
-        const std::size_t bytes = rights == nullptr ? 0 : rights->cmsg_len - CMSG_LEN(0);
-        for (std::size_t at = 0; at < bytes; at += sizeof(int)) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(rights) + at, sizeof fd);
-            passed.emplace_back(fd);
-        }
+        std::ranges::move(received_descriptors(message.header), std::back_inserter(passed));
         // The kernel drops those that there is no space for.  Source: unix(7).
         if ((message.header.msg_flags & MSG_CTRUNC) != 0)
             throw std::system_error{EMFILE, std::generic_category(), "receive the sockets to rehearse with"};

@@ -122,18 +122,23 @@ const show = (told, at) => {
   const streams = now.listeners.filter((listener) => listener.queue_unit === "connections");
   const sum = (name) => streams.reduce((all, listener) => all + (listener[name] ?? 0), 0);
   const accepted = rate(now, "connections_ever", seconds);
+  const received = rate(now, "received_bytes", seconds);
+  const sent = rate(now, "sent_bytes", seconds);
+  const processor = processors(now, seconds);
+  const waits = [share(now, "accept_wait", 0.5), share(now, "accept_wait", 0.99)];
+  const longest = share(now, "duration", 0.99);
   byId("tiles").replaceChildren(
     tile("Connections a second", accepted, count(accepted)),
     tile("Open connections", now.connections, count(now.connections), count(now.connection_slots)),
     tile("Waiting in the queue", sum("queued"), count(sum("queued")), count(sum("queue_limit"))),
-    tile("Wait in the queue, median", share(now, "accept_wait", 0.5), atMost(share(now, "accept_wait", 0.5))),
-    tile("Wait in the queue, p99", share(now, "accept_wait", 0.99), atMost(share(now, "accept_wait", 0.99))),
-    tile("Duration, p99", share(now, "duration", 0.99), atMost(share(now, "duration", 0.99))),
+    tile("Wait in the queue, median", waits[0], atMost(waits[0])),
+    tile("Wait in the queue, p99", waits[1], atMost(waits[1])),
+    tile("Duration, p99", longest, atMost(longest)),
     tile("Busy workers", busy, count(busy), count(now.workers_wanted)),
-    tile("Received a second", rate(now, "received_bytes", seconds), bytes(rate(now, "received_bytes", seconds) || 0)),
-    tile("Sent a second", rate(now, "sent_bytes", seconds), bytes(rate(now, "sent_bytes", seconds) || 0)),
-    tile("Processor time", processors(now, seconds), Number.isNaN(processors(now, seconds)) ? "–" : `${(100 * processors(now, seconds)).toFixed(0)} %`),
-    tile("Deaths of workers", deaths(now), count(deaths(now)), undefined));
+    tile("Received a second", received, bytes(received || 0)),
+    tile("Sent a second", sent, bytes(sent || 0)),
+    tile("Processor time", processor, Number.isNaN(processor) ? "–" : `${(100 * processor).toFixed(0)} %`),
+    tile("Deaths of workers", deaths(now), count(deaths(now))));
   byId("causes").textContent = causes(now);
 
   table("listeners", [
