@@ -20,6 +20,7 @@ from denying import LANDLOCK_CREATE_RULESET
 from notify_socket import NotifySocket
 from observing import observed  # noqa: F401
 from tls_authority import authority, pair, rsa_pair  # noqa: F401
+from tls_service import own  # noqa: F401
 
 
 def pytest_addoption(parser):

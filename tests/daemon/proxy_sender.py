@@ -17,3 +17,10 @@ def binary(source=SOURCE, destination=DESTINATION, tlvs=b"", command=1, kind=soc
     block += struct.pack("!HH", source[1], destination[1]) + tlvs
     family_and_protocol = (2 if family == socket.AF_INET6 else 1) << 4 | (1 if kind == socket.SOCK_STREAM else 2)
     return SIGNATURE + struct.pack("!BBH", 0x20 | command, family_and_protocol, len(block)) + block
+
+
+def telling(preforkd, trouble, handler_and_model, trusted):
+    """Starts daemons whose handler says who its client is."""
+    name, model = handler_and_model
+    return lambda listen=trusted, *arguments, **how: preforkd("--handler", trouble(name), "--model", model, *arguments,
+                                                              listen=listen, **how)

@@ -7,7 +7,7 @@ import pytest
 
 import proc
 from clients import connect, read_exactly, read_to_end
-from proxy_sender import LINE, SIGNATURE, binary, tlv
+from proxy_sender import LINE, SIGNATURE, binary, telling, tlv
 
 TRUSTED = "tcp://127.0.0.1:0 proxy=127.0.0.0/8"
 SERVICES = [("announced_coroutine", model) for model in ("async", "serial", "thread", "fork")] + \
@@ -16,10 +16,7 @@ SERVICES = [("announced_coroutine", model) for model in ("async", "serial", "thr
 
 @pytest.fixture(params=SERVICES, ids="-".join)
 def service(request, preforkd, trouble):
-    """Starts a daemon whose handler says who its client is."""
-    name, model = request.param
-    return lambda listen=TRUSTED, *arguments, **how: preforkd("--handler", trouble(name), "--model", model, *arguments,
-                                                              listen=listen, **how)
+    return telling(preforkd, trouble, request.param, TRUSTED)
 
 
 def line_of(client):

@@ -7,7 +7,7 @@ import proc
 from activation import Passing, listening
 from configured import configured  # noqa: F401
 from datagram_clients import Client
-from proxy_sender import LINE, SIGNATURE, binary, tlv
+from proxy_sender import LINE, SIGNATURE, binary, telling, tlv
 
 TRUSTED = "udp://127.0.0.1:0 proxy=127.0.0.0/8"
 MODELS = ("async", "serial", "thread", "fork")
@@ -21,10 +21,7 @@ def header(*arguments, **how):
 
 @pytest.fixture(params=SERVICES, ids="-".join)
 def service(request, preforkd, trouble):
-    """Starts a daemon whose handler says who its client is."""
-    name, model = request.param
-    return lambda listen=TRUSTED, *arguments, **how: preforkd("--handler", trouble(name), "--model", model, *arguments,
-                                                              listen=listen, **how)
+    return telling(preforkd, trouble, request.param, TRUSTED)
 
 
 def name_of(client):

@@ -10,7 +10,8 @@ import daemon_process
 import proc
 from clients import Load, connect, exchange, read_exactly, read_to_end
 from control import endpoint_in, status
-from test_tls_reload import HERE, TlsLoad
+from test_tls_reload import HERE
+from tls_service import TlsLoad
 from test_upgrade import Installed
 from tls_clients import TlsClient, read_to_end_tls, trusting
 
