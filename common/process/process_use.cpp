@@ -6,12 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <string_view>
 
+#include "common/base/parse_number.hpp"
 #include "common/base/unique_fd.hpp"
 
 namespace preforkd {
@@ -29,6 +30,14 @@ std::optional<std::string> stat_fields(pid_t pid) {
     const std::size_t name_ends = line.rfind(')');
     if (name_ends == line.npos) return std::nullopt;
     return std::string{line.substr(name_ends + 1)};
+}
+
+/// The next word of `fields`, and takes it from there.
+std::string_view take_field(std::string_view& fields) {
+    fields.remove_prefix(std::min(fields.size(), fields.find_first_not_of(' ')));
+    const std::string_view field = fields.substr(0, fields.find(' '));
+    fields.remove_prefix(field.size());
+    return field;
 }
 
 std::optional<std::uint64_t> descriptors_of(pid_t pid) {
@@ -50,20 +59,29 @@ std::optional<std::uint64_t> descriptors_of(pid_t pid) {
 
 ProcessUse use_of_process(pid_t pid) {
     ProcessUse use{.open_descriptors = descriptors_of(pid)};
-    const auto fields = stat_fields(pid);
-    if (!fields) return use;
-    std::istringstream line{*fields};
-    std::string skipped;
-    for (int field = 3; field < 14; ++field) line >> skipped;
-    std::array<std::uint64_t, 4> ticks{};  // user and system time, its own and its children's
-    for (std::uint64_t& each : ticks) line >> each;
-    for (int field = 18; field < 24; ++field) line >> skipped;
-    std::uint64_t resident_pages = 0;
-    if (!(line >> resident_pages)) return use;
+    const auto stat = stat_fields(pid);
+    if (!stat) return use;
+    std::string_view fields = *stat;
+    std::uint64_t ticks = 0;  // user and system time, its own and its children's
+    std::optional<std::uint64_t> resident_pages;
+    for (int number = 3; number <= 24; ++number) {
+        const auto value = parse_number<std::uint64_t>(take_field(fields));
+        if (number >= 14 && number <= 17) ticks += value.value_or(0);
+        if (number == 24) resident_pages = value;
+    }
+    if (!resident_pages) return use;
     const auto ticks_per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-    use.cpu = std::chrono::milliseconds{(ticks[0] + ticks[1] + ticks[2] + ticks[3]) * 1000 / ticks_per_second};
-    use.resident_bytes = resident_pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    use.cpu = std::chrono::milliseconds{ticks * 1000 / ticks_per_second};
+    use.resident_bytes = *resident_pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     return use;
+}
+
+const ProcessUse& SampledUse::of(pid_t pid, Clock::time_point now) {
+    if (!sampled_ || now - *sampled_ >= most_age) {
+        use_ = use_of_process(pid);
+        sampled_ = now;
+    }
+    return use_;
 }
 
 }  // namespace preforkd

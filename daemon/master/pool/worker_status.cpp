@@ -52,8 +52,8 @@ void add_size(const PoolSettings& pool, StatusReport& report) {
     report.connection_slots = std::uint64_t{pool.connections} * static_cast<std::uint64_t>(pool.workers);
 }
 
-void add_workers(const WorkerTable& workers, Clock::time_point now, StatusReport& report) {
-    for (const WorkerEntry& worker : workers) {
+void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& report) {
+    for (WorkerEntry& worker : workers) {
         const WorkerRecord& record = worker.record;
         const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(age_of(record, now));
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.started);
@@ -71,7 +71,7 @@ void add_workers(const WorkerTable& workers, Clock::time_point now, StatusReport
                                                      .sent_bytes = if_counted(record, record.traffic.sent),
                                                      .last_error = printable(record.last_error.read()),
                                                      .last_peer = last_peer_of(record),
-                                                     .used = use_of_process(worker.process.pid())});
+                                                     .used = worker.used.of(worker.process.pid(), now)});
         report.connections += added.connections;
         report.accepted += added.accepted;
         report.served += added.served;

@@ -9,6 +9,6 @@ namespace preforkd {
 void add_size(const PoolSettings& pool, StatusReport& report);
 
 /// Adds the workers to `report`, and what they have counted to its sums.
-void add_workers(const WorkerTable& workers, Clock::time_point now, StatusReport& report);
+void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& report);
 
 }  // namespace preforkd

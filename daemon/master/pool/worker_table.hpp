@@ -13,6 +13,7 @@
 #include "common/channel/channel.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/process/child_process.hpp"
+#include "common/process/process_use.hpp"
 #include "common/tls/signing.hpp"
 #include "daemon/master/pool/counted_sources.hpp"
 #include "daemon/master/pool/death.hpp"
@@ -65,6 +66,7 @@ struct WorkerEntry {
     SigningEnd signing{};         ///< what a key process needs to sign for it; empty: it has its keys itself
     pid_t key_process = 0;        ///< that does; 0: none yet, or it has died
     bool was_signed_for = false;  ///< by one that has died
+    SampledUse used{};
     RowKeys row_keys = std::make_shared<const std::vector<std::string>>();  ///< never null
 
     /// Its open connections.
