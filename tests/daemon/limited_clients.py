@@ -49,8 +49,8 @@ def hold_once_there_is_place(endpoint, source=None, first=b""):
 
 def hears(endpoint, source=None):
     """All that a client hears who says nothing; None: it was reset."""
-    with dial(endpoint, source) as client:
-        try:
+    try:
+        with dial(endpoint, source) as client:
             return read_to_end(client)
-        except ConnectionResetError:
-            return None
+    except ConnectionResetError:  # which may come before connect() has returned
+        return None

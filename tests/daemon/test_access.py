@@ -1,4 +1,5 @@
 """allow= and deny=: who may be a client of a listener."""
+import contextlib
 import os
 import signal
 import socket
@@ -114,11 +115,8 @@ def test_a_client_of_a_unix_socket_is_known_by_its_user(preforkd, tmp_path, allo
     if admitted:
         assert exchange(daemon.endpoint) == b"connected\n"
     else:
-        with connect(daemon.endpoint) as client:
-            try:
-                assert read_to_end(client) == b""
-            except ConnectionResetError:
-                pass
+        with contextlib.suppress(ConnectionResetError), connect(daemon.endpoint) as client:
+            assert read_to_end(client) == b""
         daemon.wait_log("refused")
 
 

@@ -108,7 +108,7 @@ def test_clients_that_are_refused(controlled, tmp_path):
     daemon = controlled("--handler", "echo", listen=("tcp://127.0.0.1:0 per-source=1", "tcp://127.0.0.1:0"), workers=1)
     with connect(daemon.endpoint) as client:
         echo(client)
-        with connect(daemon.endpoint) as another, contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError), connect(daemon.endpoint) as another:
             assert read_to_end(another) == b""
     ends_come_to(daemon, ok=1, refused=1)
     ends_come_to(daemon, number=1)
