@@ -106,23 +106,24 @@ ListenerStatus listener_from(const json::value& value) {
     return listener;
 }
 
-json::object object_of(const WorkerStatus& worker) {
-    return {{"number", worker.number},
-            {"pid", worker.pid},
-            {"generation", or_null(worker.generation)},
-            {"state", worker.state},
-            {"state_ms", worker.since.count()},
-            {"age_ms", worker.age.count()},
-            {"connections", worker.connections},
-            {"connections_ever", worker.accepted},
-            {"served", worker.served},
-            {"received_bytes", or_null(worker.received_bytes)},
-            {"sent_bytes", or_null(worker.sent_bytes)},
-            {"last_error", or_null(worker.last_error)},
-            {"last_peer", or_null(worker.last_peer)},
-            {"cpu_ms", worker.used.cpu ? json::value(worker.used.cpu->count()) : json::value(nullptr)},
-            {"resident_bytes", or_null(worker.used.resident_bytes)},
-            {"open_descriptors", or_null(worker.used.open_descriptors)}};
+json::object object_of(const WorkerStatus& worker, const json::storage_ptr& memory) {
+    return json::object({{"number", worker.number},
+                         {"pid", worker.pid},
+                         {"generation", or_null(worker.generation)},
+                         {"state", worker.state},
+                         {"state_ms", worker.since.count()},
+                         {"age_ms", worker.age.count()},
+                         {"connections", worker.connections},
+                         {"connections_ever", worker.accepted},
+                         {"served", worker.served},
+                         {"received_bytes", or_null(worker.received_bytes)},
+                         {"sent_bytes", or_null(worker.sent_bytes)},
+                         {"last_error", or_null(worker.last_error)},
+                         {"last_peer", or_null(worker.last_peer)},
+                         {"cpu_ms", worker.used.cpu ? json::value(worker.used.cpu->count()) : json::value(nullptr)},
+                         {"resident_bytes", or_null(worker.used.resident_bytes)},
+                         {"open_descriptors", or_null(worker.used.open_descriptors)}},
+                        memory);
 }
 
 WorkerStatus worker_from(const json::value& value) {
@@ -172,30 +173,33 @@ json::array bounds_in_us() {
 std::string to_json(const StatusReport& report) {
     json::array listeners;
     for (const ListenerStatus& listener : report.listeners) listeners.push_back(object_of(listener));
-    json::array workers;
+    // Of hundreds of workers there are thousands of values, which go all at once.
+    json::monotonic_resource memory;
+    json::array workers(&memory);
     workers.reserve(report.workers.size());
-    for (const WorkerStatus& worker : report.workers) workers.push_back(object_of(worker));
-    json::object object{{"version", report.version},
-                        {"pid", report.pid},
-                        {"phase", report.phase},
-                        {"uptime_ms", report.uptime.count()},
-                        {"generation", report.generation},
-                        {"started_s", report.started_s},
-                        {"workers_wanted", report.workers_wanted},
-                        {"workers_min", report.workers_min},
-                        {"workers_max", report.workers_max},
-                        {"connection_slots", report.connection_slots},
-                        {"connections", report.connections},
-                        {"connections_ever", report.accepted},
-                        {"served", report.served},
-                        {"received_bytes", or_null(report.received_bytes)},
-                        {"sent_bytes", or_null(report.sent_bytes)},
-                        {"workers_replaced", report.replaced},
-                        {"log_lines_dropped", report.dropped_log_lines},
-                        {"key_process", key_process_to_json(report.key_process)},
-                        {"listeners", std::move(listeners)},
-                        {"other_listeners", other_to_json(report.other_listeners)},
-                        {"workers", std::move(workers)}};
+    for (const WorkerStatus& worker : report.workers) workers.push_back(object_of(worker, &memory));
+    json::object object({{"version", report.version},
+                         {"pid", report.pid},
+                         {"phase", report.phase},
+                         {"uptime_ms", report.uptime.count()},
+                         {"generation", report.generation},
+                         {"started_s", report.started_s},
+                         {"workers_wanted", report.workers_wanted},
+                         {"workers_min", report.workers_min},
+                         {"workers_max", report.workers_max},
+                         {"connection_slots", report.connection_slots},
+                         {"connections", report.connections},
+                         {"connections_ever", report.accepted},
+                         {"served", report.served},
+                         {"received_bytes", or_null(report.received_bytes)},
+                         {"sent_bytes", or_null(report.sent_bytes)},
+                         {"workers_replaced", report.replaced},
+                         {"log_lines_dropped", report.dropped_log_lines},
+                         {"key_process", key_process_to_json(report.key_process)},
+                         {"listeners", std::move(listeners)},
+                         {"other_listeners", other_to_json(report.other_listeners)},
+                         {"workers", std::move(workers)}},
+                        &memory);
     json::value counts = to_json_value(report.counts);
     for (auto& [name, value] : counts.get_object()) object[name] = std::move(value);
     object["histogram_bounds_us"] = bounds_in_us();

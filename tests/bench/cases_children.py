@@ -37,7 +37,9 @@ def fork(effort):
 
 def thread(effort):
     readings = measured(effort, [functools.partial(RawThread, WORKERS), ThreadingSocketServer] + ways(model="thread"))
-    yield from compared("a thread per connection", "us CPU/conn", readings, {"": MOST})
+    # The main thread is woken for a client and for the end of its thread: 1.2 to 1.8, by what a wake-up costs here.
+    for figure in compared("a thread per connection", "us CPU/conn", readings, {"": MOST}):
+        yield dataclasses.replace(figure, slack=0.2)
 
 
 def program(effort):

@@ -110,21 +110,21 @@ std::span<const ListenerRow> CountRegister::rows_of(const WorkerEntry& worker) c
     return board_ ? board_->rows(Scoreboard::page_of(worker.record_index)) : std::span<const ListenerRow>{};
 }
 
-ServiceCounts CountRegister::counts_of(const WorkerEntry& worker, Clock::time_point now) {
+void CountRegister::add_counts(ServiceCounts& sum, const WorkerEntry& worker, Clock::time_point now) {
     const PlausibleCounts most = plausible_for(now - worker.started);
-    ServiceCounts counts{.handler_busy = preforkd::counts_of(worker.record.handler_busy, most)};
+    combine(sum.handler_busy, preforkd::counts_of(worker.record.handler_busy, most), sum_of);
     for (const auto& [error, count] : worker.record.accept_errors.read(most.events))
-        if (const char* const name = ::strerrorname_np(error)) counts.accept_errors[name] = count;
+        if (const char* const name = ::strerrorname_np(error)) sum.accept_errors[name] += count;
     const std::span<const ListenerRow> rows = rows_of(worker);
     for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index)
-        combine(counts.listeners[(*worker.row_keys)[index]], preforkd::counts_of(rows[index], most), sum_of);
-    return counts;
+        combine(sum.listeners[(*worker.row_keys)[index]], preforkd::counts_of(rows[index], most), sum_of);
 }
 
 void CountRegister::add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now) {
     ++dead_.deaths[static_cast<std::size_t>(cause_of(death, worker.record))];
     dead_.cpu += processor_time_of(death);
-    ServiceCounts counts = counts_of(worker, now);
+    ServiceCounts counts;
+    add_counts(counts, worker, now);
     for (auto& [endpoint, each] : counts.listeners) cut_those_open(each);
     combine(dead_, counts, sum_of);
     clear(Scoreboard::page_of(worker.record_index));
@@ -156,7 +156,7 @@ void CountRegister::describe(StatusReport& report, const WorkerTable& workers, C
     ServiceCounts sum = dead_;
     const std::int64_t now_ns = now.time_since_epoch().count();
     for (const WorkerEntry& worker : workers) {
-        combine(sum, counts_of(worker, now), sum_of);
+        add_counts(sum, worker, now);
         const std::span<const ListenerRow> rows = rows_of(worker);
         for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index) {
             Open& at = open[(*worker.row_keys)[index]];

@@ -57,7 +57,8 @@ public:
 
 private:
     [[nodiscard]] std::span<const ListenerRow> rows_of(const WorkerEntry& worker) const noexcept;
-    [[nodiscard]] ServiceCounts counts_of(const WorkerEntry& worker, Clock::time_point now);
+    /// Adds what `worker` has counted so far.
+    void add_counts(ServiceCounts& sum, const WorkerEntry& worker, Clock::time_point now);
 
     std::unique_ptr<CountBoard> board_;  ///< null: there is no memory for it
     std::map<int, RowKeys> keys_{};      ///< by generation
