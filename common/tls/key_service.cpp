@@ -1,9 +1,7 @@
 #include "common/tls/key_service.hpp"
 
 #include <fmt/format.h>
-#include <grp.h>
 #include <malloc.h>
-#include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,6 +24,7 @@
 #include "common/base/wiped_text.hpp"
 #include "common/process/call_filter.hpp"
 #include "common/process/descriptors.hpp"
+#include "common/process/helper_user.hpp"
 #include "common/process/isolation.hpp"
 #include "common/tls/certificate.hpp"
 #include "common/tls/key_ring.hpp"
@@ -82,17 +81,6 @@ KeyRing read_keys(const std::vector<KeyToServe>& keys, int master) {
         ring.add(key_name_of(wanted.parsed), read_key(wanted));
     }
     return ring;
-}
-
-/// Nobody else's processes may send it signals then.  Where the rights are not there it stays what its master is.
-uid_t become_somebody_else() {
-    const auto user = key_service::user_of(static_cast<std::uint32_t>(::getppid()));
-    if (::geteuid() == 0 && ::getpwuid(user) == nullptr && ::setgroups(0, nullptr) == 0 &&
-        ::setresgid(user, user, user) == 0)
-        (void)!::setresuid(user, user, user);
-    check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
-    allow_tracing(false);  // a change of user may have said otherwise
-    return ::geteuid();
 }
 
 /// Where there is no libseccomp, or a filter that forbids another, the workers have gone without, too.
@@ -198,7 +186,8 @@ int run_key_service(const std::vector<KeyToServe>& keys, UniqueFd master, bool f
         ::mallopt(M_ARENA_MAX, most_arenas);
         const KeyRing ring = read_keys(keys, master.get());
         ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);  // workers may outlive its master
-        const uid_t user = become_somebody_else();
+        const uid_t user = become_helper_user(Helper::Keys);
+        allow_tracing(false);  // a change of user may have said otherwise
         ring.warm_up();
         std::thread{[] {}}.join();  // with the first one the C library takes a signal for itself
         if (filtered) put_on_filter();

@@ -1,7 +1,6 @@
 #pragma once
 // What the process that has the private keys is left with.  Pure.
 #include <array>
-#include <cstdint>
 
 #include "common/process/strict_policy.hpp"
 
@@ -37,18 +36,6 @@ inline constexpr auto calls = std::to_array<CallRule>({{"recvmsg"},
                                                        {"restart_syscall"},
                                                        {"rt_sigreturn"},
                                                        {"exit_group"}});
-
-// Those that systemd gives to services which want a user for as long as they run.  Source: systemd.exec(5),
-// DynamicUser=
-inline constexpr std::uint32_t first_user = 61184;
-inline constexpr std::uint32_t last_user = 65519;
-
-/// A number for the user that it becomes, as its group's: each master's own, as far as there are enough.
-[[nodiscard]] constexpr std::uint32_t user_of(std::uint32_t master) noexcept {
-    return first_user + master % (last_user - first_user + 1);
-}
-
-static_assert(user_of(0) == first_user && user_of(last_user - first_user) == last_user);
 
 }  // namespace key_service
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <cerrno>
 #include <csignal>
 #include <memory>
 #include <vector>
@@ -13,7 +12,7 @@
 #include "common/base/sys_error.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
-#include "common/process/identity.hpp"
+#include "common/process/helper_user.hpp"
 #include "common/process/isolation.hpp"
 #include "common/process/sandbox.hpp"
 #include "daemon/observe/accept_loop.hpp"
@@ -27,10 +26,6 @@ namespace preforkd {
 namespace asio = boost::asio;
 
 namespace {
-
-/// Nobody's on a Debian system, where 65534 is that of `nobody`, whom daemons share.
-/// Source: Debian Policy, 9.2.2, UID and GID classes: 60000-64999 and 65000-65533 are reserved.
-constexpr uid_t own_uid = 65510;
 
 /// Once the master has gone: for who is being answered.
 constexpr std::chrono::seconds last_patience{2};
@@ -50,16 +45,6 @@ void take_signals() {
     sigset_t none;
     ::sigemptyset(&none);
     check(::sigprocmask(SIG_SETMASK, &none, nullptr), "set the observer's signal mask");
-}
-
-/// As root another user's than anybody's.  In a user namespace that has no such user it stays the master's.
-void take_own_identity() {
-    if (::geteuid() != 0) return;
-    try {
-        assume({.uid = own_uid, .gid = own_uid, .groups = {}, .account = {}});
-    } catch (const std::system_error& error) {
-        if (error.code().value() != EINVAL) throw;
-    }
 }
 
 class Observer {
@@ -108,7 +93,7 @@ int observe(const Sandbox& sandbox, ObserverHandoff handoff) {
         ::close(handoff.log_pipe);
     }
     take_signals();
-    take_own_identity();
+    become_helper_user(Helper::Observer);
     allow_tracing(false);
     sandbox.put_on();
     Observer{std::move(handoff)}.run();

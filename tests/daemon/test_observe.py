@@ -12,6 +12,7 @@ import pytest
 import proc
 from clients import Load, connect as connect_client, exchange, read_exactly
 from configured import LISTEN
+from key_process import key_process
 from observing import ask_agent, connect, connection_to, get, metrics, observer_of, wait_observer
 
 
@@ -239,8 +240,18 @@ def test_the_agent_of_a_hung_master_says_down(preforkd):
 def test_as_root_it_is_a_user_of_its_own_without_rights(observed, tmp_path):
     daemon = observed("--user", "nobody")
     status = proc.status(wait_observer(daemon))
-    assert status["Uid"].split() == status["Gid"].split() == ["65510"] * 4
+    assert status["Uid"].split() == status["Gid"].split() == [str(61185 + 2 * (daemon.pid % 2168))] * 4
+    assert status["Groups"].strip() == ""
     assert (status["CapEff"], status["CapPrm"], status["NoNewPrivs"], status["Seccomp"]) == ("0" * 16, "0" * 16, "1", "2")
+
+
+@pytest.mark.root
+def test_observers_and_key_processes_are_all_different_users(preforkd, pair, tmp_path):
+    """Else one daemon's could send signals to another's."""
+    keys = f"tls://127.0.0.1:0 {pair} key-process=yes"
+    daemons = [preforkd("--observe", f"unix://{tmp_path}/{number}", listen=keys) for number in range(2)]
+    pids = [pid for daemon in daemons for pid in (wait_observer(daemon), key_process(daemon))]
+    assert len({proc.status(pid)["Uid"].split()[0] for pid in pids} - {"0"}) == 4
 
 
 def test_it_holds_nothing_that_it_does_not_need(observed):
