@@ -154,6 +154,14 @@ PREFORKD_HANDLER(Hog);
 """
 
 
+def hog(directory):
+    """The shared object."""
+    (directory / "hog.cpp").write_text(HOG)
+    subprocess.run(["g++", "-std=c++20", "-O1", "-shared", "-fPIC", f"-I{ROOT}/common/include", "hog.cpp", "-o",
+                    "libhog.so"], cwd=directory, check=True, timeout=120)
+    return str(directory / "libhog.so")
+
+
 @pytest.fixture
 def small_group(tmp_path):
     """A command that starts the rest of its arguments in a memory cgroup of 128 MiB."""
@@ -185,10 +193,7 @@ def small_group(tmp_path):
 @pytest.mark.root
 @pytest.mark.programs("g++")
 def test_a_worker_that_the_kernel_kills_for_its_memory_is_told_so(controlled, small_group, tmp_path):
-    (tmp_path / "hog.cpp").write_text(HOG)
-    subprocess.run(["g++", "-std=c++20", "-O1", "-shared", "-fPIC", f"-I{ROOT}/common/include", "hog.cpp", "-o",
-                    "libhog.so"], cwd=tmp_path, check=True, timeout=120)
-    daemon = controlled("--handler", "./libhog.so", workers=1, wrap=small_group, cwd=tmp_path)
+    daemon = controlled("--handler", hog(tmp_path), workers=1, wrap=small_group)
     daemon.expect("killed by SIGKILL")
     pid = daemon.workers()[0]
     with connect_client(daemon.endpoint, timeout=60) as client:

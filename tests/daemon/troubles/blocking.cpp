@@ -90,6 +90,7 @@ struct Trouble : preforkd::BlockingHandler {
             if (word == "throw") throw std::runtime_error{"as told"};
             if (word == "throw 7") throw 7;
             if (word == "block") block_for_ever();
+            if (word == "exit") ::_exit(3);
             if (word == "rest") client.output() << rest() << std::endl;
             if (word == "ring") client.output() << ring_in_a_second() << std::endl;
             if (word == "signals") client.output() << signals_of_a_child() << std::endl;
