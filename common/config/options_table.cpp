@@ -298,7 +298,7 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](Settings& s, std::string_view text) { s.log.file = read_path(text, "a file"); },
      [](const Settings& s) { return if_set(s.log.file); }},
     {"log-connections", 0, "begin|end|both|no", logging,
-     "print a line when a connection begins, or when it ends: its duration, bytes and outcome", "",
+     "print a line when a connection begins, or when it ends: its duration, bytes, outcome and wait in the queue", "",
      [](Settings& s, std::string_view text) { s.log_connections = read_log_connections(text); },
      [](const Settings& s) { return print_named(log_connections, s.log_connections); }},
     {"stderr-rate", 0, "N/s|off", logging,

@@ -15,6 +15,7 @@
 #include "common/base/operator_error.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/log/journal_record.hpp"
+#include "common/log/log_fields.hpp"
 #include "common/log/log_format.hpp"
 #include "common/log/log_output.hpp"
 #include "common/log/log_patience_policy.hpp"
@@ -173,12 +174,15 @@ void note_error(std::string_view sentence, std::span<const LogField> fields) noe
 bool log_enabled(LogLevel level) noexcept { return level <= threshold.load(relaxed); }
 
 void log(LogLevel level, std::string_view sentence, std::initializer_list<LogField> fields) noexcept {
+    log_fields(level, sentence, {fields.begin(), fields.size()});
+}
+
+void log_fields(LogLevel level, std::string_view sentence, std::span<const LogField> fields) noexcept {
     if (!log_enabled(level)) return;
     const int callers_errno = errno;
-    if (level == LogLevel::Error) note_error(sentence, {fields.begin(), fields.size()});
-    const LogOutcome outcome = report_dropped()
-                                   ? write_line(format_line(level, sentence, {fields.begin(), fields.size()}))
-                                   : LogOutcome::Dropped;
+    if (level == LogLevel::Error) note_error(sentence, fields);
+    const LogOutcome outcome =
+        report_dropped() ? write_line(format_line(level, sentence, fields)) : LogOutcome::Dropped;
     if (outcome != LogOutcome::Written) count_dropped(1);
     if (outcome == LogOutcome::Dropped) complain_on_standard_error();
     if (outcome == LogOutcome::Torn) torn.store(true, relaxed);

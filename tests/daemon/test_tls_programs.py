@@ -131,6 +131,7 @@ def test_the_log_knows_the_bytes_and_how_the_program_has_ended(serve):
     assert exchange_tls(daemon.endpoint, b"12345") == b"12345"
     line = daemon.wait_log("connection from")
     assert (line["outcome"], line["received_bytes"], line["sent_bytes"]) == ("error", 5, 5)
+    assert line["message"].endswith(f", {line['accept_wait_ms']} ms in the accept queue")
 
 
 # --- who is slow, or leaves -------------------------------------------------------------------------------------------

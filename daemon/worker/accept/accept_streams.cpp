@@ -13,6 +13,7 @@
 #include "common/channel/source_table.hpp"
 #include "daemon/worker/accept/admission.hpp"
 #include "daemon/worker/accept/proxy_headers.hpp"
+#include "daemon/worker/accept/taken_stream.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -53,27 +54,27 @@ public:
         if (listener.sources) admission_ = std::make_shared<Admission>(listener, acceptor);
     }
 
-    void operator()(UniqueFd accepted, const SocketAddress& address, std::unique_ptr<const Announced> announced,
-                    CountedPlace place, CountedClient client) const {
-        if (admission_ && !admission_->admits(accepted.get(), address, announced != nullptr, place)) {
-            accepted = {};
-            place.give_back();
-            return acceptor_.refused(client, ConnectionOutcome::Refused);
+    void operator()(TakenStream taken, const SocketAddress& address, std::unique_ptr<const Announced> announced) const {
+        if (admission_ && !admission_->admits(taken.fd.get(), address, announced != nullptr, taken.place)) {
+            taken.fd = {};
+            taken.place.give_back();
+            return acceptor_.refused(taken.client, ConnectionOutcome::Refused);
         }
         acceptor_.admitted();
         acceptor_.met(address);
         if (logs_begin_ && log_enabled(LogLevel::Info)) log_begin(address, announced.get());
-        start_({.fd = std::move(accepted),
+        start_({.fd = std::move(taken.fd),
                 .address = address,
                 .listener = listener_,
                 .speaks_tls = listener_.tls != nullptr,
                 .linger = listener_.settings.linger.value_or(2s),
-                .client = client,
-                .account = logs_end_ && log_enabled(LogLevel::Info) ? ConnectionAccount{address, listener_}
-                                                                    : ConnectionAccount{},
+                .client = taken.client,
+                .account = tells_end() ? ConnectionAccount{address, listener_, taken.waited} : ConnectionAccount{},
                 .announced = std::move(announced),
-                .place = std::move(place)});
+                .place = std::move(taken.place)});
     }
+
+    [[nodiscard]] bool tells_end() const noexcept { return logs_end_ && log_enabled(LogLevel::Info); }
 
 private:
     void log_begin(const SocketAddress& address, const Announced* announced) const {
@@ -134,16 +135,27 @@ public:
         if (set_keepalive_) set_option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE);
         if (acceptor_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
         const CountedClient client = acceptor_.taken(&counter_);
-        if (is_tcp_ && counter_.wants_wait(client.came_ns))
-            if (const auto time = time_in_queue(accepted.get())) counter_.waited(*time);
+        const auto waited = measure_wait(accepted.get(), client);
+        TakenStream taken{.fd = std::move(accepted), .place = std::move(place), .client = client, .waited = waited};
         if (headers_ && headers_->expects(address))
-            headers_->read(std::move(accepted), address, std::move(place), client);
+            headers_->read(std::move(taken), address);
         else
-            start_(std::move(accepted), address, {}, std::move(place), client);
+            start_(std::move(taken), address, {});
         return 0;
     }
 
 private:
+    /// Of a sample, or where a line is to tell it; only TCP knows.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> measure_wait(int connection,
+                                                                        const CountedClient& client) const {
+        if (!is_tcp_) return std::nullopt;
+        const bool is_sample = counter_.wants_wait(client.came_ns);
+        if (!is_sample && !start_.tells_end()) return std::nullopt;
+        const auto time = time_in_queue(connection);
+        if (time && is_sample) counter_.waited(*time);
+        return time;
+    }
+
     static bool is_tcp(const Listener& listener) noexcept { return listener.local.transport == Transport::Tcp; }
 
     Acceptor& acceptor_;

@@ -1,10 +1,14 @@
 #include "daemon/worker/accept/connection_account.hpp"
 
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 
-#include "preforkd/log.hpp"
+#include "common/log/log_fields.hpp"
 
 namespace preforkd {
 
@@ -22,20 +26,22 @@ void ConnectionAccount::close(bool bytes_are_known) {
     if (!entries) return;
     const std::string peer = address_of(entries->peer.to_endpoint(SOCK_STREAM));
     const std::string listener = to_string(entries->listener);
-    const double duration_ms = milliseconds_since(entries->begun);
-    const char* const outcome = name_of(outcome_);
-    if (!bytes_are_known)
-        return log(LogLevel::Info, "connection from {peer} ended after {duration_ms} ms: {outcome}",
-                   {{"peer", peer}, {"duration_ms", duration_ms}, {"outcome", outcome}, {"listener", listener}});
-    log(LogLevel::Info,
-        "connection from {peer} ended after {duration_ms} ms: {outcome}, {received_bytes} bytes received, {sent_bytes} "
-        "sent",
-        {{"peer", peer},
-         {"duration_ms", duration_ms},
-         {"outcome", outcome},
-         {"received_bytes", entries->received_bytes},
-         {"sent_bytes", entries->sent_bytes},
-         {"listener", listener}});
+    std::string sentence = "connection from {peer} ended after {duration_ms} ms: {outcome}";
+    std::array<LogField, 7> fields{{{"peer", peer},
+                                    {"duration_ms", milliseconds_since(entries->begun)},
+                                    {"outcome", name_of(outcome_)},
+                                    {"listener", listener}}};
+    std::size_t known = 4;
+    if (bytes_are_known) {
+        sentence += ", {received_bytes} bytes received, {sent_bytes} sent";
+        fields[known++] = {"received_bytes", entries->received_bytes};
+        fields[known++] = {"sent_bytes", entries->sent_bytes};
+    }
+    if (entries->waited) {
+        sentence += ", {accept_wait_ms} ms in the accept queue";
+        fields[known++] = {"accept_wait_ms", std::int64_t{entries->waited->count()}};
+    }
+    log_fields(LogLevel::Info, sentence, std::span{fields}.first(known));
 }
 
 }  // namespace preforkd

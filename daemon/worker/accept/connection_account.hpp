@@ -1,9 +1,11 @@
 #pragma once
-// What --log-connections end tells of a connection: how long it took, its bytes, its outcome.
+// What --log-connections end tells of a connection: how long it took, its bytes, its outcome, and how long it had
+// waited before.
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "common/base/clock.hpp"
 #include "common/channel/connection_outcome.hpp"
@@ -17,9 +19,11 @@ namespace preforkd {
 class ConnectionAccount {
 public:
     ConnectionAccount() noexcept = default;
-    /// Opens it: the connection has just been accepted.  `listener` outlives it.
-    ConnectionAccount(const SocketAddress& peer, const Listener& listener)
-        : entries_{new Entries{.peer = peer, .listener = listener}} {}
+    /// Opens it: the connection has just been accepted.  `listener` outlives it.  `waited`: in the accept queue, where
+    /// that was measured.
+    ConnectionAccount(const SocketAddress& peer, const Listener& listener,
+                      std::optional<std::chrono::milliseconds> waited)
+        : entries_{new Entries{.peer = peer, .listener = listener, .waited = waited}} {}
 
     void received(std::size_t bytes) noexcept {
         if (entries_) entries_->received_bytes += bytes;
@@ -55,6 +59,7 @@ private:
     struct Entries {
         SocketAddress peer;
         const Listener& listener;
+        std::optional<std::chrono::milliseconds> waited;
         Clock::time_point begun = Clock::now();
         std::chrono::milliseconds limit{};
         std::uint64_t received_bytes = 0;

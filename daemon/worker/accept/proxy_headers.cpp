@@ -38,9 +38,8 @@ bool ProxyHeaders::expects(const SocketAddress& peer) const noexcept {
     return has_to_announce(peer, *listener_.settings.proxy);
 }
 
-void ProxyHeaders::read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place, CountedClient client) {
-    pending_.push_front(
-        {.fd = std::move(connection), .balancer = balancer, .counted = std::move(place), .client = client});
+void ProxyHeaders::read(TakenStream connection, const SocketAddress& balancer) {
+    pending_.push_front({.connection = std::move(connection), .balancer = balancer});
     hear(pending_.begin());
 }
 
@@ -50,12 +49,12 @@ void ProxyHeaders::hear(Place pending) {
     std::array<char, longest_proxy_header_bytes> space;
     for (;;) {
         const std::span<char> left = std::span{space}.first(space.size() - pending->heard.size());
-        const ssize_t size = receive(pending->fd.get(), left, MSG_PEEK);
+        const ssize_t size = receive(pending->connection.fd.get(), left, MSG_PEEK);
         if (size == -1 && errno == EAGAIN) {
             // On a Unix socket an urgent byte, which is in no header, would wake us again and again.  Source: MSG_OOB,
             // unix(7).
             char urgent = 0;
-            const bool came = pending->timer && receive(pending->fd.get(), {&urgent, 1}, MSG_OOB) == 1;
+            const bool came = pending->timer && receive(pending->connection.fd.get(), {&urgent, 1}, MSG_OOB) == 1;
             return came ? refuse(pending, "there was urgent data in it") : wait(pending);
         }
         if (size <= 0) return refuse(pending, size == 0 ? "the connection ended before it" : "the connection broke");
@@ -72,7 +71,7 @@ bool ProxyHeaders::parse(Place pending, std::string_view more) {
     auto* const header = std::get_if<ProxyHeader>(&parsed);
     const std::size_t size = (header != nullptr ? header->size_bytes : pending->heard.size()) - before;
     std::array<char, longest_proxy_header_bytes> taken;
-    if (receive(pending->fd.get(), std::span{taken}.first(size), 0) != static_cast<ssize_t>(size))
+    if (receive(pending->connection.fd.get(), std::span{taken}.first(size), 0) != static_cast<ssize_t>(size))
         return refuse(pending, "the connection broke"), true;
     if (header != nullptr) finish(pending, *header);
     return header != nullptr;
@@ -85,7 +84,7 @@ void ProxyHeaders::wait(Place pending) {
             refuse(pending, "it did not come within proxy-timeout=", ConnectionOutcome::IdleTimeout);
         });
         try {
-            acceptor_.reactor().watch(pending->fd.get(), [this, pending] { hear(pending); });
+            acceptor_.reactor().watch(pending->connection.fd.get(), [this, pending] { hear(pending); });
         } catch (const std::system_error& error) {
             log(LogLevel::Error, "cannot wait for a PROXY header: {cause}", {{"cause", error.what()}});
             return drop(pending, ConnectionOutcome::Error);
@@ -95,7 +94,7 @@ void ProxyHeaders::wait(Place pending) {
 }
 
 ProxyHeaders::Pending ProxyHeaders::take(Place pending) {
-    if (pending->timer) acceptor_.reactor().forget(pending->fd.get());
+    if (pending->timer) acceptor_.reactor().forget(pending->connection.fd.get());
     Pending taken = std::move(*pending);
     pending_.erase(pending);
     return taken;
@@ -111,9 +110,7 @@ void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
             Announced{.peer = header.source, .local = header.destination, .said = std::move(header.said)});
     }
     const SocketAddress& peer = header.announces ? header.source : taken.balancer;
-    const auto start = [&] {
-        then_(std::move(taken.fd), peer, std::move(announced), std::move(taken.counted), taken.client);
-    };
+    const auto start = [&] { then_(std::move(taken.connection), peer, std::move(announced)); };
     if (came_at_once)
         start();
     else
@@ -124,7 +121,7 @@ void ProxyHeaders::finish(Place pending, ProxyHeader& header) {
 void ProxyHeaders::refuse(Place pending, const char* why, ConnectionOutcome outcome) {
     Pending refused = take(pending);
     if (refused.heard.empty() && outcome == ConnectionOutcome::Error) outcome = ConnectionOutcome::Ok;
-    const CountedClient client = refused.client;
+    const CountedClient client = refused.connection.client;
     if (!refused.heard.empty())
         refusals_.add(refused.balancer, why);
     else
@@ -137,7 +134,7 @@ void ProxyHeaders::refuse(Place pending, const char* why, ConnectionOutcome outc
 }
 
 void ProxyHeaders::drop(Place pending, ConnectionOutcome outcome) {
-    const CountedClient client = take(pending).client;
+    const CountedClient client = take(pending).connection.client;
     acceptor_.refused(client, outcome);
 }
 

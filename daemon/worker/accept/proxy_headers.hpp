@@ -7,8 +7,8 @@
 #include "common/net/proxy_header.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
 #include "daemon/worker/accept/announced.hpp"
-#include "daemon/worker/accept/counted_place.hpp"
 #include "daemon/worker/accept/refusals.hpp"
+#include "daemon/worker/accept/taken_stream.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 
 namespace preforkd {
@@ -20,8 +20,8 @@ namespace preforkd {
 class ProxyHeaders final : public Unstarted {
 public:
     /// Whose connection it is, and what was said of it: both as they were if the balancer speaks for itself.
-    using Then = std::function<void(UniqueFd connection, SocketAddress peer, std::unique_ptr<const Announced> announced,
-                                    CountedPlace place, CountedClient client)>;
+    using Then =
+        std::function<void(TakenStream connection, SocketAddress peer, std::unique_ptr<const Announced> announced)>;
 
     /// `listener` has proxy=, and outlives it, as `acceptor` does.
     ProxyHeaders(const Listener& listener, Acceptor& acceptor, Then then);
@@ -30,16 +30,14 @@ public:
     [[nodiscard]] bool expects(const SocketAddress& peer) const noexcept;
 
     /// Behind the acceptor's taken(); refused() is called here if there is no valid header.
-    void read(UniqueFd connection, const SocketAddress& balancer, CountedPlace place, CountedClient client);
+    void read(TakenStream connection, const SocketAddress& balancer);
 
     void cancel() override;
 
 private:
     struct Pending {
-        UniqueFd fd{};
+        TakenStream connection{};
         SocketAddress balancer{};
-        CountedPlace counted{};
-        CountedClient client{};
         std::string heard{};
         std::unique_ptr<Timer> timer{};  ///< made when the header does not come at once
     };

@@ -129,9 +129,8 @@ HeaderCost header_cost() {
     Listener listener{.settings = {.proxy = ProxySenders{.prefixes = {}}}};
     std::vector<UniqueFd> begun;
     ProxyHeaders headers{listener, acceptor,
-                         [&](UniqueFd connection, const SocketAddress&, std::unique_ptr<const Announced> announced,
-                             CountedPlace, CountedClient) {
-                             if (announced) begun.push_back(std::move(connection));
+                         [&](TakenStream connection, const SocketAddress&, std::unique_ptr<const Announced> announced) {
+                             if (announced) begun.push_back(std::move(connection.fd));
                          }};
     const UniqueFd listening{load::check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
     sockaddr_in name = load::loopback(INADDR_LOOPBACK, 0);
@@ -152,7 +151,7 @@ HeaderCost header_cost() {
         const double before = cpu_ns();
         for (Pair& each : pairs)
             alone ? receive_alone(each.server.get(), header.size())
-                  : headers.read(std::move(each.server), balancer, {}, {});
+                  : headers.read({.fd = std::move(each.server)}, balancer);
         if (batch >= 0) (alone ? cost.calls_ns : cost.whole_ns) += (cpu_ns() - before) / (at_once * batches / 2);
         if (!alone && begun.size() != at_once) load::fail("read the header of each connection", EPROTO);
         begun.clear();
