@@ -1,4 +1,4 @@
-// Who may be a client of an endpoint, and how many: allow=, per-source=, proxy= and the others.
+// Who may be a client of an endpoint, how many, and what is said of them: allow=, per-source=, proxy= and the others.
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
@@ -74,7 +74,7 @@ std::optional<std::string> unless_unset(const std::optional<std::uint32_t>& numb
     return number ? std::optional{std::to_string(*number)} : std::nullopt;
 }
 
-constexpr std::array<ListenRow, 9> rows{{
+constexpr std::array<ListenRow, 10> rows{{
     {{"allow", "CIDR,...|UID,...", "all", "who alone may be a client; @FILE names more (default all)"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.allow = parse_access_list(text); },
@@ -120,6 +120,13 @@ constexpr std::array<ListenRow, 9> rows{{
      [](ListenSettings& s, std::string_view text) { s.proxy_timeout = read_patience(text, "3s"); },
      [](const ListenSettings& s) {
          return s.proxy_timeout ? std::optional{to_string(*s.proxy_timeout)} : std::nullopt;
+     }},
+    {{"log-connections", "begin|end|both|no", "all",
+      "which lines there are of its clients, instead of --log-connections"},
+     any_transport,
+     [](ListenSettings& s, std::string_view text) { s.log_connections = read_log_connections(text); },
+     [](const ListenSettings& s) {
+         return s.log_connections ? std::optional{print_log_connections(*s.log_connections)} : std::nullopt;
      }},
 }};
 

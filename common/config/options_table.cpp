@@ -11,6 +11,7 @@
 #include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
 #include "common/config/listen_settings.hpp"
+#include "common/config/named_value.hpp"
 #include "common/config/observe_endpoint.hpp"
 #include "common/config/option_values.hpp"
 
@@ -38,12 +39,6 @@ Values if_set(const std::optional<Number>& number) {
 }
 Values if_set(const std::string& text) { return text.empty() ? Values{} : Values{text}; }
 
-/// A value that has one name for each of its kinds.
-template <class Value>
-struct Named {
-    std::string_view name;
-    Value value;
-};
 constexpr std::array<Named<Model>, 4> models{
     {{"async", Model::Async}, {"serial", Model::Serial}, {"thread", Model::Thread}, {"fork", Model::Fork}}};
 constexpr std::array<Named<ReloadMode>, 2> reload_modes{
@@ -59,33 +54,9 @@ constexpr std::array<Named<LogFormat>, 4> log_formats{
 constexpr std::array<Named<SandboxMode>, 3> sandbox_modes{
     {{"auto", SandboxMode::Auto}, {"off", SandboxMode::Off}, {"strict", SandboxMode::Strict}}};
 
-constexpr std::array<Named<LogConnections>, 4> log_connections{{{"begin", LogConnections::Begin},
-                                                                {"end", LogConnections::End},
-                                                                {"both", LogConnections::Both},
-                                                                {"no", LogConnections::No}}};
-
-template <class Value, std::size_t N>
-Value read_named(const std::array<Named<Value>, N>& known, std::string_view text) {
-    std::string names;
-    for (const auto& each : known) {
-        if (each.name == text) return each.value;
-        names += fmt::format("{}{}", names.empty() ? "" : &each == &known.back() ? " or " : ", ", each.name);
-    }
-    refuse_value(names, text);
-}
-
-/// `yes` in all its spellings is what there was before there was an end to print.
-LogConnections read_log_connections(std::string_view text) {
-    try {
-        return read_yes_no(text) ? LogConnections::Begin : LogConnections::No;
-    } catch (const std::invalid_argument&) { return read_named(log_connections, text); }
-}
-
 template <class Value, std::size_t N>
 Values print_named(const std::array<Named<Value>, N>& known, Value value) {
-    for (const auto& each : known)
-        if (each.value == value) return {std::string{each.name}};
-    return {};
+    return {name_of(known, value)};
 }
 
 struct NumberPair {
@@ -300,7 +271,7 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"log-connections", 0, "begin|end|both|no", logging,
      "print a line when a connection begins, or when it ends: its duration, bytes, outcome and wait in the queue", "",
      [](Settings& s, std::string_view text) { s.log_connections = read_log_connections(text); },
-     [](const Settings& s) { return print_named(log_connections, s.log_connections); }},
+     [](const Settings& s) { return Values{print_log_connections(s.log_connections)}; }},
     {"stderr-rate", 0, "N/s|off", logging,
      "print so many lines of what the programs of a worker write to standard error; drop and count the rest", "",
      [](Settings& s, std::string_view text) { s.stderr_rate = read_rate(text); },

@@ -8,6 +8,7 @@
 
 #include "common/base/internet_host.hpp"
 #include "common/config/access.hpp"
+#include "common/config/log_connections.hpp"
 #include "common/config/tls_settings.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/sandbox_policy.hpp"
@@ -69,7 +70,8 @@ struct ListenSettings {
     AccessList deny{};                                         ///< and who may not
     std::optional<TlsSettings> tls{};                          ///< stream: what tls:// brings along
     ClientLimits limits{};
-    Serves serves = Serves::Clients;  ///< which option asked for it
+    std::optional<LogConnections> log_connections{};  ///< instead of the daemon's
+    Serves serves = Serves::Clients;                  ///< which option asked for it
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };
@@ -92,16 +94,6 @@ struct SpareCount {
     int max = 1;
     friend bool operator==(const SpareCount&, const SpareCount&) = default;
 };
-
-/// Of which events in the life of a connection there is a line.  A datagram has its beginning only.
-enum class LogConnections { No, Begin, End, Both };
-
-[[nodiscard]] constexpr bool logs_begin(LogConnections wanted) noexcept {
-    return wanted == LogConnections::Begin || wanted == LogConnections::Both;
-}
-[[nodiscard]] constexpr bool logs_end(LogConnections wanted) noexcept {
-    return wanted == LogConnections::End || wanted == LogConnections::Both;
-}
 
 /// How a reload exchanges the workers.
 enum class ReloadMode {
@@ -181,6 +173,12 @@ struct Settings {
 [[nodiscard]] inline std::uint32_t replies_per_source(const ListenSettings& listener, bool answers_anything) noexcept {
     constexpr std::uint32_t of_who_answers_anything = 1000;
     return listener.replies_per_source.value_or(answers_anything ? of_who_answers_anything : 0);
+}
+
+/// Of which events on `listener` there is a line: what it says itself, or the daemon.
+[[nodiscard]] inline LogConnections log_connections_of(const ListenSettings& listener,
+                                                       const Settings& settings) noexcept {
+    return listener.log_connections.value_or(settings.log_connections);
 }
 
 /// Which handler serves `listener`: its own, or the daemon's.

@@ -269,7 +269,8 @@ def test_it_holds_nothing_that_it_does_not_need(observed):
 
 @pytest.mark.parametrize("endpoint, remedy", [
     ("tcp://:9090", "use tcp://localhost:9090, or spell it out"), ("udp://localhost:9090", "expected tcp://HOST:PORT"),
-    ("tcp://localhost:9090 handler=echo", "only the keys"), ("tls://localhost:9090 certificate=x key=y", "expected tcp://HOST:PORT")])
+    ("tcp://localhost:9090 handler=echo", "only the keys"),
+    ("tcp://localhost:9090 log-connections=no", "only the keys"), ("tls://localhost:9090 certificate=x key=y", "expected tcp://HOST:PORT")])
 @pytest.mark.parametrize("option", ["--observe", "--agent"])
 def test_an_endpoint_that_does_not_fit_is_refused(run_preforkd, option, endpoint, remedy):
     ended = run_preforkd(option, endpoint)

@@ -113,13 +113,13 @@ struct Journal {
     UniqueFd socket;
 };
 
-class Log : public testing::Test {
+class Log : public ::testing::Test {
 protected:
     void SetUp() override {
         for (const char* each : environment) ::unsetenv(each);
         leave_terminal();
         saved_stderr_ = UniqueFd{check(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3), "dup stderr")};
-        std::string pattern = testing::TempDir() + "log-XXXXXX";
+        std::string pattern = ::testing::TempDir() + "log-XXXXXX";
         directory_ = check_directory(::mkdtemp(pattern.data()));
     }
     void TearDown() override {

@@ -171,9 +171,10 @@ private:
 
 }  // namespace
 
-Acceptor::Take accept_streams(const Listener& listener, LogConnections log_connections, Acceptor& acceptor,
+Acceptor::Take accept_streams(const Listener& listener, const Settings& settings, Acceptor& acceptor,
                               StartStream start) {
-    return AcceptStreams{listener, acceptor, {listener, log_connections, acceptor, std::move(start)}};
+    return AcceptStreams{
+        listener, acceptor, {listener, log_connections_of(listener.settings, settings), acceptor, std::move(start)}};
 }
 
 }  // namespace preforkd

@@ -38,7 +38,7 @@ using StartStream = std::function<void(AcceptedStream)>;
 
 /// Accepts from `listener`, sets what the socket does not inherit from it, counts the client, reads who it is where
 /// somebody has to announce it, logs it, and starts it.
-[[nodiscard]] Acceptor::Take accept_streams(const Listener& listener, LogConnections log_connections,
-                                            Acceptor& acceptor, StartStream start);
+[[nodiscard]] Acceptor::Take accept_streams(const Listener& listener, const Settings& settings, Acceptor& acceptor,
+                                            StartStream start);
 
 }  // namespace preforkd

@@ -42,7 +42,7 @@ void ask_for_notes(int fd, int family) {
 
 DatagramInlet datagram_inlet(const WorkerPlan& plan, const Listener& listener, Acceptor& acceptor) {
     return {.listener = listener,
-            .log_connections = logs_begin(plan.settings.log_connections),
+            .log_connections = logs_begin(log_connections_of(listener.settings, plan.settings)),
             .acceptor = acceptor,
             .limit = plan.connections,
             .rules = datagram_rules(plan, listener)};

@@ -34,7 +34,7 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
             return datagrams.receive(datagram_inlet(plan, listener, frame.acceptor()),
                                      handlers.datagram_handler(listener), loop);
         StreamHandler& handler = *std::get<StreamHandler*>(handlers.stream_handler(listener));
-        return accept_streams(listener, plan.settings.log_connections, frame.acceptor(),
+        return accept_streams(listener, plan.settings, frame.acceptor(),
                               [&](AcceptedStream stream) { start_coroutine(loop, handler, std::move(stream)); });
     });
     start_handlers(handlers);

@@ -175,14 +175,13 @@ private:
 }  // namespace
 
 Acceptor::Take take_by_forking(const Listener& listener, ChildModel& model) {
-    const LogConnections log_connections = model.plan.settings.log_connections;
     if (is_datagram(listener.local.transport))
         return receive_one_by_one(
             datagram_inlet(model.plan, listener, model.acceptor),
             [&model, handler = model.handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                 model.crew.start(std::make_unique<DatagramJob>(std::move(datagram), handler, model));
             });
-    return accept_streams(listener, log_connections, model.acceptor,
+    return accept_streams(listener, model.plan.settings, model.acceptor,
                           [&model, handler = model.handlers.stream_handler(listener)](AcceptedStream stream) {
                               model.crew.start(std::make_unique<StreamJob>(std::move(stream), handler, model));
                           });

@@ -190,7 +190,7 @@ Acceptor::Take take_by_relaying(const Listener& listener, ProgramStarter& starte
     };
     const auto relays = std::make_shared<TlsRelays>(model.reactor, model.acceptor, model.crew.linger(), begin);
     model.acceptor.keep(relays);
-    return accept_streams(listener, model.plan.settings.log_connections, model.acceptor,
+    return accept_streams(listener, model.plan.settings, model.acceptor,
                           [relays](AcceptedStream stream) { relays->start(std::move(stream)); });
 }
 
@@ -202,7 +202,7 @@ int serve_program(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl&
     const auto take_for = [&](const Listener& listener, ChildModel& model) {
         if (!listener.settings.handler.empty()) return take_by_forking(listener, model);
         if (listener.tls) return take_by_relaying(listener, starter, model);
-        return accept_streams(listener, plan.settings.log_connections, model.acceptor, [&](AcceptedStream stream) {
+        return accept_streams(listener, plan.settings, model.acceptor, [&](AcceptedStream stream) {
             model.crew.start(std::make_unique<ProgramJob>(std::move(stream), starter, model));
         });
     };

@@ -103,7 +103,6 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                          .stop = stop_notifier,
                          .record = handoff.record};
     frame.add_listeners([&](const Listener& listener) -> Acceptor::Take {
-        const LogConnections log_connections = plan.settings.log_connections;
         if (is_datagram(listener.local.transport))
             return receive_one_by_one(datagram_inlet(plan, listener, acceptor),
                                       [&, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
@@ -115,7 +114,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                                           place.give_back();
                                           acceptor.datagram_ended(counter, outcome);
                                       });
-        return accept_streams(listener, log_connections, acceptor,
+        return accept_streams(listener, plan.settings, acceptor,
                               [&, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
                                   const auto patience = stream.linger;
                                   CountedPlace place = std::move(stream.place);

@@ -138,7 +138,7 @@ Acceptor::Take ThreadModel::take_from(const WorkerPlan& plan, const Listener& li
                                   [this, handler = handlers.datagram_handler(listener)](ReceivedDatagram datagram) {
                                       start(std::make_unique<DatagramTask>(*this, handler, std::move(datagram)));
                                   });
-    return accept_streams(listener, plan.settings.log_connections, frame.acceptor(),
+    return accept_streams(listener, plan.settings, frame.acceptor(),
                           [this, handler = handlers.stream_handler(listener)](AcceptedStream stream) {
                               start(std::make_unique<StreamTask>(*this, handler, std::move(stream)));
                           });

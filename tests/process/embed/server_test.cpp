@@ -13,6 +13,7 @@
 #include "common/tls/self_signed.hpp"
 #include "common/tls/tls_client.hpp"
 #include "tests/process/child_report.hpp"
+#include "tests/process/log_fixture.hpp"
 #include "tests/process/socketserver_fixture.hpp"
 #include "tests/process/waiting.hpp"
 
@@ -20,6 +21,8 @@ namespace preforkd::testing {
 
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
@@ -133,6 +136,33 @@ TEST(Server, limits_the_clients_of_a_source_and_of_all_and_forgets_who_was_cut) 
     const Serving serving{server};
     const UniqueFd client = dial(server.server_address());
     EXPECT_EQ(hear(client.get()), "no\n");
+}
+
+/// One whose log can be read.
+class LoggingServer : public log_test::Log {};
+
+TEST_F(LoggingServer, tells_how_long_a_client_has_waited_where_its_endpoint_asks_for_the_end) {
+    const log_test::Pair error = log_test::make_pipe();
+    use_as_stderr(error);
+    open_log({.format = LogFormat::Text});
+    for (const Model model : {Model::Async, Model::Serial, Model::Thread, Model::Fork}) {
+        const HandlerEntry entry =
+            model == Model::Async ? handler<DiscardAll>("discard") : HandlerEntry{handler<EchoLine>("echo")};
+        Server server{entry, {.listen = tcp + " log-connections=end", .model = model}};
+        const UniqueFd client = dial(server.server_address());
+        say(client.get(), "hello\n");
+        ::shutdown(client.get(), SHUT_WR);
+        EXPECT_FALSE(comes(client.get(), POLLIN, 200)) << "nobody serves yet";
+        {
+            const Serving serving{server};
+            EXPECT_EQ(hear(client.get()), model == Model::Async ? "" : "hello\n");
+        }
+        const std::vector<std::string> lines = log_test::lines_of(log_test::drain(error.far.get()));
+        ASSERT_THAT(lines, ElementsAre(AllOf(HasSubstr(" ended after "), HasSubstr(" ms in the accept queue"))));
+        const std::string field = " accept_wait_ms=";
+        ASSERT_THAT(lines.front(), HasSubstr(field));
+        EXPECT_GE(std::stoi(lines.front().substr(lines.front().find(field) + field.size())), 190);
+    }
 }
 
 TEST(Server, keeps_clients_waiting_in_the_queue_between_two_servings) {

@@ -100,6 +100,24 @@ TEST(ListenSettings, how_many_clients_a_source_and_a_listener_have_can_be_limite
                   std::nullopt);
 }
 
+TEST(ListenSettings, which_lines_there_are_of_its_connections_can_be_said) {
+    using enum LogConnections;
+    for (const auto& [text, value] :
+         {std::pair{"begin", Begin}, {"end", End}, {"both", Both}, {"no", No}, {"yes", Begin}})
+        for (const char* endpoint : {"tcp://:7", "udp://:7", "unix:///x", "unixgram:///x", "fd://x"})
+            EXPECT_EQ(parse_listen(std::string{endpoint} + " log-connections=" + text).log_connections, value) << text;
+    EXPECT_EQ(parse_listen("tcp://:7").log_connections, std::nullopt);
+    for (const char* value : {"", "maybe", "End", "begin,end"})
+        EXPECT_THAT(refusal(std::string{"tcp://:7 log-connections="} + value),
+                    HasSubstr("log-connections: expected begin, end, both or no"))
+            << value;
+    EXPECT_THAT(refusal("tcp://:7 log-connections=no log-connections=end"),
+                HasSubstr("log-connections= is given twice"));
+    EXPECT_EQ(to_string(parse_listen("tcp://:7 log-connections=yes")), "tcp://:7 log-connections=begin");
+    EXPECT_EQ(log_connections_of(parse_listen("tcp://:7 log-connections=no"), {.log_connections = Both}), No);
+    EXPECT_EQ(log_connections_of(parse_listen("tcp://:7"), {.log_connections = Both}), Both);
+}
+
 TEST(ListenSettings, blanks_of_any_kind_separate_the_words) {
     EXPECT_EQ(parse_listen(" \t tcp://:7 \t handler=echo \r\n"), parse_listen("tcp://:7 handler=echo"));
 }
@@ -192,7 +210,8 @@ TEST(ListenSettings, what_is_printed_is_read_back) {
           "unixgram:///x mode=0777 rcvbuf=1024", "fd://x handler=echo linger=off",
           "tcp://:7 per-source=20 rate=5/s source-prefix=24:56 max=1000 refuse-with=a%20%25%0D%0A",
           "unix:///x rate=off max=1", "udp://:7 replies-per-source=1000/s amplify=no",
-          "fd://x replies-per-source=off amplify=yes"}) {
+          "fd://x replies-per-source=off amplify=yes", "tcp://:7 handler=echo log-connections=end",
+          "udp://:7 log-connections=no"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }
     EXPECT_EQ(to_string(parse_listen(":7 nodelay=yes keepalive=no linger=0")), "tcp://:7 linger=off");
