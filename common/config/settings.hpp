@@ -186,4 +186,14 @@ struct Settings {
     return listener.handler.empty() ? settings.handler : listener.handler;
 }
 
+/// Whether a program serves the clients of `listener`, and no handler.
+[[nodiscard]] inline bool is_program_at(const ListenSettings& listener, const Settings& settings) noexcept {
+    return !settings.program.empty() && listener.handler.empty();
+}
+
+/// Who serves `listener`, as the command line has it: a program, or a handler.
+[[nodiscard]] inline const std::string& server_of(const ListenSettings& listener, const Settings& settings) noexcept {
+    return is_program_at(listener, settings) ? settings.program.front() : handler_of(listener, settings);
+}
+
 }  // namespace preforkd

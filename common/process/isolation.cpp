@@ -9,6 +9,7 @@
 
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/process/process_title.hpp"
 
 namespace preforkd {
 
@@ -23,10 +24,11 @@ void discard_standard_output() {
     check(::dup2(null.get(), STDOUT_FILENO), "redirect standard output");
 }
 
-void name_process(std::string_view what) {
+void name_process(std::string_view what, std::string_view title) {
     constexpr std::size_t longest = 15;
     const std::string program = program_invocation_short_name;
     ::prctl(PR_SET_NAME, program.substr(0, longest - what.size()).append(what).c_str());
+    set_process_title(title);
 }
 
 void allow_tracing([[maybe_unused]] bool allowed) {

@@ -12,9 +12,9 @@ void leave_terminal();
 /// From now on what is printed goes nowhere: not into what the parent's standard output is.
 void discard_standard_output();
 
-/// As ps(1) shows it: the program's name and `what`, of which nothing is cut: `preforkd-log`, of a program of one's own
-/// `upper-log`.  Source: PR_SET_NAME, prctl(2).
-void name_process(std::string_view what);
+/// As ps(1) and top(1) show it: in short the program's name and `what`, of which nothing is cut: `preforkd-log`, of a
+/// program of one's own `upper-log`; in full set_process_title(`title`).  Source: PR_SET_NAME, prctl(2).
+void name_process(std::string_view what, std::string_view title);
 
 /// Whether other processes of this process's user may trace it, read its memory and open its descriptors, and the
 /// kernel may write a core dump of it.  Holds until the next exec or change of user, and for children.  Left alone in a

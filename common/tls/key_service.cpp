@@ -181,7 +181,7 @@ int run_key_service(const std::vector<KeyToServe>& keys, UniqueFd master, bool f
     leave_terminal();
     discard_standard_output();
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // one that waits for a file that does not answer
-    name_process("-key");
+    name_process("-key", "key process");
     try {
         ::mallopt(M_ARENA_MAX, most_arenas);
         const KeyRing ring = read_keys(keys, master.get());

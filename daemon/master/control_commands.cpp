@@ -31,16 +31,6 @@ std::string said(bool ok, std::string sentence) {
     return answer_line(Outcome{.ok = ok, .sentence = std::move(sentence)});
 }
 
-bool is_program_at(const Listener& listener, const Settings& settings) {
-    return !settings.program.empty() && listener.settings.handler.empty();
-}
-
-/// By name, as the command line has it: a program, or a handler.
-std::string server_of(const Listener& listener, const Settings& settings) {
-    return printable(is_program_at(listener, settings) ? settings.program.front()
-                                                       : handler_of(listener.settings, settings));
-}
-
 std::optional<std::int64_t> certificate_end(const Listener& listener) {
     if (!listener.tls) return std::nullopt;
     return std::chrono::duration_cast<std::chrono::seconds>(listener.tls->first_expiry().end.time_since_epoch())
@@ -206,14 +196,14 @@ StatusReport ControlCommands::status() {
     for (const Listener& listener : *targets_.pool.current().listeners) {
         if (!listener.fd) continue;  // closed: the daemon is stopping
         report.listeners.push_back({.endpoint = to_string(listener),
-                                    .handler = server_of(listener, settings),
+                                    .handler = printable(server_of(listener.settings, settings)),
                                     .passed = listener.inherited,
                                     .lost = has_lost_its_file(listener),
                                     .queue = queue_depth(listener),
                                     .certificate_expires_s = certificate_end(listener),
                                     .limits = limits_of(listener),
                                     .refused = refused_at(listener),
-                                    .counts_traffic = !is_program_at(listener, settings),
+                                    .counts_traffic = !is_program_at(listener.settings, settings),
                                     .dropped = dropped_at(listener)});
     }
     targets_.pool.describe(report, now);

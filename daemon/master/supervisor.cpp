@@ -1,5 +1,7 @@
 #include "daemon/master/supervisor.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 
 #include <cstring>
@@ -7,6 +9,7 @@
 
 #include "common/base/units.hpp"
 #include "common/channel/stopping.hpp"
+#include "common/process/process_title.hpp"
 #include "common/systemd/ready_fd.hpp"
 
 namespace preforkd {
@@ -39,6 +42,7 @@ void Supervisor::start(Clock::time_point now) {
 }
 
 int Supervisor::run() {
+    set_process_title(fmt::format("master {}", fmt::join(parts_.launch.arguments, " ")));
     while (life_.phase != Phase::Stopped) {
         const auto now = Clock::now();
         log_reopening_.maintain(now);  // before the pool, whose workers log there

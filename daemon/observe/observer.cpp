@@ -85,7 +85,7 @@ private:
 };
 
 int observe(const Sandbox& sandbox, ObserverHandoff handoff) {
-    name_process("-look");
+    name_process("-look", "observer");
     leave_terminal();
     keep_only_own_descriptors(handoff);
     if (handoff.log_pipe >= 0) {

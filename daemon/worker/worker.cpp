@@ -1,14 +1,18 @@
 #include "daemon/worker/worker.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/quoted.hpp"
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/channel/channel.hpp"
@@ -46,6 +50,16 @@ void log_only_into(int pipe) {
     if (pipe < 0) return;
     log_into_pipe(pipe);
     ::close(pipe);
+}
+
+/// Each once, a program without its folder.
+std::string servers_of(const WorkerPlan& plan) {
+    std::set<std::string> names;
+    for (const Listener& listener : plan.listeners) {
+        const std::string& server = server_of(listener.settings, plan.settings);
+        names.insert(is_program_at(listener.settings, plan.settings) ? server.substr(server.rfind('/') + 1) : server);
+    }
+    return printable(fmt::format("{}", fmt::join(names, ", ")));
 }
 
 /// Gives signals the meaning they have in a worker.  The master's are blocked since before the fork, so none that was
@@ -90,7 +104,8 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         note_errors_in(handoff.record.last_error);
         count_dropped_lines_in(handoff.record.dropped_log_lines);
         keep_untold_lines_in(handoff.record.untold_log_lines);
-        name_process("-w" + std::to_string(handoff.number));
+        name_process(fmt::format("-w{}", handoff.number),
+                     fmt::format("worker {} ({})", handoff.number, servers_of(plan)));
         take_place(plan.settings, plan.identity, *plan.sandbox);
         if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
         control.emplace(std::move(handoff.channel));

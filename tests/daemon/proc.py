@@ -176,6 +176,7 @@ def socket_connected_to(pids, peer):
     return None
 
 
-def command_line(pid):
+def title(pid):
+    """What ps(1) shows as its command line."""
     with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return [word.decode() for word in file.read().split(b"\0")[:-1]]
+        return file.read().rstrip(b"\0").replace(b"\0", b" ").decode()

@@ -27,8 +27,7 @@ def service(request, preforkd, trouble, pair):
 
 def serves_others_meanwhile(daemon):
     """Whether one client can be waited for while another is served."""
-    command = proc.command_line(daemon.pid)
-    return command[command.index("--model") + 1] != "serial"
+    return "--model serial" not in proc.title(daemon.pid)
 
 
 # --- bytes ----------------------------------------------------------------------------------------------------------------

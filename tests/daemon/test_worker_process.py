@@ -109,3 +109,27 @@ def test_a_listener_that_cannot_serve_again_is_told_with_the_remedy(preforkd, tr
     daemon.expect("a worker has shut down")
     assert exchange(daemon.endpoint, b"shut down\n").startswith(b"shut down ")
     daemon.wait_log("which refuses clients: restart the daemon")
+
+
+def titles(daemon):
+    return sorted(filter(None, map(proc.title, proc.children(daemon.pid))))
+
+
+@pytest.mark.parametrize("served, name", [(["--handler", "echo"], "echo"), (["--", "/bin/cat", "-u"], "cat")])
+def test_what_each_process_is_is_shown(preforkd, tmp_path, pair, served, name):
+    daemon = preforkd("--observe", f"unix://{tmp_path}/observe", "--log-file", tmp_path / "log", *served,
+                      listen=f"tls://127.0.0.1:0 {pair} key-process=yes")
+    workers = [f"preforkd: worker {number} ({name})" for number in (1, 2)]
+    helpers = [f"preforkd: {helper}" for helper in ("key process", "log writer", "observer")]
+    assert proc.eventually(lambda: titles(daemon) == helpers + workers), titles(daemon)
+    assert proc.title(daemon.pid).startswith("preforkd: master /") and " --observe unix://" in proc.title(daemon.pid)
+
+
+def test_a_worker_of_several_handlers_and_one_after_an_upgrade_are_shown_too(preforkd, tmp_path):
+    daemon = preforkd(listen=("tcp://127.0.0.1:0 handler=greet", f"unix://{tmp_path}/s handler=echo"), workers=1)
+    assert "preforkd: worker 1 (echo, greet)" in titles(daemon)
+    daemon.expect("upgraded")
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_log("upgraded: version")
+    assert proc.eventually(lambda: "preforkd: worker 2 (echo, greet)" in titles(daemon)), titles(daemon)
+    assert proc.title(daemon.pid).startswith("preforkd: master ")

@@ -83,7 +83,7 @@ void LogWriter::start(Clock::time_point now) {
 
 /// Keeps the pipe and the log alone, and standard error, where it may have to say that the log's disk is full.
 int LogWriter::write_lines() const {
-    name_process("-log");
+    name_process("-log", "log writer");
     leave_terminal();
     discard_standard_output();
     std::array kept{pipe_.reader.get(), log_fd()};
