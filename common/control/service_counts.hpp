@@ -45,7 +45,7 @@ struct ServiceCounts {
     Attempts reloads{};
     Attempts upgrades{};
     HistogramCounts worker_boot{};    ///< from the fork until it is ready
-    std::chrono::milliseconds cpu{};  ///< of dead workers, and of their children that they had waited for
+    std::chrono::milliseconds cpu{};  ///< of the dead and their children; of the living what cannot be read now
     friend bool operator==(const ServiceCounts&, const ServiceCounts&) = default;
 };
 

@@ -1,4 +1,4 @@
-"""One daemon of one model, its clients, and the two lanes of events that happen to it meanwhile."""
+"""One daemon of one model, its clients, who looks at it, and the two lanes of events that happen to it meanwhile."""
 import itertools
 import os
 import random
@@ -16,13 +16,14 @@ from blame import acquit
 from events import GREETINGS, ORDERS, STRIKES
 from load import BROKEN, Load
 from log_file import text_of
+from scraper import Scraper, excuse
 from tls_authority import Authority
 
 # Lines of the daemon that the events provoke.  Any other warning or error is a finding.
 PROVOKED = ("killed by SIG", "workers exit early", "workers die more", "Too many open files", "open files", "cannot fork a worker",
             "cannot make a process", "cannot accept connections", "workers run as root", "reload failed", "cannot start",
             "exited with code 70", "upgrade failed", "eventfd_select_interrupter", "epoll: ",
-            "was stopped", "crashed: SIGSEGV", "stack of ", "all workers are busy")
+            "was stopped", "crashed: SIGSEGV", "stack of ", "all workers are busy", "observer (pid", "cannot start the observer")
 
 HANDLERS = ("greet", "echo")
 
@@ -31,6 +32,7 @@ class Arena:
     def __init__(self, model, seed, directory):
         self.model, self.seed, self.directory = model, f"{seed}/{model}", Path(directory) / model
         self.strikes, self.events, self.findings = [], Counter(), []
+        self.observer_kills = []  # when each was
         self.told_to_end = set()
         self._over = threading.Event()
         self.no_upgrade = threading.Lock()  # is held while one is under way, and by what cannot happen meanwhile
@@ -51,8 +53,9 @@ class Arena:
         self.occupied = socket.create_server(("127.0.0.1", 0))
         self.write_config()
         self.control = f"unix://{self.directory}/control.sock"
-        self.daemon = daemon_process.Daemon("--config", str(self.config), "--control", self.control, listen=None,
-                                            workers=None, directory=self.directory, executable=str(self.binary))
+        self.observed = f"unix://{self.directory}/observe.sock"
+        self.daemon = daemon_process.Daemon("--config", str(self.config), "--control", self.control, "--observe", self.observed,
+                                            listen=None, workers=None, directory=self.directory, executable=str(self.binary))
 
     # --- what events use ----------------------------------------------------------------------------------------------
 
@@ -121,6 +124,11 @@ class Arena:
         return [pid for pid in proc.children(self.daemon.pid)
                 if (found := proc.stat(pid)) and found.state not in "ZX" and found.comm == "preforkd-key"]
 
+    def observers(self):
+        """The one that answers, and those before that have not left yet."""
+        return [pid for pid in proc.children(self.daemon.pid)
+                if (found := proc.stat(pid)) and found.state not in "ZX" and found.comm == "preforkd-look"]
+
     def signal(self, pid, signo):
         try:
             os.kill(pid, signo)
@@ -152,7 +160,8 @@ class Arena:
                  threading.Thread(target=self._lane, args=(ORDERS, "orders", (0.05, 0.8)))]
         pause = 0.1 if self.model == "serial" else 0.4  # there a client that waits keeps a whole worker
         answers = [f"{greeting}\n".encode() for greeting in GREETINGS]
-        with Load(endpoints, self.seed, longest_pause=pause, greetings=answers) as load:
+        with Load(endpoints, self.seed, longest_pause=pause, greetings=answers) as load, \
+                Scraper(self.observed, self.daemon.pid, without=f"unix://{self.directory}/extra") as scraper:
             for lane in lanes:
                 lane.start()
             time.sleep(seconds)
@@ -160,7 +169,7 @@ class Arena:
             for lane in lanes:
                 lane.join()
         self._stop()
-        return self._result(load)
+        return self._result(load, scraper)
 
     def _lane(self, rows, name, pauses):
         dice = random.Random(f"{self.seed}/{name}")
@@ -180,14 +189,21 @@ class Arena:
         self.daemon.expect(*PROVOKED)
         self.findings += self.daemon.finish()
 
-    def _result(self, load):
+    def _result(self, load, scraper):
         explained, unexplained = acquit(load.broken, [strike[:2] for strike in self.strikes], self.daemon.log.entries)
         for visit, pid in unexplained:
             self.findings.append(f"{visit.outcome}: {visit.kind} at {visit.endpoint} from {visit.name or 'no address'}, "
                                  f"{visit.ended - visit.began:.2f} s from {time.strftime('%H:%M:%S', time.gmtime(visit.began))}"
                                  f"{visit.began % 1:.3f}"[:-5] + f" ({visit.detail}); taken by {pid or 'nobody'}")
+        by_kills, lost = excuse(scraper.failures, self.observer_kills)
+        self.findings += [f"{failure.path} was not answered, {failure.ended - failure.began:.2f} s from "
+                          f"{time.strftime('%H:%M:%S', time.gmtime(failure.began))} ({failure.detail})" for failure in lost]
+        self.findings += scraper.findings
+        self.events += Counter({(f"scrape {path}", how): count for (path, how), count in scraper.outcomes.items()})
+        self.events += Counter((f"scrape {failure.path}", "cut by the kill of an observer") for failure in by_kills)
         broken = Counter(visit.outcome for visit, _ in unexplained)
         return {"model": self.model, "operations": sum(self.events.values()), "connections": sum(load.counts.values()),
                 **{outcome: broken[outcome] for outcome in BROKEN}, "by strikes": len(explained),
-                "longest wait": load.longest_wait, "findings": self.findings,
+                "longest wait": load.longest_wait, "scrapes": sum(scraper.outcomes.values()), "lost": len(lost),
+                "untrue": len(scraper.findings), "longest away": scraper.longest_away, "findings": self.findings,
                 "events": [(name, how, count) for (name, how), count in sorted(self.events.items())]}

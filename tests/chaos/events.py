@@ -75,8 +75,18 @@ def kill_key_process(arena, dice):
     return "done"
 
 
+def kill_observer(arena, dice):
+    """Which costs nobody but who is being answered by it."""
+    victim = pick(arena.observers(), dice.random())
+    if victim is None or not arena.signal(victim, signal.SIGKILL):
+        return "nobody there"
+    arena.observer_kills.append(time.time())
+    return "done"
+
+
 STRIKES = [
     Event("kill a key process", 2, kill_key_process),
+    Event("kill an observer", 2, kill_observer),
     Event("kill a worker (KILL)", 6, killer(signal.SIGKILL)),
     Event("kill a worker (SEGV)", 3, killer(signal.SIGSEGV)),
     Event("kill several at once", 1, killer(signal.SIGKILL, 3)),
@@ -113,6 +123,8 @@ def verdict(arena, begun, done, line):
         return "failed, a new worker was struck"
     if not done and "Too many open files" in line:
         return "failed, the master was out of descriptors"
+    if not done and "the process that read it killed by SIGKILL" in line:
+        return "failed, its key process was struck"
     assert done, line
     return "done"
 

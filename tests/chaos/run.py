@@ -1,5 +1,7 @@
-"""./dev chaos: daemons of every model under load while workers are killed and stopped, settings reloaded, the binary
-replaced, the pool resized, and descriptors run out.  Ends with a table; anything but zeros in it is exit code 1."""
+"""./dev chaos: daemons of every model under load, and looked at, while workers and observers are killed and stopped,
+settings reloaded, the binary replaced, the pool resized, and descriptors run out.  Ends with a table: connections that
+broke, scrapes that were lost, what they told that cannot be, and for how long nobody was answered; anything but zeros of
+what is broken, lost or cannot be is exit code 1."""
 import argparse
 import concurrent.futures
 import json
@@ -16,7 +18,8 @@ from arena import Arena  # noqa: E402
 from load import BROKEN  # noqa: E402
 
 MODELS = ("async", "serial", "thread", "fork")
-COLUMNS = ("model", "operations", "connections", *BROKEN, "by strikes", "longest wait")
+COLUMNS = ("model", "operations", "connections", *BROKEN, "by strikes", "longest wait", "scrapes", "lost", "untrue", "longest away")
+LONGEST = ("longest wait", "longest away")  # seconds; all other columns are counts
 
 
 def run_arena(model, seed, seconds, directory):
@@ -24,7 +27,7 @@ def run_arena(model, seed, seconds, directory):
 
 
 def table(rows):
-    cells = [list(COLUMNS), *([f"{row[column]:.2f} s" if column == "longest wait" else str(row[column])
+    cells = [list(COLUMNS), *([f"{row[column]:.2f} s" if column in LONGEST else str(row[column])
                                for column in COLUMNS] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     return "\n".join("  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))])
@@ -32,8 +35,7 @@ def table(rows):
 
 
 def total(rows):
-    summed = {column: sum(row[column] for row in rows) for column in COLUMNS[1:-1]}
-    return {"model": "all", **summed, "longest wait": max(row["longest wait"] for row in rows)}
+    return {"model": "all", **{column: (max if column in LONGEST else sum)(row[column] for row in rows) for column in COLUMNS[1:]}}
 
 
 def print_events(rows):

@@ -222,6 +222,20 @@ def test_what_workers_use(looked_at, trouble):
         settled(daemon, lambda now: 31 << 20 <= now[memory] - before <= 34 << 20)
 
 
+@pytest.mark.programs("cmake", "g++", "pkg-config")
+def test_the_processor_time_is_not_forgotten_while_descriptors_lack(looked_at, trouble):
+    """They lack the master, which reads it in /proc."""
+    daemon = looked_at("--handler", trouble("blocking"), "--model", "thread", workers=1)
+    name = "preforkd_worker_cpu_seconds_total"
+    with connect(daemon.endpoint) as client:
+        while (used := metrics(daemon.observed)[name]) < 0.1:
+            say(client, "work")
+    before = starve(daemon.pid)
+    seen = settled(daemon, lambda now: 'preforkd_worker_resident_memory_bytes{worker="1"}' not in now)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+    assert seen[name] >= used
+
+
 # --- listeners ----------------------------------------------------------------------------------------------------------
 
 

@@ -166,7 +166,11 @@ void CountRegister::describe(StatusReport& report, const WorkerTable& workers, C
         }
     }
     combine(told_, sum, larger_of);
+    std::chrono::milliseconds living{};
+    for (const WorkerStatus& worker : report.workers) living += worker.used.cpu.value_or(std::chrono::milliseconds{});
+    told_.cpu = std::max(told_.cpu, sum.cpu + living);
     report.counts = told_;
+    report.counts.cpu -= living;
     const auto fill = [&](ListenerStatus& listener, const std::string& key) {
         listener.counts = told_.listeners[key];
         listener.connections = open[key].now;
