@@ -10,6 +10,7 @@
 #include "common/channel/source_table.hpp"
 #include "common/control/readiness.hpp"
 #include "common/control/snapshot.hpp"
+#include "common/process/cpu_count.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/tls/server_context.hpp"
 #include "daemon/master/pool/queue_depth.hpp"
@@ -191,7 +192,8 @@ StatusReport ControlCommands::status() {
     StatusReport report{.version = version(),
                         .pid = ::getpid(),
                         .phase = name_of(targets_.life.phase),
-                        .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - targets_.began)};
+                        .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - targets_.began),
+                        .processors = usable_cpus()};
     const Settings& settings = *targets_.pool.current().settings;
     for (const Listener& listener : *targets_.pool.current().listeners) {
         if (!listener.fd) continue;  // closed: the daemon is stopping

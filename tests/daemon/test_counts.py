@@ -379,6 +379,7 @@ def test_what_workers_use_is_told(controlled):
         assert abs(seen["resident_bytes"] - resident) < 4 << 20
     seen = status(daemon.control)
     assert (seen["workers_min"], seen["workers_max"]) == (1, 1) and seen["connection_slots"] > 0
+    assert seen["model"] == "async" and 1 <= seen["processors"] <= len(os.sched_getaffinity(0))
     kill(daemon)
     comes_to(lambda: status(daemon.control)["cpu_ms"] >= 50, True)
 

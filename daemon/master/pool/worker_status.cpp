@@ -49,6 +49,7 @@ void add_size(const PoolSettings& pool, StatusReport& report) {
     report.workers_wanted = pool.workers;
     report.workers_min = pool.range ? pool.range->fewest : pool.workers;
     report.workers_max = pool.range ? pool.range->most : pool.workers;
+    report.model = to_string(pool.model);
     report.connection_slots = std::uint64_t{pool.connections} * static_cast<std::uint64_t>(pool.workers);
 }
 

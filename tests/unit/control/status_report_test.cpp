@@ -19,6 +19,8 @@ StatusReport some_report() {
             .uptime = 90'061'234ms,
             .generation = 3,
             .workers_wanted = 2,
+            .model = "serial",
+            .processors = 4,
             .connections = 5,
             .accepted = 18'446'744'073'709'551'615U,
             .served = 90,
@@ -71,6 +73,8 @@ TEST(StatusReport, it_is_read_back_as_it_was_written) {
     const StatusReport read = parse_status(json);
     EXPECT_EQ(read.accepted, some_report().accepted);
     EXPECT_EQ(read.uptime, 90'061'234ms);
+    EXPECT_EQ(read.model, "serial");
+    EXPECT_EQ(read.processors, 4);
     ASSERT_EQ(read.workers.size(), 2U);
     EXPECT_EQ(read.workers[0].last_error, "handler failed: bad");
 }
