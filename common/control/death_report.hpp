@@ -11,6 +11,43 @@
 
 namespace preforkd {
 
+/// Why the master has told a worker to leave, or killed it.  Append-only: their numbers go from image to image.
+enum class DeathOrder {
+    None,
+    Stop,
+    Recycle,
+    Resize,
+    Reload,
+    Upgrade,
+    Hang,
+    Lifeless,
+    BootTimeout,
+    StopTimeout,
+    OutOfTurn
+};
+inline constexpr DeathOrder last_death_order = DeathOrder::OutOfTurn;
+
+/// Who ordered a death, as it is told.
+[[nodiscard]] constexpr const char* name_of(DeathOrder order) noexcept {
+    switch (order) {
+        case DeathOrder::None: return "";
+        case DeathOrder::Stop: return "master: stop";
+        case DeathOrder::Recycle: return "master: recycle";
+        case DeathOrder::Resize: return "master: resize";
+        case DeathOrder::Reload: return "master: reload";
+        case DeathOrder::Upgrade: return "master: upgrade";
+        case DeathOrder::Hang: return "master: hang";
+        case DeathOrder::Lifeless: return "master: stopped for too long";
+        case DeathOrder::BootTimeout: return "master: boot timeout";
+        case DeathOrder::StopTimeout: return "master: stop timeout";
+        case DeathOrder::OutOfTurn: return "master: report out of turn";
+    }
+    return "";
+}
+inline constexpr const char* ordered_by_kernel = "kernel: out of memory";
+inline constexpr const char* ordered_by_nobody = "nobody";  ///< it crashed, or left by itself
+inline constexpr const char* ordered_by_another = "another process";
+
 /// What a dead worker, and the children that it had waited for, had used.  Source: getrusage(2).
 struct ResourceUse {
     std::chrono::milliseconds user{};

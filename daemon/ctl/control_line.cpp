@@ -47,6 +47,13 @@ void check_listener(int socket, const Endpoint& control) {
 
 bool is_end(int error) noexcept { return error == EPIPE || error == ECONNRESET; }
 
+ControlAnswer answer_to(ControlCommand command, ControlLine& line) {
+    ControlAnswer answer = line.ask_again({.command = command});
+    if (answer.stopped) throw DaemonStopped{answer.outcome.sentence};
+    if (!answer.outcome.ok) throw std::runtime_error{answer.outcome.sentence};
+    return answer;
+}
+
 }  // namespace
 
 ControlLine::ControlLine(const Endpoint& control, std::chrono::milliseconds timeout)
@@ -60,16 +67,41 @@ ControlLine::ControlLine(const Endpoint& control, std::chrono::milliseconds time
     }
 }
 
-ControlAnswer ControlLine::ask(const ControlRequest& request) {
+void ControlLine::tell(const ControlRequest& request) {
     const std::string line = to_json(request) + '\n';
     // One that has turned us away already has said why, which is still to be read.
     if (::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) == -1 && !is_end(errno))
         throw_errno(to_string(control_));
+}
+
+ControlAnswer ControlLine::ask(const ControlRequest& request) {
+    tell(request);
     const Patience patience{timeout_};
-    while (heard_.find('\n') == heard_.npos) hear(patience);
-    const std::string answer = heard_.substr(0, heard_.find('\n'));
-    heard_.erase(0, answer.size() + 1);
-    return parse_control_answer(answer);
+    for (;;) {
+        if (auto answer = next()) return std::move(*answer);
+        pollfd watched{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+        if (!wait_until(patience.until(), {&watched, 1}))
+            throw std::runtime_error{fmt::format("{}: no answer within --timeout {}: the outcome is unknown",
+                                                 to_string(control_), to_string(timeout_))};
+    }
+}
+
+ControlAnswer ControlLine::ask_again(const ControlRequest& request) {
+    try {
+        return ask(request);
+    } catch (const ConversationEnded&) { *this = ControlLine{control_, timeout_}; }
+    return ask(request);
+}
+
+std::optional<ControlAnswer> ControlLine::next() {
+    do {
+        const std::size_t end = heard_.find('\n');
+        if (end == heard_.npos) continue;
+        const std::string answer = heard_.substr(0, end);
+        heard_.erase(0, end + 1);
+        return parse_control_answer(answer);
+    } while (hear());
+    return std::nullopt;
 }
 
 void ControlLine::pause(std::chrono::milliseconds length) const {
@@ -81,16 +113,17 @@ void ControlLine::pause(std::chrono::milliseconds length) const {
         (void)wait_until(until, {});
 }
 
-void ControlLine::hear(const Patience& patience) {
-    pollfd watched{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-    if (!wait_until(patience.until(), {&watched, 1}))
-        throw std::runtime_error{fmt::format("{}: no answer within --timeout {}: the outcome is unknown",
-                                             to_string(control_), to_string(timeout_))};
+bool ControlLine::hear() {
     std::array<char, 65536> bytes;
-    const ssize_t got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+    const ssize_t got = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (got == 0 || (got == -1 && is_end(errno))) throw ConversationEnded{control_};
     if (got == -1 && errno != EAGAIN && errno != EINTR) throw_errno(to_string(control_));
     if (got > 0) heard_.append(bytes.data(), static_cast<std::size_t>(got));
+    return got > 0;
 }
+
+StatusReport ask_status(ControlLine& line) { return parse_status(answer_to(ControlCommand::Status, line).status); }
+
+DeathRing ask_deaths(ControlLine& line) { return parse_deaths(answer_to(ControlCommand::Deaths, line).deaths); }
 
 }  // namespace preforkd

@@ -18,10 +18,6 @@
 namespace preforkd {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr auto watch_period = 1000ms;
-
 std::string text_of(const ControlOrder& order, const ControlAnswer& answer) {
     if (!answer.outcome.ok) throw std::runtime_error{answer.outcome.sentence};
     const std::size_t columns = terminal_columns();
@@ -48,20 +44,12 @@ std::string painted(const std::string& text) {
     return all + "\033[J";
 }
 
-/// Where many ask, who has been silent for longest is disconnected, and may come back.
-ControlAnswer ask_again(ControlLine& line, const ControlOrder& order, const Endpoint& where) {
-    try {
-        return line.ask(order.request);
-    } catch (const ConversationEnded&) { line = ControlLine{where, order.timeout}; }
-    return line.ask(order.request);
-}
-
 /// A stop in good order is an end in good order: what was watched has been seen to its end.
 void watch(const ControlOrder& order, const Endpoint& where) {
     const bool paint = !order.json && ::isatty(STDOUT_FILENO) == 1;
     if (paint) print("\033[2J");
-    for (ControlLine line{where, order.timeout};; line.pause(watch_period)) {
-        const ControlAnswer answer = ask_again(line, order, where);
+    for (ControlLine line{where, order.timeout};; line.pause(order.interval)) {
+        const ControlAnswer answer = line.ask_again(order.request);
         if (answer.stopped) {
             std::fprintf(stderr, "preforkctl: %s\n", harmless(answer.outcome.sentence).c_str());
             return;
@@ -86,10 +74,14 @@ std::optional<Endpoint> control_of(const ControlOrder& order, const char* from_e
     return control_in_runtime_directory(runtime_directory);
 }
 
-void control(const ControlOrder& order) {
+std::vector<FoundDaemon> daemons_of(const ControlOrder& order) {
     const auto said = control_of(order, std::getenv("PREFORKD_CONTROL"), std::getenv("RUNTIME_DIRECTORY"));
-    const std::vector<FoundDaemon> daemons = said ? std::vector<FoundDaemon>{{.control = *said}}
-                                                  : find_daemons(order.instance, std::getenv("XDG_RUNTIME_DIR"));
+    return said ? std::vector<FoundDaemon>{{.control = *said}}
+                : find_daemons(order.instance, std::getenv("XDG_RUNTIME_DIR"));
+}
+
+void control(const ControlOrder& order) {
+    const std::vector<FoundDaemon> daemons = daemons_of(order);
     if (daemons.size() > 1) return ask_several(order, daemons);
     if (order.watch) return watch(order, daemons.front().control);
     ControlLine line{daemons.front().control, order.timeout};

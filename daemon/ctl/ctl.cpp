@@ -6,12 +6,14 @@
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/version.hpp"
 #include "common/process/descriptors.hpp"
 #include "daemon/ctl/certificate_making.hpp"
 #include "daemon/ctl/ctl_options.hpp"
+#include "daemon/ctl/explain.hpp"
 #include "daemon/ctl/output.hpp"
 
 namespace preforkd {
@@ -21,16 +23,26 @@ namespace {
 constexpr int failed = 1;
 constexpr int usage_error = 64;  // EX_USAGE, sysexits.h
 
-void run(const std::vector<std::string>& arguments) {
+int obey(const CommandLine& line) {
+    const std::string_view command = line.command->name;
+    if (command == "explain") return explain(read_control_order(line)) ? 0 : failed;
+    if (command == "send")
+        send(read_send_request(line), SendChannels{});
+    else if (command == "certificate")
+        make_certificate(read_certificate_order(line));
+    else
+        control(read_control_order(line));
+    return 0;
+}
+
+int run(const std::vector<std::string>& arguments) {
     const CommandLine line = parse_command_line(arguments);
     switch (line.task) {
-        case CommandLine::Task::Help: return print(ctl_help(line.command));
-        case CommandLine::Task::Version: return print(fmt::format("preforkctl {}\n", version()));
-        case CommandLine::Task::Command: break;
+        case CommandLine::Task::Help: print(ctl_help(line.command)); break;
+        case CommandLine::Task::Version: print(fmt::format("preforkctl {}\n", version())); break;
+        case CommandLine::Task::Command: return obey(line);
     }
-    if (line.command->name == "send") return send(read_send_request(line), SendChannels{});
-    if (line.command->name == "certificate") return make_certificate(read_certificate_order(line));
-    control(read_control_order(line));
+    return 0;
 }
 
 }  // namespace
@@ -38,8 +50,7 @@ void run(const std::vector<std::string>& arguments) {
 int run_ctl(int argc, char** argv) noexcept {
     try {
         open_standard_descriptors();
-        run({argv + std::min(argc, 1), argv + argc});
-        return 0;
+        return run({argv + std::min(argc, 1), argv + argc});
     } catch (const std::invalid_argument& error) {
         std::fprintf(stderr, "preforkctl: %s\n", harmless(error.what()).c_str());
         return usage_error;

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "common/base/quoted.hpp"
+#include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
 #include "common/config/option_values.hpp"
 #include "common/config/tls_scheme.hpp"
@@ -128,6 +129,18 @@ Endpoint read_control(const std::string& text) {
     } catch (const std::invalid_argument& error) { refuse(fmt::format("--control: {}", error.what())); }
 }
 
+std::chrono::milliseconds read_interval(const std::string& text) {
+    constexpr std::chrono::milliseconds shortest{100};
+    constexpr std::chrono::hours longest{1};
+    const auto interval = parse_duration(text);
+    if (!interval || *interval < shortest || *interval > longest)
+        refuse(fmt::format("--interval: expected a duration from 100ms to 1h, not {}", in_quotes(text)));
+    return *interval;
+}
+
+/// What the daemon is asked for by `command`: its name, but for what makes something of its answers.
+std::string_view question_of(const CtlCommand& command) { return command.name == "explain" ? "status" : command.name; }
+
 /// Those whose outcome takes as long as workers take to start and clients to finish.
 bool takes_its_time(ControlCommand command) {
     using enum ControlCommand;
@@ -150,12 +163,13 @@ SendRequest read_send_request(const CommandLine& line) {
 ControlOrder read_control_order(const CommandLine& line) {
     // The words are what the daemon understands, too.
     ControlOrder order{
-        .request = parse_control_request(fmt::format("{} {}", line.command->name, fmt::join(line.words, " "))),
+        .request = parse_control_request(fmt::format("{} {}", question_of(*line.command), fmt::join(line.words, " "))),
         .json = line.has("json"),
         .watch = line.has("watch")};
     if (line.has("force")) order.request.force = true;
     if (takes_its_time(order.request.command)) order.timeout = std::chrono::minutes{5};
     if (const auto timeout = line.value("timeout")) order.timeout = read_ctl_timeout(*timeout);
+    if (const auto interval = line.value("interval")) order.interval = read_interval(*interval);
     if (const auto control = line.value("control")) order.control = read_control(*control);
     order.instance = line.value("instance");
     if (order.control && order.instance) refuse("--instance: contradicts --control; keep one");

@@ -64,6 +64,12 @@ std::string text_of(const ControlOrder& order, const std::vector<FoundDaemon>& d
 
 }  // namespace
 
+Endpoint the_daemon_of(const ControlOrder& order) {
+    const std::vector<FoundDaemon> daemons = daemons_of(order);
+    if (daemons.size() > 1) refuse(daemons);
+    return daemons.front().control;
+}
+
 void ask_several(const ControlOrder& order, const std::vector<FoundDaemon>& daemons) {
     const bool asks_status = order.request.command == ControlCommand::Status && !order.watch;
     if (!asks_status && order.request.command != ControlCommand::Ready) refuse(daemons);

@@ -11,24 +11,17 @@
 
 #include "common/base/counted.hpp"
 #include "daemon/ctl/date_text.hpp"
+#include "daemon/ctl/figures.hpp"
+#include "daemon/ctl/looks.hpp"
 #include "daemon/ctl/text_table.hpp"
 
 namespace preforkd {
 namespace {
 
 constexpr bool right = true;
-constexpr std::array<std::string_view, 4> not_ready{"starting", "leaving", "hung", "stopped"};
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 std::string or_dash(const std::optional<std::uint64_t>& number) { return number ? std::to_string(*number) : "-"; }
-
-std::string size_text(std::uint64_t bytes) {
-    constexpr std::array<const char*, 5> units{"", "K", "M", "G", "T"};
-    std::size_t unit = 0;
-    auto scaled = static_cast<double>(bytes);
-    for (; scaled >= 1024 && unit + 1 < units.size(); ++unit) scaled /= 1024;
-    return unit == 0 ? std::to_string(bytes) : fmt::format("{:.1f}{}", scaled, units[unit]);
-}
 
 std::string bytes_text(std::uint64_t bytes) { return bytes < 1024 ? counted(bytes, "byte") : size_text(bytes); }
 
@@ -73,19 +66,6 @@ std::string failures_text(const std::optional<ListenerCounts>& counts) {
     return text.empty() ? "0" : text;
 }
 
-/// `<2.5ms`: of 99 in 100.
-std::string most_take(const HistogramCounts& histogram) {
-    using namespace std::chrono_literals;
-    const std::chrono::nanoseconds bound = bound_of(histogram, 0.99);
-    if (bound == 0ns) return "-";
-    if (bound == std::chrono::nanoseconds::max())
-        return fmt::format(">{}s", std::chrono::duration_cast<std::chrono::seconds>(histogram_bounds.back()).count());
-    const double ns = static_cast<double>(bound.count());
-    return bound < 1ms  ? fmt::format("<{}us", ns / 1e3)
-           : bound < 1s ? fmt::format("<{}ms", ns / 1e6)
-                        : fmt::format("<{}s", ns / 1e9);
-}
-
 std::string attempts_text(std::string_view what, const Attempts& attempts) {
     std::string text;
     if (attempts.done != 0) text = fmt::format("; {}: {} done", what, attempts.done);
@@ -104,12 +84,6 @@ std::string events_text(const ServiceCounts& counts) {
     for (const auto& [error, count] : counts.accept_errors) errors.push_back(fmt::format("{} {}", count, error));
     if (!errors.empty()) text += fmt::format("; accept errors: {}", fmt::join(errors, ", "));
     return text.empty() ? text : text.substr(2) + '\n';
-}
-
-std::ptrdiff_t ready_workers(const StatusReport& report) {
-    return std::ranges::count_if(report.workers, [](const WorkerStatus& worker) {
-        return std::ranges::find(not_ready, worker.state) == not_ready.end();
-    });
 }
 
 std::string key_process_text(const std::optional<KeyProcessStatus>& keys) {
@@ -152,8 +126,8 @@ void add_count_cells(const ListenerStatus& listener, std::vector<std::string>& c
     const ListenerCounts& counts = *listener.counts;
     const auto bytes = [&](std::uint64_t number) { return listener.counts_traffic ? size_text(number) : "-"; };
     for (std::string cell :
-         {or_dash(listener.dropped), most_take(counts.accept_wait), std::to_string(listener.connections),
-          std::to_string(listener.most_connections), std::to_string(counts.accepted), most_take(counts.duration),
+         {or_dash(listener.dropped), bound_cell(counts.accept_wait, 0.99), std::to_string(listener.connections),
+          std::to_string(listener.most_connections), std::to_string(counts.accepted), bound_cell(counts.duration, 0.99),
           bytes(counts.received_bytes), bytes(counts.sent_bytes)})
         cells.push_back(std::move(cell));
 }
@@ -189,22 +163,6 @@ std::string listeners_text(const StatusReport& report, std::size_t columns) {
 }
 
 }  // namespace
-
-std::string age_text(std::chrono::milliseconds age) {
-    struct Unit {
-        std::int64_t seconds;
-        char letter;
-    };
-    constexpr std::array<Unit, 4> units{{{86'400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}}};
-    const std::int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
-    for (std::size_t i = 0; i + 1 < units.size(); ++i) {
-        const auto& [large, letter] = units[i];
-        if (seconds < large) continue;
-        const auto& next = units[i + 1];
-        return fmt::format("{}{} {}{}", seconds / large, letter, seconds % large / next.seconds, next.letter);
-    }
-    return fmt::format("{}s", seconds);
-}
 
 std::string status_text(const StatusReport& report, std::size_t columns) {
     const std::string listeners = listeners_text(report, columns);

@@ -23,7 +23,4 @@ struct NamedStatus {
 /// A line for each of several daemons.
 [[nodiscard]] std::string status_text(const std::vector<NamedStatus>& daemons, std::size_t columns);
 
-/// The two largest units: `3d 4h`, `12m 5s`, `0s`.
-[[nodiscard]] std::string age_text(std::chrono::milliseconds age);
-
 }  // namespace preforkd

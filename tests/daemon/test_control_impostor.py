@@ -87,6 +87,8 @@ def test_a_user_believes_root(preforkd, open_directory):
     (["status", "--json"], {"ok": True, "status": {"name": ESCAPES}}),
     (["status"], {"ok": True, "status": {"phase": ESCAPES, "version": ESCAPES}}),
     (["deaths"], {"ok": True, "deaths": [{"cause": ESCAPES}]}),
+    (["explain"], {"ok": True, "status": {"phase": ESCAPES, "listeners": [{"endpoint": ESCAPES, "lost": True}]},
+                   "deaths": [{"cause": ESCAPES, "time": ESCAPES, "last_peer": ESCAPES, "last_error": ESCAPES}]}),
     (["sources"], {"ok": True, "sources": [{"endpoint": ESCAPES, "sources": [{"source": ESCAPES}]}]}),
 ])
 def test_nothing_that_is_answered_reaches_the_terminal_as_it_is(impostor, open_directory, arguments, answer):

@@ -16,23 +16,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-const char* name_of(DeathOrder order) {
-    switch (order) {
-        case DeathOrder::None: return "";
-        case DeathOrder::Stop: return "master: stop";
-        case DeathOrder::Recycle: return "master: recycle";
-        case DeathOrder::Resize: return "master: resize";
-        case DeathOrder::Reload: return "master: reload";
-        case DeathOrder::Upgrade: return "master: upgrade";
-        case DeathOrder::Hang: return "master: hang";
-        case DeathOrder::Lifeless: return "master: stopped for too long";
-        case DeathOrder::BootTimeout: return "master: boot timeout";
-        case DeathOrder::StopTimeout: return "master: stop timeout";
-        case DeathOrder::OutOfTurn: return "master: report out of turn";
-    }
-    return "";
-}
-
 /// Signals that a process brings upon itself.
 bool is_crash(int signo) {
     for (const int own : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS})
@@ -62,12 +45,12 @@ ResourceUse use_of(const rusage& used) {
 
 std::string ordered_by(const Death& death) {
     const bool killed = death.report.kind != ExitReport::Kind::Exited;
-    if (death.out_of_memory) return "kernel: out of memory";
-    if (killed && is_crash(death.report.value) && death.order != DeathOrder::Hang) return "nobody";
-    if (!killed && death.report.value != 0) return "nobody";  // whatever it was told, it failed by itself
+    if (death.out_of_memory) return ordered_by_kernel;
+    if (killed && is_crash(death.report.value) && death.order != DeathOrder::Hang) return ordered_by_nobody;
+    if (!killed && death.report.value != 0) return ordered_by_nobody;  // whatever it was told, it failed by itself
     if (death.order != DeathOrder::None) return name_of(death.order);
     // A worker leaves in good order only when it is told to, be it by a signal of somebody else.
-    return "another process";
+    return ordered_by_another;
 }
 
 DeathCause cause_of(const Death& death, const WorkerRecord& record) {

@@ -12,22 +12,6 @@
 
 namespace preforkd {
 
-/// Why the master has told a worker to leave, or killed it.  Append-only: their numbers go from image to image.
-enum class DeathOrder {
-    None,
-    Stop,
-    Recycle,
-    Resize,
-    Reload,
-    Upgrade,
-    Hang,
-    Lifeless,
-    BootTimeout,
-    StopTimeout,
-    OutOfTurn
-};
-inline constexpr DeathOrder last_death_order = DeathOrder::OutOfTurn;
-
 /// What is known of a worker that has died.
 struct Death {
     int number = 0;

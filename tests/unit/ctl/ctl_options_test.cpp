@@ -260,6 +260,17 @@ TEST(OptionsControl, an_option_that_does_not_go_with_the_command_is_refused) {
     EXPECT_THAT(order_refusal({"status", "--json", "--json"}), HasSubstr("given twice"));
 }
 
+TEST(OptionsControl, who_looks_twice_asks_for_the_status) {
+    const ControlOrder order = read_control_options({"explain", "--interval", "200ms"});
+    EXPECT_EQ(order.request.command, Status);
+    EXPECT_EQ(order.interval, 200ms);
+    EXPECT_EQ(read_control_options({"explain"}).interval, 1s);
+    EXPECT_THAT(order_refusal({"explain", "now"}), HasSubstr("\"now\" is one word too many"));
+    for (const char* const interval : {"99ms", "0", "61m", "soon"})
+        EXPECT_THAT(order_refusal({"explain", "--interval", interval}), HasSubstr("from 100ms to 1h"));
+    EXPECT_THAT(order_refusal({"status", "--interval", "1s"}), HasSubstr("--interval: does not go with status"));
+}
+
 TEST(OptionsControl, words_are_refused_as_the_daemon_would) {
     EXPECT_THAT(order_refusal({"status", "now"}), HasSubstr("one word too many"));
     EXPECT_THAT(order_refusal({"workers"}), HasSubstr("say how many"));

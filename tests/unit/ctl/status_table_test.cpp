@@ -9,14 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(StatusTable, ages_have_their_two_largest_units) {
-    EXPECT_EQ(age_text(999ms), "0s");
-    EXPECT_EQ(age_text(59s), "59s");
-    EXPECT_EQ(age_text(61s), "1m 1s");
-    EXPECT_EQ(age_text(2h + 3min + 4s), "2h 3m");
-    EXPECT_EQ(age_text(49h), "2d 1h");
-}
-
 TEST(TextTable, columns_are_as_wide_as_their_widest_cell) {
     TextTable table{{{"NAME"}, {"N", true}, {"NOTE"}}};
     table.add({"a", "1", "x"});

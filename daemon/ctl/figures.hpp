@@ -1,0 +1,26 @@
+#pragma once
+// Numbers as people read them.  Pure.
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "common/channel/histogram.hpp"
+
+namespace preforkd {
+
+/// The two largest units: `3d 4h`, `12m 5s`, `0s`.
+[[nodiscard]] std::string age_text(std::chrono::milliseconds age);
+
+/// Bytes: `512`, `1.5M`.
+[[nodiscard]] std::string size_text(std::uint64_t bytes);
+
+/// Of something a second: `0`, `0.3`, `12.5`, `1234`, `12.3k`.
+[[nodiscard]] std::string rate_text(double per_second);
+
+/// A bound of a histogram: `2.5 ms`; of the longest duration there is `more than 60 s`.
+[[nodiscard]] std::string bound_text(std::chrono::nanoseconds bound);
+
+/// The same for a table, of the fastest `share`, 0 to 1: `<2.5ms`, `>60s`; of no durations `-`.
+[[nodiscard]] std::string bound_cell(const HistogramCounts& histogram, double share);
+
+}  // namespace preforkd

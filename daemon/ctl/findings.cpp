@@ -1,0 +1,230 @@
+#include "daemon/ctl/findings.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include "common/base/counted.hpp"
+#include "common/base/shortage.hpp"
+#include "daemon/ctl/figures.hpp"
+#include "daemon/ctl/listener_findings.hpp"
+#include "daemon/ctl/queue_findings.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Longer than a worker takes to start, or a handler that others wait for to run.
+constexpr auto long_start = 5s;
+constexpr auto long_run = 10s;
+constexpr double whole_processor = 0.95;
+
+std::string_view phase_text(std::string_view phase) {
+    if (phase == "starting") return "it starts";
+    if (phase == "withdrawing") return "it stops: it serves on for --drain-delay, and wants no more clients";
+    if (phase == "draining") return "it stops: workers finish what they serve, for --stop-timeout at most";
+    return "it stops: what has not ended is being killed";
+}
+
+void add_phase(const StatusReport& now, std::vector<Finding>& findings) {
+    if (now.phase == "running") return;
+    findings.push_back({.harm = Harm::Down,
+                        .amount = now.connections,
+                        .limit = fmt::format("the daemon is {}: {}; {} open", now.phase, phase_text(now.phase),
+                                             counted(now.connections, "connection")),
+                        .remedy = now.phase == "starting" ? "the log says how far it is" : "start it again to serve"});
+}
+
+/// Workers that lack, and those that are there without serving.
+void add_pool(const StatusReport& now, std::vector<Finding>& findings) {
+    std::uint64_t starting = 0;
+    std::chrono::milliseconds longest{};
+    for (const WorkerStatus& each : now.workers) {
+        if (each.state != "starting") continue;
+        ++starting;
+        longest = std::max(longest, each.age);
+    }
+    const std::uint64_t ready = ready_workers(now);
+    const auto wanted = static_cast<std::uint64_t>(std::max(now.workers_wanted, 0));
+    if (now.phase != "running" || ready >= wanted || (ready > 0 && starting > 0 && longest < long_start)) return;
+    const std::string starts =
+        starting == 0 ? "none is starting" : fmt::format("{} starting, for {}", starting, age_text(longest));
+    findings.push_back(
+        {.harm = ready == 0 ? Harm::Down : Harm::Risk,
+         .amount = wanted - ready,
+         .limit = ready == 0 ? fmt::format("no worker serves of the {} wanted: {}", wanted, starts)
+                             : fmt::format("only {} of {} serve: {}", ready, counted(wanted, "worker"), starts),
+         .remedy = starting == 0 ? "one that died early is started again after a pause: the log says what it died of"
+                                 : "--boot-timeout ends one that never becomes ready; the log says what it does"});
+}
+
+void add_worker(const StatusReport& report, const WorkerStatus& worker, std::vector<Finding>& findings) {
+    const std::string name = fmt::format("worker {} (pid {})", worker.number, worker.pid);
+    const std::uint64_t others = growth(worker.connections, 1);
+    if (worker.state == "hung")
+        return findings.push_back(
+            {.harm = Harm::Wait,
+             .amount = worker.connections,
+             .limit = name + " hangs in its handler, and is being ended after --worker-timeout",
+             .remedy = "its stack is in the log; if it may take so long, raise --worker-timeout"});
+    if (worker.state == "stopped")
+        return findings.push_back({.harm = Harm::Wait,
+                                   .amount = worker.connections,
+                                   .limit = fmt::format("{} was stopped by a signal", name),
+                                   .remedy = fmt::format("kill -CONT {} has it go on", worker.pid)});
+    if (worker.state != "busy" || worker.since < long_run) return;
+    const bool keeps_others = report.model == "async" && others > 0;
+    std::string limit = fmt::format("{} has been in its handler for {} without a wait", name, age_text(worker.since));
+    if (keeps_others) limit += fmt::format(", while {} in it", those_that(others, "other client", "wait"));
+    findings.push_back({.harm = keeps_others ? Harm::Wait : Harm::Risk,
+                        .amount = others,
+                        .limit = std::move(limit),
+                        .remedy = keeps_others ? "have a handler that blocks run with --model thread"
+                                               : "--worker-timeout says from when on it counts as hung"});
+}
+
+void add_processors(const Looks& looks, std::vector<Finding>& findings) {
+    const double all = processors_of_all(looks);
+    const int allowed = looks.now.processors;
+    if (allowed > 0 && all >= whole_processor * allowed) {
+        const std::string limit =
+            fmt::format("workers have used {:.2f} of the {} that they may, {}", all,
+                        counted(static_cast<std::uint64_t>(allowed), "processor"), within_text(looks));
+        return findings.push_back(
+            {.harm = Harm::Wait,
+             .amount = looks.now.connections,
+             .limit = limit,
+             .remedy = "give it more processors (systemd: CPUQuota=, AllowedCPUs=), or have handlers do less"});
+    }
+    if (looks.now.model != "async") return;
+    for (const WorkerStatus& each : looks.now.workers) {
+        const double used = processors_of(each, looks);
+        if (used < whole_processor || each.connections < 2) continue;
+        findings.push_back(
+            {.harm = Harm::Wait,
+             .amount = each.connections,
+             .limit = fmt::format(
+                 "worker {} (pid {}) has used {:.0f} % of a processor {}, all that its one thread can: "
+                 "its {} wait for each other",
+                 each.number, each.pid, 100 * used, within_text(looks), counted(each.connections, "client")),
+             .remedy = "raise --workers, or have handlers do less"});
+    }
+}
+
+/// Workers pause when they run out of something, and clients wait.
+void add_accept_errors(const Looks& looks, std::vector<Finding>& findings) {
+    constexpr std::array shortages{std::pair{"EMFILE", EMFILE}, std::pair{"ENFILE", ENFILE},
+                                   std::pair{"ENOBUFS", ENOBUFS}, std::pair{"ENOMEM", ENOMEM}};
+    const ServiceCounts counts = change_of_counts(looks);
+    for (const auto& [name, error] : shortages) {
+        const auto found = counts.accept_errors.find(name);
+        if (found == counts.accept_errors.end() || found->second == 0) continue;
+        findings.push_back({.harm = Harm::Wait,
+                            .amount = found->second,
+                            .limit = fmt::format("accept(2) failed {} {}: {}; workers pause, and clients wait",
+                                                 counted(found->second, "time"), within_text(looks), name),
+                            .remedy = std::string{shortage_remedy(error).substr(2)}});
+    }
+}
+
+void add_deaths(const Looks& looks, std::vector<Finding>& findings) {
+    const ServiceCounts counts = change_of_counts(looks);
+    std::vector<std::string> causes;
+    std::uint64_t died = 0;
+    for (const DeathCause cause :
+         {DeathCause::Exit, DeathCause::Signal, DeathCause::OutOfMemory, DeathCause::Hang, DeathCause::Boot}) {
+        const auto index = static_cast<std::size_t>(cause);
+        if (counts.deaths[index] == 0) continue;
+        died += counts.deaths[index];
+        causes.push_back(fmt::format("{} {}", counts.deaths[index], death_cause_names[index]));
+    }
+    if (died == 0) return;
+    findings.push_back(
+        {.harm = Harm::Loss,
+         .amount = died,
+         .limit = fmt::format("{} died {}: {}", counted(died, "worker"), within_text(looks), fmt::join(causes, ", ")),
+         .remedy = "what each died of is told below"});
+}
+
+void add_failed_attempts(std::string_view what, const Attempts& attempts, std::vector<Finding>& findings) {
+    if (attempts.failed == 0) return;
+    findings.push_back({.harm = Harm::Risk,
+                        .amount = attempts.failed,
+                        .limit = fmt::format("{} of {} failed since the daemon was started: what ran before ran on",
+                                             attempts.failed, counted(attempts.done + attempts.failed, what)),
+                        .remedy = "the log says what was wrong"});
+}
+
+void add_service(const Looks& looks, std::vector<Finding>& findings) {
+    const StatusReport& now = looks.now;
+    if (now.key_process && now.key_process->pid == 0)
+        findings.push_back({.harm = Harm::Down,
+                            .amount = 1,
+                            .limit = "TLS handshakes fail: no process has the private keys (key-process=yes)",
+                            .remedy = "one is started again; the log says what it died of"});
+    if (const std::uint64_t slots = now.connection_slots;
+        slots > 0 && now.workers_wanted >= now.workers_max && now.connections * 10 >= slots * 9)
+        findings.push_back({.harm = Harm::Risk,
+                            .amount = now.connections,
+                            .limit = fmt::format("{} of the {} that workers may have are open; further clients wait",
+                                                 now.connections, counted(slots, "connection")),
+                            .remedy = "raise --workers or --connections"});
+    const std::uint64_t lines = growth(now.dropped_log_lines, looks.before.dropped_log_lines);
+    if (now.dropped_log_lines > 0)
+        findings.push_back({.harm = Harm::Risk,
+                            .amount = now.dropped_log_lines,
+                            .limit = fmt::format("{} dropped since the daemon was started, {} {}",
+                                                 counted(now.dropped_log_lines, "log line"),
+                                                 lines == 0 ? "none" : std::to_string(lines), within_text(looks)),
+                            .remedy = "whatever reads the log (--log-file, the journal) is full or too slow"});
+    add_failed_attempts("reload", now.counts.reloads, findings);
+    add_failed_attempts("upgrade", now.counts.upgrades, findings);
+}
+
+}  // namespace
+
+std::vector<Finding> findings_of(const Looks& looks, std::chrono::sys_seconds now) {
+    std::vector<Finding> findings;
+    add_phase(looks.now, findings);
+    add_pool(looks.now, findings);
+    for (const ListenerStatus& each : looks.now.listeners) add_listener_findings(looks, each, now, findings);
+    for (const WorkerStatus& each : looks.now.workers) add_worker(looks.now, each, findings);
+    add_processors(looks, findings);
+    add_accept_errors(looks, findings);
+    add_deaths(looks, findings);
+    add_service(looks, findings);
+    std::ranges::stable_sort(findings, [](const Finding& one, const Finding& other) {
+        return one.harm != other.harm ? one.harm < other.harm : one.amount > other.amount;
+    });
+    return findings;
+}
+
+bool limits_now(const std::vector<Finding>& findings) noexcept {
+    return std::ranges::any_of(findings, [](const Finding& each) { return each.harm != Harm::Risk; });
+}
+
+std::string sentence_of(const Finding& finding) {
+    const std::string subject = finding.listener.empty() ? "" : fmt::format("listener {}: ", finding.listener);
+    return fmt::format("{}{}; {}", subject, finding.limit, finding.remedy);
+}
+
+std::string unlimited_text(const Looks& looks) {
+    const StatusReport& now = looks.now;
+    const auto busy = static_cast<std::uint64_t>(std::ranges::count(now.workers, "busy", &WorkerStatus::state));
+    std::string text =
+        fmt::format("nothing limits this service now: {} accepted {}, {} of {} open, {} of {} ready, {} busy",
+                    counted(growth(now.accepted, looks.before.accepted), "connection"), within_text(looks),
+                    now.connections, now.connection_slots, ready_workers(now),
+                    counted(static_cast<std::uint64_t>(std::max(now.workers_wanted, 0)), "worker"), busy);
+    if (now.processors > 0)
+        text += fmt::format(", {:.2f} of {} used", processors_of_all(looks),
+                            counted(static_cast<std::uint64_t>(now.processors), "processor"));
+    return text;
+}
+
+}  // namespace preforkd

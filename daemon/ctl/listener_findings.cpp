@@ -1,0 +1,119 @@
+#include "daemon/ctl/listener_findings.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "common/base/counted.hpp"
+#include "daemon/ctl/date_text.hpp"
+#include "daemon/ctl/figures.hpp"
+#include "daemon/ctl/queue_findings.hpp"
+
+namespace preforkd {
+namespace {
+
+/// The alerts warn as early (packaging/prometheus).
+constexpr std::chrono::days certificate_warning{14};
+/// Fewer connections than one in so many fail in any service: clients go away.
+constexpr std::uint64_t usual_failures = 20;
+
+/// `3 by deny=, 2 by per-source=`.
+std::string refused_text(const RefusedClients& refused) {
+    std::vector<std::string> parts;
+    for (const auto& [count, key] : {std::pair{refused.denied, "allow= and deny="},
+                                     std::pair{refused.per_source, "per-source="}, std::pair{refused.rate, "rate="}})
+        if (count != 0) parts.push_back(fmt::format("{} by {}", count, key));
+    return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::uint64_t count_of(const RefusedClients& refused) { return refused.denied + refused.per_source + refused.rate; }
+
+void add_refused(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
+    const RefusedClients now = change_of(listener, looks).refused;
+    const RefusedClients ever = listener.refused.value_or(RefusedClients{});
+    if (count_of(ever) == 0) return;
+    const bool is_limit = now.per_source + now.rate > 0;
+    const RefusedClients& told = count_of(now) > 0 ? now : ever;
+    findings.push_back(
+        {.harm = is_limit ? Harm::Loss : Harm::Risk,
+         .amount = count_of(told),
+         .listener = listener.endpoint,
+         .limit = fmt::format(
+             "{} refused {}: {}", counted(count_of(told), "client"),
+             count_of(now) > 0 ? within_text(looks) : fmt::format("since it was bound, none {}", within_text(looks)),
+             refused_text(told)),
+         .remedy = told.per_source + told.rate > 0
+                       ? "preforkctl sources tells which; raise what refused them if they are welcome"
+                       : "change allow= or deny= of the listener if they are welcome"});
+}
+
+std::uint64_t closed(const ListenerCounts& counts, ConnectionOutcome outcome) {
+    return counts.closed[static_cast<std::size_t>(outcome)];
+}
+
+void add_failures(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
+    struct Failure {
+        ConnectionOutcome outcome;
+        bool happens;  ///< in any service, if to few
+        std::string_view what;
+        std::string_view remedy;
+    };
+    constexpr std::array failures{
+        Failure{ConnectionOutcome::Error, true, "failed: the handler threw, the program failed or the client broke off",
+                "the log says which and why"},
+        Failure{ConnectionOutcome::RequestTimeout, false, "took longer than --request-timeout allows",
+                "raise --request-timeout, or find out what takes so long"},
+        Failure{ConnectionOutcome::Cut, false,
+                "ended with a worker that died, or had to leave before they were finished",
+                "raise --stop-timeout if it was told to leave"},
+        Failure{ConnectionOutcome::Handshake, true, "failed: no TLS was agreed on",
+                "the log says why; preforkctl send --verbose tries it"}};
+    const ListenerCounts counts = change_of(listener, looks).counts;
+    std::uint64_t ended = 0;
+    for (const std::uint64_t each : counts.closed) ended += each;
+    for (const auto& [outcome, happens, what, remedy] : failures) {
+        const std::uint64_t failed = closed(counts, outcome);
+        if (failed == 0 || (happens && failed * usual_failures < ended)) continue;
+        findings.push_back({.harm = Harm::Loss,
+                            .amount = failed,
+                            .listener = listener.endpoint,
+                            .limit = fmt::format("{} of the {} that ended {} {}", failed, counted(ended, "connection"),
+                                                 within_text(looks), what),
+                            .remedy = std::string{remedy}});
+    }
+}
+
+void add_certificate(const ListenerStatus& listener, std::chrono::sys_seconds now, std::vector<Finding>& findings) {
+    if (!listener.certificate_expires_s) return;
+    const std::chrono::sys_seconds end{std::chrono::seconds{*listener.certificate_expires_s}};
+    if (end - now > certificate_warning) return;
+    const bool expired = end <= now;
+    findings.push_back(
+        {.harm = expired ? Harm::Down : Harm::Risk,
+         .amount = 1,
+         .listener = listener.endpoint,
+         .limit = expired ? fmt::format("a certificate has expired on {}, and clients refuse it", date_text(end))
+                          : fmt::format("a certificate expires on {}, in {}", date_text(end), age_text(end - now)),
+         .remedy = "renew it, then preforkctl reload"});
+}
+
+}  // namespace
+
+void add_listener_findings(const Looks& looks, const ListenerStatus& listener, std::chrono::sys_seconds now,
+                           std::vector<Finding>& findings) {
+    if (listener.lost)
+        findings.push_back({.harm = Harm::Down,
+                            .amount = 1,
+                            .listener = listener.endpoint,
+                            .limit = "no client finds it: its socket file was removed or replaced",
+                            .remedy = "it is bound again once nothing else has its path; the log says what has"});
+    add_queue_findings(looks, listener, findings);
+    add_refused(looks, listener, findings);
+    add_failures(looks, listener, findings);
+    add_certificate(listener, now, findings);
+}
+
+}  // namespace preforkd

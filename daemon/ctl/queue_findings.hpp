@@ -1,0 +1,26 @@
+#pragma once
+// Why clients wait for a worker, or find the queue full.  Pure.
+#include <string>
+#include <vector>
+
+#include "daemon/ctl/findings.hpp"
+
+namespace preforkd {
+
+/// Behind `because`, and what helps; both empty where workers have capacity.
+struct WaitReason {
+    std::string because{};
+    std::string remedy{};
+};
+[[nodiscard]] WaitReason why_clients_wait(const Looks& looks, const ListenerStatus& listener);
+
+/// What `listener`'s queue has to tell.
+void add_queue_findings(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings);
+
+/// `within 1.0 s`.
+[[nodiscard]] std::string within_text(const Looks& looks);
+
+/// `1 client waits`, `2 clients wait`: `what` in the singular, `does` in the plural.
+[[nodiscard]] std::string those_that(std::uint64_t count, std::string_view what, std::string_view does);
+
+}  // namespace preforkd

@@ -1,0 +1,172 @@
+"""`preforkctl explain`: what limits the service now, and why workers died."""
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+import proc
+from clients import connect, echo, exchange
+from control import deaths, endpoint_in, status
+from limited_clients import hold
+
+QUICK = ("--interval", "300ms")
+
+
+def test_nothing_limits_a_service_at_rest(controlled, ctl):
+    controlled("--handler", "echo", workers=2)
+    told = ctl("explain", *QUICK)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert re.fullmatch(r"nothing limits this service now: 0 connections accepted within 0\.\d s, 0 of \d+ open, 2 of 2 workers "
+                        r"ready, 0 busy, 0\.\d\d of \d+ processors? used\nno worker has died\n", told.stdout), told.stdout
+    told = ctl("explain", "--json", *QUICK)
+    seen = json.loads(told.stdout)
+    assert (told.returncode, seen["limited"], seen["findings"], seen["deaths"]) == (0, False, [], [])
+    assert 300 <= seen["between_ms"] < 5000
+
+
+def test_clients_that_wait_are_told_with_why_and_what_helps(controlled, ctl):
+    daemon = controlled("--handler", "echo", "--model", "serial", "--backlog", "7", workers=1)
+    daemon.expect("all workers are busy")
+    with contextlib.ExitStack() as clients:
+        first = clients.enter_context(connect(daemon.endpoint))
+        echo(first)
+        for _ in range(3):
+            clients.enter_context(connect(daemon.endpoint))
+        assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 3)
+        told = ctl("explain", *QUICK)
+        assert (told.returncode, told.stderr) == (1, "")
+        assert told.stdout.splitlines()[0] == (
+            f"listener {daemon.endpoint}: 3 clients wait in its queue of 7, the first of them for more than 0.3 s, because the "
+            "only worker waits for input of the client that it serves; raise --workers, or serve several at once with --model "
+            "thread, or lower --idle-timeout")
+        seen = json.loads(ctl("explain", "--json", *QUICK).stdout)
+        assert seen["limited"] and seen["findings"][0]["harm"] == "wait"
+        assert seen["findings"][0]["listener"] == daemon.endpoint
+        log = daemon.wait_log("all workers are busy")["message"]
+        assert seen["findings"][0]["remedy"].startswith(log.partition("queue: ")[2]), "the log says the same"
+
+
+def test_a_listener_that_has_all_the_clients_that_it_may_is_why_they_wait(controlled, ctl):
+    daemon = controlled("--handler", "echo", listen="tcp://127.0.0.1:0 max=2", workers=1)
+    with contextlib.ExitStack() as clients:
+        for _ in range(2):
+            echo(clients.enter_context(connect(daemon.endpoint)))
+        clients.enter_context(connect(daemon.endpoint))
+        assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 1)
+        told = ctl("explain", *QUICK)
+    assert told.returncode == 1
+    assert ("1 client waits in its queue of 4096 for more than 0.3 s, because it has all 2 clients that its max= allows; raise "
+            "max= of the listener\n") in told.stdout
+
+
+@contextlib.contextmanager
+def going_on(work):
+    """Does it again and again in a thread; tells how often it was done by then."""
+    stop, done = threading.Event(), []
+
+    def run():
+        while not stop.is_set():
+            done.append(work())
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield done
+    finally:
+        stop.set()
+        thread.join()
+
+
+def number_before(text, sentence):
+    return int(re.search(rf"(\d+) {text}", sentence)[1])
+
+
+def test_refused_clients_are_counted_between_the_looks_and_ever(controlled, ctl):
+    daemon = controlled("--handler", "echo", listen="tcp://127.0.0.1:0 per-source=1", workers=1)
+    with hold(daemon.endpoint):
+        def is_refused():
+            assert hold(daemon.endpoint) is None
+        with going_on(is_refused) as done:
+            assert proc.eventually(lambda: len(done) >= 3)
+            told = ctl("explain", *QUICK)
+        assert told.returncode == 1 and " by per-source=; preforkctl sources tells which" in told.stdout, told.stdout
+        assert 1 <= number_before("clients? refused within 0", told.stdout) <= len(done)
+        told = ctl("explain", *QUICK)
+        assert told.returncode == 0 and told.stdout.startswith("nothing limits this service now")
+        ever = status(daemon.control)["listeners"][0]["refused"]["per_source"]
+        assert number_before("clients refused since it was bound, none within 0.3 s", told.stdout) == ever == len(done)
+
+
+def test_a_certificate_that_soon_expires_is_a_risk_and_no_limit(controlled, ctl, preforkctl, tmp_path):
+    assert preforkctl("certificate", "localhost", "--days", "2", "--out", f"{tmp_path}/own").returncode == 0
+    daemon = controlled("--handler", "echo", listen=f"tls://127.0.0.1:0 certificate={tmp_path}/own.pem key={tmp_path}/own.key", workers=1)
+    daemon.expect("expires in 1 day; renew it and reload")
+    told = ctl("explain", *QUICK)
+    assert told.returncode == 0 and "certificate expires on 20" in told.stdout and "in 1d 23h; renew it" in told.stdout, told
+
+
+def test_a_stopped_worker_is_told_with_how_it_goes_on(controlled, ctl):
+    daemon = controlled("--handler", "echo", workers=2)
+    daemon.expect("stopped")
+    pid = daemon.workers()[0]
+    os.kill(pid, signal.SIGSTOP)
+    assert proc.eventually(lambda: "stopped" in [each["state"] for each in status(daemon.control)["workers"]])
+    told = ctl("explain", *QUICK)
+    assert told.returncode == 1 and f"(pid {pid}) was stopped by a signal; kill -CONT {pid} has it go on\n" in told.stdout
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_why_workers_died_is_told(controlled, ctl):
+    daemon = controlled("--handler", "echo", workers=1)
+    daemon.expect("killed by SIGKILL", "SIGSEGV", "stack of", "workers exit early")
+    killed = []
+    for signo in (signal.SIGKILL, signal.SIGSEGV, signal.SIGKILL):
+        assert exchange(daemon.endpoint, b"x") == b"x"
+        worker = proc.eventually(lambda: [each for each in status(daemon.control)["workers"] if each["served"]])[0]["pid"]
+        os.kill(worker, signo)
+        assert proc.eventually(lambda: worker in [each["pid"] for each in deaths(daemon.control)])  # noqa: B023
+        killed.append(worker)
+    daemon.wait_workers(1)
+    told = ctl("explain", *QUICK)
+    first, second = told.stdout.splitlines()[-2:]
+    assert first.startswith(f"2 workers (pids {killed[0]}, {killed[2]}) were killed by SIGKILL, the last of them at 20")
+    assert first.endswith(": another process than its master killed it; find out who did: an operator, a watchdog, another program")
+    assert second.startswith(f"worker 1 (pid {killed[1]}) was killed by SIGSEGV")
+    assert "having served 1 client, the last one 127.0.0.1:" in second and ": it crashed; its stack is in the log" in second
+    seen = json.loads(ctl("explain", "--json", *QUICK).stdout)["deaths"]
+    assert [each["pids"] for each in seen] == [[killed[0], killed[2]], [killed[1]]] and not any(each["expected"] for each in seen)
+
+
+def test_a_daemon_that_stops_serves_nobody(controlled, ctl):
+    daemon = controlled("--handler", "echo", workers=1)
+    with connect(daemon.endpoint) as client:
+        echo(client)
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("stopping")
+        told = ctl("explain", *QUICK)
+        assert told.returncode == 1 and told.stdout.startswith("the daemon is draining: it stops: workers finish what they "
+                                                               "serve, for --stop-timeout at most; 1 connection open")
+    assert daemon.wait_exit() == 0
+
+
+@pytest.mark.parametrize("interval", ["0", "99ms", "2h", "soon"])
+def test_an_interval_has_bounds(ctl, interval):
+    told = ctl("explain", "--interval", interval)
+    assert told.returncode == 64 and "--interval: expected a duration from 100ms to 1h" in told.stderr
+
+
+def test_where_nobody_answers_it_fails(ctl, tmp_path):
+    told = ctl("explain")
+    assert (told.returncode, told.stdout) == (1, "") and f"{endpoint_in(tmp_path)}: No such file" in told.stderr
+
+
+def test_looks_are_as_far_apart_as_they_are_told(controlled, tmp_path):
+    from daemon_process import PREFORKCTL, clean_environment  # noqa: PLC0415
+    controlled()
+    command = [PREFORKCTL, "explain", "--json", "--interval", "1500ms", "--control", endpoint_in(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=clean_environment())
+    assert json.loads(done.stdout)["between_ms"] >= 1500
