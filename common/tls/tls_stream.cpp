@@ -1,10 +1,13 @@
 #include "common/tls/tls_stream.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "common/tls/certificate.hpp"
 
@@ -145,11 +148,19 @@ TlsResult TlsStream::result_of(int returned, std::size_t bytes, Call call) {
 TlsResult TlsStream::handshake() {
     openssl().ERR_clear_error();
     errno = 0;
-    // Then come tickets, which no client waits for: they go with the first data, or 0.2 s later.
+    // Then come tickets, which no client waits for: they go with our first data, or before we wait for the client's.
     more_ = sent_finished_;
     const TlsResult result = result_of(openssl().SSL_do_handshake(ssl_.get()), 0);
+    holds_tickets_ = more_;
     established_ = result.kind == TlsResult::Kind::Done;  // SSL_is_init_finished(3) says no during a KeyUpdate
     return result;
+}
+
+/// With it goes the acknowledgement that a client without TCP_NODELAY waits for before it sends more, which the kernel
+/// would put off for 40 ms.
+void TlsStream::send_what_is_held() const noexcept {
+    const int none = 0;
+    (void)::setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &none, sizeof none);  // no other socket holds anything
 }
 
 TlsResult TlsStream::read(std::span<std::byte> space) {
@@ -157,7 +168,9 @@ TlsResult TlsStream::read(std::span<std::byte> space) {
     errno = 0;
     std::size_t got = 0;
     const int returned = openssl().SSL_read_ex(ssl_.get(), space.data(), space.size(), &got);
-    return result_of(returned, got, Call::Read);
+    const TlsResult result = result_of(returned, got, Call::Read);
+    if (result.kind == TlsResult::Kind::WantsInput && std::exchange(holds_tickets_, false)) send_what_is_held();
+    return result;
 }
 
 TlsResult TlsStream::write(std::span<const std::byte> bytes, bool more) {
@@ -166,6 +179,7 @@ TlsResult TlsStream::write(std::span<const std::byte> bytes, bool more) {
     openssl().ERR_clear_error();
     errno = 0;
     more_ = more;
+    holds_tickets_ = false;
     std::size_t written = 0;
     const int returned = openssl().SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written);
     return result_of(returned, written);

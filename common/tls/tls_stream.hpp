@@ -72,6 +72,7 @@ private:
 
     enum class Call { Read, Other };
     [[nodiscard]] TlsResult result_of(int returned, std::size_t bytes, Call call = Call::Other);
+    void send_what_is_held() const noexcept;
     static void see_message(int is_written, int version, int type, const void* bytes, std::size_t size, SSL* ssl,
                             void* stream);
 
@@ -81,6 +82,7 @@ private:
     bool wants_output_ = false;
     bool more_ = false;           ///< send with MSG_MORE
     bool sent_finished_ = false;  ///< the handshake's last message of ours
+    bool holds_tickets_ = false;  ///< they may be in the socket still
     bool established_ = false;    ///< the handshake is over
     bool flooded_ = false;        ///< by handshake messages: whatever comes now fails
     int messages_ = 0;            ///< of the handshake's kind, behind the handshake, in this second

@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -49,6 +51,8 @@ static void leave(SSL* ssl) {
 static void accept_one(int poll_fd, int listener) {
     int client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (client < 0) return;
+    int on = 1;
+    setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // else the first answer waits behind the tickets
     SSL* ssl = SSL_new(context);
     struct epoll_event readable = {.events = EPOLLIN, .data.ptr = ssl};
     SSL_set_fd(ssl, client);

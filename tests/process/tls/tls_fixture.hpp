@@ -43,9 +43,12 @@ inline std::pair<UniqueFd, UniqueFd> stream_pair() {
 
 class TlsPair {
 public:
-    explicit TlsPair(const TlsContext& context, std::string server_name = {})
-        : name_{std::move(server_name)}, client_settings_{{.server_name = name_, .verifies = false}} {
-        std::tie(server_fd, client_fd) = stream_pair();
+    explicit TlsPair(const TlsContext& context, std::string server_name = {},
+                     std::pair<UniqueFd, UniqueFd> sockets = stream_pair())
+        : server_fd{std::move(sockets.first)},
+          client_fd{std::move(sockets.second)},
+          name_{std::move(server_name)},
+          client_settings_{{.server_name = name_, .verifies = false}} {
         server = TlsStream::accept(context.get(), server_fd.get());
         client = client_settings_.connect(client_fd.get());
     }

@@ -1,11 +1,15 @@
 #include "common/tls/tls_stream.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "loopback.hpp"
 #include "tls/tls_fixture.hpp"
 
 namespace preforkd {
 namespace {
 
-class TlsStreamTest : public testing::TestWithParam<TlsEnd> {
+class TlsStreamTest : public ::testing::TestWithParam<TlsEnd> {
 protected:
     void SetUp() override { ASSERT_TRUE(pair.shake_hands()); }
 
@@ -22,6 +26,35 @@ TEST_P(TlsStreamTest, both_know_what_was_agreed_on) {
     EXPECT_FALSE(facts.resumed);
     EXPECT_EQ(facts.certificate, std::nullopt);
     EXPECT_EQ(pair.client->facts().cipher, facts.cipher);
+}
+
+std::pair<UniqueFd, UniqueFd> connection() {
+    const std::vector<Listener> listeners = testing::bind_one("tcp://127.0.0.1:0");
+    UniqueFd client = testing::client_socket(AF_INET);
+    const SocketAddress address = testing::numeric("127.0.0.1", listeners.at(0).local.port);
+    check(::connect(client.get(), address.data(), address.size()), "connect");
+    UniqueFd server = testing::accept_from(listeners.at(0));
+    for (const int fd : {server.get(), client.get()}) check(::fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl");
+    return {std::move(server), std::move(client)};
+}
+
+int unsent_bytes(const UniqueFd& socket) {
+    int bytes = 0;
+    check(::ioctl(socket.get(), SIOCOUTQNSD, &bytes), "ioctl");
+    return bytes;
+}
+
+TEST_P(TlsStreamTest, tickets_go_with_the_first_data_or_before_the_client_is_waited_for) {
+    for (const bool writes_first : {false, true}) {
+        TlsPair over_tcp{*context, "localhost", connection()};
+        ASSERT_TRUE(over_tcp.shake_hands());
+        std::string none;
+        if (writes_first)
+            EXPECT_EQ(over_tcp.server->write(bytes_of("hello")).kind, Kind::Done);
+        else
+            EXPECT_EQ(read_into(*over_tcp.server, none).kind, Kind::WantsInput);
+        EXPECT_EQ(unsent_bytes(over_tcp.server_fd), 0);
+    }
 }
 
 TEST_P(TlsStreamTest, what_is_written_is_read_and_what_is_left_of_a_record_is_pending) {
@@ -105,7 +138,7 @@ TEST_P(TlsStreamTest, a_record_that_was_tampered_with_is_an_error) {
     EXPECT_EQ(got, "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Ends, TlsStreamTest, testing::Values(TlsEnd::Strict, TlsEnd::Lax),
+INSTANTIATE_TEST_SUITE_P(Ends, TlsStreamTest, ::testing::Values(TlsEnd::Strict, TlsEnd::Lax),
                          [](const auto& each) { return each.param == TlsEnd::Strict ? "strict" : "lax"; });
 
 TEST(TlsStream, what_is_no_handshake_fails_and_says_why) {
