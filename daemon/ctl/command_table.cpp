@@ -23,6 +23,8 @@ constexpr auto commands = std::to_array<CtlCommand>({
     {"deaths", "", "the last 32 workers that died, and of what"},
     {"sources", "", "the 20 addresses with the most clients, and those refused, where these are limited"},
     {"explain", "", "what limits the service now, with what helps, and why workers died; fails if something does"},
+    {"top", "",
+     "a live screen: rates, queues, how long clients wait, workers by their processor time, the last deaths; q leaves"},
     {"send", "ENDPOINT [TEXT]",
      "send TEXT (`hello from client`), print the answer as it arrives. TEXT - is what standard input has; -- stands "
      "before a TEXT that begins with -."},
@@ -30,12 +32,14 @@ constexpr auto commands = std::to_array<CtlCommand>({
      "make a self-signed certificate for host names and IP addresses: NAME.pem and NAME.key, called after the first"},
 });
 
-constexpr std::string_view of_daemon = "status ready workers reload upgrade stop deaths sources explain";
+constexpr std::string_view of_daemon = "status ready workers reload upgrade stop deaths sources explain top";
 
 constexpr auto options = std::to_array<CtlOption>({
     {"json", 0, "", "status deaths sources explain", "as JSON"},
     {"watch", 0, "", "status", "every second, until Ctrl-C or the daemon stops"},
-    {"interval", 0, "TIME", "explain", "from one look to the next (1s)"},
+    {"interval", 0, "TIME", "explain top", "from one look to the next (1s)"},
+    {"batch", 'b', "", "top", "print each look below the last, without a terminal"},
+    {"looks", 'n', "N", "top", "end after so many"},
     {"force", 0, "", "reload", "terminate the oldest workers that are still draining"},
     {"control", 0, "ENDPOINT", of_daemon,
      "where the daemon listens: its --control (PREFORKD_CONTROL, else control.sock in $RUNTIME_DIRECTORY, else where "

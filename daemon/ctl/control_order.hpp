@@ -1,7 +1,8 @@
 #pragma once
-// preforkctl status, ready, workers, reload, upgrade, stop, deaths, sources, explain: what goes over the daemon's
+// preforkctl status, ready, workers, reload, upgrade, stop, deaths, sources, explain, top: what goes over the daemon's
 // control socket.
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ struct ControlOrder {
     bool json = false;                         ///< status, deaths, sources: print it as it came; explain: as JSON
     bool watch = false;                        ///< status: again and again, until interrupted
     std::chrono::milliseconds interval{1000};  ///< from one look to the next
+    bool batch = false;                        ///< top: print, instead of having the screen
+    std::optional<std::uint64_t> looks{};      ///< top: so many; unset: until interrupted
 };
 
 /// --control, else PREFORKD_CONTROL, else control.sock in RUNTIME_DIRECTORY; nullopt: it has to be found.

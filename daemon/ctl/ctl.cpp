@@ -15,6 +15,7 @@
 #include "daemon/ctl/ctl_options.hpp"
 #include "daemon/ctl/explain.hpp"
 #include "daemon/ctl/output.hpp"
+#include "daemon/ctl/top.hpp"
 
 namespace preforkd {
 
@@ -30,6 +31,8 @@ int obey(const CommandLine& line) {
         send(read_send_request(line), SendChannels{});
     else if (command == "certificate")
         make_certificate(read_certificate_order(line));
+    else if (command == "top")
+        top(read_control_order(line));
     else
         control(read_control_order(line));
     return 0;

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
@@ -138,8 +139,16 @@ std::chrono::milliseconds read_interval(const std::string& text) {
     return *interval;
 }
 
-/// What the daemon is asked for by `command`: its name, but for what makes something of its answers.
-std::string_view question_of(const CtlCommand& command) { return command.name == "explain" ? "status" : command.name; }
+std::uint64_t read_looks(const std::string& text) {
+    const auto looks = parse_number<std::uint64_t>(text);
+    if (!looks || *looks == 0) refuse(fmt::format("--looks: expected a number from 1 on, not {}", in_quotes(text)));
+    return *looks;
+}
+
+/// What the daemon is asked for by `command`: its name, but for those that make something of its answers.
+std::string_view question_of(const CtlCommand& command) {
+    return command.name == "explain" || command.name == "top" ? "status" : command.name;
+}
 
 /// Those whose outcome takes as long as workers take to start and clients to finish.
 bool takes_its_time(ControlCommand command) {
@@ -165,11 +174,13 @@ ControlOrder read_control_order(const CommandLine& line) {
     ControlOrder order{
         .request = parse_control_request(fmt::format("{} {}", question_of(*line.command), fmt::join(line.words, " "))),
         .json = line.has("json"),
-        .watch = line.has("watch")};
+        .watch = line.has("watch"),
+        .batch = line.has("batch")};
     if (line.has("force")) order.request.force = true;
     if (takes_its_time(order.request.command)) order.timeout = std::chrono::minutes{5};
     if (const auto timeout = line.value("timeout")) order.timeout = read_ctl_timeout(*timeout);
     if (const auto interval = line.value("interval")) order.interval = read_interval(*interval);
+    if (const auto looks = line.value("looks")) order.looks = read_looks(*looks);
     if (const auto control = line.value("control")) order.control = read_control(*control);
     order.instance = line.value("instance");
     if (order.control && order.instance) refuse("--instance: contradicts --control; keep one");

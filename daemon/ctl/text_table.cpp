@@ -11,14 +11,6 @@ std::size_t width_of(const std::string& text) {
         std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
-void cut(std::string& line, std::size_t width) {
-    std::size_t columns = 0;
-    for (std::size_t i = 0; i < line.size(); ++i) {
-        if ((static_cast<unsigned char>(line[i]) & 0xC0U) == 0x80U) continue;
-        if (columns++ == width) return line.resize(i);
-    }
-}
-
 }  // namespace
 
 std::string TextTable::text(std::size_t width) const {
@@ -38,12 +30,20 @@ std::string TextTable::text(std::size_t width) const {
             line += columns_[column].to_the_right ? padding + cell : cell + padding;
         }
         line.resize(line.find_last_not_of(' ') + 1);
-        if (width != 0) cut(line, width);
+        if (width != 0) cut_to_width(line, width);
         all += line + '\n';
     };
     append_line([&](std::size_t column) -> const std::string& { return columns_[column].title; });
     for (const auto& row : rows_) append_line([&](std::size_t column) -> const std::string& { return row[column]; });
     return all;
+}
+
+void cut_to_width(std::string& line, std::size_t width) {
+    std::size_t columns = 0;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        if ((static_cast<unsigned char>(line[i]) & 0xC0U) == 0x80U) continue;
+        if (columns++ == width) return line.resize(i);
+    }
 }
 
 }  // namespace preforkd

@@ -24,4 +24,7 @@ private:
     std::vector<std::vector<std::string>> rows_{};
 };
 
+/// Leaves so many columns of UTF-8 text, for what takes one each.
+void cut_to_width(std::string& line, std::size_t width);
+
 }  // namespace preforkd

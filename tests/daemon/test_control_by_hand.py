@@ -105,7 +105,8 @@ def test_of_several_each_has_a_name_and_orders_want_one(place):
     assert {json.loads(line)["status"]["pid"] for line in place.ctl("--json", "status").stdout.splitlines()} == {
         first.pid, second.pid}
     assert sorted(place.ctl("ready").stdout.splitlines()) == sorted([f"{name}: ready", "preforkd: ready"])
-    for order in (["stop"], ["reload"], ["upgrade"], ["workers", "3"], ["deaths"], ["sources"], ["status", "--watch"], ["explain"]):
+    for order in (["stop"], ["reload"], ["upgrade"], ["workers", "3"], ["deaths"], ["sources"], ["status", "--watch"], ["explain"],
+                  ["top", "--batch"]):
         told = place.ctl(*order)
         assert told.returncode == 1 and "2 daemons run; say which is meant" in told.stderr
         assert "-i preforkd" in told.stderr and f"-i {name}" in told.stderr

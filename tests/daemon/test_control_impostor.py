@@ -89,6 +89,10 @@ def test_a_user_believes_root(preforkd, open_directory):
     (["deaths"], {"ok": True, "deaths": [{"cause": ESCAPES}]}),
     (["explain"], {"ok": True, "status": {"phase": ESCAPES, "listeners": [{"endpoint": ESCAPES, "lost": True}]},
                    "deaths": [{"cause": ESCAPES, "time": ESCAPES, "last_peer": ESCAPES, "last_error": ESCAPES}]}),
+    (["top", "--batch", "-n", "1", "--interval", "100ms"],
+     {"ok": True, "status": {"phase": ESCAPES, "version": ESCAPES, "listeners": [{"endpoint": ESCAPES, "handler": ESCAPES}],
+                             "workers": [{"state": ESCAPES, "last_error": ESCAPES}]},
+      "deaths": [{"cause": ESCAPES, "time": ESCAPES, "ordered_by": ESCAPES}]}),
     (["sources"], {"ok": True, "sources": [{"endpoint": ESCAPES, "sources": [{"source": ESCAPES}]}]}),
 ])
 def test_nothing_that_is_answered_reaches_the_terminal_as_it_is(impostor, open_directory, arguments, answer):

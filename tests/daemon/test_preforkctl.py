@@ -247,7 +247,7 @@ def test_what_is_said_behind_an_answer_begins_a_line(preforkd, preforkctl, argum
 
 @pytest.mark.parametrize(("arguments", "remedy"), [
     (("tcp://127.0.0.1:1",), "preforkctl send tcp://127.0.0.1:1"), (("sned", ":1"), "did you mean send?"),
-    (("start",), "there are status, ready, workers, reload, upgrade, stop, deaths, sources, explain, send"), (("send", ":1", "--verbos"), "did you mean --verbose?"),
+    (("start",), "there are status, ready, workers, reload, upgrade, stop, deaths, sources, explain, top, send"), (("send", ":1", "--verbos"), "did you mean --verbose?"),
     (("send", "hello", ":1"), "send ENDPOINT TEXT"), (("send", ":1", "-hello"), "send ENDPOINT -- TEXT"),
     (("send", ":1", "--timeout", "soon"), "500ms"), (("send", ":1", "--no-reply"), "udp and unixgram")])
 def test_a_slip_is_answered_with_what_to_write(preforkctl, arguments, remedy):

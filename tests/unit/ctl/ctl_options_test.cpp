@@ -260,14 +260,23 @@ TEST(OptionsControl, an_option_that_does_not_go_with_the_command_is_refused) {
     EXPECT_THAT(order_refusal({"status", "--json", "--json"}), HasSubstr("given twice"));
 }
 
-TEST(OptionsControl, who_looks_twice_asks_for_the_status) {
-    const ControlOrder order = read_control_options({"explain", "--interval", "200ms"});
-    EXPECT_EQ(order.request.command, Status);
-    EXPECT_EQ(order.interval, 200ms);
-    EXPECT_EQ(read_control_options({"explain"}).interval, 1s);
-    EXPECT_THAT(order_refusal({"explain", "now"}), HasSubstr("\"now\" is one word too many"));
-    for (const char* const interval : {"99ms", "0", "61m", "soon"})
-        EXPECT_THAT(order_refusal({"explain", "--interval", interval}), HasSubstr("from 100ms to 1h"));
+TEST(OptionsControl, those_who_look_again_ask_for_the_status) {
+    for (const char* const command : {"explain", "top"}) {
+        const ControlOrder order = read_control_options({command, "--interval", "200ms"});
+        EXPECT_EQ(order.request.command, Status);
+        EXPECT_EQ(order.interval, 200ms);
+        EXPECT_EQ(read_control_options({command}).interval, 1s);
+        EXPECT_THAT(order_refusal({command, "now"}), HasSubstr("\"now\" is one word too many"));
+        for (const char* const interval : {"99ms", "0", "61m", "soon"})
+            EXPECT_THAT(order_refusal({command, "--interval", interval}), HasSubstr("from 100ms to 1h"));
+    }
+    const ControlOrder order = read_control_options({"top", "-b", "-n", "3"});
+    EXPECT_TRUE(order.batch);
+    EXPECT_EQ(order.looks, 3U);
+    EXPECT_EQ(read_control_options({"top"}).looks, std::nullopt);
+    for (const char* const looks : {"0", "-1", "many", ""})
+        EXPECT_THAT(order_refusal({"top", "--looks", looks}), HasSubstr("--looks: expected a number from 1 on"));
+    EXPECT_THAT(order_refusal({"explain", "--batch"}), HasSubstr("--batch: does not go with explain"));
     EXPECT_THAT(order_refusal({"status", "--interval", "1s"}), HasSubstr("--interval: does not go with status"));
 }
 

@@ -1,0 +1,297 @@
+#include "daemon/ctl/top_frame.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <ranges>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "common/base/quoted.hpp"
+#include "common/base/take_until.hpp"
+#include "common/control/readiness.hpp"
+#include "daemon/ctl/figures.hpp"
+#include "daemon/ctl/findings.hpp"
+#include "daemon/ctl/text_table.hpp"
+
+namespace preforkd {
+namespace {
+
+constexpr bool right = true;
+constexpr std::string_view unknown = "-";
+
+using Cells = std::vector<std::string>;
+
+std::string or_dash(const std::optional<std::uint64_t>& number) {
+    return number ? std::to_string(*number) : std::string{unknown};
+}
+std::string size_or_dash(const std::optional<std::uint64_t>& bytes) {
+    return bytes ? size_text(*bytes) : std::string{unknown};
+}
+
+/// However long it is.
+std::string one_line(const std::string& text) {
+    std::string line = printable_lines(text);
+    std::ranges::replace(line, '\n', ' ');
+    return line;
+}
+
+/// Of something that was counted between the two looks.
+class Rates {
+public:
+    explicit Rates(const TopView& view) : looks_{view.looks}, known_{view.has_rates} {}
+
+    [[nodiscard]] std::string each_second(std::uint64_t count) const {
+        return known_ ? rate_text(rate_of(count, looks_)) : std::string{unknown};
+    }
+    [[nodiscard]] std::string bytes_a_second(std::uint64_t bytes) const {
+        return known_ ? size_text(static_cast<std::uint64_t>(rate_of(bytes, looks_))) : std::string{unknown};
+    }
+    [[nodiscard]] std::string within(const HistogramCounts& histogram, double share) const {
+        return known_ ? bound_cell(histogram, share) : std::string{unknown};
+    }
+    [[nodiscard]] std::string percent(double processors) const {
+        return known_ ? fmt::format("{:.0f}", 100 * processors) : std::string{unknown};
+    }
+
+private:
+    const Looks& looks_;
+    bool known_;
+};
+
+/// A table of which `kept` rows are shown, under a title.
+struct Section {
+    std::vector<TextTable::Column> columns{};
+    std::vector<Cells> rows{};
+};
+
+Section listeners_of(const TopView& view) {
+    const Rates rates{view};
+    Section section{.columns = {{"LISTENER"},
+                                {"QUEUED", right},
+                                {"LIMIT", right},
+                                {"DROPPED", right},
+                                {"WAIT P50", right},
+                                {"WAIT P99", right},
+                                {"OPEN", right},
+                                {"NEW/S", right},
+                                {"TOOK P50", right},
+                                {"TOOK P99", right},
+                                {"IN/S", right},
+                                {"OUT/S", right},
+                                {"HANDLER"}}};
+    for (const ListenerStatus& each : view.looks.now.listeners) {
+        const auto [counts, dropped, refused, queued_before] = change_of(each, view.looks);
+        const auto amount = each.queue.in_bytes ? size_or_dash : or_dash;
+        const auto bytes = [&](std::uint64_t count) {
+            return each.counts_traffic ? rates.bytes_a_second(count) : std::string{unknown};
+        };
+        section.rows.push_back({each.endpoint, amount(each.queue.queued), amount(each.queue.limit),
+                                or_dash(each.dropped), rates.within(counts.accept_wait, 0.5),
+                                rates.within(counts.accept_wait, 0.99), std::to_string(each.connections),
+                                rates.each_second(counts.accepted), rates.within(counts.duration, 0.5),
+                                rates.within(counts.duration, 0.99), bytes(counts.received_bytes),
+                                bytes(counts.sent_bytes), each.handler});
+    }
+    return section;
+}
+
+/// What a worker has counted between the looks; all of it, where it was not there before.
+std::uint64_t grown(const WorkerStatus& worker, const Looks& looks, auto count) {
+    const auto before = std::ranges::find(looks.before.workers, worker.pid, &WorkerStatus::pid);
+    return growth(count(worker), before == looks.before.workers.end() ? 0 : count(*before));
+}
+
+Section workers_of(const TopView& view) {
+    const Rates rates{view};
+    Section section{.columns = {{"WORKER", right},
+                                {"PID", right},
+                                {"CPU%", right},
+                                {"STATE"},
+                                {"SINCE", right},
+                                {"OPEN", right},
+                                {"NEW/S", right},
+                                {"IN/S", right},
+                                {"OUT/S", right},
+                                {"MEMORY", right},
+                                {"FDS", right},
+                                {"AGE", right},
+                                {"LAST ERROR"}}};
+    std::vector<std::pair<double, const WorkerStatus*>> sorted;
+    for (const WorkerStatus& each : view.looks.now.workers)
+        sorted.emplace_back(view.has_rates ? processors_of(each, view.looks) : 0, &each);
+    std::ranges::stable_sort(sorted, std::greater{}, [](const auto& each) { return each.first; });
+    for (const auto& [processors, worker] : sorted) {
+        const auto bytes = [&, &each = *worker](std::optional<std::uint64_t> WorkerStatus::*count) {
+            if (!(each.*count)) return std::string{unknown};
+            return rates.bytes_a_second(
+                grown(each, view.looks, [count](const WorkerStatus& of) { return (of.*count).value_or(0); }));
+        };
+        section.rows.push_back(
+            {std::to_string(worker->number), std::to_string(worker->pid), rates.percent(processors), worker->state,
+             age_text(worker->since), std::to_string(worker->connections),
+             rates.each_second(grown(*worker, view.looks, [](const WorkerStatus& of) { return of.accepted; })),
+             bytes(&WorkerStatus::received_bytes), bytes(&WorkerStatus::sent_bytes),
+             size_or_dash(worker->used.resident_bytes), or_dash(worker->used.open_descriptors), age_text(worker->age),
+             worker->last_error.empty() ? std::string{unknown} : worker->last_error});
+    }
+    return section;
+}
+
+/// The latest first.
+Section deaths_of(const TopView& view) {
+    Section section{.columns = {{"DIED AT"},
+                                {"WORKER", right},
+                                {"PID", right},
+                                {"CAUSE"},
+                                {"ORDERED BY"},
+                                {"AGE", right},
+                                {"SERVED", right}}};
+    for (const DeathReport& each : view.deaths.all() | std::views::reverse)
+        section.rows.push_back({each.time, std::to_string(each.number), std::to_string(each.pid), each.cause,
+                                each.ordered_by, age_text(each.age), std::to_string(each.served)});
+    return section;
+}
+
+void append(std::vector<FrameLine>& frame, Section section, std::size_t kept, std::size_t columns) {
+    if (section.rows.empty() || kept == 0) return;
+    const std::size_t left_out = section.rows.size() - std::min(kept, section.rows.size());
+    TextTable table{std::move(section.columns)};
+    for (Cells& row : section.rows | std::views::take(kept)) {
+        for (std::string& cell : row) cell = printable(cell);
+        table.add(std::move(row));
+    }
+    const std::string text = table.text(columns);
+    std::string_view left = text;
+    frame.push_back({});
+    for (bool is_title = true; !left.empty(); is_title = false)
+        frame.push_back({.text = std::string{take_until(left, '\n')}, .is_title = is_title});
+    if (left_out > 0) frame.back().text += fmt::format("  (and {} more)", left_out);
+}
+
+std::string daemon_line(const TopView& view) {
+    const StatusReport& now = view.looks.now;
+    if (!view.has_looked) return fmt::format("{}  {}", view.clock, printable(view.control));
+    return fmt::format("{}  preforkd {}, pid {}, {} for {}, generation {}", view.clock, printable(now.version), now.pid,
+                       printable(now.phase), age_text(now.uptime), now.generation);
+}
+
+std::string health_line(const TopView& view) {
+    if (!view.trouble.empty()) return "NO NEWS: " + one_line(view.trouble);
+    if (!view.has_looked) return "asking";
+    std::string text = why_not_ready(view.looks.now).value_or("ready");
+    if (!view.event.empty()) text += "; " + view.event;
+    return one_line(text);
+}
+
+std::string traffic_line(const TopView& view) {
+    const Rates rates{view};
+    const StatusReport& now = view.looks.now;
+    const StatusReport& before = view.looks.before;
+    const auto bytes = [&](std::optional<std::uint64_t> StatusReport::*count) {
+        return now.*count ? rates.bytes_a_second(growth(*(now.*count), (before.*count).value_or(0)))
+                          : std::string{unknown};
+    };
+    return fmt::format("connections {}/s, {} open of {}; bytes in {}/s, out {}/s",
+                       rates.each_second(growth(now.accepted, before.accepted)), now.connections, now.connection_slots,
+                       bytes(&StatusReport::received_bytes), bytes(&StatusReport::sent_bytes));
+}
+
+std::string times_line(const TopView& view) {
+    const Rates rates{view};
+    const ListenerCounts counts = change_of_listeners(view.looks);
+    return fmt::format("wait in the queue p50 {} p99 {}; took p50 {} p99 {}", rates.within(counts.accept_wait, 0.5),
+                       rates.within(counts.accept_wait, 0.99), rates.within(counts.duration, 0.5),
+                       rates.within(counts.duration, 0.99));
+}
+
+std::string pool_line(const TopView& view) {
+    const StatusReport& now = view.looks.now;
+    const auto busy = std::ranges::count(now.workers, "busy", &WorkerStatus::state);
+    std::string text = fmt::format("workers {} ready of {}, {} busy", ready_workers(now), now.workers_wanted, busy);
+    if (view.has_rates) text += fmt::format("; processors {:.2f}", processors_of_all(view.looks));
+    if (view.has_rates && now.processors > 0) text += fmt::format(" of {}", now.processors);
+    std::vector<std::string> deaths;
+    for (std::size_t cause = 0; cause < death_causes; ++cause)
+        if (now.counts.deaths[cause] > 0)
+            deaths.push_back(fmt::format("{} {}", now.counts.deaths[cause], death_cause_names[cause]));
+    if (!deaths.empty()) text += fmt::format("; deaths {}", fmt::join(deaths, ", "));
+    return text;
+}
+
+/// What preforkctl explain would begin with.
+std::string limit_text(const TopView& view) {
+    const std::vector<Finding> findings = findings_of(view.looks, view.now);
+    return limits_now(findings) ? "limit: " + one_line(sentence_of(findings.front())) : "nothing limits it";
+}
+
+/// At blanks, into lines of so many columns, of which the third is cut; 0: one line.
+std::vector<std::string> wrapped(std::string_view text, std::size_t columns) {
+    constexpr std::size_t most_lines = 3;
+    std::vector<std::string> lines;
+    while (columns != 0 && text.size() > columns && lines.size() + 1 < most_lines) {
+        const std::size_t blank = text.rfind(' ', columns);
+        const std::size_t end = blank == text.npos || blank == 0 ? columns : blank;
+        lines.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(text.find_first_not_of(' ', end), text.size()));
+    }
+    lines.emplace_back(text);
+    return lines;
+}
+
+/// Of `rows`, how many each of the sections gets: the first and the last a third at most, the workers what is left.
+struct Shares {
+    std::size_t listeners;
+    std::size_t workers;
+    std::size_t deaths;
+};
+
+Shares shares_of(std::size_t rows, std::size_t listeners, std::size_t deaths) {
+    constexpr std::size_t around = 2;  // an empty line and the titles
+    constexpr std::size_t fewest = 1;
+    const std::size_t third = std::max(rows / 3, around + fewest) - around;
+    Shares shares{.listeners = std::min(listeners, third), .workers = 0, .deaths = std::min(deaths, third)};
+    const std::size_t used = around + shares.listeners + (shares.deaths > 0 ? around + shares.deaths : 0) + around;
+    shares.workers = std::max(rows, used + fewest) - used;
+    return shares;
+}
+
+}  // namespace
+
+std::vector<FrameLine> frame_of(const TopView& view, ScreenSize size) {
+    std::vector<FrameLine> frame{{.text = daemon_line(view)}, {.text = health_line(view)}};
+    if (view.has_looked) {
+        frame.push_back({.text = traffic_line(view)});
+        frame.push_back({.text = times_line(view)});
+        frame.push_back({.text = pool_line(view)});
+        if (view.has_rates)
+            for (std::string& line : wrapped(limit_text(view), size.columns))
+                frame.push_back({.text = std::move(line)});
+        Section listeners = listeners_of(view);
+        Section workers = workers_of(view);
+        Section deaths = deaths_of(view);
+        Shares shares{.listeners = listeners.rows.size(), .workers = workers.rows.size(), .deaths = deaths.rows.size()};
+        if (size.rows != 0) shares = shares_of(growth(size.rows, frame.size()), shares.listeners, shares.deaths);
+        append(frame, std::move(listeners), shares.listeners, size.columns);
+        append(frame, std::move(workers), shares.workers, size.columns);
+        append(frame, std::move(deaths), shares.deaths, size.columns);
+    }
+    if (size.rows != 0 && frame.size() > size.rows) frame.resize(size.rows);
+    if (size.columns != 0)
+        for (FrameLine& line : frame) cut_to_width(line.text, size.columns);
+    return frame;
+}
+
+std::string event_between(const StatusReport& before, const StatusReport& now) {
+    if (!counts_on(now, before)) return fmt::format("started anew as pid {}", now.pid);
+    if (now.version != before.version) return fmt::format("upgraded from {} to {}", before.version, now.version);
+    if (now.counts.upgrades.done > before.counts.upgrades.done) return "upgraded to the same version";
+    if (now.counts.upgrades.failed > before.counts.upgrades.failed) return "an upgrade failed";
+    if (now.counts.reloads.failed > before.counts.reloads.failed) return "a reload failed";
+    if (now.generation != before.generation) return fmt::format("reloaded: generation {}", now.generation);
+    return {};
+}
+
+}  // namespace preforkd
