@@ -4,14 +4,16 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
 import pytest
 
 import proc
-from clients import connect, echo, exchange
+from clients import address_of, connect, echo, exchange, say
 from control import deaths, endpoint_in, status
+from daemon_process import PREFORKCTL, clean_environment
 from limited_clients import hold
 
 QUICK = ("--interval", "300ms")
@@ -165,8 +167,48 @@ def test_where_nobody_answers_it_fails(ctl, tmp_path):
 
 
 def test_looks_are_as_far_apart_as_they_are_told(controlled, tmp_path):
-    from daemon_process import PREFORKCTL, clean_environment  # noqa: PLC0415
     controlled()
     command = [PREFORKCTL, "explain", "--json", "--interval", "1500ms", "--control", endpoint_in(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=clean_environment())
     assert json.loads(done.stdout)["between_ms"] >= 1500
+
+
+@pytest.mark.programs("cmake", "g++", "pkg-config")
+def test_a_handler_that_computes_is_why_others_wait_and_what_its_worker_dies_of(controlled, ctl, trouble):
+    daemon = controlled("--handler", trouble("blocking"), "--model", "serial", "--worker-timeout", "2500ms", workers=1)
+    daemon.expect("all workers are busy", "hangs in its handler", "stack of", "killed by SIGABRT", "workers exit early")
+    with connect(daemon.endpoint) as first, connect(daemon.endpoint):
+        pid = say(first, "block")
+        assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 1)
+        told = ctl("explain", *QUICK)
+        assert told.returncode == 1
+        assert ("1 client waits in its queue of 4096 for more than 0.3 s, because the only worker is busy in handlers; raise "
+                "--workers, or serve several at once with --model thread\n") in told.stdout
+        assert proc.eventually(lambda: deaths(daemon.control), 20)
+    told = ctl("explain", *QUICK)
+    assert f"(pid {pid}) was killed by SIGABRT" in told.stdout
+    assert ("a handler of its ran for longer than --worker-timeout; its stack is in the log; raise --worker-timeout if handlers "
+            "may take so long\n") in told.stdout
+
+
+def test_clients_that_find_the_queue_full_are_counted_between_the_looks(controlled, ctl):
+    daemon = controlled("--handler", "echo", "--model", "serial", "--backlog", "1", workers=1)
+    daemon.expect("all workers are busy")
+    with contextlib.ExitStack() as clients:
+        first = clients.enter_context(connect(daemon.endpoint))
+        echo(first)
+        for _ in range(2):  # a queue of one holds two
+            clients.enter_context(connect(daemon.endpoint))
+        family, address = address_of(daemon.endpoint)
+        lost = clients.enter_context(socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+        lost.connect_ex(address)  # and again after a second, and after three
+        before = proc.eventually(lambda: status(daemon.control)["listeners"][0]["dropped"])
+        told = ctl("explain", "--interval", "3500ms")
+        ever = status(daemon.control)["listeners"][0]["dropped"]
+    assert told.returncode == 1
+    worst = told.stdout.splitlines()[0]
+    assert 1 <= number_before("attempts? to connect w(?:as|ere) turned away within 3", worst) <= ever - before
+    assert ": its queue of 1 was full, because the only worker waits for input of the client that it serves; raise --workers" in worst
+    told = ctl("explain", *QUICK)
+    assert told.returncode == 0
+    assert number_before("attempts? to connect found its queue full since it was bound, none within 0.3 s", told.stdout) >= ever
