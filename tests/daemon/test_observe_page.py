@@ -31,4 +31,5 @@ def test_a_browser_shows_what_the_daemon_does(preforkd, tmp_path):
     assert "<td>echo</td>" in listener and '<td class="number">7</td>' in listener and '<td class="number">35 B</td>' in listener
     assert sorted(re.findall(r'<td class="number">(\d+)</td><td class="number">\d+</td><td class="number">1</td><td>', page)) == ["1", "2", "3"]
     assert "<path d=" in page, "a line of the last minute"
+    assert "Last client" not in page, "of whom nothing is told without --observe-details"
     assert get(observed, "/readyz").status == 200

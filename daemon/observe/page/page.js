@@ -86,6 +86,9 @@ const table = (id, columns, rows) => {
   }
 };
 
+// A column where there is something in it: of peers and errors nobody may be told.
+const details = (rows, heading, name, kind) => rows.some((row) => row[name]) ? [[heading, (row) => row[name] ?? "", kind]] : [];
+
 // Of what was counted since the last answer: the bound of the bucket in which the slowest of that share are.
 const share = (now, name, part) => {
   const sums = now.histogram_bounds_us.map(() => 0).concat(0);
@@ -166,8 +169,8 @@ const show = (told, at) => {
     ["Received", (row) => bytes(row.received_bytes), "number"],
     ["Sent", (row) => bytes(row.sent_bytes), "number"],
     ["Memory", (row) => bytes(row.resident_bytes), "number"],
-    ["Last client", (row) => row.last_peer ?? ""],
-    ["Last error", (row) => row.last_error ?? "", "text"],
+    ...details(now.workers, "Last client", "last_peer"),
+    ...details(now.workers, "Last error", "last_error", "text"),
   ], [...now.workers].sort((one, other) => one.number - other.number));
   table("deaths", [
     ["When", (row) => row.time],
