@@ -21,7 +21,8 @@ def test_it_starts_when_installed_and_stops_when_removed(host):
 
 
 def test_a_purge_leaves_nothing(host):
-    host.run("systemctl", "enable", "preforkd.socket", "preforkd@again.socket", "preforkd@again.service")
+    host.run("systemctl", "enable", "preforkd.socket", "preforkd@again.socket", "preforkd@again.service",
+             "preforkd-observe@again.socket")
     dpkg(host, "--purge", "preforkd")
     of_others = ("/root/", "/var/log/", "/var/cache/man/")
     left = [path for path in host.changed() if "preforkd" in path and not path.startswith(of_others)]
@@ -43,11 +44,11 @@ def test_the_configuration_of_the_operator_survives_an_installation(host):
 
 
 def test_removing_stops_instances_and_their_sockets(host):
-    host.write("/etc/preforkd/web.conf", "")
-    host.run("systemctl", "start", "preforkd@web.socket")
+    host.write("/etc/preforkd/web.conf", "listen = fd://preforkd\nobserve = fd://observe\n")
+    host.run("systemctl", "start", "preforkd-observe@web.socket", "preforkd@web.socket")
     assert host.exchange("/run/preforkd-web.sock") == b"connected\n"
     assert eventually(lambda: host.show("preforkd@web.service", "ActiveState") == "active")
     dpkg(host, "--remove", "preforkd")
     running = host.shell("systemctl list-units --plain --no-legend --state=active 'preforkd*'").stdout
     assert running == ""
-    assert not host.path("/run/preforkd-web.sock").exists()
+    assert not host.path("/run/preforkd-web.sock").exists() and not host.path("/run/preforkd-web-observe.sock").exists()

@@ -48,6 +48,7 @@ def test_the_packages_have_the_version_of_the_sources(package):
     "/usr/sbin/preforkd", "/usr/bin/preforkctl", "/etc/preforkd/preforkd.conf",
     "/lib/systemd/system/preforkd.service", "/lib/systemd/system/preforkd.socket",
     "/lib/systemd/system/preforkd@.service", "/lib/systemd/system/preforkd@.socket",
+    "/lib/systemd/system/preforkd-observe@.socket",
     "/usr/share/man/man8/preforkd.8.gz", "/usr/share/man/man5/preforkd.conf.5.gz",
     "/usr/share/preforkd/certbot-deploy-hook", "/usr/lib/sysusers.d/preforkd.conf",
     "/usr/share/man/man1/preforkctl.1.gz", "/usr/share/bash-completion/completions/preforkd",

@@ -34,7 +34,8 @@ def verify(machine, unit):
     return machine.run("systemd-analyze", "verify", unit, check=False)
 
 
-@pytest.mark.parametrize("unit", ["preforkd.service", "preforkd.socket", "preforkd@web.service", "preforkd@web.socket"])
+@pytest.mark.parametrize("unit", ["preforkd.service", "preforkd.socket", "preforkd@web.service", "preforkd@web.socket",
+                                  "preforkd-observe@web.socket"])
 def test_systemd_understands_a_unit(host, unit):
     done = verify(host, unit)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -24,9 +24,22 @@ def objects():
     """What `kubectl apply -k` would apply, by kind."""
     if not shutil.which("kubectl"):
         pytest.skip("kubectl is not installed")
-    rendered = subprocess.run(["kubectl", "kustomize", BASE], capture_output=True, text=True, timeout=60)
-    assert rendered.returncode == 0, rendered.stderr
-    return {each["kind"]: each for each in yaml.safe_load_all(rendered.stdout)}
+    return rendered(BASE)
+
+
+def rendered(directory):
+    done = subprocess.run(["kubectl", "kustomize", directory], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+
+
+@pytest.fixture(scope="module")
+def observed(objects, tmp_path_factory):
+    """The same with the component, as an overlay of somebody's own names both."""
+    overlay = tmp_path_factory.mktemp("overlay").resolve()
+    base = os.path.relpath(BASE, overlay)
+    (overlay / "kustomization.yaml").write_text(f"resources: [{base}]\ncomponents: [{base}/observed]\n")
+    return rendered(overlay)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +156,23 @@ def test_readiness_is_seen_to_fail_before_the_drain_begins(preforkd_container, e
     assert probe["exec"]["command"][:2] == ["preforkctl", "ready"]
     seen_after = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
     assert seen_after < seconds(environment["PREFORKD_DRAIN_DELAY"])
+
+
+def test_the_component_changes_nothing_but_how_it_is_looked_at(objects, observed, compiler):
+    assert compiler(observed.values()) == []
+    with_it = json.loads(json.dumps(observed["Deployment"]))
+    pod = with_it["spec"]["template"]
+    [container] = pod["spec"]["containers"]
+    [port] = [each for each in container["ports"] if each["name"] == "observe"]
+    assert pod["metadata"].pop("annotations") == {
+        "prometheus.io/scrape": "true", "prometheus.io/port": str(port["containerPort"]), "prometheus.io/path": "/metrics"}
+    container["ports"].remove(port)
+    container["env"].remove({"name": "PREFORKD_OBSERVE", "value": f"tcp://0.0.0.0:{port['containerPort']}"})
+    [plain] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    for probe, path in (("startupProbe", "/readyz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
+        assert container[probe].pop("httpGet") == {"path": path, "port": "observe"}
+        container[probe]["exec"] = plain[probe]["exec"]
+    assert {**observed, "Deployment": with_it} == objects
 
 
 def test_everybody_means_the_same_pods_and_port(objects, preforkd_container):
