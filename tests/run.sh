@@ -3,10 +3,10 @@
 asked=  # the parts that were named; none: all
 all_parts='unit process style lint daemon release chaos asan tsan packaging containers bench'
 
-# rings PRESET LABEL_REGEX: the compiled tests.
+# rings PRESET LABEL_REGEX: the compiled tests, of which most wait for somebody most of the time.
 rings() {
     local tested=$root/build/$1
-    ctest --test-dir "$tested" -L "$2" -j "$jobs" --timeout 120 --output-on-failure --no-tests=error || return
+    ctest --test-dir "$tested" -L "$2" -j $((2 * jobs)) --timeout 120 --output-on-failure --no-tests=error || return
     tell_skips "$tested/Testing/Temporary/LastTest.log"
 }
 
@@ -16,7 +16,8 @@ tell_skips() { awk '/: Skipped$/ { getline why; print "SKIPPED " $1 " " why }' "
 sanitized() (
     build_tests asan unit_tests process_tests || exit
     export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
-    rings asan '^(unit|process)$'
+    # Pure, so that one process will do: to start one takes 0.1 s.
+    "$root/build/asan/tests/unit_tests" --gtest_brief=1 && rings asan '^process$'
 )
 
 # Only what has threads; in one process, which takes seconds.
@@ -116,6 +117,10 @@ why_not() {
             echo "the history here does not reach back to $last_release: git fetch --unshallow"
         elif [ -z "$asked" ] && [ "${CI-}" != true ] && [ ! -x "$release_tree/build/release/preforkd" ]; then
             echo 'the last release is not built; ./dev test release does so, in minutes'
+        fi
+    elif [ "$1" = tsan ]; then
+        if [ -z "$asked" ] && [ "${CI-}" != true ] && [ ! -x "$root/build/tsan/tests/thread_tests" ]; then
+            echo 'what it needs is not built; ./dev test tsan does so, in minutes'
         fi
     elif [ "$1" != packaging ] && [ "$1" != containers ]; then
         return

@@ -1,4 +1,5 @@
 """What stands between a client and its handler: TLS."""
+import dataclasses
 import functools
 import pathlib
 import subprocess
@@ -78,6 +79,8 @@ def make_pair(directory, kind):
 def tls(effort):
     """A handshake, and a greeting behind it."""
     models = ("async",) if effort.quick else ("async", "serial")
+    if effort.quick:  # a handshake is ten connections' work
+        effort = dataclasses.replace(effort, turns=7, connections=200)
     ways = [functools.partial(PreforkdTls, WORKERS, model, linger) for model in models for linger in (False, True)]
     with tempfile.TemporaryDirectory(prefix="preforkd-bench-") as directory:
         for kind in list(KINDS_OF_KEY)[:1] if effort.quick else KINDS_OF_KEY:
