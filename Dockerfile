@@ -5,6 +5,7 @@ FROM debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         g++ cmake ninja-build ccache pkg-config \
         libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libssl-dev libsystemd-dev \
+        systemtap-sdt-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Not the whole checkout: a change of a test or of the documentation compiles nothing anew.

@@ -52,7 +52,8 @@ def test_the_packages_have_the_version_of_the_sources(package):
     "/usr/share/man/man8/preforkd.8.gz", "/usr/share/man/man5/preforkd.conf.5.gz",
     "/usr/share/preforkd/certbot-deploy-hook", "/usr/lib/sysusers.d/preforkd.conf",
     "/usr/share/man/man1/preforkctl.1.gz", "/usr/share/bash-completion/completions/preforkd",
-    "/usr/share/bash-completion/completions/preforkctl"])
+    "/usr/share/bash-completion/completions/preforkctl",
+    "/usr/share/doc/preforkd/examples/bpftrace/accept-latency.bt"])
 def test_the_daemon_is_packaged(package, path):
     assert path in contents(package("preforkd"))
 

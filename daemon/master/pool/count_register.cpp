@@ -7,7 +7,9 @@
 
 #include "common/base/json_fields.hpp"
 #include "common/base/shortage.hpp"
+#include "common/base/version.hpp"
 #include "common/channel/scoreboard.hpp"
+#include "common/process/probes.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -121,13 +123,27 @@ void CountRegister::add_counts(ServiceCounts& sum, const WorkerEntry& worker, Cl
 }
 
 void CountRegister::add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now) {
-    ++dead_.deaths[static_cast<std::size_t>(cause_of(death, worker.record))];
+    const auto cause = static_cast<std::size_t>(cause_of(death, worker.record));
+    const std::string name = death_cause_names[cause];  // a copy, see ProbeTexts
+    probe::worker_exit(death.number, death.pid, name.c_str(), death.age.count());
+    ++dead_.deaths[cause];
     dead_.cpu += processor_time_of(death);
     ServiceCounts counts;
     add_counts(counts, worker, now);
     for (auto& [endpoint, each] : counts.listeners) cut_those_open(each);
     combine(dead_, counts, sum_of);
     clear(Scoreboard::page_of(worker.record_index));
+}
+
+void CountRegister::add_reload(bool done, int generation) {
+    probe::reload(done ? 1 : 0, generation);
+    ++(done ? dead_.reloads.done : dead_.reloads.failed);
+}
+
+void CountRegister::add_upgrade(bool done) {
+    const std::string running = version();  // a copy, see ProbeTexts
+    probe::upgrade(done ? 1 : 0, running.c_str());
+    ++(done ? dead_.upgrades.done : dead_.upgrades.failed);
 }
 
 void CountRegister::forget_removed(const WorkerTable& workers, const Generation& current, const Generation* next) {

@@ -46,6 +46,10 @@ public:
     /// What `worker` has counted until its death, and that.
     void add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
 
+    // How a reload that somebody has asked for, or an upgrade, has ended; `generation` serves now.
+    void add_reload(bool done, int generation);
+    void add_upgrade(bool done);
+
     /// Forgets what neither `current` nor `next` (null: there is none) nor a worker has.
     void forget_removed(const WorkerTable& workers, const Generation& current, const Generation* next);
 

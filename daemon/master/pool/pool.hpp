@@ -110,8 +110,8 @@ public:
     void describe(StatusReport& report, Clock::time_point now);
 
     // How a reload that somebody has asked for, or an upgrade, has ended.
-    void count_reload(bool done) noexcept { ++(done ? counts_.own().reloads.done : counts_.own().reloads.failed); }
-    void count_upgrade(bool done) noexcept { ++(done ? counts_.own().upgrades.done : counts_.own().upgrades.failed); }
+    void count_reload(bool done) { counts_.add_reload(done, current().number); }
+    void count_upgrade(bool done) { counts_.add_upgrade(done); }
     [[nodiscard]] const DeathRing& deaths() const noexcept { return deaths_.last(); }
 
     /// Whether more workers go on than hang.

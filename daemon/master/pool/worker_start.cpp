@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/channel/channel.hpp"
+#include "common/process/probes.hpp"
 #include "common/process/spawn.hpp"
 #include "preforkd/log.hpp"
 
@@ -45,6 +46,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
             ::waitpid(process.pid(), nullptr, 0);
             throw;
         }
+        probe::worker_spawn(number, process.pid(), generation.number);
         log(LogLevel::Debug, "worker forked: {worker_number} (pid {worker_pid})",
             {{"worker_number", std::int64_t{number}}, {"worker_pid", std::int64_t{process.pid()}}});
         return {.number = number,

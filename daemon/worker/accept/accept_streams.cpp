@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "common/channel/source_table.hpp"
+#include "common/process/probes.hpp"
 #include "daemon/worker/accept/admission.hpp"
 #include "daemon/worker/accept/proxy_headers.hpp"
 #include "daemon/worker/accept/taken_stream.hpp"
@@ -35,10 +35,10 @@ void set_option(int fd, int level, int option) noexcept {
 }
 
 /// How long a client has been in the accept queue: nothing was sent since the handshake ended.
-std::optional<std::chrono::milliseconds> time_in_queue(int connection) noexcept {
+std::chrono::milliseconds time_in_queue(int connection) noexcept {
     tcp_info info;
     socklen_t size = offsetof(tcp_info, tcpi_last_data_sent) + sizeof info.tcpi_last_data_sent;
-    if (::getsockopt(connection, IPPROTO_TCP, TCP_INFO, &info, &size) == -1) return std::nullopt;
+    if (::getsockopt(connection, IPPROTO_TCP, TCP_INFO, &info, &size) == -1) return not_measured;
     return std::chrono::milliseconds{info.tcpi_last_data_sent};
 }
 
@@ -136,6 +136,8 @@ public:
         if (acceptor_.draining()) lift_refusal(accepted.get());  // it inherits from the listener what keeps others out
         const CountedClient client = acceptor_.taken(&counter_);
         const auto waited = measure_wait(accepted.get(), client);
+        probe::connection_accept(counter_.probe_texts().listener(), client.came_ns, accepted.get(), waited.count(),
+                                 address.data());
         TakenStream taken{.fd = std::move(accepted), .place = std::move(place), .client = client, .waited = waited};
         if (headers_ && headers_->expects(address))
             headers_->read(std::move(taken), address);
@@ -146,13 +148,12 @@ public:
 
 private:
     /// Of a sample, or where a line is to tell it; only TCP knows.
-    [[nodiscard]] std::optional<std::chrono::milliseconds> measure_wait(int connection,
-                                                                        const CountedClient& client) const {
-        if (!is_tcp_) return std::nullopt;
+    [[nodiscard]] std::chrono::milliseconds measure_wait(int connection, const CountedClient& client) const {
+        if (!is_tcp_) return not_measured;
         const bool is_sample = counter_.wants_wait(client.came_ns);
-        if (!is_sample && !start_.tells_end()) return std::nullopt;
+        if (!is_sample && !start_.tells_end()) return not_measured;
         const auto time = time_in_queue(connection);
-        if (time && is_sample) counter_.waited(*time);
+        if (is_sample && time != not_measured) counter_.waited(time);
         return time;
     }
 

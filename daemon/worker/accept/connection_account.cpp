@@ -37,9 +37,9 @@ void ConnectionAccount::close(bool bytes_are_known) {
         fields[known++] = {"received_bytes", entries->received_bytes};
         fields[known++] = {"sent_bytes", entries->sent_bytes};
     }
-    if (entries->waited) {
+    if (entries->waited != not_measured) {
         sentence += ", {accept_wait_ms} ms in the accept queue";
-        fields[known++] = {"accept_wait_ms", std::int64_t{entries->waited->count()}};
+        fields[known++] = {"accept_wait_ms", std::int64_t{entries->waited.count()}};
     }
     log_fields(LogLevel::Info, sentence, std::span{fields}.first(known));
 }

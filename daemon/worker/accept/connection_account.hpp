@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "common/base/clock.hpp"
 #include "common/channel/connection_outcome.hpp"
@@ -14,15 +13,16 @@
 
 namespace preforkd {
 
+/// A wait that nobody knows.  No std::optional, which a probe would have to be prepared from.
+inline constexpr std::chrono::milliseconds not_measured{-1};
+
 /// How a connection has ended; and beside it, where somebody wants to know, what its last line tells: else a pointer,
 /// and no clock is read.
 class ConnectionAccount {
 public:
     ConnectionAccount() noexcept = default;
-    /// Opens it: the connection has just been accepted.  `listener` outlives it.  `waited`: in the accept queue, where
-    /// that was measured.
-    ConnectionAccount(const SocketAddress& peer, const Listener& listener,
-                      std::optional<std::chrono::milliseconds> waited)
+    /// Opens it: the connection has just been accepted.  `listener` outlives it.  `waited`: in the accept queue.
+    ConnectionAccount(const SocketAddress& peer, const Listener& listener, std::chrono::milliseconds waited)
         : entries_{new Entries{.peer = peer, .listener = listener, .waited = waited}} {}
 
     void received(std::size_t bytes) noexcept {
@@ -59,7 +59,7 @@ private:
     struct Entries {
         SocketAddress peer;
         const Listener& listener;
-        std::optional<std::chrono::milliseconds> waited;
+        std::chrono::milliseconds waited;
         Clock::time_point begun = Clock::now();
         std::chrono::milliseconds limit{};
         std::uint64_t received_bytes = 0;

@@ -1,16 +1,41 @@
 #pragma once
 // A worker's counts of the clients of one listener.
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "common/channel/listener_counts.hpp"
 #include "common/channel/scoreboard.hpp"
 #include "common/net/listener.hpp"
+#include "common/process/probes.hpp"
 
 namespace preforkd {
 
 class Acceptor;
+
+/// What probes name a listener and the outcomes by.  In memory of its own: who looks on through a probe is not given a
+/// page that this process has never touched, as those of constants may be.
+class ProbeTexts {
+public:
+    explicit ProbeTexts(const Listener& listener) : listener_{to_string(listener)} {
+        for (std::size_t outcome = 0; outcome < connection_outcomes; ++outcome)
+            std::string_view{outcome_names[outcome]}.copy(outcomes_.data() + outcome * each_bytes, each_bytes - 1);
+    }
+    [[nodiscard]] const char* listener() const noexcept { return listener_.c_str(); }
+    [[nodiscard]] const char* name_of(ConnectionOutcome outcome) const noexcept {
+        return outcomes_.data() + static_cast<std::size_t>(outcome) * each_bytes;
+    }
+
+private:
+    static constexpr std::size_t each_bytes = 16;
+
+    std::string listener_;
+    std::array<char, connection_outcomes * each_bytes> outcomes_{};
+};
 
 class ListenerCounter {
 public:
@@ -21,7 +46,8 @@ public:
           row_{row},
           traffic_{worker, row.traffic, writers},
           writers_{writers},
-          linger_{listener.settings.linger.value_or(std::chrono::seconds{2})} {}
+          linger_{listener.settings.linger.value_or(std::chrono::seconds{2})},
+          probe_texts_{listener} {}
 
     // In the thread that accepts
     void came(std::int64_t now_ns) noexcept {
@@ -56,6 +82,7 @@ public:
     }
     [[nodiscard]] const TrafficCounter& traffic() const noexcept { return traffic_; }
 
+    [[nodiscard]] const ProbeTexts& probe_texts() const noexcept { return probe_texts_; }
     [[nodiscard]] Acceptor& acceptor() const noexcept { return acceptor_; }
     /// How long its connections linger; zero: not at all.
     [[nodiscard]] std::chrono::milliseconds linger() const noexcept { return linger_; }
@@ -67,6 +94,7 @@ private:
     Writers writers_;
     std::chrono::milliseconds linger_;
     std::int64_t next_wait_ns_ = 0;
+    ProbeTexts probe_texts_;
 };
 
 /// A client in the counts of its listener.
@@ -74,9 +102,14 @@ struct CountedClient {
     ListenerCounter* listener = nullptr;  ///< null: nobody counts it
     std::int64_t came_ns = 0;             ///< CLOCK_MONOTONIC
 
-    /// Where somebody else than the acceptor counts its end.
-    void closed(ConnectionOutcome outcome, std::int64_t now_ns) const noexcept {
-        if (listener != nullptr) listener->closed(outcome, std::chrono::nanoseconds{now_ns - came_ns});
+    /// Where somebody else than the acceptor counts its end.  Inlined, since a forked child has its code side by side.
+    [[gnu::always_inline]] void closed(ConnectionOutcome outcome, std::int64_t now_ns) const noexcept {
+        if (listener == nullptr) return;
+        ListenerCounter& counter = *listener;
+        const std::int64_t duration_ns = now_ns - came_ns;
+        counter.closed(outcome, std::chrono::nanoseconds{duration_ns});
+        const ProbeTexts& texts = counter.probe_texts();
+        probe::connection_close(texts.listener(), came_ns, duration_ns, texts.name_of(outcome));
     }
 };
 

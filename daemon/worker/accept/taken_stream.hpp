@@ -1,8 +1,8 @@
 #pragma once
 #include <chrono>
-#include <optional>
 
 #include "common/base/unique_fd.hpp"
+#include "daemon/worker/accept/connection_account.hpp"
 #include "daemon/worker/accept/counted_place.hpp"
 #include "daemon/worker/accept/listener_counter.hpp"
 
@@ -13,7 +13,7 @@ struct TakenStream {
     UniqueFd fd{};  ///< non-blocking, close-on-exec
     CountedPlace place{};
     CountedClient client{};
-    std::optional<std::chrono::milliseconds> waited{};  ///< in the accept queue, where that was measured
+    std::chrono::milliseconds waited = not_measured;  ///< in the accept queue
 };
 
 }  // namespace preforkd
