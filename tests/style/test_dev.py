@@ -9,7 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPTS = sorted(file for file in [ROOT / "dev", ROOT / ".ci/run", *ROOT.glob("tests/**/*.sh"), *ROOT.glob("packaging/*/*")]
-                 if file.suffix == ".sh" or (file.is_file() and re.match(r"#!/bin/(ba)?sh\b", file.read_text())))
+                 if file.suffix == ".sh" or (file.is_file() and re.match(rb"#!/bin/(ba)?sh\b", file.read_bytes())))
 
 
 def dev(*arguments) -> subprocess.CompletedProcess:
