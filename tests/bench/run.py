@@ -20,6 +20,7 @@ import cases_greet
 import cases_growth
 import cases_life
 import cases_limits
+import cases_observe
 import descriptors
 import figures
 import packages
@@ -52,6 +53,7 @@ CASES = {
     "start": cases_life.start,
     "respawn": cases_life.respawn,
     "status": cases_life.status,
+    "observe": cases_observe.observe,
     "change": cases_change.change,
     "binary": cases_life.binary,
     "syscalls": cases_greet.syscalls,
