@@ -4,18 +4,25 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string_view>
 #include <vector>
 
+#include "common/base/clock.hpp"
 #include "common/base/parse_number.hpp"
 
 namespace preforkd {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+// Who asks is a master that has others to serve, on a machine that may have a million sockets and descriptors.
+constexpr auto patience = 200ms;
 
 /// An IP address the way /proc/net/tcp prints it: each 32-bit word of the network order read as a number.
 std::string hex_words(const SocketAddress& address) {
@@ -43,29 +50,30 @@ struct Row {
 };
 
 /// The sockets of one table of /proc/net that stand on `wanted`.
-void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& wanted) {
+void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& wanted, Clock::time_point until) {
     const std::string port = fmt::format("{:04X}", wanted.port());
     std::ifstream file{table};
     std::string line;
     std::getline(file, line);  // the heading
-    while (std::getline(file, line)) {
+    while (std::getline(file, line) && Clock::now() < until) {
         // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...
         std::istringstream fields{line};
         std::string number, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
-        fields >> number >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
+        fields >> number >> local;
         const std::size_t colon = local.find(':');
         if (colon == std::string::npos || local.substr(colon + 1) != port) continue;
+        fields >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
         if (inode != "0" && overlaps(wanted, std::string_view{local}.substr(0, colon)))
             rows.push_back({.inode = inode, .listening = state == "0A"});
     }
 }
 
-void collect_unix(std::vector<Row>& rows, const Endpoint& wanted) {
+void collect_unix(std::vector<Row>& rows, const Endpoint& wanted, Clock::time_point until) {
     const std::string name = wanted.abstract ? "@" + wanted.path : wanted.path;
     std::ifstream file{"/proc/net/unix"};
     std::string line;
     std::getline(file, line);
-    while (std::getline(file, line)) {
+    while (std::getline(file, line) && Clock::now() < until) {
         // Num RefCount Protocol Flags Type St Inode Path: a connection has the path of its listener, but not its flag.
         std::istringstream fields{line};
         std::string number, count, protocol, flags, type, state, inode, path;
@@ -75,25 +83,25 @@ void collect_unix(std::vector<Row>& rows, const Endpoint& wanted) {
     }
 }
 
-bool has_open(pid_t pid, const std::string& link) {
+bool has_open(pid_t pid, const std::set<std::string>& links) {
     std::error_code ignored;  // processes end, and those of other users keep their descriptors to themselves
     for (fs::directory_iterator each{fmt::format("/proc/{}/fd", pid), ignored}, end; each != end;
          each.increment(ignored)) {
-        if (fs::read_symlink(each->path(), ignored) == link) return true;
+        if (links.contains(fs::read_symlink(each->path(), ignored).native())) return true;
         if (ignored) ignored.clear();
     }
     return false;
 }
 
-std::optional<PortHolder> owner_of(const std::string& inode) {
-    const std::string link = fmt::format("socket:[{}]", inode);
+std::optional<PortHolder> owner_of(const std::set<std::string>& links, Clock::time_point until) {
     std::vector<pid_t> pids;
     std::error_code ignored;
     for (fs::directory_iterator each{"/proc", ignored}, end; each != end; each.increment(ignored))
         if (const auto pid = parse_number<pid_t>(each->path().filename().native())) pids.push_back(*pid);
     std::ranges::sort(pids);  // a pre-fork server's master comes before its workers
-    const auto found = std::ranges::find_if(pids, [&](pid_t pid) { return has_open(pid, link); });
-    if (found == pids.end()) return std::nullopt;
+    const auto found =
+        std::ranges::find_if(pids, [&](pid_t pid) { return Clock::now() >= until || has_open(pid, links); });
+    if (found == pids.end() || Clock::now() >= until) return std::nullopt;
 
     PortHolder holder{.pid = *found};
     std::ifstream comm{fmt::format("/proc/{}/comm", *found)};
@@ -104,21 +112,23 @@ std::optional<PortHolder> owner_of(const std::string& inode) {
 }  // namespace
 
 std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_type) {
+    const auto until = Clock::now() + patience;
     std::vector<Row> rows;
     if (address.family() == AF_UNIX) {
-        collect_unix(rows, address.to_endpoint(socket_type));
+        collect_unix(rows, address.to_endpoint(socket_type), until);
     } else if (socket_type == SOCK_DGRAM) {
-        collect_ip(rows, "/proc/net/udp", address);
-        collect_ip(rows, "/proc/net/udp6", address);
+        collect_ip(rows, "/proc/net/udp", address, until);
+        collect_ip(rows, "/proc/net/udp6", address, until);
     } else {
-        collect_ip(rows, "/proc/net/tcp", address);
-        collect_ip(rows, "/proc/net/tcp6", address);
+        collect_ip(rows, "/proc/net/tcp", address, until);
+        collect_ip(rows, "/proc/net/tcp6", address, until);
     }
     // A client whose connection happens to use the port counts only if nobody listens.
-    std::stable_partition(rows.begin(), rows.end(), [](const Row& row) { return row.listening; });
+    const bool any_listens = std::ranges::any_of(rows, &Row::listening);
+    std::set<std::string> links;
     for (const Row& row : rows)
-        if (auto holder = owner_of(row.inode)) return holder;
-    return std::nullopt;
+        if (row.listening || !any_listens) links.insert(fmt::format("socket:[{}]", row.inode));
+    return links.empty() ? std::nullopt : owner_of(links, until);
 }
 
 }  // namespace preforkd

@@ -15,8 +15,9 @@ struct PortHolder {
 };
 
 /// The process with the lowest pid that has a socket on `address`, or on one that overlaps it: `::` holds
-/// 127.0.0.1 too.  nullopt when nobody has, or when it belongs to another user or namespace and /proc keeps it from us.
-/// A hint for a message: it may be gone by the time it is read.  Source: proc(5), /proc/net.
+/// 127.0.0.1 too.  nullopt when nobody has, when it belongs to another user or namespace and /proc keeps it from us,
+/// and when it is not found within 0.2 s.  A hint for a message: it may be gone by the time it is read.  Source:
+/// proc(5), /proc/net.
 [[nodiscard]] std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_type);
 
 }  // namespace preforkd
