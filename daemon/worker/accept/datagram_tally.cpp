@@ -65,7 +65,7 @@ void DatagramLosses::count_drops(const Listener& listener, int socket) noexcept 
         if (&entry.listener == &listener) read_drops(socket, *entry.tally);
 }
 
-void DatagramLosses::look() {
+void DatagramLosses::look_at_all() {
     if (silent_ || !say_all(When::Now)) return;
     silent_ = true;
     if (!timer_) timer_ = reactor_.make_timer();

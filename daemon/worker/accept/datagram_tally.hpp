@@ -51,7 +51,9 @@ public:
     void count_drops(const Listener& listener, int socket) noexcept;
 
     /// Something may have been counted.  Costs no system call while nothing has.
-    void look();
+    void look() {
+        if (!entries_.empty()) look_at_all();
+    }
 
     /// The worker leaves.
     void say_rest();
@@ -66,6 +68,7 @@ private:
     enum class When { Now, AtTheEnd };
     [[nodiscard]] static bool say(Entry& entry, When when);
     [[nodiscard]] bool say_all(When when);
+    void look_at_all();
 
     Reactor& reactor_;
     std::function<void()> measure_;

@@ -1,10 +1,13 @@
 #include "common/net/socket_address.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <string>
@@ -42,6 +45,19 @@ TEST(SocketAddress, comes_back_as_the_endpoint_it_was_made_from) {
         const Endpoint endpoint = parse_endpoint(text);
         EXPECT_EQ(to_string(first_of(text).to_endpoint(socket_type_of(endpoint.transport))), text);
     }
+}
+
+TEST(SocketAddress, an_ipv4_host_reads_as_inet_ntop_has_it) {
+    for (std::uint32_t number = 0; number < 256; ++number)
+        for (const std::uint32_t all :
+             {number << 24 | 7, number << 16 | 0xff, number << 8, number, number * 0x01010101u}) {
+            sockaddr_in raw{
+                .sin_family = AF_INET, .sin_port = htons(7), .sin_addr = {.s_addr = htonl(all)}, .sin_zero = {}};
+            std::array<char, INET_ADDRSTRLEN> expected{};
+            ::inet_ntop(AF_INET, &raw.sin_addr, expected.data(), expected.size());
+            const SocketAddress address{reinterpret_cast<const sockaddr*>(&raw), sizeof raw};
+            EXPECT_EQ(address.to_endpoint(SOCK_STREAM).host, expected.data());
+        }
 }
 
 TEST(SocketAddress, a_v4_mapped_peer_is_printed_as_ipv4) {
