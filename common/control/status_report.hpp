@@ -85,11 +85,12 @@ struct StatusReport {
     int workers_wanted = 0;
     int workers_min = 0;  ///< of --workers, whatever was ordered while it ran
     int workers_max = 0;
-    std::string model{};                 ///< how each worker serves its connections
-    int processors = 0;                  ///< that it may use; 0: it does not say
-    std::uint64_t connection_slots = 0;  ///< connections that its workers can have open at once
-    std::uint64_t connections = 0;       ///< open now
-    std::uint64_t accepted = 0;          ///< ever, by dead workers too
+    std::string model{};                       ///< how each worker serves its connections
+    int processors = 0;                        ///< that it may use; 0: it does not say
+    std::uint64_t connection_slots = 0;        ///< connections that its workers can have open at once
+    std::uint64_t connection_slots_asked = 0;  ///< for how many --connections asks; more than open files allow, maybe
+    std::uint64_t connections = 0;             ///< open now
+    std::uint64_t accepted = 0;                ///< ever, by dead workers too
     std::uint64_t served = 0;
     std::optional<std::uint64_t> received_bytes{};  ///< by dead workers too; unset: nobody has ever seen any
     std::optional<std::uint64_t> sent_bytes{};

@@ -160,6 +160,15 @@ void add_failed_attempts(std::string_view what, const Attempts& attempts, std::v
                         .remedy = "the log says what was wrong"});
 }
 
+/// `60 of the 64 connections that workers may have are open`.
+std::string slots_text(const StatusReport& now) {
+    const std::uint64_t slots = now.connection_slots;
+    if (slots == 1) return "the only connection that the workers may have is open";
+    if (now.connections == slots) return fmt::format("all {} connections that the workers may have are open", slots);
+    return fmt::format("{} of the {} connections that the workers may have {} open", now.connections, slots,
+                       now.connections == 1 ? "is" : "are");
+}
+
 void add_service(const Looks& looks, std::vector<Finding>& findings) {
     const StatusReport& now = looks.now;
     if (now.key_process && now.key_process->pid == 0)
@@ -171,9 +180,8 @@ void add_service(const Looks& looks, std::vector<Finding>& findings) {
         slots > 0 && now.workers_wanted >= now.workers_max && now.connections * 10 >= slots * 9)
         findings.push_back({.harm = Harm::Risk,
                             .amount = now.connections,
-                            .limit = fmt::format("{} of the {} that workers may have are open; further clients wait",
-                                                 now.connections, counted(slots, "connection")),
-                            .remedy = "raise --workers or --connections"});
+                            .limit = slots_text(now) + "; further clients wait",
+                            .remedy = remedy_for_full_workers(now)});
     const std::uint64_t lines = growth(now.dropped_log_lines, looks.before.dropped_log_lines);
     if (now.dropped_log_lines > 0)
         findings.push_back({.harm = Harm::Risk,

@@ -19,11 +19,13 @@ constexpr std::chrono::nanoseconds long_wait = 100ms;
 /// Half a queue is what the alerts warn of, too (packaging/prometheus).
 constexpr std::uint64_t worrying_part = 2;
 
-std::string_view remedy_for_full_workers(const Looks& looks, const ListenerStatus& listener) {
-    const bool program = listener.counts && !listener.counts_traffic;
-    for (const Model model : {Model::Serial, Model::Thread, Model::Fork})
-        if (to_string(model) == looks.now.model) return what_helps(model, program);
-    return what_helps(Model::Async, program);
+bool serves_program(const ListenerStatus& listener) { return listener.counts && !listener.counts_traffic; }
+
+bool is_short_of_files(const StatusReport& report) { return report.connection_slots_asked > report.connection_slots; }
+
+/// Of one worker.
+std::uint64_t each_of(std::uint64_t slots, const StatusReport& report) {
+    return report.workers_wanted > 0 ? slots / static_cast<unsigned>(report.workers_wanted) : slots;
 }
 
 struct Pool {
@@ -35,8 +37,7 @@ struct Pool {
 
 Pool pool_of(const StatusReport& report) {
     Pool pool;
-    if (report.workers_wanted > 0)
-        pool.each = std::max<std::uint64_t>(report.connection_slots / static_cast<unsigned>(report.workers_wanted), 1);
+    pool.each = std::max<std::uint64_t>(each_of(report.connection_slots, report), 1);
     for (const WorkerStatus& each : report.workers) {
         if (!is_ready(each)) continue;
         ++pool.ready;
@@ -55,14 +56,25 @@ std::string why_busy(const Pool& pool) {
     return fmt::format("{} {} busy in handlers", all_workers(pool.ready), pool.ready == 1 ? "is" : "are");
 }
 
-std::string why_full(const Pool& pool) {
-    const std::string all = all_workers(pool.ready);
-    if (pool.each > 1)
-        return fmt::format("{} {} the {} connections that --connections allows", all,
-                           pool.ready == 1 ? "has" : "have each", pool.each);
+/// One each: who it is that the workers wait for.
+std::string why_occupied(const Pool& pool, const ListenerStatus& listener) {
+    const bool one = pool.ready == 1;
+    if (serves_program(listener))
+        return one ? "the only worker has a client, whose program runs"
+                   : fmt::format("{} have a client, whose programs run", all_workers(pool.ready));
     if (pool.busy == pool.ready) return why_busy(pool);
-    if (pool.ready == 1) return "the only worker waits for input of the client that it serves";
-    return fmt::format("{} have a client, and wait for input of {} of these", all, pool.ready - pool.busy);
+    // It may send nothing, or take nothing of what it is sent.
+    if (one) return "the only worker waits for the client that it serves";
+    return fmt::format("{} have a client, and wait for {} of these", all_workers(pool.ready), pool.ready - pool.busy);
+}
+
+std::string why_full(const Pool& pool, const StatusReport& report, const ListenerStatus& listener) {
+    const std::string who = fmt::format("{} {}", all_workers(pool.ready), pool.ready == 1 ? "has" : "have each");
+    if (is_short_of_files(report))
+        return fmt::format("{} the {} that open files allow (RLIMIT_NOFILE), of the {} that --connections asks for",
+                           who, counted(pool.each, "connection"), each_of(report.connection_slots_asked, report));
+    if (pool.each > 1) return fmt::format("{} the {} connections that --connections allows", who, pool.each);
+    return why_occupied(pool, listener);
 }
 
 WaitReason reason_in_pool(const Looks& looks, const ListenerStatus& listener) {
@@ -70,11 +82,13 @@ WaitReason reason_in_pool(const Looks& looks, const ListenerStatus& listener) {
     const Pool pool = pool_of(now);
     if (pool.ready == 0) return {.because = "no worker serves", .remedy = "the log says why"};
     if (pool.full == pool.ready) {
+        const std::string why = why_full(pool, now, listener);
         if (now.workers_wanted < now.workers_max)
-            return {.because = why_full(pool),
+            return {.because = why,
                     .remedy = fmt::format("the pool grows, up to the {} that --workers allows", now.workers_max)};
-        WaitReason reason{.because = why_full(pool), .remedy = std::string{remedy_for_full_workers(looks, listener)}};
-        if (pool.busy < pool.ready) reason.remedy += ", or lower --idle-timeout";
+        WaitReason reason{.because = why, .remedy = remedy_for_full_workers(now, serves_program(listener))};
+        // Programs keep their own time.
+        if (pool.busy < pool.ready && !serves_program(listener)) reason.remedy += ", or lower --idle-timeout";
         return reason;
     }
     if (pool.busy == pool.ready && now.model == "async")
@@ -172,6 +186,17 @@ void add_full_buffer(const Looks& looks, const ListenerStatus& listener, std::ve
 }
 
 }  // namespace
+
+std::string remedy_for_full_workers(const StatusReport& report, bool program) {
+    Model serving = Model::Async;
+    for (const Model model : {Model::Serial, Model::Thread, Model::Fork})
+        if (to_string(model) == report.model) serving = model;
+    return std::string{what_helps(serving, program, is_short_of_files(report))};
+}
+
+std::string remedy_for_full_workers(const StatusReport& report) {
+    return remedy_for_full_workers(report, std::ranges::any_of(report.listeners, serves_program));
+}
 
 std::string within_text(const Looks& looks) {
     return fmt::format("within {:.1f} s", static_cast<double>(looks.between.count()) / 1000);

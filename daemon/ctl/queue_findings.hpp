@@ -14,6 +14,11 @@ struct WaitReason {
 };
 [[nodiscard]] WaitReason why_clients_wait(const Looks& looks, const ListenerStatus& listener);
 
+/// Where all workers have all the connections that they may.  `program`: which is what they serve; without, as it is at
+/// any of the listeners.
+[[nodiscard]] std::string remedy_for_full_workers(const StatusReport& report, bool program);
+[[nodiscard]] std::string remedy_for_full_workers(const StatusReport& report);
+
 /// What `listener`'s queue has to tell.
 void add_queue_findings(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings);
 

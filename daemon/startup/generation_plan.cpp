@@ -99,6 +99,7 @@ PoolSettings pool_of(const GenerationPlan& plan) {
     return {.workers = std::clamp(workers, 1, most_workers),
             .range = range,
             .connections = plan.capacity.connections,
+            .connections_asked = wanted_connections(settings.connections, plan.model),
             .model = plan.model,
             .boot_timeout = settings.boot_timeout,
             .stop_timeout = settings.stop_timeout,

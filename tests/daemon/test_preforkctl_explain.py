@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -44,13 +45,44 @@ def test_clients_that_wait_are_told_with_why_and_what_helps(controlled, ctl):
         assert (told.returncode, told.stderr) == (1, "")
         assert told.stdout.splitlines()[0] == (
             f"listener {daemon.endpoint}: 3 clients wait in its queue of 7, the first of them for more than 0.3 s, because the "
-            "only worker waits for input of the client that it serves; raise --workers, or serve several at once with --model "
+            "only worker waits for the client that it serves; raise --workers, or serve several at once with --model "
             "thread, or lower --idle-timeout")
         seen = json.loads(ctl("explain", "--json", *QUICK).stdout)
         assert seen["limited"] and seen["findings"][0]["harm"] == "wait"
         assert seen["findings"][0]["listener"] == daemon.endpoint
         log = daemon.wait_log("all workers are busy")["message"]
         assert seen["findings"][0]["remedy"].startswith(log.partition("queue: ")[2]), "the log says the same"
+
+
+def test_of_workers_that_open_files_limit_the_limit_is_told_and_not_an_option(controlled, ctl):
+    few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))  # noqa: E731
+    daemon = controlled("--handler", "echo", "--connections", "300", workers=1, preexec_fn=few)
+    daemon.expect("is more than", "all workers are busy")
+    each = daemon.log.find("is more than")[0]["connections"]
+    seen = status(daemon.control)
+    assert (seen["connection_slots"], seen["connection_slots_asked"]) == (each, 300) and each < 40
+    with contextlib.ExitStack() as clients:
+        for _ in range(each + 1):
+            clients.enter_context(connect(daemon.endpoint))
+        assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 1)
+        told = ctl("explain", *QUICK)
+        assert (f"because the only worker has the {each} connections that open files allow (RLIMIT_NOFILE), of the 300 that "
+                "--connections asks for; raise RLIMIT_NOFILE (systemd: LimitNOFILE=) or --workers, or lower --idle-timeout\n"
+                ) in told.stdout
+        assert daemon.wait_log("all workers are busy")["message"].endswith(": raise RLIMIT_NOFILE (systemd: LimitNOFILE=) or --workers")
+
+
+def test_of_a_program_nobody_says_that_it_waits_for_input_or_has_an_idle_timeout(controlled, ctl):
+    daemon = controlled("--model", "serial", "--", "/bin/cat", workers=1)
+    daemon.expect("all workers are busy")
+    with connect(daemon.endpoint) as first, connect(daemon.endpoint):
+        echo(first)
+        assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 1)
+        told = ctl("explain", *QUICK)
+    assert ("because the only worker has a client, whose program runs; raise --workers, or serve several at once with --model "
+            "fork\n") in told.stdout
+    assert ("the only connection that the workers may have is open; further clients wait; raise --workers, or serve several at "
+            "once with --model fork\n") in told.stdout
 
 
 def test_a_listener_that_has_all_the_clients_that_it_may_is_why_they_wait(controlled, ctl):
@@ -208,7 +240,7 @@ def test_clients_that_find_the_queue_full_are_counted_between_the_looks(controll
     assert told.returncode == 1
     worst = told.stdout.splitlines()[0]
     assert 1 <= number_before("attempts? to connect w(?:as|ere) turned away within 3", worst) <= ever - before
-    assert ": its queue of 1 was full, because the only worker waits for input of the client that it serves; raise --workers" in worst
+    assert ": its queue of 1 was full, because the only worker waits for the client that it serves; raise --workers" in worst
     told = ctl("explain", *QUICK)
     assert told.returncode == 0
     assert number_before("attempts? to connect found its queue full since it was bound, none within 0.3 s", told.stdout) >= ever

@@ -37,8 +37,9 @@ void BusyWatch::look(const Generation& current, const WorkerTable& workers, cons
                             : look.queued == 1 ? "1 client waits"
                                                : fmt::format("{} clients wait", look.queued);
     log(LogLevel::Warning,
-        fmt::format("all workers are busy and {} in the queue: {}", who,
-                    what_helps(pool.model, !current.settings->program.empty())),
+        fmt::format(
+            "all workers are busy and {} in the queue: {}", who,
+            what_helps(pool.model, !current.settings->program.empty(), pool.connections < pool.connections_asked)),
         {{"queued", look.queued},
          {"workers", std::int64_t{pool.workers}},
          {"connections_each", std::uint64_t{pool.connections}}});

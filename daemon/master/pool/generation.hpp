@@ -22,6 +22,7 @@ struct PoolSettings {
     std::optional<int> ordered{};       ///< asked for while it ran, see ordered_size.hpp; unset: as the settings say
     std::optional<SizeLimits> range{};  ///< within which that follows the demand; unset: it does not
     std::size_t connections = 1;        ///< at once per worker
+    std::size_t connections_asked = 1;  ///< of which those are what open files allow
     Model model{};                      ///< how each serves them
     // Zero means never.
     std::chrono::milliseconds boot_timeout{};

@@ -79,9 +79,12 @@ inline constexpr std::chrono::seconds shortest_queue_pause{1};
     return plan;
 }
 
-/// What an operator can change, for workers that serve in that way.
-[[nodiscard]] constexpr std::string_view what_helps(Model model, bool serves_program) noexcept {
-    if (model != Model::Serial) return "raise --connections or --workers";
+/// What an operator can change, for workers that serve in that way.  `short_of_files`: open files allow them fewer
+/// connections than --connections asks for.
+[[nodiscard]] constexpr std::string_view what_helps(Model model, bool serves_program, bool short_of_files) noexcept {
+    if (model != Model::Serial)
+        return short_of_files ? "raise RLIMIT_NOFILE (systemd: LimitNOFILE=) or --workers"
+                              : "raise --connections or --workers";
     return serves_program ? "raise --workers, or serve several at once with --model fork"
                           : "raise --workers, or serve several at once with --model thread";
 }

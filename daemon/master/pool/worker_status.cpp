@@ -51,6 +51,7 @@ void add_size(const PoolSettings& pool, StatusReport& report) {
     report.workers_max = pool.range ? pool.range->most : pool.workers;
     report.model = to_string(pool.model);
     report.connection_slots = std::uint64_t{pool.connections} * static_cast<std::uint64_t>(pool.workers);
+    report.connection_slots_asked = std::uint64_t{pool.connections_asked} * static_cast<std::uint64_t>(pool.workers);
 }
 
 void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& report) {

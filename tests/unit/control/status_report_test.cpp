@@ -21,6 +21,8 @@ StatusReport some_report() {
             .workers_wanted = 2,
             .model = "serial",
             .processors = 4,
+            .connection_slots = 6,
+            .connection_slots_asked = 60,
             .connections = 5,
             .accepted = 18'446'744'073'709'551'615U,
             .served = 90,
@@ -104,6 +106,8 @@ TEST(StatusReport, what_is_counted_is_read_back_number_by_number) {
     const StatusReport read = parse_status(to_json(some_report()));
     EXPECT_EQ(read.counts, some_report().counts);
     EXPECT_EQ(read.listeners.at(0).counts, some_report().listeners.at(0).counts);
+    EXPECT_EQ(read.connection_slots, 6U);
+    EXPECT_EQ(read.connection_slots_asked, 60U);
     EXPECT_EQ(read.listeners.at(0).most_connections, 11U);
     EXPECT_EQ(read.listeners.at(0).dropped, 12U);
     EXPECT_FALSE(read.listeners.at(1).counts);

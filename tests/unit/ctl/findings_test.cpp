@@ -204,8 +204,27 @@ INSTANTIATE_TEST_SUITE_P(
              "says "
              "what it died of"},
         Case{"nearly_all_connections", [](StatusReport&, StatusReport& now) { now.connections = 2; }, Harm::Risk,
-             "2 of the 2 connections that workers may have are open; further clients wait; raise --workers or "
-             "--connections"},
+             "all 2 connections that the workers may have are open; further clients wait; raise --workers, or serve "
+             "several at once with --model thread"},
+        Case{"the_only_connection",
+             [](StatusReport&, StatusReport& now) {
+                 now.workers.resize(1);
+                 now.workers_wanted = now.workers_min = now.workers_max = 1;
+                 now.connections = now.connection_slots = 1;
+             },
+             Harm::Risk,
+             "the only connection that the workers may have is open; further clients wait; raise --workers, or serve "
+             "several at once with --model thread"},
+        Case{"nearly_all_that_open_files_allow",
+             [](StatusReport&, StatusReport& now) {
+                 now.model = "async";
+                 now.connection_slots = 10;
+                 now.connection_slots_asked = 600;
+                 now.connections = 9;
+             },
+             Harm::Risk,
+             "9 of the 10 connections that the workers may have are open; further clients wait; raise RLIMIT_NOFILE "
+             "(systemd: LimitNOFILE=) or --workers"},
         Case{
             "log_lines",
             [](StatusReport& before, StatusReport& now) {

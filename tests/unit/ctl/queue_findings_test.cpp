@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
     All, QueueFindingsWhy,
     testing::Values(
         WhyTheyWait{"slow_clients", [](StatusReport& now) { occupy(now, "busy", "waiting"); },
-                    "all 2 workers have a client, and wait for input of 1 of these",
+                    "all 2 workers have a client, and wait for 1 of these",
                     "raise --workers, or serve several at once with --model thread, or lower --idle-timeout"},
         WhyTheyWait{"connections",
                     [](StatusReport& now) {
@@ -102,12 +102,33 @@ INSTANTIATE_TEST_SUITE_P(
                     },
                     "all 2 workers have each the 40 connections that --connections allows",
                     "raise --connections or --workers, or lower --idle-timeout"},
-        WhyTheyWait{"programs",
+        WhyTheyWait{"open_files",
                     [](StatusReport& now) {
-                        occupy(now, "busy", "busy");
+                        occupy(now, "waiting", "waiting");
+                        now.model = "async";
+                        now.connection_slots = 10;
+                        now.connection_slots_asked = 600;
+                        for (WorkerStatus& each : now.workers) each.connections = 5;
+                    },
+                    "all 2 workers have each the 5 connections that open files allow (RLIMIT_NOFILE), of the 300 that "
+                    "--connections asks for",
+                    "raise RLIMIT_NOFILE (systemd: LimitNOFILE=) or --workers, or lower --idle-timeout"},
+        WhyTheyWait{"many_programs",
+                    [](StatusReport& now) {
+                        occupy(now, "waiting", "waiting");
+                        now.model = "fork";
+                        now.connection_slots = now.connection_slots_asked = 80;
+                        for (WorkerStatus& each : now.workers) each.connections = 40;
                         now.listeners[0].counts_traffic = false;
                     },
-                    "all 2 workers are busy in handlers",
+                    "all 2 workers have each the 40 connections that --connections allows",
+                    "raise --connections or --workers"},
+        WhyTheyWait{"programs",
+                    [](StatusReport& now) {
+                        occupy(now, "waiting", "waiting");
+                        now.listeners[0].counts_traffic = false;
+                    },
+                    "all 2 workers have a client, whose programs run",
                     "raise --workers, or serve several at once with --model fork"},
         WhyTheyWait{"blocking_handlers",
                     [](StatusReport& now) {

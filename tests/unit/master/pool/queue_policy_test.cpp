@@ -75,11 +75,14 @@ TEST(QueuePolicy, workers_that_are_busy_for_long_with_nobody_waiting_are_looked_
     EXPECT_EQ(pauses, (std::vector<std::chrono::seconds>{1s, 2s, 4s, 8s, 15s, 15s}));
 }
 
-TEST(QueuePolicy, what_helps_depends_on_the_model) {
-    EXPECT_NE(what_helps(Model::Serial, false).find("--model thread"), std::string_view::npos);
-    EXPECT_NE(what_helps(Model::Serial, true).find("--model fork"), std::string_view::npos);
-    for (const Model model : {Model::Async, Model::Thread, Model::Fork})
-        EXPECT_NE(what_helps(model, false).find("--connections"), std::string_view::npos);
+TEST(QueuePolicy, what_helps_depends_on_the_model_and_on_what_is_short) {
+    EXPECT_NE(what_helps(Model::Serial, false, false).find("--model thread"), std::string_view::npos);
+    EXPECT_NE(what_helps(Model::Serial, true, false).find("--model fork"), std::string_view::npos);
+    for (const Model model : {Model::Async, Model::Thread, Model::Fork}) {
+        EXPECT_NE(what_helps(model, false, false).find("--connections"), std::string_view::npos);
+        EXPECT_EQ(what_helps(model, false, true).find("--connections"), std::string_view::npos);
+        EXPECT_NE(what_helps(model, false, true).find("RLIMIT_NOFILE"), std::string_view::npos);
+    }
 }
 
 }  // namespace
