@@ -23,9 +23,10 @@ enum class DeathOrder {
     Lifeless,
     BootTimeout,
     StopTimeout,
-    OutOfTurn
+    OutOfTurn,
+    Rebind
 };
-inline constexpr DeathOrder last_death_order = DeathOrder::OutOfTurn;
+inline constexpr DeathOrder last_death_order = DeathOrder::Rebind;
 
 /// Who ordered a death, as it is told.
 [[nodiscard]] constexpr const char* name_of(DeathOrder order) noexcept {
@@ -41,6 +42,7 @@ inline constexpr DeathOrder last_death_order = DeathOrder::OutOfTurn;
         case DeathOrder::BootTimeout: return "master: boot timeout";
         case DeathOrder::StopTimeout: return "master: stop timeout";
         case DeathOrder::OutOfTurn: return "master: report out of turn";
+        case DeathOrder::Rebind: return "master: listener bound again";
     }
     return "";
 }

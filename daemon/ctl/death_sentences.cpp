@@ -46,10 +46,14 @@ Reason reason_of_master(const DeathReport& death) {
             return {"it reported to the master what it could not know: somebody may have taken it over",
                     "the log says what it reported"};
         case DeathOrder::Stop: return {"the daemon stops", ""};
-        case DeathOrder::Recycle: return {"it was to be replaced (--max-requests, --max-memory)", ""};
+        // In good order they are told several at a time.
+        case DeathOrder::Recycle: return {"due to be replaced (--max-requests, --max-memory)", ""};
         case DeathOrder::Resize: return {"there were to be fewer workers", ""};
-        case DeathOrder::Reload: return {"a reload had replaced it", ""};
-        case DeathOrder::Upgrade: return {"an upgrade had replaced it", ""};
+        case DeathOrder::Reload: return {"replaced by a reload", ""};
+        case DeathOrder::Rebind:
+            return {"replaced by workers that serve a listener which had lost its file, or had been shut down, again",
+                    ""};
+        case DeathOrder::Upgrade: return {"replaced by an upgrade", ""};
         case DeathOrder::None: break;
     }
     return {"ordered by " + death.ordered_by, "the log says more"};
@@ -65,10 +69,13 @@ Reason reason_of(const DeathReport& death) {
         return was_killed(death)
                    ? Reason{"it crashed", "its stack is in the log; --core-dumps yes leaves its memory, too"}
                    : Reason{"it failed by itself", "the log says what of"};
-    if (death.ordered_by == ordered_by_another)
+    if (death.ordered_by == ordered_by_another) {
+        // Of a signal that it can tell of, a worker tells who has sent it.
+        if (death.expected) return {"told to by another process than the master, which the log names", ""};
         return {was_killed(death) ? "another process than its master killed it"
                                   : "another process than its master told it to leave",
                 "find out who did: an operator, a watchdog, another program"};
+    }
     return reason_of_master(death);
 }
 
@@ -80,9 +87,9 @@ std::string names_of(const std::vector<const DeathReport*>& group) {
 }
 
 std::string details_of(const DeathReport& death) {
-    std::string text = fmt::format("at {}, {} old, having served {}", death.time, age_text(death.age),
+    std::string text = fmt::format("at {}, {} old, having served {} to the end", death.time, age_text(death.age),
                                    counted(death.served, "client"));
-    if (!death.last_peer.empty()) text += ", the last one " + death.last_peer;
+    if (!death.last_peer.empty()) text += fmt::format(", the last to come being {}", death.last_peer);
     if (!death.last_error.empty()) text += fmt::format(", with the error \"{}\"", death.last_error);
     return text;
 }
@@ -106,7 +113,7 @@ ExplainedDeaths explain(const std::vector<const DeathReport*>& group) {
 bool is_alike(const DeathReport& one, const DeathReport& other) {
     const auto kind = [](const DeathReport& death) {
         // How one leaves in good order is all the same.
-        return std::tuple{death.expected, std::string_view{death.expected ? "" : death.cause},
+        return std::tuple{death.expected, death.expected ? std::string_view{} : std::string_view{death.cause},
                           std::string_view{death.ordered_by}, death.out_of_memory};
     };
     return kind(one) == kind(other);

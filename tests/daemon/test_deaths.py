@@ -50,14 +50,14 @@ def test_a_killed_worker_leaves_a_report(controlled):
     assert abs(death["age_ms"] / 1000 - line["age_seconds"]) < 0.001
 
 
-def test_a_crash_is_ordered_by_nobody(controlled):
+def test_a_crash_that_is_sent_is_ordered_by_who_has_sent_it(controlled):
     daemon = controlled(workers=1)
     daemon.expect("SIGSEGV", "stack of")
     exchange(daemon.endpoint)
     pid = daemon.workers()[0]
     os.kill(pid, signal.SIGSEGV)
     death = wait_death(daemon, pid)
-    assert death["cause"].startswith("killed by SIGSEGV") and death["ordered_by"] == "nobody"
+    assert death["cause"].startswith("killed by SIGSEGV") and death["ordered_by"] == "another process"
 
 
 def test_a_smaller_pool_is_the_order_of_the_master(controlled):

@@ -170,9 +170,33 @@ def test_why_workers_died_is_told(controlled, ctl):
     assert first.startswith(f"2 workers (pids {killed[0]}, {killed[2]}) were killed by SIGKILL, the last of them at 20")
     assert first.endswith(": another process than its master killed it; find out who did: an operator, a watchdog, another program")
     assert second.startswith(f"worker 1 (pid {killed[1]}) was killed by SIGSEGV")
-    assert "having served 1 client, the last one 127.0.0.1:" in second and ": it crashed; its stack is in the log" in second
+    assert "having served 1 client to the end, the last to come being 127.0.0.1:" in second
+    assert second.endswith(": another process than its master killed it; find out who did: an operator, a watchdog, another program")
     seen = json.loads(ctl("explain", "--json", *QUICK).stdout)["deaths"]
     assert [each["pids"] for each in seen] == [[killed[0], killed[2]], [killed[1]]] and not any(each["expected"] for each in seen)
+
+
+def test_a_worker_that_an_operator_told_to_leave_was_not_to_be_replaced_anyway(controlled, ctl):
+    daemon = controlled("--handler", "echo", workers=1)
+    worker, = daemon.workers()
+    os.kill(worker, signal.SIGTERM)
+    daemon.wait_log(f"got a stop signal from process {os.getpid()}")
+    assert proc.eventually(lambda: deaths(daemon.control))
+    told = ctl("explain", *QUICK)
+    assert told.stdout.splitlines()[-1] == (f"worker 1 (pid {worker}) left in good order: told to by another process than the "
+                                            "master, which the log names")
+
+
+def test_a_socket_file_that_was_lost_is_no_reload(controlled, ctl, tmp_path):
+    path = tmp_path / "s"
+    daemon = controlled("--handler", "echo", listen=f"unix://{path}", workers=2)
+    daemon.expect("binding it again")
+    path.unlink()
+    assert proc.eventually(lambda: len(deaths(daemon.control)) == 2, 20)
+    assert {each["ordered_by"] for each in deaths(daemon.control)} == {"master: listener bound again"}
+    told = ctl("explain", *QUICK).stdout.splitlines()[-1]
+    assert told.startswith("2 workers (pids ") and told.endswith(
+        ") left in good order: replaced by workers that serve a listener which had lost its file, or had been shut down, again")
 
 
 def test_a_daemon_that_stops_serves_nobody(controlled, ctl):

@@ -15,12 +15,20 @@ namespace preforkd {
 namespace {
 
 using std::chrono::milliseconds;
+constexpr auto relaxed = std::memory_order_relaxed;
 
 /// Signals that a process brings upon itself.
 bool is_crash(int signo) {
     for (const int own : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS})
         if (signo == own) return true;
     return false;
+}
+
+/// What the worker's last words are (stack_report.hpp) when it did not bring the signal upon itself.
+bool was_sent_by_another(const WorkerRecord& record) {
+    const std::string words = record.last_error.read();
+    return words.starts_with("worker ") && words.find(" crashed: SIG") != words.npos &&
+           words.find(", sent by process ") != words.npos;
 }
 
 std::string now_in_utc() {
@@ -43,12 +51,16 @@ ResourceUse use_of(const rusage& used) {
 
 }  // namespace
 
-std::string ordered_by(const Death& death) {
+std::string ordered_by(const Death& death, const WorkerRecord& record) {
     const bool killed = death.report.kind != ExitReport::Kind::Exited;
     if (death.out_of_memory) return ordered_by_kernel;
-    if (killed && is_crash(death.report.value) && death.order != DeathOrder::Hang) return ordered_by_nobody;
+    if (killed && is_crash(death.report.value) && death.order != DeathOrder::Hang)
+        return was_sent_by_another(record) ? ordered_by_another : ordered_by_nobody;
     if (!killed && death.report.value != 0) return ordered_by_nobody;  // whatever it was told, it failed by itself
-    if (death.order != DeathOrder::None) return name_of(death.order);
+    // It has a reason of its own to ask for a replacement, or a signal has told it to leave.
+    const bool is_told =
+        death.order == DeathOrder::Recycle && record.retirement.load(relaxed) == RetirementReason::Unknown;
+    if (death.order != DeathOrder::None && !is_told) return name_of(death.order);
     // A worker leaves in good order only when it is told to, be it by a signal of somebody else.
     return ordered_by_another;
 }
@@ -66,7 +78,7 @@ DeathCause cause_of(const Death& death, const WorkerRecord& record) {
         case DeathOrder::None: return exited ? DeathCause::Exit : DeathCause::Signal;
         case DeathOrder::Recycle:
             if (by_itself) break;
-            switch (record.retirement.load(std::memory_order_relaxed)) {
+            switch (record.retirement.load(relaxed)) {
                 case RetirementReason::MaxRequests: return DeathCause::MaxRequests;
                 case RetirementReason::MaxMemory: return DeathCause::MaxMemory;
                 case RetirementReason::Unknown: break;
@@ -75,6 +87,7 @@ DeathCause cause_of(const Death& death, const WorkerRecord& record) {
         case DeathOrder::Stop:
         case DeathOrder::Resize:
         case DeathOrder::Reload:
+        case DeathOrder::Rebind:
         case DeathOrder::Upgrade:
         case DeathOrder::StopTimeout:
         case DeathOrder::OutOfTurn: break;
@@ -111,6 +124,7 @@ std::uint64_t connections_cut(const Death& death, const WorkerRecord& record) {
         case DeathOrder::Recycle:
         case DeathOrder::Resize:
         case DeathOrder::Reload:
+        case DeathOrder::Rebind:
         case DeathOrder::Upgrade:
         case DeathOrder::StopTimeout: break;
     }
@@ -124,7 +138,7 @@ DeathReport report_on(const Death& death, const WorkerRecord& record) {
             .pid = death.pid,
             .generation = static_cast<std::uint64_t>(death.generation),
             .cause = describe(death.report),
-            .ordered_by = ordered_by(death),
+            .ordered_by = ordered_by(death, record),
             .expected = death.expected && death.in_good_order(),
             .out_of_memory = death.out_of_memory,
             .age = death.age,

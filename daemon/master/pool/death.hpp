@@ -31,7 +31,7 @@ struct Death {
 
 /// `master: resize`, `kernel: out of memory`, `another process` (an operator, another program), `nobody` (it crashed or
 /// left by itself).
-[[nodiscard]] std::string ordered_by(const Death& death);
+[[nodiscard]] std::string ordered_by(const Death& death, const WorkerRecord& record);
 
 /// The one reason for which it is counted.
 [[nodiscard]] DeathCause cause_of(const Death& death, const WorkerRecord& record);

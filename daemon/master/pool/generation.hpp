@@ -44,6 +44,7 @@ struct Generation {
     std::shared_ptr<std::vector<Listener>> listeners = std::make_shared<std::vector<Listener>>();
     /// What the process that observes listens at.  Never null.
     std::shared_ptr<std::vector<Listener>> observed = std::make_shared<std::vector<Listener>>();
+    bool binds_again = false;                  ///< made for what had lost its file or was shut down: no reload
     std::optional<std::string> config_text{};  ///< what the file said that -C names
     std::vector<std::string> remarks{};        ///< what of its settings does not hold, a sentence each with the remedy
     std::shared_ptr<KeyProcess> keys{};        ///< that has its private keys, and is ready; null: its workers have them

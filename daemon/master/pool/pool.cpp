@@ -143,7 +143,8 @@ bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
         table_, plan.dismiss,
         [&](const WorkerEntry& worker) { return RollingExchange::is_outgoing(worker, coming.plan); },
         [&](WorkerEntry& worker) {
-            dismiss(worker, DeathOrder::Reload, gone_by(current().pool.stop_timeout, now), exchange.closing());
+            dismiss(worker, order_of_exchange(coming.plan), gone_by(current().pool.stop_timeout, now),
+                    exchange.closing());
         });
     if (!plan.fork) return plan.failed || plan.dismiss > 0;
     if (coming.respawn.not_before > now) return false;
@@ -311,7 +312,7 @@ void Pool::resize_to(int size) {
 }
 
 void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now) {
-    const DeathOrder order = current().body ? DeathOrder::Reload : DeathOrder::Upgrade;
+    const DeathOrder order = current().body ? order_of_exchange(*next()) : DeathOrder::Upgrade;
     keys_.leave(current());
     generations_.commit();
     sizing_.start_over();
@@ -326,7 +327,7 @@ void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point no
     for (WorkerEntry& worker : table_) {
         if (worker.generation != next()->number || worker.is_going()) continue;
         const bool has_taken_nobody = worker.state == State::Starting;
-        dismiss(worker, DeathOrder::Reload,
+        dismiss(worker, order_of_exchange(*next()),
                 has_taken_nobody ? now + patience_after_term : gone_by(current().pool.stop_timeout, now), added);
     }
     keys_.leave(*next());

@@ -54,6 +54,10 @@ void nudge_least_busy(WorkerTable& workers, std::size_t connections, const Worke
     if (best != nullptr) send(*best, Order::LookForClients);
 }
 
+DeathOrder order_of_exchange(const Generation& coming) noexcept {
+    return coming.binds_again ? DeathOrder::Rebind : DeathOrder::Reload;
+}
+
 Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now) {
     return stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
 }

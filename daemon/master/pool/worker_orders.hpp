@@ -6,6 +6,7 @@
 
 #include "common/channel/channel.hpp"
 #include "common/channel/stopping.hpp"
+#include "daemon/master/pool/generation.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
 namespace preforkd {
@@ -24,6 +25,9 @@ void nudge_least_busy(WorkerTable& workers, std::size_t connections, const Worke
 
 /// A worker that is told to stop fast ends by itself; one that is stuck is killed then.
 inline constexpr auto patience_after_term = fast_stop + std::chrono::seconds{1};
+
+/// Why workers leave that those of `coming` replace.
+[[nodiscard]] DeathOrder order_of_exchange(const Generation& coming) noexcept;
 
 /// When one that is asked to leave now is stuck; zero: it may take for ever.
 [[nodiscard]] Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now);

@@ -143,6 +143,7 @@ void Reloader::go_on(Clock::time_point now) {
 void Reloader::boot(Generation next, Clock::time_point now) {
     carry_ordered_size(next, pool_.current());
     next.number = ++last_number_;
+    next.binds_again = !reads_settings_;
     if (next.settings->log != pool_.current().settings->log) open_new_log(next, pool_.current());
     store_listeners(systemd_, *next.listeners);  // its workers have to know which outlive them
     Deadline deadline = deadline_after(now, next.pool.boot_timeout);

@@ -41,7 +41,8 @@ TEST(DeathSentences, a_crash_is_told_with_whom_it_served) {
     EXPECT_EQ(
         only_sentence(death),
         "worker 3 (pid 17) was killed by SIGSEGV, core dumped at 2027-01-15T08:00:00.000Z, 1m 2s old, having served 5 "
-        "clients, the last one 192.0.2.1:9, with the error \"bad\": it crashed; its stack is in the log; "
+        "clients to the end, the last to come being 192.0.2.1:9, with the error \"bad\": it crashed; its stack is in "
+        "the log; "
         "--core-dumps yes leaves its memory, too");
 }
 
@@ -73,7 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
         Reason{"stop", "killed by SIGKILL", name_of(DeathOrder::StopTimeout),
                "its clients within --stop-timeout; raise"},
         Reason{"report", "killed by SIGKILL", name_of(DeathOrder::OutOfTurn), "taken it over; "},
-        Reason{"reload", "killed by SIGTERM", name_of(DeathOrder::Reload), ": a reload had replaced it"},
+        Reason{"reload", "killed by SIGTERM", name_of(DeathOrder::Reload), ": replaced by a reload"},
+        Reason{"a_lost_file", "killed by SIGTERM", name_of(DeathOrder::Rebind), "which had lost its file"},
         Reason{"another_version", "killed by SIGTERM", "master: whim", ": ordered by master: whim; "}),
     [](const auto& each) { return std::string{each.param.name}; });
 
@@ -98,8 +100,30 @@ TEST(DeathSentences, of_one_kind_they_are_one_sentence_and_the_unwanted_come_fir
     EXPECT_THAT(all[0].pids, ElementsAre(10, 12));
     EXPECT_THAT(all[0].death, HasSubstr("2 workers (pids 10, 12) were killed by SIGKILL, the last of them at "));
     EXPECT_THAT(all[1].pids, ElementsAre(11));
-    EXPECT_EQ(sentence_of(all[2]), "2 workers (pids 30, 31) left in good order: a reload had replaced it");
+    EXPECT_EQ(sentence_of(all[2]), "2 workers (pids 30, 31) left in good order: replaced by a reload");
     EXPECT_TRUE(all[2].expected && !all[0].expected);
+}
+
+TEST(DeathSentences, a_worker_that_somebody_else_told_to_leave_was_not_to_be_replaced_anyway) {
+    DeathReport death = some_death(17, "exited with code 0", ordered_by_another);
+    death.expected = true;
+    EXPECT_EQ(only_sentence(death),
+              "worker 3 (pid 17) left in good order: told to by another process than the master, which the log names");
+}
+
+TEST(DeathSentences, the_first_client_of_a_worker_is_not_one_that_it_had_served) {
+    DeathReport death = some_death(17, "killed by SIGKILL", ordered_by_another);
+    death.served = 0;
+    death.last_peer = "192.0.2.1:9";
+    EXPECT_THAT(only_sentence(death),
+                HasSubstr("having served 0 clients to the end, the last to come being 192.0.2.1:9: "));
+}
+
+TEST(DeathSentences, of_two_signals_they_are_two_sentences) {
+    EXPECT_EQ(explained_of({some_death(10, "killed by SIGKILL", ordered_by_another),
+                            some_death(11, "killed by SIGSEGV", ordered_by_another)})
+                  .size(),
+              2U);
 }
 
 TEST(DeathSentences, where_nobody_died_there_are_none) { EXPECT_THAT(explained_of({}), IsEmpty()); }

@@ -33,26 +33,44 @@ constexpr ExitReport sigkill{Kind::Killed, SIGKILL};
 constexpr ExitReport left{Kind::Exited, 0};
 
 TEST(Death, what_the_master_orders_is_ordered_by_the_master) {
-    EXPECT_EQ(ordered_by({.report = left, .order = DeathOrder::Resize}), "master: resize");
-    EXPECT_EQ(ordered_by({.report = sigkill, .order = DeathOrder::StopTimeout}), "master: stop timeout");
-    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Hang}), "master: hang");
+    EXPECT_EQ(ordered_by({.report = left, .order = DeathOrder::Resize}, WorkerRecord{}), "master: resize");
+    EXPECT_EQ(ordered_by({.report = sigkill, .order = DeathOrder::StopTimeout}, WorkerRecord{}),
+              "master: stop timeout");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Hang}, WorkerRecord{}),
+              "master: hang");
 }
 
 TEST(Death, what_nobody_of_ours_orders_comes_from_another_process) {
-    EXPECT_EQ(ordered_by({.report = sigkill}), "another process");
-    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGTERM}}), "another process");
-    EXPECT_EQ(ordered_by({.report = left}), "another process") << "it leaves in good order only when told to";
+    EXPECT_EQ(ordered_by({.report = sigkill}, WorkerRecord{}), "another process");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGTERM}}, WorkerRecord{}), "another process");
+    EXPECT_EQ(ordered_by({.report = left}, WorkerRecord{}), "another process")
+        << "it leaves in good order only when told to";
+}
+
+TEST(Death, a_signal_from_outside_that_a_worker_retires_of_comes_from_another_process) {
+    WorkerRecord record;
+    EXPECT_EQ(ordered_by({.report = left, .order = DeathOrder::Recycle}, record), "another process");
+    record.retirement = RetirementReason::MaxRequests;
+    EXPECT_EQ(ordered_by({.report = left, .order = DeathOrder::Recycle}, record), "master: recycle");
+}
+
+TEST(Death, a_crash_is_of_another_process_where_the_worker_has_told_who_sent_the_signal) {
+    WorkerRecord record;
+    record.last_error.write("worker 1 (pid 77) crashed: SIGSEGV at address 0x0, in preforkd+0x10");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGSEGV}}, record), "nobody");
+    record.last_error.write("worker 1 (pid 77) crashed: SIGSEGV, sent by process 12, in libc.so.6+0x10");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGSEGV}}, record), "another process");
 }
 
 TEST(Death, a_crash_and_a_failure_are_ordered_by_nobody) {
-    EXPECT_EQ(ordered_by({.report = {Kind::Dumped, SIGSEGV}}), "nobody");
-    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Resize}), "nobody");
-    EXPECT_EQ(ordered_by({.report = {Kind::Exited, 70}}), "nobody");
-    EXPECT_EQ(ordered_by({.report = {Kind::Exited, 70}, .order = DeathOrder::Stop}), "nobody");
+    EXPECT_EQ(ordered_by({.report = {Kind::Dumped, SIGSEGV}}, WorkerRecord{}), "nobody");
+    EXPECT_EQ(ordered_by({.report = {Kind::Killed, SIGABRT}, .order = DeathOrder::Resize}, WorkerRecord{}), "nobody");
+    EXPECT_EQ(ordered_by({.report = {Kind::Exited, 70}}, WorkerRecord{}), "nobody");
+    EXPECT_EQ(ordered_by({.report = {Kind::Exited, 70}, .order = DeathOrder::Stop}, WorkerRecord{}), "nobody");
 }
 
 TEST(Death, the_kernel_is_named_when_it_wants_memory_back) {
-    EXPECT_EQ(ordered_by({.report = sigkill, .out_of_memory = true}), "kernel: out of memory");
+    EXPECT_EQ(ordered_by({.report = sigkill, .out_of_memory = true}, WorkerRecord{}), "kernel: out of memory");
 }
 
 TEST(Death, the_certificate_has_what_the_worker_has_noted) {
@@ -97,7 +115,8 @@ TEST(Death, it_is_counted_for_one_reason) {
     EXPECT_EQ(cause_of({.report = sigkill, .order = DeathOrder::BootTimeout, .was_ready = false}, record),
               DeathCause::Boot);
     EXPECT_EQ(cause_of({.report = left, .order = DeathOrder::Stop, .was_ready = false}, record), DeathCause::Ordered);
-    for (const DeathOrder order : {DeathOrder::Stop, DeathOrder::Resize, DeathOrder::Reload, DeathOrder::Upgrade}) {
+    for (const DeathOrder order :
+         {DeathOrder::Stop, DeathOrder::Resize, DeathOrder::Reload, DeathOrder::Upgrade, DeathOrder::Rebind}) {
         EXPECT_EQ(cause_of({.report = left, .order = order}, record), DeathCause::Ordered);
         EXPECT_EQ(cause_of({.report = failed, .order = order}, record), DeathCause::Exit) << "it failed by itself";
         EXPECT_EQ(cause_of({.report = crashed, .order = order}, record), DeathCause::Signal);
