@@ -63,14 +63,14 @@ void add_failures(const Looks& looks, const ListenerStatus& listener, std::vecto
     };
     constexpr std::array failures{
         Failure{ConnectionOutcome::Error, true, "failed: the handler threw, the program failed or the client broke off",
-                "the log says which and why"},
+                "what a handler threw is in the log; --log-connections end tells of each connection how it ended"},
         Failure{ConnectionOutcome::RequestTimeout, false, "took longer than --request-timeout allows",
                 "raise --request-timeout, or find out what takes so long"},
         Failure{ConnectionOutcome::Cut, false,
                 "ended with a worker that died, or had to leave before they were finished",
                 "raise --stop-timeout if it was told to leave"},
         Failure{ConnectionOutcome::Handshake, true, "failed: no TLS was agreed on",
-                "the log says why; preforkctl send --verbose tries it"}};
+                "with --log-level debug the log says why of each; preforkctl send --verbose tries it"}};
     const ListenerCounts counts = change_of(listener, looks).counts;
     std::uint64_t ended = 0;
     for (const std::uint64_t each : counts.closed) ended += each;

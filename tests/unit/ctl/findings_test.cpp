@@ -124,7 +124,13 @@ INSTANTIATE_TEST_SUITE_P(
              Harm::Loss,
              "listener tcp://:443: 1 of the 20 connections that ended within 1.0 s failed: the handler threw, the "
              "program "
-             "failed or the client broke off; the log says which and why"},
+             "failed or the client broke off; what a handler threw is in the log; --log-connections end tells of each "
+             "connection how it ended"},
+        Case{"handshakes",
+             [](StatusReport&, StatusReport& now) { now.listeners[0].counts->closed = {1, 0, 0, 0, 0, 0, 3}; },
+             Harm::Loss,
+             "listener tcp://:443: 3 of the 4 connections that ended within 1.0 s failed: no TLS was agreed on; with "
+             "--log-level debug the log says why of each; preforkctl send --verbose tries it"},
         Case{"request_timeout",
              [](StatusReport&, StatusReport& now) {
                  now.listeners[0].counts->closed = {99, 0, 0, 1};
