@@ -21,6 +21,7 @@ std::string part_of(const json::value& value, std::string_view name) {
 
 void leave_details_out(Snapshot& snapshot) {
     for (WorkerStatus& worker : snapshot.status.workers) worker.last_error = worker.last_peer = std::string{};
+    snapshot.status.reload_failure = std::string{};  // it may name files
     DeathRing deaths;
     for (DeathReport death : snapshot.deaths.all()) {
         death.last_error = death.last_peer = std::string{};

@@ -198,6 +198,7 @@ std::string to_json(const StatusReport& report) {
                          {"sent_bytes", or_null(report.sent_bytes)},
                          {"workers_replaced", report.replaced},
                          {"log_lines_dropped", report.dropped_log_lines},
+                         {"reload_failure", or_null(report.reload_failure)},
                          {"key_process", key_process_to_json(report.key_process)},
                          {"listeners", std::move(listeners)},
                          {"other_listeners", other_to_json(report.other_listeners)},
@@ -232,6 +233,7 @@ StatusReport parse_status(std::string_view text) {
                         .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
                         .replaced = fields.number<std::uint64_t>("workers_replaced"),
                         .dropped_log_lines = fields.number<std::uint64_t>("log_lines_dropped"),
+                        .reload_failure = fields.text("reload_failure"),
                         .key_process = key_process_from(value),
                         .other_listeners = other_from(value),
                         .counts = service_counts_from(value)};

@@ -96,6 +96,7 @@ struct StatusReport {
     std::optional<std::uint64_t> sent_bytes{};
     std::uint64_t replaced = 0;  ///< workers that died and were replaced
     std::uint64_t dropped_log_lines = 0;
+    std::string reload_failure{};  ///< why the last reload changed nothing; empty: it did, or there was none
     std::optional<KeyProcessStatus> key_process{};  ///< unset: none is wanted
     std::vector<ListenerStatus> listeners{};
     std::optional<ListenerStatus> other_listeners{};  ///< what is counted of those without counts of their own

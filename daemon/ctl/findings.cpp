@@ -151,13 +151,22 @@ void add_deaths(const Looks& looks, std::vector<Finding>& findings) {
          .remedy = "what each died of is told below"});
 }
 
-void add_failed_attempts(std::string_view what, const Attempts& attempts, std::vector<Finding>& findings) {
-    if (attempts.failed == 0) return;
-    findings.push_back({.harm = Harm::Risk,
-                        .amount = attempts.failed,
-                        .limit = fmt::format("{} of {} failed since the daemon was started: what ran before ran on",
-                                             attempts.failed, counted(attempts.done + attempts.failed, what)),
-                        .remedy = "the log says what was wrong"});
+/// What ran before runs on; a reload is told of until one succeeds.
+void add_failed_attempts(const Looks& looks, std::vector<Finding>& findings) {
+    if (const std::string& failure = looks.now.reload_failure; !failure.empty())
+        findings.push_back(
+            {.harm = Harm::Risk,
+             .amount = 1,
+             .limit = fmt::format("the last reload failed, and the settings of before it are in force: {}", failure),
+             .remedy = "mend that, then preforkctl reload"});
+    const ServiceCounts counts = change_of_counts(looks);
+    for (const auto& [what, attempts] : {std::pair{"reload", counts.reloads}, std::pair{"upgrade", counts.upgrades}})
+        if (attempts.failed > 0 && (looks.now.reload_failure.empty() || what != std::string_view{"reload"}))
+            findings.push_back({.harm = Harm::Risk,
+                                .amount = attempts.failed,
+                                .limit = fmt::format("{} failed {}: what ran before ran on",
+                                                     counted(attempts.failed, what), within_text(looks)),
+                                .remedy = "the log says what was wrong"});
 }
 
 /// `60 of the 64 connections that workers may have are open`.
@@ -182,16 +191,14 @@ void add_service(const Looks& looks, std::vector<Finding>& findings) {
                             .amount = now.connections,
                             .limit = slots_text(now) + "; further clients wait",
                             .remedy = remedy_for_full_workers(now)});
-    const std::uint64_t lines = growth(now.dropped_log_lines, looks.before.dropped_log_lines);
-    if (now.dropped_log_lines > 0)
-        findings.push_back({.harm = Harm::Risk,
-                            .amount = now.dropped_log_lines,
-                            .limit = fmt::format("{} dropped since the daemon was started, {} {}",
-                                                 counted(now.dropped_log_lines, "log line"),
-                                                 lines == 0 ? "none" : std::to_string(lines), within_text(looks)),
-                            .remedy = "whatever reads the log (--log-file, the journal) is full or too slow"});
-    add_failed_attempts("reload", now.counts.reloads, findings);
-    add_failed_attempts("upgrade", now.counts.upgrades, findings);
+    if (const std::uint64_t lines = growth(now.dropped_log_lines, looks.before.dropped_log_lines); lines > 0)
+        findings.push_back(
+            {.harm = Harm::Risk,
+             .amount = lines,
+             .limit = fmt::format("{} {} dropped {}, of {} since the daemon was started", counted(lines, "log line"),
+                                  lines == 1 ? "was" : "were", within_text(looks), now.dropped_log_lines),
+             .remedy = "whatever reads the log (--log-file, the journal) is full or too slow"});
+    add_failed_attempts(looks, findings);
 }
 
 }  // namespace

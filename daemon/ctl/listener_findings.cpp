@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -32,26 +33,33 @@ std::string refused_text(const RefusedClients& refused) {
 std::uint64_t count_of(const RefusedClients& refused) { return refused.denied + refused.per_source + refused.rate; }
 
 void add_refused(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
-    const RefusedClients now = change_of(listener, looks).refused;
-    const RefusedClients ever = listener.refused.value_or(RefusedClients{});
-    if (count_of(ever) == 0) return;
-    const bool is_limit = now.per_source + now.rate > 0;
-    const RefusedClients& told = count_of(now) > 0 ? now : ever;
-    findings.push_back(
-        {.harm = is_limit ? Harm::Loss : Harm::Risk,
-         .amount = count_of(told),
-         .listener = listener.endpoint,
-         .limit = fmt::format(
-             "{} refused {}: {}", counted(count_of(told), "client"),
-             count_of(now) > 0 ? within_text(looks) : fmt::format("since it was bound, none {}", within_text(looks)),
-             refused_text(told)),
-         .remedy = told.per_source + told.rate > 0
-                       ? "preforkctl sources tells which; raise what refused them if they are welcome"
-                       : "change allow= or deny= of the listener if they are welcome"});
+    const RefusedClients refused = change_of(listener, looks).refused;
+    const std::uint64_t count = count_of(refused);
+    if (count == 0) return;
+    // A limit that does what it is there for is no harm: who is welcome, only an operator knows.
+    findings.push_back({.harm = Harm::Risk,
+                        .amount = count,
+                        .listener = listener.endpoint,
+                        .limit = fmt::format("{} {} refused {}: {}", counted(count, "client"),
+                                             count == 1 ? "was" : "were", within_text(looks), refused_text(refused)),
+                        .remedy = refused.per_source + refused.rate > 0
+                                      ? "preforkctl sources tells which; raise what refused them if they are welcome"
+                                      : "change allow= or deny= of the listener if they are welcome"});
 }
 
 std::uint64_t closed(const ListenerCounts& counts, ConnectionOutcome outcome) {
     return counts.closed[static_cast<std::size_t>(outcome)];
+}
+
+/// Clients that break off are none that the service turns away; handlers and programs that fail do that.
+Harm blamed_for_errors(const Looks& looks, const ListenerStatus& listener) {
+    if (!listener.counts_traffic) return Harm::Loss;
+    const auto has_failed = [&](const WorkerStatus& worker) {
+        const auto before = std::ranges::find(looks.before.workers, worker.pid, &WorkerStatus::pid);
+        return !worker.last_error.empty() &&
+               (before == looks.before.workers.end() || before->last_error != worker.last_error);
+    };
+    return std::ranges::any_of(looks.now.workers, has_failed) ? Harm::Loss : Harm::Risk;
 }
 
 void add_failures(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
@@ -60,24 +68,26 @@ void add_failures(const Looks& looks, const ListenerStatus& listener, std::vecto
         bool happens;  ///< in any service, if to few
         std::string_view what;
         std::string_view remedy;
+        Harm harm = Harm::Loss;
     };
-    constexpr std::array failures{
+    const std::array failures{
         Failure{ConnectionOutcome::Error, true, "failed: the handler threw, the program failed or the client broke off",
-                "what a handler threw is in the log; --log-connections end tells of each connection how it ended"},
+                "what a handler threw is in the log; --log-connections end tells of each connection how it ended",
+                blamed_for_errors(looks, listener)},
         Failure{ConnectionOutcome::RequestTimeout, false, "took longer than --request-timeout allows",
                 "raise --request-timeout, or find out what takes so long"},
         Failure{ConnectionOutcome::Cut, false,
                 "ended with a worker that died, or had to leave before they were finished",
                 "raise --stop-timeout if it was told to leave"},
         Failure{ConnectionOutcome::Handshake, true, "failed: no TLS was agreed on",
-                "with --log-level debug the log says why of each; preforkctl send --verbose tries it"}};
+                "with --log-level debug the log says why of each; preforkctl send --verbose tries it", Harm::Risk}};
     const ListenerCounts counts = change_of(listener, looks).counts;
     std::uint64_t ended = 0;
     for (const std::uint64_t each : counts.closed) ended += each;
-    for (const auto& [outcome, happens, what, remedy] : failures) {
+    for (const auto& [outcome, happens, what, remedy, harm] : failures) {
         const std::uint64_t failed = closed(counts, outcome);
         if (failed == 0 || (happens && failed * usual_failures < ended)) continue;
-        findings.push_back({.harm = Harm::Loss,
+        findings.push_back({.harm = harm,
                             .amount = failed,
                             .listener = listener.endpoint,
                             .limit = fmt::format("{} of the {} that ended {} {}", failed, counted(ended, "connection"),

@@ -143,20 +143,12 @@ void add_waiting(const Looks& looks, const ListenerStatus& listener, std::vector
 
 void add_dropped(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
     const std::uint64_t dropped = change_of(listener, looks).dropped;
-    const std::uint64_t ever = listener.dropped.value_or(0);
-    if (ever == 0) return;
+    if (dropped == 0) return;
     const bool datagrams = listener.queue.in_bytes;
     const std::string_view what = datagrams ? "datagram" : "attempt";
     const std::string_view full = datagrams ? "its buffer" : "its queue";
     const std::string_view does = datagrams ? "" : " to connect";
     const std::string_view option = datagrams ? "rcvbuf= of the listener" : "--backlog (and net.core.somaxconn)";
-    if (dropped == 0)
-        return findings.push_back({.harm = Harm::Risk,
-                                   .amount = ever,
-                                   .listener = listener.endpoint,
-                                   .limit = fmt::format("{}{} found {} full since it was bound, none {}",
-                                                        counted(ever, what), does, full, within_text(looks)),
-                                   .remedy = fmt::format("if it comes again, raise --workers or {}", option)});
     const WaitReason reason = why_clients_wait(looks, listener);
     std::string limit = fmt::format("{}{} {} turned away {}: {}", counted(dropped, what), does,
                                     dropped == 1 ? "was" : "were", within_text(looks), full);

@@ -193,7 +193,8 @@ StatusReport ControlCommands::status() {
                         .pid = ::getpid(),
                         .phase = name_of(targets_.life.phase),
                         .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - targets_.began),
-                        .processors = usable_cpus()};
+                        .processors = usable_cpus(),
+                        .reload_failure = printable(targets_.reloader.failure())};
     const Settings& settings = *targets_.pool.current().settings;
     for (const Listener& listener : *targets_.pool.current().listeners) {
         if (!listener.fd) continue;  // closed: the daemon is stopping

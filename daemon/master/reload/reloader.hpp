@@ -54,6 +54,9 @@ public:
     /// What STATUS= says: the pool, and before it why the settings that were asked for last are not in force.
     [[nodiscard]] std::string status() const;
 
+    /// That reason alone.
+    [[nodiscard]] const std::string& failure() const noexcept { return refusal_; }
+
     [[nodiscard]] bool busy() const noexcept { return life_.phase != ReloadPhase::Idle; }
 
 private:

@@ -12,6 +12,7 @@ Snapshot example() {
                       .status = {.version = "1",
                                  .phase = "draining",
                                  .connection_slots = 2048,
+                                 .reload_failure = "/etc/x.conf:3",
                                  .workers = {{.number = 1, .last_error = "a\nb", .last_peer = "192.0.2.1:1"}}}};
     snapshot.deaths.add({.number = 3, .cause = "killed by SIGSEGV", .last_peer = "192.0.2.2:2", .last_error = "c"});
     return snapshot;
@@ -31,7 +32,7 @@ TEST(Snapshot, details_can_be_left_out) {
     Snapshot snapshot = example();
     leave_details_out(snapshot);
     const std::string text = to_json(snapshot);
-    for (const std::string_view detail : {"192.0.2.1", "192.0.2.2", "a\\nb", "\"c\""})
+    for (const std::string_view detail : {"192.0.2.1", "192.0.2.2", "a\\nb", "\"c\"", "x.conf"})
         EXPECT_EQ(text.find(detail), std::string::npos) << detail;
     EXPECT_NE(text.find("killed by SIGSEGV"), std::string::npos);
 }

@@ -28,6 +28,7 @@ StatusReport some_report() {
             .served = 90,
             .replaced = 1,
             .dropped_log_lines = 2,
+            .reload_failure = "--listen tcp://:80: in use",
             .key_process = KeyProcessStatus{.pid = 20, .user = 61'184, .has_own_user = true},
             .listeners = {{.endpoint = "tcp://:80",
                            .handler = "echo",
@@ -107,6 +108,7 @@ TEST(StatusReport, what_is_counted_is_read_back_number_by_number) {
     EXPECT_EQ(read.counts, some_report().counts);
     EXPECT_EQ(read.listeners.at(0).counts, some_report().listeners.at(0).counts);
     EXPECT_EQ(read.connection_slots, 6U);
+    EXPECT_EQ(read.reload_failure, "--listen tcp://:80: in use");
     EXPECT_EQ(read.connection_slots_asked, 60U);
     EXPECT_EQ(read.listeners.at(0).most_connections, 11U);
     EXPECT_EQ(read.listeners.at(0).dropped, 12U);

@@ -76,13 +76,6 @@ INSTANTIATE_TEST_SUITE_P(
              "listener tcp://:443: 2 attempts to connect were turned away within 1.0 s: its queue of 511 was full; "
              "raise "
              "--workers; or raise --backlog (and net.core.somaxconn)"},
-        Case{
-            "dropped_once",
-            [](StatusReport& before, StatusReport& now) { before.listeners[0].dropped = now.listeners[0].dropped = 1; },
-            Harm::Risk,
-            "listener tcp://:443: 1 attempt to connect found its queue full since it was bound, none within 1.0 s; if "
-            "it "
-            "comes again, raise --workers or --backlog (and net.core.somaxconn)"},
         Case{"lost_datagrams",
              [](StatusReport&, StatusReport& now) {
                  now.listeners[0].queue = {.queued = 100, .limit = 212'992, .in_bytes = true};
@@ -100,26 +93,38 @@ INSTANTIATE_TEST_SUITE_P(
             Harm::Wait,
             "listener tcp://:443: datagrams fill 146.5K of the 208.0K of its buffer; raise --workers or rcvbuf= of the "
             "listener"},
-        Case{
-            "refused",
-            [](StatusReport& before, StatusReport& now) {
-                before.listeners[0].refused = RefusedClients{.denied = 1, .rate = 1};
-                now.listeners[0].refused = RefusedClients{.denied = 2, .per_source = 2, .rate = 4};
-            },
-            Harm::Loss,
-            "listener tcp://:443: 6 clients refused within 1.0 s: 1 by allow= and deny=, 2 by per-source=, 3 by rate=; "
-            "preforkctl sources tells which; raise what refused them if they are welcome"},
-        Case{"denied",
+        Case{"refused",
              [](StatusReport& before, StatusReport& now) {
-                 before.listeners[0].refused = now.listeners[0].refused = RefusedClients{.denied = 1};
+                 before.listeners[0].refused = RefusedClients{.denied = 1, .rate = 1};
+                 now.listeners[0].refused = RefusedClients{.denied = 2, .per_source = 2, .rate = 4};
              },
              Harm::Risk,
-             "listener tcp://:443: 1 client refused since it was bound, none within 1.0 s: 1 by allow= and deny=; "
-             "change "
-             "allow= or deny= of the listener if they are welcome"},
-        Case{"failures",
+             "listener tcp://:443: 6 clients were refused within 1.0 s: 1 by allow= and deny=, 2 by per-source=, 3 by "
+             "rate=; "
+             "preforkctl sources tells which; raise what refused them if they are welcome"},
+        Case{"resets",
              [](StatusReport&, StatusReport& now) {
                  now.listeners[0].counts->closed = {19, 1};
+             },
+             Harm::Risk,
+             "listener tcp://:443: 1 of the 20 connections that ended within 1.0 s failed: the handler threw, the "
+             "program "
+             "failed or the client broke off; what a handler threw is in the log; --log-connections end tells of each "
+             "connection how it ended"},
+        Case{"failures_of_handlers",
+             [](StatusReport&, StatusReport& now) {
+                 now.listeners[0].counts->closed = {19, 1};
+                 now.workers[0].last_error = "handler failed for 192.0.2.1:9: bad";
+             },
+             Harm::Loss,
+             "listener tcp://:443: 1 of the 20 connections that ended within 1.0 s failed: the handler threw, the "
+             "program "
+             "failed or the client broke off; what a handler threw is in the log; --log-connections end tells of each "
+             "connection how it ended"},
+        Case{"failures_of_programs",
+             [](StatusReport&, StatusReport& now) {
+                 now.listeners[0].counts->closed = {19, 1};
+                 now.listeners[0].counts_traffic = false;
              },
              Harm::Loss,
              "listener tcp://:443: 1 of the 20 connections that ended within 1.0 s failed: the handler threw, the "
@@ -128,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
              "connection how it ended"},
         Case{"handshakes",
              [](StatusReport&, StatusReport& now) { now.listeners[0].counts->closed = {1, 0, 0, 0, 0, 0, 3}; },
-             Harm::Loss,
+             Harm::Risk,
              "listener tcp://:443: 3 of the 4 connections that ended within 1.0 s failed: no TLS was agreed on; with "
              "--log-level debug the log says why of each; preforkctl send --verbose tries it"},
         Case{"request_timeout",
@@ -231,19 +236,25 @@ INSTANTIATE_TEST_SUITE_P(
              Harm::Risk,
              "9 of the 10 connections that the workers may have are open; further clients wait; raise RLIMIT_NOFILE "
              "(systemd: LimitNOFILE=) or --workers"},
+        Case{"log_lines",
+             [](StatusReport& before, StatusReport& now) {
+                 before.dropped_log_lines = 1;
+                 now.dropped_log_lines = 3;
+             },
+             Harm::Risk,
+             "2 log lines were dropped within 1.0 s, of 3 since the daemon was started; whatever reads the log "
+             "(--log-file, the journal) is full or too slow"},
         Case{
-            "log_lines",
-            [](StatusReport& before, StatusReport& now) {
-                before.dropped_log_lines = 1;
-                now.dropped_log_lines = 3;
+            "a_failed_reload",
+            [](StatusReport&, StatusReport& now) {
+                now.counts.reloads = {.done = 2, .failed = 1};
+                now.reload_failure = "--listen :80: in use";
             },
             Harm::Risk,
-            "3 log lines dropped since the daemon was started, 2 within 1.0 s; whatever reads the log (--log-file, the "
-            "journal) is full or too slow"},
-        Case{
-            "a_failed_reload", [](StatusReport&, StatusReport& now) { now.counts.reloads = {.done = 2, .failed = 1}; },
-            Harm::Risk,
-            "1 of 3 reloads failed since the daemon was started: what ran before ran on; the log says what was wrong"}),
+            "the last reload failed, and the settings of before it are in force: --listen :80: in use; mend that, then "
+            "preforkctl reload"},
+        Case{"a_failed_upgrade", [](StatusReport&, StatusReport& now) { now.counts.upgrades.failed = 1; }, Harm::Risk,
+             "1 upgrade failed within 1.0 s: what ran before ran on; the log says what was wrong"}),
     [](const auto& each) { return std::string{each.param.name}; });
 
 TEST(Findings, what_hurts_most_comes_first) {
@@ -264,6 +275,18 @@ TEST(Findings, what_hurts_most_comes_first) {
                                             std::pair{Harm::Wait, "tcp://:7"}, std::pair{Harm::Wait, "tcp://:443"},
                                             std::pair{Harm::Risk, ""}));
     EXPECT_TRUE(limits_now(found));
+}
+
+TEST(Findings, what_was_before_the_looks_is_no_news) {
+    EXPECT_THAT(found_after([](StatusReport& before, StatusReport& now) {
+                    before.counts.reloads = {.done = 1, .failed = 1};
+                    now.counts.reloads = {.done = 2, .failed = 1};
+                    before.counts.upgrades.failed = now.counts.upgrades.failed = 1;
+                    before.dropped_log_lines = now.dropped_log_lines = 1;
+                    before.listeners[0].dropped = now.listeners[0].dropped = 1;
+                    before.listeners[0].refused = now.listeners[0].refused = RefusedClients{.denied = 1, .rate = 2};
+                }),
+                IsEmpty());
 }
 
 TEST(Findings, what_has_been_and_may_come_limits_nothing_now) {
