@@ -25,19 +25,27 @@ constexpr auto long_run = 10s;
 constexpr double whole_processor = 0.95;
 
 std::string_view phase_text(std::string_view phase) {
-    if (phase == "starting") return "it starts";
     if (phase == "withdrawing") return "it stops: it serves on for --drain-delay, and wants no more clients";
     if (phase == "draining") return "it stops: workers finish what they serve, for --stop-timeout at most";
     return "it stops: what has not ended is being killed";
 }
 
-void add_phase(const StatusReport& now, std::vector<Finding>& findings) {
-    if (now.phase == "running") return;
+void add_stop(const StatusReport& now, std::vector<Finding>& findings) {
+    if (now.phase == "running" || now.phase == "starting") return;
     findings.push_back({.harm = Harm::Down,
                         .amount = now.connections,
                         .limit = fmt::format("the daemon is {}: {}; {} open", now.phase, phase_text(now.phase),
                                              counted(now.connections, "connection")),
-                        .remedy = now.phase == "starting" ? "the log says how far it is" : "start it again to serve"});
+                        .remedy = "start it again to serve"});
+}
+
+/// What keeps workers from being there, as far as the counts tell.
+std::string why_workers_lack(const StatusReport& now, std::uint64_t starting) {
+    if (starting > 0) return "--boot-timeout ends one that never becomes ready; the log says what it does";
+    if (std::ranges::any_of(now.counts.deaths, [](std::uint64_t died) { return died > 0; }))
+        return "one that died early is started again after a pause: the log says what it died of";
+    return fmt::format("none has died: where the kernel starts none the log says so; {}",
+                       shortage_remedy(EAGAIN).substr(2));
 }
 
 /// Workers that lack, and those that are there without serving.
@@ -51,16 +59,18 @@ void add_pool(const StatusReport& now, std::vector<Finding>& findings) {
     }
     const std::uint64_t ready = ready_workers(now);
     const auto wanted = static_cast<std::uint64_t>(std::max(now.workers_wanted, 0));
-    if (now.phase != "running" || ready >= wanted || (ready > 0 && starting > 0 && longest < long_start)) return;
+    const bool begins = now.phase == "starting";
+    if ((now.phase != "running" && !begins) || ready >= wanted) return;
+    if (!begins && ready > 0 && starting > 0 && longest < long_start) return;
     const std::string starts =
         starting == 0 ? "none is starting" : fmt::format("{} starting, for {}", starting, age_text(longest));
-    findings.push_back(
-        {.harm = ready == 0 ? Harm::Down : Harm::Risk,
-         .amount = wanted - ready,
-         .limit = ready == 0 ? fmt::format("no worker serves of the {} wanted: {}", wanted, starts)
-                             : fmt::format("only {} of {} serve: {}", ready, counted(wanted, "worker"), starts),
-         .remedy = starting == 0 ? "one that died early is started again after a pause: the log says what it died of"
-                                 : "--boot-timeout ends one that never becomes ready; the log says what it does"});
+    findings.push_back({.harm = ready == 0 ? Harm::Down : Harm::Risk,
+                        .amount = wanted - ready,
+                        .limit = (begins ? "the daemon is starting: " : "") +
+                                 (ready == 0 ? fmt::format("no worker serves of the {} wanted: {}", wanted, starts)
+                                             : fmt::format("only {} of {} {}: {}", ready, counted(wanted, "worker"),
+                                                           ready == 1 ? "serves" : "serve", starts)),
+                        .remedy = why_workers_lack(now, starting)});
 }
 
 void add_worker(const StatusReport& report, const WorkerStatus& worker, std::vector<Finding>& findings) {
@@ -205,7 +215,7 @@ void add_service(const Looks& looks, std::vector<Finding>& findings) {
 
 std::vector<Finding> findings_of(const Looks& looks, std::chrono::sys_seconds now) {
     std::vector<Finding> findings;
-    add_phase(looks.now, findings);
+    add_stop(looks.now, findings);
     add_pool(looks.now, findings);
     for (const ListenerStatus& each : looks.now.listeners) add_listener_findings(looks, each, now, findings);
     for (const WorkerStatus& each : looks.now.workers) add_worker(looks.now, each, findings);

@@ -199,6 +199,21 @@ def test_a_socket_file_that_was_lost_is_no_reload(controlled, ctl, tmp_path):
         ") left in good order: replaced by workers that serve a listener which had lost its file, or had been shut down, again")
 
 
+@pytest.mark.programs("cmake", "g++", "pkg-config")
+def test_a_daemon_that_serves_while_it_starts_tells_with_how_many_workers(controlled, ctl, trouble):
+    daemon = controlled("--handler", trouble("one_starts"), "--stop-timeout", "1s", workers=3, wait=False)
+    daemon.expect("before it was ready", "stop timeout", "killed by SIG")
+
+    def states():
+        with contextlib.suppress(OSError):
+            return sorted(each["state"] for each in status(daemon.control)["workers"])
+    assert proc.eventually(lambda: states() == ["idle", "starting", "starting"])
+    told = ctl("explain", *QUICK)
+    assert told.returncode == 0 and re.search(
+        r"^the daemon is starting: only 1 of 3 workers serves: 2 starting, for \d+s; --boot-timeout ends one that never becomes "
+        "ready; the log says what it does$", told.stdout, re.MULTILINE), told.stdout
+
+
 def test_a_daemon_that_stops_serves_nobody(controlled, ctl):
     daemon = controlled("--handler", "echo", workers=1)
     with connect(daemon.endpoint) as client:

@@ -61,9 +61,33 @@ INSTANTIATE_TEST_SUITE_P(
              Harm::Down,
              "no worker serves of the 2 wanted: 1 starting, for 12s; --boot-timeout ends one that never becomes ready; "
              "the log says what it does"},
-        Case{"one_worker_is_missing", [](StatusReport&, StatusReport& now) { now.workers.resize(1); }, Harm::Risk,
-             "only 1 of 2 workers serve: none is starting; one that died early is started again after a pause: the log "
-             "says what it died of"},
+        Case{
+            "one_worker_is_missing",
+            [](StatusReport& before, StatusReport& now) {
+                now.workers.resize(1);
+                before.counts.deaths[0] = now.counts.deaths[0] = 3;
+            },
+            Harm::Risk,
+            "only 1 of 2 workers serves: none is starting; one that died early is started again after a pause: the log "
+            "says what it died of"},
+        Case{"a_start_that_goes_on",
+             [](StatusReport&, StatusReport& now) {
+                 now.phase = "starting";
+                 now.workers[1].state = "starting";
+                 now.workers[1].age = 2s;
+             },
+             Harm::Risk,
+             "the daemon is starting: only 1 of 2 workers serves: 1 starting, for 2s; --boot-timeout ends one that "
+             "never becomes ready; the log says what it does"},
+        Case{"a_start_for_which_something_is_short",
+             [](StatusReport&, StatusReport& now) {
+                 now.phase = "starting";
+                 now.workers.clear();
+             },
+             Harm::Down,
+             "the daemon is starting: no worker serves of the 2 wanted: none is starting; none has died: where the "
+             "kernel starts none the log says so; raise RLIMIT_NPROC, or pids.max of the cgroup (systemd: LimitNPROC=, "
+             "TasksMax=)"},
         Case{"lost", [](StatusReport&, StatusReport& now) { now.listeners[0].lost = true; }, Harm::Down,
              "listener tcp://:443: no client finds it: its socket file was removed or replaced; it is bound again once "
              "nothing else has its path; the log says what has"},
