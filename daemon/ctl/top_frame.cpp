@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <ranges>
 #include <span>
 #include <string_view>
@@ -67,18 +68,29 @@ struct Section {
     std::vector<Cells> rows{};
 };
 
-Section listeners_of(const TopView& view) {
+/// Its end, which tells more; 0: all of it.
+std::string shortened(const std::string& text, std::size_t longest) {
+    constexpr std::string_view dots = "...";
+    if (longest == 0 || text.size() <= longest) return text;
+    return std::string{dots} + text.substr(text.size() - (longest - dots.size()));
+}
+
+/// What matters most comes first, and fits beside the endpoint into `columns`: what is behind is cut off.
+Section listeners_of(const TopView& view, std::size_t columns) {
+    constexpr std::size_t beside_endpoint = 52;  // as far as NEW/S
+    constexpr std::size_t shortest_endpoint = 12;
+    const std::size_t longest = columns == 0 ? 0 : std::max(growth(columns, beside_endpoint), shortest_endpoint);
     const Rates rates{view};
     Section section{.columns = {{"LISTENER"},
                                 {"QUEUED", right},
                                 {"LIMIT", right},
-                                {"DROPPED", right},
-                                {"WAIT P50", right},
                                 {"WAIT P99", right},
+                                {"TOOK P99", right},
                                 {"OPEN", right},
                                 {"NEW/S", right},
+                                {"DROPPED", right},
+                                {"WAIT P50", right},
                                 {"TOOK P50", right},
-                                {"TOOK P99", right},
                                 {"IN/S", right},
                                 {"OUT/S", right},
                                 {"HANDLER"}}};
@@ -88,12 +100,12 @@ Section listeners_of(const TopView& view) {
         const auto bytes = [&](std::uint64_t count) {
             return each.counts_traffic ? rates.bytes_a_second(count) : std::string{unknown};
         };
-        section.rows.push_back({each.endpoint, amount(each.queue.queued), amount(each.queue.limit),
-                                or_dash(each.dropped), rates.within(counts.accept_wait, 0.5),
-                                rates.within(counts.accept_wait, 0.99), std::to_string(each.connections),
-                                rates.each_second(counts.accepted), rates.within(counts.duration, 0.5),
-                                rates.within(counts.duration, 0.99), bytes(counts.received_bytes),
-                                bytes(counts.sent_bytes), each.handler});
+        section.rows.push_back({shortened(printable(each.endpoint), longest), amount(each.queue.queued),
+                                amount(each.queue.limit), rates.within(counts.accept_wait, 0.99),
+                                rates.within(counts.duration, 0.99), std::to_string(each.connections),
+                                rates.each_second(counts.accepted), or_dash(each.dropped),
+                                rates.within(counts.accept_wait, 0.5), rates.within(counts.duration, 0.5),
+                                bytes(counts.received_bytes), bytes(counts.sent_bytes), each.handler});
     }
     return section;
 }
@@ -155,11 +167,13 @@ Section deaths_of(const TopView& view) {
     return section;
 }
 
+/// In `kept` lines below the titles; where these are fewer than there are rows, the last tells how many are left out.
 void append(std::vector<FrameLine>& frame, Section section, std::size_t kept, std::size_t columns) {
     if (section.rows.empty() || kept == 0) return;
-    const std::size_t left_out = section.rows.size() - std::min(kept, section.rows.size());
+    const std::size_t all = section.rows.size();
+    const std::size_t shown = all <= kept ? all : std::max<std::size_t>(kept - 1, 1);
     TextTable table{std::move(section.columns)};
-    for (Cells& row : section.rows | std::views::take(kept)) {
+    for (Cells& row : section.rows | std::views::take(shown)) {
         for (std::string& cell : row) cell = printable(cell);
         table.add(std::move(row));
     }
@@ -168,7 +182,7 @@ void append(std::vector<FrameLine>& frame, Section section, std::size_t kept, st
     frame.push_back({});
     for (bool is_title = true; !left.empty(); is_title = false)
         frame.push_back({.text = std::string{take_until(left, '\n')}, .is_title = is_title});
-    if (left_out > 0) frame.back().text += fmt::format("  (and {} more)", left_out);
+    if (shown < all) frame.push_back({.text = fmt::format("(and {} more)", all - shown)});
 }
 
 std::string daemon_line(const TopView& view) {
@@ -223,22 +237,38 @@ std::string pool_line(const TopView& view) {
 
 /// What preforkctl explain would begin with.
 std::string limit_text(const TopView& view) {
+    if (!view.trouble.empty()) return "what follows, and the lines above it, are of the last answer";
     const std::vector<Finding> findings = findings_of(view.looks, view.now);
     return limits_now(findings) ? "limit: " + one_line(sentence_of(findings.front())) : "nothing limits it";
 }
 
-/// At blanks, into lines of so many columns, of which the third is cut; 0: one line.
-std::vector<std::string> wrapped(std::string_view text, std::size_t columns) {
-    constexpr std::size_t most_lines = 3;
+/// At blanks, into lines of so many columns, 0: one line; of more than `most` lines the last ends with dots.
+std::vector<std::string> wrapped(std::string_view text, std::size_t columns, std::size_t most) {
+    constexpr std::string_view dots = "...";
     std::vector<std::string> lines;
-    while (columns != 0 && text.size() > columns && lines.size() + 1 < most_lines) {
+    while (columns != 0 && text.size() > columns) {
         const std::size_t blank = text.rfind(' ', columns);
         const std::size_t end = blank == text.npos || blank == 0 ? columns : blank;
         lines.emplace_back(text.substr(0, end));
+        if (lines.size() == most) {
+            cut_to_width(lines.back(), growth(columns, dots.size()));
+            lines.back() += dots;
+            return lines;
+        }
         text.remove_prefix(std::min(text.find_first_not_of(' ', end), text.size()));
     }
     lines.emplace_back(text);
     return lines;
+}
+
+constexpr std::size_t around_section = 2;  // an empty line and the titles
+
+std::size_t lines_of(const Section& section) { return section.rows.empty() ? 0 : around_section + section.rows.size(); }
+
+/// The text may have three lines, and what the tables leave.
+std::size_t most_limit_lines(ScreenSize size, std::size_t used) {
+    constexpr std::size_t fewest = 3;
+    return size.rows == 0 ? std::numeric_limits<std::size_t>::max() : std::max(growth(size.rows, used), fewest);
 }
 
 /// Of `rows`, how many each of the sections gets: the first and the last a third at most, the workers what is left.
@@ -249,7 +279,7 @@ struct Shares {
 };
 
 Shares shares_of(std::size_t rows, std::size_t listeners, std::size_t deaths) {
-    constexpr std::size_t around = 2;  // an empty line and the titles
+    constexpr std::size_t around = around_section;
     constexpr std::size_t fewest = 1;
     const std::size_t third = std::max(rows / 3, around + fewest) - around;
     Shares shares{.listeners = std::min(listeners, third), .workers = 0, .deaths = std::min(deaths, third)};
@@ -266,12 +296,13 @@ std::vector<FrameLine> frame_of(const TopView& view, ScreenSize size) {
         frame.push_back({.text = traffic_line(view)});
         frame.push_back({.text = times_line(view)});
         frame.push_back({.text = pool_line(view)});
-        if (view.has_rates)
-            for (std::string& line : wrapped(limit_text(view), size.columns))
-                frame.push_back({.text = std::move(line)});
-        Section listeners = listeners_of(view);
+        Section listeners = listeners_of(view, size.columns);
         Section workers = workers_of(view);
         Section deaths = deaths_of(view);
+        const std::size_t used = frame.size() + lines_of(listeners) + lines_of(workers) + lines_of(deaths);
+        if (view.has_rates || !view.trouble.empty())
+            for (std::string& line : wrapped(limit_text(view), size.columns, most_limit_lines(size, used)))
+                frame.push_back({.text = std::move(line)});
         Shares shares{.listeners = listeners.rows.size(), .workers = workers.rows.size(), .deaths = deaths.rows.size()};
         if (size.rows != 0) shares = shares_of(growth(size.rows, frame.size()), shares.listeners, shares.deaths);
         append(frame, std::move(listeners), shares.listeners, size.columns);

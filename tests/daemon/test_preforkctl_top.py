@@ -92,7 +92,7 @@ def test_numbers_move_by_what_was_done(controlled, top):
 
     def queued_and_open(screen):
         row = screen.row(daemon.endpoint)
-        return row and (row[1], row[2], row[6])
+        return row and (row[1], row[2], row[5])
     terminal.wait(lambda screen: queued_and_open(screen) == ("0", "7", "0"))
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(daemon.endpoint)) for _ in range(4)]
@@ -126,11 +126,11 @@ def test_rates_are_of_what_was_done_between_two_looks(controlled, ctl, tmp_path)
     assert running.returncode == 0 and len(frames) == 6
     rows = [next(line.split() for line in frame.splitlines() if line.startswith(daemon.endpoint)) for frame in frames]
     # At least half a second lies between two looks, and the last is long behind the last client.
-    told = sum(float(row[7]) for row in rows) * 0.5
+    told = sum(float(row[6]) for row in rows) * 0.5
     assert took < 2.5 and 0 < told <= 41, rows
-    busiest = max(rows, key=lambda row: float(row[7]))
-    assert busiest[9].startswith("<") and int(busiest[10].partition(".")[0]) > 0 and busiest[10] == busiest[11]
-    assert rows[-1][7] == "0" and rows[-1][9] == "-", "nothing has ended since the look before"
+    busiest = max(rows, key=lambda row: float(row[6]))
+    assert busiest[4].startswith("<") and int(busiest[10].partition(".")[0]) > 0 and busiest[10] == busiest[11]
+    assert rows[-1][6] == "0" and rows[-1][4] == "-", "nothing has ended since the look before"
 
 
 def test_workers_are_sorted_by_their_processor_time(controlled, top):
@@ -152,6 +152,14 @@ def test_workers_are_sorted_by_their_processor_time(controlled, top):
             assert time.monotonic() < deadline, terminal.screen.text()
         busiest = max(daemon.workers(), key=lambda pid: proc.stat(pid).cpu_seconds)
         assert int(row[1]) == busiest
+
+
+def test_of_workers_that_have_no_space_it_is_told_how_many_there_are_below_those_that_have(controlled, top):
+    controlled("--handler", "echo", workers=9)
+    terminal = top(*QUICK, rows=16, columns=80)
+    terminal.wait_text("nothing limits it")
+    terminal.wait(lambda screen: any(re.fullmatch(r"\(and \d more\)", line.strip()) for line in screen.lines))
+    assert "QUEUED  LIMIT  WAIT P99  TOOK P99" in terminal.screen.text()
 
 
 def test_a_daemon_that_goes_and_comes_back_is_told_of(controlled, top):
@@ -187,6 +195,7 @@ def test_a_daemon_that_is_silent_is_told_of_and_keeps_nobody(controlled, top):
     try:
         terminal.wait_text("NO NEWS: ")
         assert re.search(r"the daemon has not answered for \d+s", terminal.screen.text())
+        terminal.wait(lambda screen: "are of the last answer" in screen.text() and "nothing limits it" not in screen.text())
     finally:
         daemon.signal(signal.SIGCONT)
     terminal.wait(lambda screen: "NO NEWS" not in screen.text() and "ready" in screen.text())

@@ -1,5 +1,6 @@
 #include "daemon/ctl/top_frame.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -113,8 +114,8 @@ TEST(TopFrame, rates_and_percentiles_are_of_what_happened_between_the_looks) {
     EXPECT_EQ(texts(frame)[3], "wait in the queue p50 <2.5ms p99 <500ms; took p50 <25ms p99 <25ms");
     EXPECT_EQ(texts(frame)[4], "workers 2 ready of 2, 1 busy; processors 0.50 of 4; deaths 1 signal");
     EXPECT_THAT(texts(frame)[5], HasSubstr("limit: 1 worker died within 2.0 s: 1 signal"));
-    EXPECT_THAT(words_of(frame, "tcp://:1"), ElementsAre("tcp://:1", "5", "511", "2", "<2.5ms", "<500ms", "3", "25.0",
-                                                         "<25ms", "<25ms", "2.0K", "300", "echo"));
+    EXPECT_THAT(words_of(frame, "tcp://:1"), ElementsAre("tcp://:1", "5", "511", "<500ms", "<25ms", "3", "25.0", "2",
+                                                         "<2.5ms", "<25ms", "2.0K", "300", "echo"));
     EXPECT_THAT(words_of(frame, "2027-01-15T08:00:00.000Z"),
                 ElementsAre("2027-01-15T08:00:00.000Z", "1", "6", "killed", "by", "SIGSEGV", "nobody", "5s", "12"));
 }
@@ -149,6 +150,7 @@ TEST(TopFrame, a_daemon_that_is_silent_is_told_above_what_was_known_of_it) {
     view.event = "upgraded from 1 to 2 at 12:00:00";
     EXPECT_EQ(texts(frame_of(view, {}))[1], "NO NEWS: unix:///c: Connection refused");
     EXPECT_EQ(words_of(frame_of(view, {}), "tcp://:1").at(1), "5");
+    EXPECT_EQ(texts(frame_of(view, {}))[5], "what follows, and the lines above it, are of the last answer");
     view.trouble = {};
     EXPECT_EQ(texts(frame_of(view, {}))[1], "ready; upgraded from 1 to 2 at 12:00:00");
     view.looks.now.phase = "draining";
@@ -179,8 +181,38 @@ TEST(TopFrame, of_what_has_no_space_it_is_said_how_much_there_is) {
     TopView view = some_view();
     view.looks.now.workers.resize(60, view.looks.now.workers[0]);
     const auto lines = texts(frame_of(view, {.columns = 200, .rows = 24}));
-    EXPECT_EQ(std::ranges::count_if(lines, [](const std::string& line) { return line.ends_with(" more)"); }), 1);
+    const auto workers =
+        std::ranges::count_if(lines, [](const std::string& line) { return line.starts_with("     1 "); });
+    EXPECT_THAT(lines, testing::Contains(fmt::format("(and {} more)", 59 - workers)));
     EXPECT_EQ(lines.size(), 24U);
+}
+
+TEST(TopFrame, what_matters_most_fits_into_80_columns_beside_any_endpoint) {
+    for (const std::string endpoint :
+         {"tcp://[2001:db8:1234:5678:9abc:def0:1234:5678]:65535", "unix:///run/a/b/c.sock"}) {
+        TopView view = some_view();
+        view.looks.now.listeners[0].endpoint = view.looks.before.listeners[0].endpoint = endpoint;
+        view.looks.now.listeners[0].queue = {.queued = 4096, .limit = 65'535};
+        const auto frame = frame_of(view, {.columns = 80, .rows = 24});
+        const auto title = std::ranges::find_if(frame, [](const FrameLine& line) { return line.is_title; });
+        ASSERT_NE(title, frame.end());
+        EXPECT_THAT(title->text, HasSubstr("QUEUED  LIMIT  WAIT P99  TOOK P99"));
+        EXPECT_THAT(std::next(title)->text, HasSubstr("   4096  65535    <500ms     <25ms"));
+        EXPECT_THAT(std::next(title)->text, HasSubstr(endpoint.substr(endpoint.size() - 9)));
+    }
+}
+
+TEST(TopFrame, what_limits_it_has_the_lines_that_are_free_and_ends_with_dots_where_it_has_not_all_that_it_needs) {
+    TopView view = some_view();
+    view.looks.now.counts.deaths = {};
+    view.looks.now.key_process = KeyProcessStatus{};
+    const auto lines = texts(frame_of(view, {.columns = 24, .rows = 40}));
+    EXPECT_EQ(lines[5], "limit: TLS handshakes");
+    EXPECT_EQ(lines[10], "log says what it died of");
+    EXPECT_EQ(lines[11], "");
+    const auto fewer = texts(frame_of(view, {.columns = 24, .rows = 12}));
+    EXPECT_EQ(fewer[7], "private keys...");
+    EXPECT_EQ(fewer[8], "");
 }
 
 TEST(TopFrame, what_limits_it_is_wrapped_at_blanks) {
