@@ -47,6 +47,21 @@ void check_listener(int socket, const Endpoint& control) {
 
 bool is_end(int error) noexcept { return error == EPIPE || error == ECONNRESET; }
 
+/// It changes something, maybe after all; else it only asks.
+bool is_order(ControlCommand command) noexcept {
+    switch (command) {
+        case ControlCommand::Workers:
+        case ControlCommand::Reload:
+        case ControlCommand::Upgrade:
+        case ControlCommand::Stop: return true;
+        case ControlCommand::Status:
+        case ControlCommand::Deaths:
+        case ControlCommand::Ready:
+        case ControlCommand::Sources: break;
+    }
+    return false;
+}
+
 ControlAnswer answer_to(ControlCommand command, ControlLine& line) {
     ControlAnswer answer = line.ask_again({.command = command});
     if (answer.stopped) throw DaemonStopped{answer.outcome.sentence};
@@ -81,8 +96,9 @@ ControlAnswer ControlLine::ask(const ControlRequest& request) {
         if (auto answer = next()) return std::move(*answer);
         pollfd watched{.fd = socket_.get(), .events = POLLIN, .revents = 0};
         if (!wait_until(patience.until(), {&watched, 1}))
-            throw std::runtime_error{fmt::format("{}: no answer within --timeout {}: the outcome is unknown",
-                                                 to_string(control_), to_string(timeout_))};
+            throw std::runtime_error{fmt::format(
+                "{}: no answer within --timeout {}: {}", to_string(control_), to_string(timeout_),
+                is_order(request.command) ? "the outcome is unknown" : "the daemon hangs, or was stopped by a signal")};
     }
 }
 

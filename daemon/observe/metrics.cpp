@@ -31,10 +31,10 @@ void tell_daemon(Exposition& text, const StatusReport& status, bool ready) {
     text.sample(static_cast<double>(status.started_s));
     text.family(Kind::Gauge, "generation", "The current generation of workers; a reload raises it.");
     text.sample(number(status.generation));
-    text.family(Kind::Counter, "reloads_total", "Reloads, by how they ended.");
+    text.family(Kind::Counter, "reloads_total", "Reloads, by the outcome.");
     text.sample(number(status.counts.reloads.done), {{"outcome", "ok"}});
     text.sample(number(status.counts.reloads.failed), {{"outcome", "failed"}});
-    text.family(Kind::Counter, "upgrades_total", "Upgrades in place, by how they ended.");
+    text.family(Kind::Counter, "upgrades_total", "Upgrades in place, by the outcome.");
     text.sample(number(status.counts.upgrades.done), {{"outcome", "ok"}});
     text.sample(number(status.counts.upgrades.failed), {{"outcome", "failed"}});
     text.family(Kind::Counter, "log_lines_dropped_total", "Lines of the log that could not be written.");
@@ -70,7 +70,7 @@ void tell_pool(Exposition& text, const StatusReport& status) {
     text.sample(status.workers_max);
     text.family(Kind::Gauge, "connection_slots", "Connections that all workers together can have open.");
     text.sample(number(status.connection_slots));
-    text.family(Kind::Counter, "worker_deaths_total", "Workers that ended, by what of.");
+    text.family(Kind::Counter, "worker_deaths_total", "Workers that ended, by the cause.");
     for (std::size_t cause = 0; cause < death_causes; ++cause)
         text.sample(number(status.counts.deaths[cause]), {{"cause", death_cause_names[cause]}});
     text.family(Kind::Histogram, "worker_boot_seconds", "From the fork of a worker until it is ready.");
@@ -129,11 +129,12 @@ void tell_connections(Exposition& text, const StatusReport& status) {
     using Known = std::optional<std::uint64_t>;
     each(Kind::Gauge, "connections", "Open connections.",
          [](const ListenerStatus& listener) { return Known{listener.connections}; });
-    each(Kind::Gauge, "connections_max", "The most that were open within the last minute.",
+    each(Kind::Gauge, "connections_max",
+         "The sum, over its workers, of the most that each had open within the last minute.",
          [](const ListenerStatus& listener) { return Known{listener.most_connections}; });
     each(Kind::Counter, "connections_accepted_total", "Connections that workers took from the queue, or datagrams.",
          [](const ListenerStatus& listener) { return Known{listener.counts->accepted}; });
-    text.family(Kind::Counter, "connections_closed_total", "Connections that ended, by how.");
+    text.family(Kind::Counter, "connections_closed_total", "Connections that ended, by the outcome.");
     for (const ListenerStatus* const listener : listeners)
         for (std::size_t outcome = 0; outcome < connection_outcomes; ++outcome)
             text.sample(number(listener->counts->closed[outcome]),
@@ -152,7 +153,7 @@ void tell_connections(Exposition& text, const StatusReport& status) {
         return listener.counts_traffic ? Known{listener.counts->sent_bytes} : Known{};
     });
     each(Kind::Counter, "listener_dropped_total",
-         "Connections and datagrams that the kernel dropped because the queue was full.",
+         "Attempts to connect, of which a client makes several, and datagrams that found the queue full.",
          [](const ListenerStatus& listener) { return listener.dropped; });
     text.family(Kind::Counter, "accept_errors_total", "Errors of accept(2), by their name.");
     for (const auto& [error, times] : status.counts.accept_errors) text.sample(number(times), {{"errno", error}});
@@ -175,7 +176,7 @@ void tell_queues(Exposition& text, const StatusReport& status) {
     for (const ListenerStatus& listener : status.listeners)
         if (listener.certificate_expires_s)
             text.sample(static_cast<double>(*listener.certificate_expires_s), {{"listener", listener.endpoint}});
-    text.family(Kind::Counter, "clients_refused_total", "Clients that were refused by a listener's rules, by which.");
+    text.family(Kind::Counter, "clients_refused_total", "Clients that a listener's rules refused, by the rule.");
     for (const ListenerStatus& listener : status.listeners)
         if (listener.refused)
             for (const auto& [reason, times] :

@@ -5,6 +5,8 @@ import signal
 import socket
 import subprocess
 
+import pytest
+
 import proc
 from clients import connect as connect_client, echo, exchange, refused
 from control import ask, connect, counted, deaths, endpoint_in, status
@@ -108,12 +110,15 @@ def test_stop_is_graceful_and_status_tells_of_it(controlled):
     assert stopping.returncode == 0 and daemon.wait_exit() == 0
 
 
-def test_what_is_not_answered_in_time_is_a_failure(tmp_path, preforkctl):
+@pytest.mark.parametrize("command, what", [
+    ("reload", "the outcome is unknown"), ("status", "the daemon hangs, or was stopped by a signal"),
+    ("explain", "the daemon hangs, or was stopped by a signal")])
+def test_what_is_not_answered_in_time_is_a_failure(tmp_path, preforkctl, command, what):
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(f"{tmp_path}/control.sock")
         silent.listen()
-        told = preforkctl("reload", "--timeout", "100ms", "--control", endpoint_in(tmp_path))
-    assert told.returncode == 1 and "no answer within --timeout 100ms: the outcome is unknown" in told.stderr
+        told = preforkctl(command, "--timeout", "100ms", "--control", endpoint_in(tmp_path))
+    assert told.returncode == 1 and told.stderr.endswith(f"no answer within --timeout 100ms: {what}\n")
 
 
 def test_ready_tells_whether_clients_should_come(controlled, ctl):
