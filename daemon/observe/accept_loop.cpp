@@ -3,11 +3,12 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
-#include <chrono>
+#include <utility>
 
 #include "common/base/sys_error.hpp"
 
@@ -51,14 +52,11 @@ void AcceptLoop::stop() {
 asio::awaitable<void> AcceptLoop::run() {
     boost::system::error_code ignored;
     while (!stopped_) {
-        if (sessions_ == most_sessions) {
-            pause_.expires_at(asio::steady_timer::time_point::max());
-            co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-            continue;
-        }
         const int connection = ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (connection >= 0) {
-            begin(connection);
+            Socket socket{context_, protocol_, connection};
+            co_await free_a_place();
+            if (!stopped_) begin(std::move(socket));
         } else if (errno == EAGAIN) {
             co_await listener_.async_wait(asio::posix::stream_descriptor::wait_read,
                                           asio::redirect_error(asio::use_awaitable, ignored));
@@ -69,11 +67,31 @@ asio::awaitable<void> AcceptLoop::run() {
     }
 }
 
-void AcceptLoop::begin(int connection) {
-    ++sessions_;
+/// Who waits for the master is spared: that takes no longer than Snapshots::patience.
+asio::awaitable<void> AcceptLoop::free_a_place() {
+    boost::system::error_code ignored;
+    while (!stopped_ && sessions_.size() >= most_sessions) {
+        const auto now = Clock::now();
+        SessionState* longest = nullptr;
+        for (SessionState& each : sessions_) {
+            each.crowded = true;
+            if (each.close && each.waits_since && (!longest || *each.waits_since < *longest->waits_since))
+                longest = &each;
+        }
+        const auto patient_until = (longest ? *longest->waits_since : now) + least_patience;
+        const bool too_long = longest && patient_until <= now;
+        if (too_long) std::exchange(longest->close, {})();
+        pause_.expires_at(too_long ? now + least_patience : patient_until);
+        co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+}
+
+void AcceptLoop::begin(Socket socket) {
+    const auto state = sessions_.emplace(sessions_.end());
+    state->crowded = sessions_.size() == most_sessions;
     // What goes wrong in a session is the end of it: nobody is served by more than that.
-    asio::co_spawn(context_, session_({context_, protocol_, connection}), [this](const std::exception_ptr&) {
-        --sessions_;
+    asio::co_spawn(context_, session_(std::move(socket), *state), [this, state](const std::exception_ptr&) {
+        sessions_.erase(state);
         pause_.cancel();
         over_();
     });

@@ -85,10 +85,22 @@ asio::awaitable<void> end(Stream& stream) {
         read += co_await stream.async_read_some(asio::buffer(rest), asio::redirect_error(asio::use_awaitable, failed));
 }
 
+/// Nobody closes a stream that is not there any more.
+struct Uncloseable {
+    SessionState& state;
+    explicit Uncloseable(SessionState& of) : state{of} {}
+    Uncloseable(const Uncloseable&) = delete;
+    Uncloseable& operator=(const Uncloseable&) = delete;
+    ~Uncloseable() { state.close = nullptr; }
+};
+
 }  // namespace
 
-asio::awaitable<void> serve_http(asio::generic::stream_protocol::socket socket, Snapshots& snapshots) {
+asio::awaitable<void> serve_http(asio::generic::stream_protocol::socket socket, SessionState& state,
+                                 Snapshots& snapshots) {
     Stream stream{std::move(socket)};
+    state.close = [&stream] { stream.close(); };
+    const Uncloseable at_the_end{state};
     boost::beast::flat_buffer buffer{longest_request_bytes};
     while (!snapshots.ended()) {
         http::request_parser<http::empty_body> parser;
@@ -96,7 +108,9 @@ asio::awaitable<void> serve_http(asio::generic::stream_protocol::socket socket, 
         parser.body_limit(0);
         stream.expires_after(patience);
         boost::system::error_code failed;
+        state.waits_since = Clock::now();
         co_await http::async_read(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, failed));
+        state.waits_since.reset();
         const bool closed = failed == http::error::end_of_stream || failed == boost::beast::error::timeout ||
                             failed.category() == boost::asio::error::get_system_category();
         if (failed && closed) break;
@@ -111,7 +125,9 @@ asio::awaitable<void> serve_http(asio::generic::stream_protocol::socket socket, 
             response = refusal(http::status::method_not_allowed, "GET and HEAD alone: nothing can be ordered here");
         else
             response = response_to(parser.get(), co_await answer(parser.get(), snapshots));
+        if (state.crowded) response.keep_alive(false);
         stream.expires_after(patience);
+        state.waits_since = Clock::now();
         co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, failed));
         if (failed || !response.keep_alive()) break;
     }

@@ -55,9 +55,9 @@ public:
             const bool is_agent = listener.settings.serves == Serves::Agents;
             loops_.push_back(std::make_unique<AcceptLoop>(
                 context_, listener,
-                [this, is_agent](asio::generic::stream_protocol::socket socket) {
+                [this, is_agent](AcceptLoop::Socket socket, SessionState& state) {
                     return is_agent ? serve_agent(std::move(socket), snapshots_)
-                                    : serve_http(std::move(socket), snapshots_);
+                                    : serve_http(std::move(socket), state, snapshots_);
                 },
                 [this] { end_when_idle(); }));
         }

@@ -1,16 +1,18 @@
 """--observe and --agent: the process that answers those who look."""
 import contextlib
+import http.client
 import os
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
 
 import proc
-from clients import Load, connect as connect_client, exchange, read_exactly
+from clients import Load, connect as connect_client, exchange, read_exactly, read_to_end
 from configured import LISTEN
 from key_process import key_process
 from observing import ask_agent, connect, connection_to, get, metrics, observer_of, wait_observer
@@ -119,7 +121,74 @@ def test_silent_clients_give_their_places_to_others(observed):
     with contextlib.ExitStack() as clients:
         for _ in range(40):
             clients.enter_context(connect(daemon.observed))
-        assert get(daemon.observed, "/readyz").status == 200, "those before it were given 5 s each, 16 at once"
+        assert get(daemon.observed, "/readyz").status == 200
+
+
+@pytest.fixture
+def pollers(observed):
+    """Starts pages that stay open: each asks, and asks again over the same connection as long as it may."""
+    over, threads, failed = threading.Event(), [], []
+
+    def poll(endpoint):
+        connection = connection_to(endpoint)
+        while not over.is_set():
+            try:
+                connection.request("GET", "/readyz")
+                connection.getresponse().read()
+            except (http.client.HTTPException, ConnectionError):
+                connection.close()  # it was closed while idle: a browser, too, connects anew then
+            except OSError as error:
+                return failed.append(error)
+            over.wait(0.05)
+        connection.close()
+
+    def start(endpoint, number):
+        threads.extend(threading.Thread(target=poll, args=(endpoint,)) for _ in range(number))
+        for thread in threads:
+            thread.start()
+    yield start
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+def test_nobody_who_is_idle_silent_or_slow_keeps_a_probe_out(observed, pollers):
+    daemon = observed()
+    pollers(daemon.observed, 16)
+    with contextlib.ExitStack() as clients:
+        for _ in range(3):
+            for number in range(100):
+                client = clients.enter_context(connect(daemon.observed))
+                client.setblocking(False)
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    if number % 3 == 1:
+                        client.send(b"GET /healthz HTTP/1.1\r\n")  # and never the rest
+                    while number % 3 == 2:
+                        client.send(b"GET /page.js HTTP/1.1\r\nHost: x\r\n\r\n")  # and never reads
+            for path in ("/healthz", "/readyz"):
+                began = time.monotonic()
+                assert get(daemon.observed, path).status == 200
+                assert time.monotonic() - began < 4, "a probe waits for a second or a few"
+
+
+def test_who_asks_last_is_told_that_its_place_is_wanted(observed):
+    daemon = observed()
+    polling = connection_to(daemon.observed)
+    polling.request("GET", "/healthz")
+    answer = polling.getresponse()
+    assert answer.read() and answer.headers["Connection"] != "close"
+    with contextlib.ExitStack() as clients:
+        for _ in range(64 - 1):
+            clients.enter_context(connect(daemon.observed))
+        last = connection_to(daemon.observed)
+        last.request("GET", "/healthz")
+        assert last.getresponse().read() == b"alive\n"
+        polling.close()
+        with connect(daemon.observed) as asking:
+            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"Connection: close" in read_to_end(asking)
+        last.close()
 
 
 def test_no_scraper_loads_the_master(observed):
