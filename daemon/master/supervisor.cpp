@@ -216,7 +216,7 @@ void Supervisor::reap() {
             const pid_t pid = std::exchange(child.si_pid, 0);
             // Another change may have overtaken the one that was seen.
             if (::waitid(P_PID, static_cast<id_t>(pid), &child, WSTOPPED | WCONTINUED | WNOHANG) == 0 &&
-                child.si_pid != 0)
+                child.si_pid != 0 && !observer_.note_stop(pid, child.si_code == CLD_STOPPED, Clock::now()))
                 pool_.note_stop(pid, child.si_code == CLD_STOPPED ? child.si_status : 0, Clock::now());
             continue;
         }

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <utility>
 
 #include "common/base/shortage.hpp"
@@ -19,6 +20,9 @@ using namespace std::chrono_literals;
 
 /// It keeps what it was told for longer than that; one that asks all the time shall not cost more.
 constexpr auto between_answers = 200ms;
+
+/// As workers have it without --worker-timeout.
+constexpr auto longest_stop = 2s;
 
 struct Pipe {
     UniqueFd reader{};
@@ -40,6 +44,7 @@ void ObserverProcess::maintain(const Generation& current, int log_pipe, Clock::t
     const bool wanted = is_wanted(current);
     if (process_ && (!wanted || generation_ != current.number)) dismiss();
     if (wanted && !process_ && respawn_.not_before <= now) start(current, log_pipe, now);
+    if (process_ && has_passed(stopped_until_, now)) kill_stopped();
     if (process_ && asked_ && unsent_.empty() && next_answer_ <= now) answer(now);
 } catch (const std::exception& error) {
     respawn_ = after_failed_fork(respawn_, now);
@@ -48,7 +53,7 @@ void ObserverProcess::maintain(const Generation& current, int log_pipe, Clock::t
 }
 
 Deadline ObserverProcess::deadline() const noexcept {
-    if (process_) return asked_ && unsent_.empty() ? Deadline{next_answer_} : Deadline{};
+    if (process_) return earlier(stopped_until_, asked_ && unsent_.empty() ? Deadline{next_answer_} : Deadline{});
     return generation_ != 0 ? Deadline{respawn_.not_before} : Deadline{};
 }
 
@@ -70,6 +75,8 @@ void ObserverProcess::start(const Generation& current, int log_pipe, Clock::time
     answers_ = std::move(answers.writer);
     failed_ = false;
     started_ = now;
+    stopped_until_.reset();
+    too_long_ = false;
     events_.watch(questions_.get(), observer_questions_key);
     log(LogLevel::Debug, "observer forked (pid {observer_pid})", {{"observer_pid", std::int64_t{process_->pid()}}});
 }
@@ -83,9 +90,11 @@ void ObserverProcess::drop_pipes() noexcept {
     unsent_.clear();
 }
 
-/// It leaves by itself, and is reaped as any other child that is nobody's.
+/// It leaves by itself, unless it is stopped, and is reaped as any other child that is nobody's.
 void ObserverProcess::dismiss() noexcept {
     drop_pipes();
+    if (stopped_until_) process_->signal(SIGKILL);
+    stopped_until_.reset();
     process_.reset();
     generation_ = 0;
     respawn_ = {};
@@ -122,16 +131,30 @@ void ObserverProcess::go_on_answering() {
     events_.watch(questions_.get(), observer_questions_key);
 }
 
+bool ObserverProcess::note_stop(pid_t pid, bool stopped, Clock::time_point now) noexcept {
+    if (this->pid() != pid) return false;
+    stopped_until_ = stopped ? Deadline{now + longest_stop} : Deadline{};
+    return true;
+}
+
+void ObserverProcess::kill_stopped() {
+    stopped_until_.reset();
+    too_long_ = true;
+    process_->signal(SIGKILL);
+}
+
 bool ObserverProcess::reap(pid_t pid, Clock::time_point now) {
     if (this->pid() != pid) return false;
     const auto report = process_->try_reap();
     if (!report) return true;
     drop_pipes();
     process_.reset();
+    stopped_until_.reset();
     const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_);
     respawn_ = after_death(respawn_, {.age = age, .at = now});
     log(LogLevel::Error, "observer (pid {observer_pid}) {end}: starting another",
-        {{"end", describe(*report)}, {"observer_pid", std::int64_t{pid}}});
+        {{"end", too_long_ ? "was stopped for too long, and killed" : describe(*report)},
+         {"observer_pid", std::int64_t{pid}}});
     return true;
 }
 

@@ -36,6 +36,10 @@ public:
     void hear_question(Clock::time_point now);
     void go_on_answering();
 
+    /// The child `pid` was stopped by a signal, or goes on; false if it is not this one.  One that stays stopped, so
+    /// that nobody who looks is answered, is killed and replaced.
+    bool note_stop(pid_t pid, bool stopped, Clock::time_point now) noexcept;
+
     /// Collects the child `pid`, which has ended; false if it is not this one.
     bool reap(pid_t pid, Clock::time_point now);
     /// 0: there is none.
@@ -48,6 +52,7 @@ private:
     void start(const Generation& current, int log_pipe, Clock::time_point now);
     void dismiss() noexcept;
     void drop_pipes() noexcept;
+    void kill_stopped();
     void answer(Clock::time_point now);
 
     EpollSet& events_;
@@ -62,6 +67,8 @@ private:
     bool details_ = false;
     Clock::time_point next_answer_{};
     Clock::time_point started_{};
+    Deadline stopped_until_{};  ///< then it is killed
+    bool too_long_ = false;     ///< it was stopped
     Respawn respawn_{};
     bool failed_ = false;  ///< none could be had the last time
 };
