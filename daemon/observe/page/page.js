@@ -3,6 +3,8 @@
 const points = 60;
 const history = new Map();
 let before = null;
+let heard = performance.now();  // when there was news
+let noted = heard;              // up to when the minute of each figure goes
 
 const node = (name, text, className) => {
   const made = document.createElement(name);
@@ -49,11 +51,26 @@ const line = (values) => {
   return svg;
 };
 
-const tile = (name, value, shown, of) => {
+// A point is a second: those of which nothing is known are a gap.
+const note = (name, value) => {
   const values = history.get(name) ?? [];
   values.push(Number.isFinite(value) ? value : null);
   if (values.length > points) values.shift();
   history.set(name, values);
+  return values;
+};
+const noteGap = (seconds) => {
+  for (let second = 0; second < Math.min(seconds, points); ++second)
+    for (const name of history.keys()) note(name, null);
+};
+const secondsTo = (at) => {
+  const seconds = Math.max(0, Math.round((at - noted) / 1000));
+  noted = at;
+  return seconds;
+};
+
+const tile = (name, value, shown, of) => {
+  const values = note(name, value);
   const made = node("div", undefined, "tile");
   const figure = node("div", undefined, "value");
   figure.append(node("span", shown));
@@ -113,6 +130,9 @@ const processors = (now, seconds) => before && seconds > 0 ? Math.max(0, used(no
 
 const show = (told, at) => {
   const now = told.status;
+  noteGap(secondsTo(at) - 1);
+  heard = at;
+  document.body.classList.remove("old");
   const seconds = before ? (at - before.at) / 1000 : 0;
   byId("version").textContent = now.version;
   const ready = told.not_ready === null;
@@ -184,17 +204,28 @@ const show = (told, at) => {
   before = { at, status: now };
 };
 
-const look = async () => {
-  const trouble = byId("trouble");
+const showSilence = (at, why) => {
+  noteGap(secondsTo(at));
+  for (const each of byId("tiles").children) each.lastChild.replaceWith(line(history.get(each.firstChild.textContent)));
+  document.body.classList.add("old");
+  byId("phase").textContent = `no news for ${span(at - heard)}`;
+  byId("phase").className = "badge bad";
+  byId("readiness").textContent = why;
+};
+
+const ask = async () => {
   try {
     const answer = await fetch("page.json", { signal: AbortSignal.timeout(3000) });
-    if (!answer.ok) throw new Error((await answer.text()).trim());
-    show(await answer.json(), performance.now());
-    trouble.hidden = true;
-  } catch (error) {
-    trouble.textContent = `Nothing new since a moment: ${error.message}`;
-    trouble.hidden = false;
+    return answer.ok ? { told: await answer.json() } : { why: (await answer.text()).trim() };
+  } catch {
+    return { why: "preforkd does not answer" };
   }
+};
+
+const look = async () => {
+  const { told, why } = await ask();
+  if (told) show(told, performance.now());
+  else showSilence(performance.now(), why);
   setTimeout(look, 1000);
 };
 look();
