@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "common/base/units.hpp"
 #include "common/channel/stopping.hpp"
@@ -22,6 +23,14 @@ constexpr std::uint64_t signals_key = 0;  // every other key is a worker's pid
 constexpr auto status_period = 5s;        // only where systemd listens, and sent only when it has changed
 constexpr auto retry_period = 100ms;      // of what systemd had no space for
 constexpr auto extension = 15s;           // asked of systemd every status_period while we stop
+
+/// Of its workers, and of the process that observes.
+std::vector<const Listener*> all_listeners(const Generation& generation) {
+    std::vector<const Listener*> all;
+    for (const auto& listeners : {generation.listeners, generation.observed})
+        for (const Listener& listener : *listeners) all.push_back(&listener);
+    return all;
+}
 
 }  // namespace
 
@@ -110,9 +119,8 @@ void Supervisor::offer_conditions(Clock::time_point now) {
 
 void Supervisor::watch_listeners(Clock::time_point now) {
     std::vector<SocketFile> files;
-    for (const auto& listeners : {pool_.current().listeners, pool_.current().observed})
-        for (const Listener& listener : *listeners)
-            if (listener.file) files.push_back({.path = listener.local.path, .identity = *listener.file});
+    for (const Listener* const listener : all_listeners(pool_.current()))
+        if (listener->file) files.push_back({.path = listener->local.path, .identity = *listener->file});
     if (const ControlListener* control = control_.listener(); control != nullptr && control->file)
         files.push_back({.path = control->local.path, .identity = *control->file});
     socket_files_.follow(files, now);
@@ -124,7 +132,7 @@ void Supervisor::watch_listeners(Clock::time_point now) {
 void Supervisor::mind_socket_files(Clock::time_point now) {
     if (!socket_files_.is_time_to_look(now) || life_.phase >= Phase::Withdrawing) return;
     if (control_.bind_again(now)) watch_listeners(now);
-    if (socket_files_.should_bind_again(*pool_.current().listeners, now) && !reloader_.busy())
+    if (socket_files_.should_bind_again(all_listeners(pool_.current()), now) && !reloader_.busy())
         reloader_.bind_again(now);
 }
 

@@ -9,8 +9,10 @@ import control
 import proc
 from activation import Passing, listening
 from clients import connect, echo, exchange, read_to_end
+from configured import LISTEN
 from control import ask, endpoint_in, status
 from datagram_clients import ask as ask_datagram
+from observing import ask_agent, get
 
 
 @pytest.fixture
@@ -145,6 +147,22 @@ def test_that_of_the_control_socket_is_noticed_and_who_is_connected_stays(contro
     assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o600
     assert daemon.stop() == 0
     assert not (tmp_path / "control.sock").exists()
+
+
+@pytest.mark.parametrize("lose", [remove, replace])
+def test_those_at_which_the_observer_answers_are_bound_anew(configured, tmp_path, lose):
+    observed, agent = tmp_path / "observed", tmp_path / "agent"
+    service = configured(LISTEN, f"observe = unix://{observed} mode=0600", f"agent = unix://{agent}")
+    for path, look in ((observed, lambda: get(f"unix://{observed}", "/readyz").text == "ready\n"),
+                       (agent, lambda: ask_agent(f"unix://{agent}") == "ready up 100%\n")):
+        mark = service.daemon.log.mark()
+        lose(path)
+        assert service.daemon.wait_log("binding it again", after=mark)["endpoint"].startswith(f"unix://{path}")
+        service.daemon.wait_log("reloaded", after=mark)
+        assert proc.eventually(look)
+    assert observed.stat().st_mode & 0o777 == 0o600
+    assert service.daemon.stop() == 0
+    assert not observed.exists() and not agent.exists()
 
 
 def test_one_that_is_in_use_by_another_program_fails_the_reload_and_is_named(serving, tmp_path):

@@ -76,16 +76,16 @@ bool SocketFileWatch::is_time_to_look(Clock::time_point now) noexcept {
     return true;
 }
 
-bool SocketFileWatch::should_bind_again(const std::vector<Listener>& listeners, Clock::time_point now) {
+bool SocketFileWatch::should_bind_again(const std::vector<const Listener*>& listeners, Clock::time_point now) {
     bool any_lost = false;
     std::string obstacle;
-    for (const Listener& listener : listeners) {
-        if (!has_lost_its_file(listener)) continue;
+    for (const Listener* const listener : listeners) {
+        if (!has_lost_its_file(*listener)) continue;
         any_lost = true;
-        if (obstacle = obstacle_to(listener); obstacle.empty()) continue;
+        if (obstacle = obstacle_to(*listener); obstacle.empty()) continue;
         if (!std::exchange(told_, true))
             log(LogLevel::Warning, "clients cannot reach {endpoint}: {obstacle}",
-                {{"endpoint", to_string(listener.local)}, {"obstacle", obstacle}});
+                {{"endpoint", to_string(listener->local)}, {"obstacle", obstacle}});
         break;
     }
     if (any_lost)

@@ -38,7 +38,7 @@ public:
 
     /// Whether one of `listeners` has lost its file and can be bound again.  A path that somebody else has taken is
     /// left to him, and one whose directory is gone cannot be bound: said once, and looked at again from time to time.
-    [[nodiscard]] bool should_bind_again(const std::vector<Listener>& listeners, Clock::time_point now);
+    [[nodiscard]] bool should_bind_again(const std::vector<const Listener*>& listeners, Clock::time_point now);
 
 private:
     EpollSet& events_;
