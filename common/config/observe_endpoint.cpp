@@ -2,41 +2,68 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <array>
+#include <sstream>
 #include <stdexcept>
 
 #include "common/base/internet_host.hpp"
+#include "common/base/quoted.hpp"
 #include "common/config/listen_settings.hpp"
 
 namespace preforkd {
 namespace {
 
-[[noreturn]] void refuse(const Endpoint& endpoint, std::string_view sentence) {
-    throw std::invalid_argument{fmt::format("{}: {}", to_string(endpoint), sentence)};
+constexpr std::string_view expected = "expected tcp://HOST:PORT, unix:///PATH, unix://@NAME, fd://NAME or off";
+
+/// Of the keys of a listener those that make sense here.
+struct Scheme {
+    std::string_view name;
+    std::string_view keys;
+};
+constexpr std::array<Scheme, 3> schemes{{{.name = "tcp", .keys = "backlog= and v6only="},
+                                         {.name = "unix", .keys = "backlog=, mode=, user= and group="},
+                                         {.name = "fd", .keys = ""}}};
+
+[[noreturn]] void refuse(std::string_view endpoint, std::string_view sentence) {
+    throw std::invalid_argument{fmt::format("{}: {}", in_quotes(endpoint), sentence)};
 }
 
-/// The same with the keys alone that make sense for it.
-ListenSettings bare(const ListenSettings& settings) {
-    return {.endpoint = settings.endpoint,
-            .backlog = settings.backlog,
-            .mode = settings.mode,
-            .user = settings.user,
-            .group = settings.group,
-            .v6only = settings.v6only};
+/// One without a scheme is left to parse_listen(), which knows what is meant.
+const Scheme& scheme_of(std::string_view endpoint) {
+    const std::size_t end = endpoint.find("://");
+    const bool is_word = end == std::string_view::npos && endpoint.find(':') == std::string_view::npos;
+    const auto found =
+        std::ranges::find(schemes, end == std::string_view::npos ? "tcp" : endpoint.substr(0, end), &Scheme::name);
+    if (is_word || found == schemes.end()) refuse(endpoint, expected);
+    return *found;
+}
+
+void check_key(std::string_view endpoint, const Scheme& scheme, std::string_view word) {
+    const std::size_t equals = word.find('=');
+    if (equals == std::string_view::npos) return;  // parse_listen() says what is wrong
+    const std::string key{word.substr(0, equals + 1)};
+    if ((' ' + std::string{scheme.keys}).find(' ' + key) != std::string::npos) return;
+    refuse(endpoint, fmt::format("{} does not fit; {} takes {}{} here", printable(key), scheme.name,
+                                 scheme.keys.empty() ? "no keys" : "only the keys ", scheme.keys));
 }
 
 }  // namespace
 
 std::optional<ListenSettings> parse_observe_endpoint(std::string_view text, Serves serves) {
     if (text == observe_off) return std::nullopt;
+    std::istringstream words{std::string{text}};
+    if (std::string first; words >> first) {
+        const Scheme& scheme = scheme_of(first);
+        for (std::string word; words >> word;) check_key(first, scheme, word);
+    }
     ListenSettings settings = parse_listen(text);
     const Endpoint& endpoint = settings.endpoint;
-    if (is_datagram(endpoint.transport) || settings.tls)
-        refuse(endpoint, "expected tcp://HOST:PORT, unix:///PATH, unix://@NAME or fd://NAME");
-    if (settings != bare(settings)) refuse(endpoint, "only the keys backlog=, mode=, user=, group= and v6only= fit it");
     if (endpoint.transport == Transport::Tcp && endpoint.host.empty())
-        refuse(endpoint, fmt::format("would tell everybody who reaches this machine; use tcp://localhost:{0}, or "
-                                     "spell it out: tcp://0.0.0.0:{0} or tcp://[::]:{0}",
-                                     endpoint.port));
+        refuse(to_string(endpoint), fmt::format("would tell everybody who reaches this machine; use "
+                                                "tcp://localhost:{0}, or spell it out: tcp://0.0.0.0:{0} or "
+                                                "tcp://[::]:{0}",
+                                                endpoint.port));
     settings.serves = serves;
     return settings;
 }

@@ -10,7 +10,7 @@ namespace preforkd {
 
 inline constexpr std::string_view observe_off = "off";
 
-/// `off`, or an endpoint as behind --listen: tcp, unix or fd, with mode=, user=, group= and backlog= and no other key.
+/// `off`, or an endpoint as behind --listen: tcp, unix or fd, with those of its keys alone that make sense here.
 /// All addresses of the machine have to be spelled out.  Throws std::invalid_argument with one sentence.
 [[nodiscard]] std::optional<ListenSettings> parse_observe_endpoint(std::string_view text, Serves serves);
 

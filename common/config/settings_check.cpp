@@ -92,6 +92,22 @@ public:
         if (settings_.agent) refuse("agent", sentence);
     }
 
+    /// They have sockets of their own.
+    void observed_endpoints() const {
+        const auto refuse_taken = [&](std::string_view option, const Endpoint& own, std::string_view other,
+                                      const Endpoint& taken) {
+            if (collide(own, taken))
+                refuse(option,
+                       fmt::format("{}: {} has that already; choose another", printable(to_string(own)), other));
+        };
+        for (const ListenSettings& each : settings_.listen) {
+            if (settings_.observe) refuse_taken("observe", settings_.observe->endpoint, "--listen", each.endpoint);
+            if (settings_.agent) refuse_taken("agent", settings_.agent->endpoint, "--listen", each.endpoint);
+        }
+        if (settings_.observe && settings_.agent)
+            refuse_taken("agent", settings_.agent->endpoint, "--observe", settings_.observe->endpoint);
+    }
+
     void spare() const {
         if (!settings_.spare) return;
         const WorkerCount& workers = settings_.workers;
@@ -177,6 +193,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.memory();
     check.delay();
     check.observer();
+    check.observed_endpoints();
     check.sandbox();
     check.log();
 }

@@ -7,6 +7,7 @@
 
 #include "common/base/quoted.hpp"
 #include "common/config/listen_settings.hpp"
+#include "common/config/observe_endpoint.hpp"
 
 namespace preforkd {
 namespace {
@@ -138,6 +139,22 @@ TEST(SettingsCheck, endpoints_that_differ_may_stand_side_by_side) {
                                  "unixgram://@x", "fd://x", "fd://y"}))
                   .sentence,
               "");
+}
+
+TEST(SettingsCheck, who_observes_has_an_endpoint_of_its_own) {
+    Settings settings = listening({":7", "tcp://localhost:7", "unix:///x"});
+    settings.observe = parse_observe_endpoint("tcp://localhost:7", Serves::Observers);
+    EXPECT_EQ(refusal(settings).sentence, "--observe: tcp://localhost:7: --listen has that already; choose another");
+    EXPECT_EQ(refusal(settings, {{"observe", {{.kind = Origin::Kind::File, .place = "f:1"}}}}).code,
+              ExitCode::Configuration);
+    settings.observe = parse_observe_endpoint("tcp://localhost:8", Serves::Observers);
+    EXPECT_EQ(refusal(settings).sentence, "");
+    settings.agent = parse_observe_endpoint("tcp://localhost:8", Serves::Agents);
+    EXPECT_EQ(refusal(settings).sentence, "--agent: tcp://localhost:8: --observe has that already; choose another");
+    settings.agent = parse_observe_endpoint("unix:///x", Serves::Agents);
+    EXPECT_EQ(refusal(settings).sentence, "--agent: unix:///x: --listen has that already; choose another");
+    settings.observe = settings.agent = parse_observe_endpoint("tcp://localhost:0", Serves::Agents);
+    EXPECT_EQ(refusal(settings).sentence, "") << "another port each time";
 }
 
 TEST(SettingsCheck, port_0_is_another_port_each_time) { EXPECT_EQ(refusal(listening({":0", ":0"})).sentence, ""); }
