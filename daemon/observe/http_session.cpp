@@ -7,6 +7,10 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "daemon/observe/reply.hpp"
 
@@ -24,8 +28,18 @@ using Stream = boost::beast::basic_stream<asio::generic::stream_protocol>;
 using Request = http::request<http::empty_body>;
 using Response = http::response<http::string_body>;
 
+/// Source: RFC 9110, 5.6.7
+std::string date() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    std::array<char, 32> text{};
+    const std::size_t length = std::strftime(text.data(), text.size(), "%a, %d %b %Y %T GMT", ::gmtime_r(&now, &parts));
+    return {text.data(), length};
+}
+
 void add_headers(Response& response) {
     response.set(http::field::server, "preforkd");
+    response.set(http::field::date, date());
     response.set(http::field::cache_control, "no-store");
     response.set("Content-Security-Policy",
                  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -60,8 +74,37 @@ Response refusal(http::status status, std::string_view sentence) {
     return response;
 }
 
+std::string_view std_view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+HttpTarget target_of(const Request& request) {
+    return read_target(std_view(request.target()), std_view(request[http::field::host]));
+}
+
+std::optional<Response> why_not(const Request& request, const OwnNames& names) {
+    if (request.method() != http::verb::get && request.method() != http::verb::head)
+        return refusal(http::status::method_not_allowed, "GET and HEAD alone: nothing can be ordered here");
+    constexpr unsigned http_1_1 = 11;
+    const auto hosts = request.count(http::field::host);
+    if (hosts > 1 || (hosts == 0 && request.version() >= http_1_1))
+        return refusal(http::status::bad_request, "a request names its host, once");
+    if ((hosts != 0 || !target_of(request).name.empty()) && !is_own(names, target_of(request).name))
+        return refusal(http::status::misdirected_request,
+                       "this is no name of the endpoint: ask by its address, or as localhost");
+    return std::nullopt;
+}
+
+Response why_unread(const Request& request, boost::system::error_code failed) {
+    if (failed == http::error::header_limit || failed == http::error::buffer_overflow)
+        return refusal(http::status::request_header_fields_too_large, "the request is longer than 8 KiB");
+    if (failed != http::error::body_limit && failed != http::error::unexpected_body)
+        return refusal(http::status::bad_request, "this is not HTTP");
+    if (const auto refused = why_not(request, {}); refused && refused->result() == http::status::method_not_allowed)
+        return *refused;
+    return refusal(http::status::payload_too_large, "a request has no body");
+}
+
 asio::awaitable<Reply> answer(const Request& request, Snapshots& snapshots) {
-    const Route route = route_of(std::string_view{request.target().data(), request.target().size()});
+    const Route route = route_of(target_of(request).path);
     Look look;
     if (needs_master(route))
         look.fresh = co_await snapshots.fresh();
@@ -69,8 +112,7 @@ asio::awaitable<Reply> answer(const Request& request, Snapshots& snapshots) {
         snapshots.ask();
     look.last = snapshots.last();
     look.silence = snapshots.silence();
-    const auto accept = request[http::field::accept];
-    co_return reply_to(route, std::string_view{accept.data(), accept.size()}, look);
+    co_return reply_to(route, std_view(request[http::field::accept]), look);
 }
 
 /// What a client has sent and nobody read would turn the close into a reset, which takes the answer away.
@@ -97,7 +139,7 @@ struct Uncloseable {
 }  // namespace
 
 asio::awaitable<void> serve_http(asio::generic::stream_protocol::socket socket, SessionState& state,
-                                 Snapshots& snapshots) {
+                                 Snapshots& snapshots, const OwnNames& names) {
     Stream stream{std::move(socket)};
     state.close = [&stream] { stream.close(); };
     const Uncloseable at_the_end{state};
@@ -116,13 +158,9 @@ asio::awaitable<void> serve_http(asio::generic::stream_protocol::socket socket, 
         if (failed && closed) break;
         Response response;
         if (failed)
-            response = failed == http::error::header_limit || failed == http::error::buffer_overflow
-                           ? refusal(http::status::request_header_fields_too_large, "the request is longer than 8 KiB")
-                       : failed == http::error::body_limit || failed == http::error::unexpected_body
-                           ? refusal(http::status::payload_too_large, "a request has no body")
-                           : refusal(http::status::bad_request, "this is not HTTP");
-        else if (const auto method = parser.get().method(); method != http::verb::get && method != http::verb::head)
-            response = refusal(http::status::method_not_allowed, "GET and HEAD alone: nothing can be ordered here");
+            response = why_unread(parser.get(), failed);
+        else if (auto refused = why_not(parser.get(), names))
+            response = *std::move(refused);
         else
             response = response_to(parser.get(), co_await answer(parser.get(), snapshots));
         if (state.crowded) response.keep_alive(false);

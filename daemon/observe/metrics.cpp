@@ -4,6 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/algorithm/string/classification.hpp>
+#include <boost/algorithm/string/predicate.hpp>
+#include <boost/algorithm/string/split.hpp>
+#include <boost/algorithm/string/trim.hpp>
+#include <charconv>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -185,15 +190,34 @@ void tell_queues(Exposition& text, const StatusReport& status) {
                 text.sample(number(times), {{"listener", listener.endpoint}, {"reason", reason}});
 }
 
-/// Of parameters of a media type none matters here.
-bool asks_for_open_metrics(std::string_view accept) noexcept {
-    return accept.find("application/openmetrics-text") != std::string_view::npos;
+double parse_weight(std::string_view text) noexcept {
+    double weight = 0;
+    std::from_chars(text.data(), text.data() + text.size(), weight);
+    return weight;
+}
+
+/// How much `accept` prefers `type`, from 0 (or not named) to 1.  Source: RFC 9110, 12.4.2 and 12.5.1
+double preference(std::string_view accept, std::string_view type) {
+    double most = 0;
+    std::vector<std::string> kinds;
+    for (const std::string& kind : boost::split(kinds, accept, boost::is_any_of(","))) {
+        std::vector<std::string> words;
+        boost::split(words, kind, boost::is_any_of(";"));
+        for (std::string& word : words) boost::trim(word);
+        if (!boost::iequals(words.front(), type)) continue;
+        const auto weight =
+            std::ranges::find_if(words, [](const std::string& word) { return boost::istarts_with(word, "q="); });
+        most = std::max(most, weight == words.end() ? 1 : parse_weight(std::string_view{*weight}.substr(2)));
+    }
+    return most;
 }
 
 }  // namespace
 
-MetricsFormat format_for(std::string_view accept) noexcept {
-    return asks_for_open_metrics(accept) ? MetricsFormat::OpenMetrics : MetricsFormat::Prometheus;
+MetricsFormat format_for(std::string_view accept) {
+    const double open_metrics = preference(accept, "application/openmetrics-text");
+    return open_metrics > 0 && open_metrics >= preference(accept, "text/plain") ? MetricsFormat::OpenMetrics
+                                                                                : MetricsFormat::Prometheus;
 }
 
 std::string_view content_type(MetricsFormat format) noexcept {

@@ -13,7 +13,7 @@ namespace preforkd {
 enum class MetricsFormat { Prometheus, OpenMetrics };
 
 /// What the header Accept of a request asks for.
-[[nodiscard]] MetricsFormat format_for(std::string_view accept) noexcept;
+[[nodiscard]] MetricsFormat format_for(std::string_view accept);
 [[nodiscard]] std::string_view content_type(MetricsFormat format) noexcept;
 
 /// `snapshot` null: nothing is known yet; `up`: the master answers, so that it is of now.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/sys_error.hpp"
+#include "common/config/observe_endpoint.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/helper_user.hpp"
@@ -47,6 +48,11 @@ void take_signals() {
     check(::sigprocmask(SIG_SETMASK, &none, nullptr), "set the observer's signal mask");
 }
 
+OwnNames names_of(const Listener& listener) {
+    const bool leads_here = listener.local.transport == Transport::Tcp && is_local(listener.local);
+    return {.any = !leads_here, .host = listener.settings.endpoint.host};
+}
+
 class Observer {
 public:
     explicit Observer(ObserverHandoff handoff)
@@ -55,9 +61,9 @@ public:
             const bool is_agent = listener.settings.serves == Serves::Agents;
             loops_.push_back(std::make_unique<AcceptLoop>(
                 context_, listener,
-                [this, is_agent](AcceptLoop::Socket socket, SessionState& state) {
+                [this, is_agent, names = names_of(listener)](AcceptLoop::Socket socket, SessionState& state) {
                     return is_agent ? serve_agent(std::move(socket), snapshots_)
-                                    : serve_http(std::move(socket), state, snapshots_);
+                                    : serve_http(std::move(socket), state, snapshots_, names);
                 },
                 [this] { end_when_idle(); }));
         }

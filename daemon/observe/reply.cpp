@@ -44,8 +44,7 @@ Reply metrics(std::string_view accept, const Look& look) {
 
 }  // namespace
 
-Route route_of(std::string_view target) noexcept {
-    const std::string_view path = target.substr(0, target.find('?'));
+Route route_of(std::string_view path) noexcept {
     for (const auto& [name, route] : routes)
         if (name == path) return route;
     return Route::Unknown;

