@@ -156,6 +156,34 @@ def test_the_most_that_were_open_at_once(controlled):
     comes_to(lambda: listener(daemon), (0, 5), lambda seen: (seen["connections"], seen["connections_most"]))
 
 
+def test_the_most_outlives_the_worker_a_reload_and_an_upgrade(controlled):
+    daemon = controlled("--handler", "echo", workers=2)
+    daemon.expect("killed by SIGKILL")
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            echo(stack.enter_context(connect(daemon.endpoint)))
+        comes_to(lambda: listener(daemon), 5, lambda seen: seen["connections"])
+    comes_to(lambda: listener(daemon), (0, True), lambda seen: (seen["connections"], seen["connections_most"] >= 5))
+    most = listener(daemon)["connections_most"]
+
+    def has_it_still(how):
+        seen = listener(daemon)
+        assert (seen["connections"], seen["connections_most"]) == (0, most), how
+    for pid in daemon.workers():
+        os.kill(pid, signal.SIGKILL)
+        assert proc.wait_gone(pid, 5)
+    has_it_still("killed")
+    before = daemon.workers()
+    assert ask(daemon.control, "reload")["ok"]
+    assert all(proc.wait_gone(pid, 5) for pid in before)
+    has_it_still("reloaded")
+    before = daemon.workers()
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_log("upgraded")
+    assert all(proc.wait_gone(pid, 5) for pid in before)
+    has_it_still("upgraded")
+
+
 @pytest.mark.parametrize("arguments", EACH, ids=IDS)
 def test_a_connection_counts_with_the_time_that_it_took(controlled, arguments):
     daemon = controlled(*arguments, workers=1)

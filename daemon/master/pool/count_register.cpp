@@ -54,6 +54,40 @@ ServiceCounts counts_from(const json::value* value) {
     return counts;
 }
 
+std::uint64_t stretch_at(Clock::time_point now) noexcept {
+    return static_cast<std::uint64_t>(now.time_since_epoch().count()) >> OpenConnections::stretch_bits;
+}
+
+/// As it is in the stretch `current`.
+CountRegister::Most moved_to(std::uint64_t current, const CountRegister::Most& most) noexcept {
+    if (most.stretch == current) return most;
+    return {.stretch = current, .most = 0, .before = most.stretch + 1 == current ? most.most : 0};
+}
+
+CountRegister::Most most_of(const OpenConnections& open, std::uint64_t current) noexcept {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    const std::uint64_t now = std::min(open.now.load(relaxed), most_open);
+    const CountRegister::Most seen = moved_to(current, {.stretch = open.stretch.load(relaxed),
+                                                        .most = std::min(open.most.load(relaxed), most_open),
+                                                        .before = std::min(open.before.load(relaxed), most_open)});
+    return {.stretch = current, .most = std::max(seen.most, now), .before = seen.before};
+}
+
+/// The clock goes on over an upgrade, and so do its stretches.
+std::map<std::string, CountRegister::Most, std::less<>> most_from(const json::value* value) {
+    std::map<std::string, CountRegister::Most, std::less<>> read;
+    if (value == nullptr || !value->is_object()) return read;
+    for (const auto& [endpoint, each] : value->get_object()) {
+        if (!each.is_array() || each.get_array().size() != 3) continue;
+        const auto number = [&](std::size_t at) {
+            json::error_code none;
+            return each.get_array()[at].to_number<std::uint64_t>(none);
+        };
+        read[endpoint] = {.stretch = number(0), .most = number(1), .before = number(2)};
+    }
+    return read;
+}
+
 /// Connections of a dead worker that nobody has seen end.
 void cut_those_open(ListenerCounts& counts) {
     std::uint64_t closed = 0;
@@ -74,6 +108,7 @@ CountRegister::CountRegister(std::size_t workers, UniqueFd memory, std::string_v
     const json::object& object = value.get_object();
     dead_ = counts_from(object.if_contains("dead"));
     told_ = counts_from(object.if_contains("told"));
+    most_ = most_from(object.if_contains("most"));
     for (const json::value& each : JsonFields{value}.elements("rows")) {
         const JsonFields fields{each};
         std::vector<std::string> keys;
@@ -89,8 +124,12 @@ std::string CountRegister::to_text() const {
     for (const auto& [generation, keys] : keys_)
         rows.push_back(
             json::object{{"generation", generation}, {"endpoints", json::array(keys->begin(), keys->end())}});
-    return json::serialize(
-        json::object{{"dead", counts_to_json(dead_)}, {"told", counts_to_json(told_)}, {"rows", std::move(rows)}});
+    json::object most;
+    for (const auto& [endpoint, each] : most_) most[endpoint] = json::array{each.stretch, each.most, each.before};
+    return json::serialize(json::object{{"dead", counts_to_json(dead_)},
+                                        {"told", counts_to_json(told_)},
+                                        {"rows", std::move(rows)},
+                                        {"most", std::move(most)}});
 }
 
 RowKeys CountRegister::keys_of(const Generation& generation) {
@@ -120,6 +159,25 @@ void CountRegister::add_counts(ServiceCounts& sum, const WorkerEntry& worker, Cl
     const std::span<const ListenerRow> rows = rows_of(worker);
     for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index)
         combine(sum.listeners[(*worker.row_keys)[index]], preforkd::counts_of(rows[index], most), sum_of);
+}
+
+void CountRegister::keep_most(const WorkerTable& workers, Clock::time_point now) {
+    const std::uint64_t current = stretch_at(now);
+    std::map<std::string, Most> sums;
+    for (const WorkerEntry& worker : workers) {
+        const std::span<const ListenerRow> rows = rows_of(worker);
+        for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index) {
+            const Most seen = most_of(rows[index].open, current);
+            Most& sum = sums[(*worker.row_keys)[index]];
+            sum.most += seen.most;
+            sum.before += seen.before;
+        }
+    }
+    for (const auto& [endpoint, sum] : sums) {
+        Most& kept = most_[endpoint] = moved_to(current, most_[endpoint]);
+        kept.most = std::max(kept.most, sum.most);
+        kept.before = std::max(kept.before, sum.before);
+    }
 }
 
 void CountRegister::add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now) {
@@ -161,6 +219,7 @@ void CountRegister::forget_removed(const WorkerTable& workers, const Generation&
     std::erase_if(keys_, [&](const auto& each) { return !generations.contains(each.first); });
     for (ServiceCounts* const counts : {&dead_, &told_})
         std::erase_if(counts->listeners, [&](const auto& each) { return !endpoints.contains(each.first); });
+    std::erase_if(most_, [&](const auto& each) { return !endpoints.contains(each.first); });
 }
 
 void CountRegister::describe(StatusReport& report, const WorkerTable& workers, Clock::time_point now) {
@@ -190,7 +249,8 @@ void CountRegister::describe(StatusReport& report, const WorkerTable& workers, C
     const auto fill = [&](ListenerStatus& listener, const std::string& key) {
         listener.counts = told_.listeners[key];
         listener.connections = open[key].now;
-        listener.most_connections = open[key].most;
+        const Most kept = moved_to(stretch_at(now), most_[key]);
+        listener.most_connections = std::max({open[key].most, kept.most, kept.before});
     };
     for (std::size_t index = 0; index < std::min(report.listeners.size(), counted_listeners); ++index)
         fill(report.listeners[index], report.listeners[index].endpoint);

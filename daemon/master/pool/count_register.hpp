@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -20,6 +22,14 @@ namespace preforkd {
 /// forgotten with the last worker that had it.  What is told never becomes less, whatever a worker writes.
 class CountRegister {
 public:
+    /// What OpenConnections knows, of all workers: at most so many were open at once, in a stretch and in the one
+    /// before.
+    struct Most {
+        std::uint64_t stretch = 0;
+        std::uint64_t most = 0;
+        std::uint64_t before = 0;
+    };
+
     /// Where there is no memory for it, the log says so, and listeners have no counts.
     explicit CountRegister(std::size_t workers);
     /// Goes on with those of the image before: its memory and its text, as far as this version reads them.
@@ -43,6 +53,8 @@ public:
         return board_ ? board_->map_own(place, rows) : std::span<ListenerRow>{};
     }
 
+    /// Before one of `workers` goes: its connections were open beside those of the others.
+    void keep_most(const WorkerTable& workers, Clock::time_point now);
     /// What `worker` has counted until its death, and that.
     void add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
 
@@ -68,6 +80,7 @@ private:
     std::map<int, RowKeys> keys_{};      ///< by generation
     ServiceCounts dead_{};               ///< of dead workers, and the master's own
     ServiceCounts told_{};
+    std::map<std::string, Most, std::less<>> most_{};  ///< by endpoint, when a worker died last
 };
 
 }  // namespace preforkd

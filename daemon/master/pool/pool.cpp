@@ -195,6 +195,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
                 .expected = worker->state == State::Leaving || closing_,
                 .used = used};
     death.out_of_memory = deaths_.add(death, worker->record);
+    counts_.keep_most(table_, now);
     counts_.add_death(*worker, death, now);
     if (RollingExchange* exchange = generations_.exchange()) exchange->note_space(true);
     if (!death.expected) note_death(*worker, death, now);
