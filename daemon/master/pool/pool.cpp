@@ -384,14 +384,10 @@ PoolCounts Pool::counts() const {
 }
 
 void Pool::describe(StatusReport& report, Clock::time_point now) {
-    const WorkerTotals dead = scoreboard_.totals();
     report.generation = static_cast<std::uint64_t>(current().number);
     add_size(current().pool, report);
-    report.accepted = dead.accepted;
-    report.served = dead.served;
+    add_dead(scoreboard_.totals(), report);
     report.dropped_log_lines = dropped_lines();
-    if (dead.received_bytes + dead.sent_bytes != 0)
-        report.received_bytes = dead.received_bytes, report.sent_bytes = dead.sent_bytes;
     report.replaced = replaced_;
     report.key_process = keys_.status();
     add_workers(table_, now, report);

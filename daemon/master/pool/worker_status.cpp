@@ -54,6 +54,14 @@ void add_size(const PoolSettings& pool, StatusReport& report) {
     report.connection_slots_asked = std::uint64_t{pool.connections_asked} * static_cast<std::uint64_t>(pool.workers);
 }
 
+void add_dead(const WorkerTotals& dead, StatusReport& report) {
+    report.accepted = dead.accepted;
+    report.served = dead.served;
+    if (dead.received_bytes + dead.sent_bytes == 0) return;
+    report.received_bytes = dead.received_bytes;
+    report.sent_bytes = dead.sent_bytes;
+}
+
 void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& report) {
     for (WorkerEntry& worker : workers) {
         const WorkerRecord& record = worker.record;
