@@ -148,3 +148,16 @@ class Load:
             except OSError as error:
                 return "reset", (name, repr(error), time.monotonic() - began)
             return ("whole", None) if answer == self._expected else ("short", (name, answer[:80]))
+
+
+def serve_behind_another(endpoint, wait_s):
+    """One client of a worker that serves one at a time waits that long for another to be served; returns how long."""
+    with connect(endpoint) as first:
+        echo(first)
+        with connect(endpoint) as second:
+            connected = time.monotonic()
+            while time.monotonic() - connected < wait_s:
+                echo(first)
+            first.close()
+            echo(second)
+            return time.monotonic() - connected

@@ -89,12 +89,20 @@ def wait_observer(daemon, other_than=None):
     return found
 
 
-@pytest.fixture
-def observed(preforkd, tmp_path):
-    """Starts a daemon with --observe at a Unix socket, `.observed`."""
-    def start(*arguments, **how):
-        endpoint = f"unix://{tmp_path}/observe"
-        daemon = preforkd("--observe", endpoint, *arguments, **how)
+def observed_at(daemon, what="observed over HTTP at"):
+    return daemon.wait_log(what)["endpoint"]
+
+
+def starter(start, directory):
+    """What starts a daemon as `start` does, with --observe at a Unix socket, `.observed`."""
+    def start_observed(*arguments, **how):
+        endpoint = f"unix://{directory}/observe"
+        daemon = start("--observe", endpoint, *arguments, **how)
         daemon.observed = endpoint
         return daemon
-    return start
+    return start_observed
+
+
+@pytest.fixture
+def observed(preforkd, tmp_path):
+    return starter(preforkd, tmp_path)

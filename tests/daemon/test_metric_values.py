@@ -10,11 +10,11 @@ import time
 import pytest
 
 import proc
-from clients import address_of, connect, echo, exchange, read_exactly, read_to_end, say
+from clients import address_of, connect, echo, exchange, read_exactly, read_to_end, say, serve_behind_another
 from control import ask
+from counting import reset
 from datagram_clients import ask as ask_datagram
-from observing import metrics
-from test_counts import reset
+from observing import metrics, starter
 from test_deaths import hog, small_group  # noqa: F401: a fixture
 from test_limits import starve
 from test_upgrade import NEXT, Installed
@@ -49,13 +49,8 @@ def of(endpoint, **labels):
 
 @pytest.fixture
 def looked_at(controlled, tmp_path):
-    """A daemon with a control socket and --observe."""
-    def start(*arguments, **how):
-        endpoint = f"unix://{tmp_path}/observe"
-        daemon = controlled("--observe", endpoint, *arguments, **how)
-        daemon.observed = endpoint
-        return daemon
-    return start
+    """Starts a daemon with a control socket and --observe."""
+    return starter(controlled, tmp_path)
 
 
 # --- the daemon ---------------------------------------------------------------------------------------------------------
@@ -291,15 +286,7 @@ def test_the_most_that_were_open_at_once(observed):
 def test_how_long_connections_waited_and_lasted(observed):
     daemon = observed("--handler", "echo", "--model", "serial", workers=1)
     began = time.monotonic()
-    with connect(daemon.endpoint) as first:
-        echo(first)
-        with connect(daemon.endpoint) as second:
-            connected = time.monotonic()
-            while time.monotonic() - connected < 0.3:
-                echo(first)
-            first.close()
-            echo(second)
-            waited = time.monotonic() - connected
+    waited = serve_behind_another(daemon.endpoint, 0.3)
     seen = settled(daemon, lambda now: now[f"preforkd_connection_duration_seconds_count{of(daemon.endpoint)}"] == 2)
     assert 0.3 <= seen[f"preforkd_connection_duration_seconds_sum{of(daemon.endpoint)}"] <= time.monotonic() - began
     assert seen[f"preforkd_accept_wait_seconds_count{of(daemon.endpoint)}"] == 2

@@ -15,11 +15,7 @@ import proc
 from clients import Load, connect as connect_client, exchange, read_exactly, read_to_end
 from configured import LISTEN
 from key_process import key_process
-from observing import ask_agent, connect, connection_to, get, metrics, observer_of, wait_observer
-
-
-def observed_at(daemon, what="observed over HTTP at"):
-    return daemon.wait_log(what)["endpoint"]
+from observing import ask_agent, connect, connection_to, get, metrics, observed_at, observer_of, wait_observer
 
 
 def test_all_paths_answer(observed):
@@ -338,32 +334,6 @@ def test_an_upgrade_carries_it(observed):
     assert proc.eventually(lambda: ask_agent(agent) == "ready up 100%\n"), ask_agent(agent)
 
 
-def test_the_agent_tells_how_much_is_free(preforkd):
-    daemon = preforkd("--agent", "tcp://127.0.0.1:0", "--handler", "echo", "--connections", "4", workers=1)
-    agent = observed_at(daemon, "answering agent-checks at")
-    assert ask_agent(agent) == "ready up 100%\n"
-    with contextlib.ExitStack() as clients:
-        for free in (75, 50, 25):
-            client = clients.enter_context(connect_client(daemon.endpoint))
-            client.sendall(b"x")
-            assert read_exactly(client, 1) == b"x"
-            assert proc.eventually(lambda: ask_agent(agent) == f"ready up {free}%\n"), ask_agent(agent)
-        daemon.signal(signal.SIGTERM)
-        assert proc.eventually(lambda: ask_agent(agent) == "drain up #draining\n"), ask_agent(agent)
-    assert daemon.wait_exit() == 0
-
-
-def test_the_agent_of_a_hung_master_says_down(preforkd):
-    daemon = preforkd("--agent", "tcp://127.0.0.1:0")
-    agent = observed_at(daemon, "answering agent-checks at")
-    daemon.signal(signal.SIGSTOP)
-    try:
-        assert proc.eventually(lambda: ask_agent(agent) == "down #master does not answer\n"), ask_agent(agent)
-    finally:
-        daemon.signal(signal.SIGCONT)
-    assert proc.eventually(lambda: ask_agent(agent).startswith("ready up")), ask_agent(agent)
-
-
 @pytest.mark.root
 def test_as_root_it_is_a_user_of_its_own_without_rights(observed, tmp_path):
     daemon = observed("--user", "nobody")
@@ -393,31 +363,3 @@ def test_it_holds_nothing_that_it_does_not_need(observed):
     log = held[2]
     assert len({name for name in held.values() if name.startswith("pipe:")} - {log}) == 2, held
     assert not any(sockets & set(proc.descriptors(worker).values()) for worker in daemon.workers())
-
-
-@pytest.mark.parametrize("endpoint, remedy", [
-    ("tcp://:9090", "use tcp://localhost:9090, or spell it out"), ("udp://localhost:9090", "expected tcp://HOST:PORT"),
-    ("tcp://localhost:9090 handler=echo", "only the keys"),
-    ("tcp://localhost:9090 log-connections=no", "only the keys"), ("tls://localhost:9090 certificate=x key=y", "expected tcp://HOST:PORT")])
-@pytest.mark.parametrize("option", ["--observe", "--agent"])
-def test_an_endpoint_that_does_not_fit_is_refused(run_preforkd, option, endpoint, remedy):
-    ended = run_preforkd(option, endpoint)
-    assert ended.returncode == 64 and option in ended.stderr and remedy in ended.stderr, ended.stderr
-
-
-def test_two_that_have_the_same_endpoint_are_refused_before_they_are_bound(run_preforkd, tmp_path):
-    same = f"unix://{tmp_path}/s"
-    for option, other in (("--observe", "--listen"), ("--agent", "--listen"), ("--agent", "--observe")):
-        ended = run_preforkd("--check-config", option, same, other, same)
-        assert ended.returncode == 64 and f"{option}: {same}: {other} has that already" in ended.stderr, ended.stderr
-
-
-def test_without_a_master_there_is_nothing_to_tell(run_preforkd):
-    ended = run_preforkd("--workers", "0", "--observe", "tcp://localhost:0")
-    assert ended.returncode == 64 and "--observe: needs a master to tell of" in ended.stderr
-
-
-def test_who_tells_everybody_is_warned(preforkd):
-    daemon = preforkd("--observe", "tcp://0.0.0.0:0")
-    daemon.expect("other machines reach it")
-    assert daemon.wait_log("other machines reach it")["option"] == "--observe"
