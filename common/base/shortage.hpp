@@ -21,6 +21,13 @@ namespace preforkd {
     }
 }
 
+/// The same by itself.
+[[nodiscard]] constexpr std::string_view what_helps_against(int error) noexcept {
+    const std::string_view remedy = shortage_remedy(error);
+    return remedy.empty() ? remedy : remedy.substr(std::string_view{": "}.size());
+}
+
+static_assert(what_helps_against(ENFILE) == "raise fs.file-max");
 static_assert(!shortage_remedy(EMFILE).empty());
 static_assert(!shortage_remedy(EAGAIN).empty());
 static_assert(shortage_remedy(EACCES).empty());

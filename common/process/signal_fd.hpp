@@ -10,6 +10,17 @@
 
 namespace preforkd {
 
+/// As who has started this process expects of a signal that is not handled.  Returns where there is no such death:
+/// process 1 outlives its own signals.
+inline void die_of(int signo) noexcept {
+    sigset_t only;
+    ::sigemptyset(&only);
+    ::sigaddset(&only, signo);
+    ::signal(signo, SIG_DFL);
+    ::raise(signo);
+    ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+}
+
 /// Signals read as data from a descriptor instead of interrupting the code.
 ///
 /// The constructor blocks `signals` for the whole process, so it must run

@@ -53,12 +53,8 @@ UniqueFd create(const std::string& path, mode_t mode) {
     return file;
 }
 
-void write_all(int file, std::string_view text, const std::string& path) {
-    while (!text.empty()) {
-        const ssize_t written = ::write(file, text.data(), text.size());
-        if (written == -1 && errno != EINTR) throw_errno("write " + printable(path));
-        if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
-    }
+void write_file(int file, std::string_view text, const std::string& path) {
+    if (!write_all(file, text)) throw_errno("write " + printable(path));
     check(::fsync(file), "write " + printable(path));
 }
 
@@ -84,8 +80,8 @@ void write_both(const PemFile& certificate, const PemFile& key) {
     or_else_remove(key.path, [&] {
         const UniqueFd certificate_file = create(certificate.path, for_all);
         or_else_remove(certificate.path, [&] {
-            write_all(key_file.get(), key.text, key.path);
-            write_all(certificate_file.get(), certificate.text, certificate.path);
+            write_file(key_file.get(), key.text, key.path);
+            write_file(certificate_file.get(), certificate.text, certificate.path);
         });
     });
 }

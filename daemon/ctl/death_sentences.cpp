@@ -61,10 +61,9 @@ Reason reason_of_master(const DeathReport& death) {
 
 Reason reason_of(const DeathReport& death) {
     if (death.out_of_memory)
-        return {
-            fmt::format("the kernel wanted the memory of its group back, of which it had {} at most",
-                        size_text(death.used.max_rss_bytes)),
-            fmt::format("{}, or lower --workers, --connections or --max-memory", shortage_remedy(ENOMEM).substr(2))};
+        return {fmt::format("the kernel wanted the memory of its group back, of which it had {} at most",
+                            size_text(death.used.max_rss_bytes)),
+                fmt::format("{}, or lower --workers, --connections or --max-memory", what_helps_against(ENOMEM))};
     if (death.ordered_by == ordered_by_nobody)
         return was_killed(death)
                    ? Reason{"it crashed", "its stack is in the log; --core-dumps yes leaves its memory, too"}

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/json_fields.hpp"
 #include "daemon/ctl/control_line.hpp"
 #include "daemon/ctl/death_sentences.hpp"
 #include "daemon/ctl/findings.hpp"
@@ -43,8 +44,6 @@ std::string text_of(const Explanation& told) {
     for (const ExplainedDeaths& each : told.deaths) text += sentence_of(each) + '\n';
     return told.deaths.empty() ? text + "no worker has died\n" : text;
 }
-
-json::value or_null(const std::string& text) { return text.empty() ? json::value(nullptr) : json::value(text); }
 
 std::string json_of(const Explanation& told) {
     json::array findings;

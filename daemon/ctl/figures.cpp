@@ -1,9 +1,11 @@
 #include "daemon/ctl/figures.hpp"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cstddef>
+#include <vector>
 
 namespace preforkd {
 namespace {
@@ -41,6 +43,13 @@ std::string size_text(std::uint64_t bytes) {
     auto scaled = static_cast<double>(bytes);
     for (; scaled >= 1024 && unit + 1 < units.size(); ++unit) scaled /= 1024;
     return unit == 0 ? std::to_string(bytes) : fmt::format("{:.1f}{}", scaled, units[unit]);
+}
+
+std::string named_text(std::span<const char* const> names, std::span<const std::uint64_t> counts) {
+    std::vector<std::string> parts;
+    for (std::size_t index = 0; index < names.size(); ++index)
+        if (counts[index] != 0) parts.push_back(fmt::format("{} {}", counts[index], names[index]));
+    return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::string rate_text(double per_second) {

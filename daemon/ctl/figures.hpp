@@ -2,6 +2,7 @@
 // Numbers as people read them.  Pure.
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "common/channel/histogram.hpp"
@@ -13,6 +14,9 @@ namespace preforkd {
 
 /// Bytes: `512`, `1.5M`.
 [[nodiscard]] std::string size_text(std::uint64_t bytes);
+
+/// `3 error, 1 cut`: what is not zero; of nothing, nothing.
+[[nodiscard]] std::string named_text(std::span<const char* const> names, std::span<const std::uint64_t> counts);
 
 /// Of something a second: `0`, `0.3`, `12.5`, `1234`, `12.3k`.
 [[nodiscard]] std::string rate_text(double per_second);

@@ -1,10 +1,11 @@
 #include "daemon/ctl/findings.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -44,8 +45,7 @@ std::string why_workers_lack(const StatusReport& now, std::uint64_t starting) {
     if (starting > 0) return "--boot-timeout ends one that never becomes ready; the log says what it does";
     if (std::ranges::any_of(now.counts.deaths, [](std::uint64_t died) { return died > 0; }))
         return "one that died early is started again after a pause: the log says what it died of";
-    return fmt::format("none has died: where the kernel starts none the log says so; {}",
-                       shortage_remedy(EAGAIN).substr(2));
+    return fmt::format("none has died: where the kernel starts none the log says so; {}", what_helps_against(EAGAIN));
 }
 
 /// Workers that lack, and those that are there without serving.
@@ -106,10 +106,7 @@ void add_processors(const Looks& looks, std::vector<Finding>& findings) {
             fmt::format("workers have used {:.2f} of the {} that they may, {}", all,
                         counted(static_cast<std::uint64_t>(allowed), "processor"), within_text(looks));
         return findings.push_back(
-            {.harm = Harm::Wait,
-             .amount = looks.now.connections,
-             .limit = limit,
-             .remedy = "give it more processors (systemd: CPUQuota=, AllowedCPUs=), or have handlers do less"});
+            {.harm = Harm::Wait, .amount = looks.now.connections, .limit = limit, .remedy = remedy_for_processors});
     }
     if (looks.now.model != "async") return;
     for (const WorkerStatus& each : looks.now.workers) {
@@ -138,27 +135,23 @@ void add_accept_errors(const Looks& looks, std::vector<Finding>& findings) {
                             .amount = found->second,
                             .limit = fmt::format("accept(2) failed {} {}: {}; workers pause, and clients wait",
                                                  counted(found->second, "time"), within_text(looks), name),
-                            .remedy = std::string{shortage_remedy(error).substr(2)}});
+                            .remedy = std::string{what_helps_against(error)}});
     }
 }
 
 void add_deaths(const Looks& looks, std::vector<Finding>& findings) {
     const ServiceCounts counts = change_of_counts(looks);
-    std::vector<std::string> causes;
-    std::uint64_t died = 0;
+    std::array<std::uint64_t, death_causes> unwanted{};
     for (const DeathCause cause :
-         {DeathCause::Exit, DeathCause::Signal, DeathCause::OutOfMemory, DeathCause::Hang, DeathCause::Boot}) {
-        const auto index = static_cast<std::size_t>(cause);
-        if (counts.deaths[index] == 0) continue;
-        died += counts.deaths[index];
-        causes.push_back(fmt::format("{} {}", counts.deaths[index], death_cause_names[index]));
-    }
+         {DeathCause::Exit, DeathCause::Signal, DeathCause::OutOfMemory, DeathCause::Hang, DeathCause::Boot})
+        unwanted[static_cast<std::size_t>(cause)] = counts.deaths[static_cast<std::size_t>(cause)];
+    const std::uint64_t died = std::accumulate(unwanted.begin(), unwanted.end(), std::uint64_t{0});
     if (died == 0) return;
-    findings.push_back(
-        {.harm = Harm::Loss,
-         .amount = died,
-         .limit = fmt::format("{} died {}: {}", counted(died, "worker"), within_text(looks), fmt::join(causes, ", ")),
-         .remedy = "what each died of is told below"});
+    findings.push_back({.harm = Harm::Loss,
+                        .amount = died,
+                        .limit = fmt::format("{} died {}: {}", counted(died, "worker"), within_text(looks),
+                                             named_text(death_cause_names, unwanted)),
+                        .remedy = "what each died of is told below"});
 }
 
 /// What ran before runs on; a reload is told of until one succeeds.

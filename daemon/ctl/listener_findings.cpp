@@ -55,9 +55,8 @@ std::uint64_t closed(const ListenerCounts& counts, ConnectionOutcome outcome) {
 Harm blamed_for_errors(const Looks& looks, const ListenerStatus& listener) {
     if (!listener.counts_traffic) return Harm::Loss;
     const auto has_failed = [&](const WorkerStatus& worker) {
-        const auto before = std::ranges::find(looks.before.workers, worker.pid, &WorkerStatus::pid);
-        return !worker.last_error.empty() &&
-               (before == looks.before.workers.end() || before->last_error != worker.last_error);
+        const WorkerStatus* const before = find_before(worker, looks);
+        return !worker.last_error.empty() && (before == nullptr || before->last_error != worker.last_error);
     };
     return std::ranges::any_of(looks.now.workers, has_failed) ? Harm::Loss : Harm::Risk;
 }

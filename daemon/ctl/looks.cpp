@@ -63,11 +63,15 @@ double rate_of(std::uint64_t count, const Looks& looks) noexcept {
                                       : static_cast<double>(count) * 1000 / static_cast<double>(looks.between.count());
 }
 
+const WorkerStatus* find_before(const WorkerStatus& worker, const Looks& looks) noexcept {
+    const auto found = std::ranges::find(looks.before.workers, worker.pid, &WorkerStatus::pid);
+    return found == looks.before.workers.end() ? nullptr : &*found;
+}
+
 double processors_of(const WorkerStatus& worker, const Looks& looks) noexcept {
     if (!worker.used.cpu) return 0;
-    const auto before = std::ranges::find(looks.before.workers, worker.pid, &WorkerStatus::pid);
-    const bool is_new = before == looks.before.workers.end();
-    return share(*worker.used.cpu - (is_new ? milliseconds{} : before->used.cpu.value_or(*worker.used.cpu)),
+    const WorkerStatus* const before = find_before(worker, looks);
+    return share(*worker.used.cpu - (before ? before->used.cpu.value_or(*worker.used.cpu) : milliseconds{}),
                  looks.between);
 }
 

@@ -34,6 +34,9 @@ struct ListenerChange {
 /// A second, of what was counted in between.
 [[nodiscard]] double rate_of(std::uint64_t count, const Looks& looks) noexcept;
 
+/// The same worker, when it was looked at before; null: it was not there.
+[[nodiscard]] const WorkerStatus* find_before(const WorkerStatus& worker, const Looks& looks) noexcept;
+
 /// Processors that have been busy with the worker called `pid`, 1 for all of one; and with all workers, dead ones too.
 [[nodiscard]] double processors_of(const WorkerStatus& worker, const Looks& looks) noexcept;
 [[nodiscard]] double processors_of_all(const Looks& looks) noexcept;

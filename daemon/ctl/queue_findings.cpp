@@ -97,7 +97,7 @@ WaitReason reason_in_pool(const Looks& looks, const ListenerStatus& listener) {
     if (const double used = processors_of_all(looks); now.processors > 0 && used >= 0.9 * now.processors)
         return {.because = fmt::format("workers use {:.2f} of the {} that they may", used,
                                        counted(static_cast<std::uint64_t>(now.processors), "processor")),
-                .remedy = "give it more processors (systemd: CPUQuota=, AllowedCPUs=), or have handlers do less"};
+                .remedy = remedy_for_processors};
     return {};
 }
 

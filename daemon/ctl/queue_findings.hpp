@@ -14,6 +14,10 @@ struct WaitReason {
 };
 [[nodiscard]] WaitReason why_clients_wait(const Looks& looks, const ListenerStatus& listener);
 
+/// Where workers have used up the processors that they may.
+inline constexpr const char* remedy_for_processors =
+    "give it more processors (systemd: CPUQuota=, AllowedCPUs=), or have handlers do less";
+
 /// Where all workers have all the connections that they may.  `program`: which is what they serve; without, as it is at
 /// any of the listeners.
 [[nodiscard]] std::string remedy_for_full_workers(const StatusReport& report, bool program);

@@ -3,11 +3,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <string>
 #include <string_view>
 
 #include "common/base/sys_error.hpp"
+#include "daemon/ctl/output.hpp"
 
 namespace preforkd {
 namespace {
@@ -17,15 +17,6 @@ constexpr std::string_view entering = "\033[?1049h\033[?25l\033[?7l\033[2J";
 constexpr std::string_view leaving = "\033[?7h\033[?25h\033[?1049l";
 constexpr std::string_view title_begins = "\033[7m";
 constexpr std::string_view title_ends = "\033[27m";
-
-bool write_all(std::string_view text) noexcept {
-    while (!text.empty()) {
-        const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
-        if (written == -1 && errno != EINTR) return false;
-        if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return true;
-}
 
 }  // namespace
 
@@ -44,11 +35,11 @@ void Screen::enter() const {
         attributes.c_cc[VTIME] = 0;
         check(::tcsetattr(STDIN_FILENO, TCSADRAIN, &attributes), "set the terminal");
     }
-    write_all(entering);
+    (void)write_all(STDOUT_FILENO, entering);
 }
 
 void Screen::leave() const noexcept {
-    write_all(leaving);
+    (void)write_all(STDOUT_FILENO, leaving);
     // What was typed meanwhile was for this program.
     if (usual_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &*usual_);
 }
@@ -64,7 +55,7 @@ void Screen::paint(const std::vector<FrameLine>& frame) const {
     }
     // Of the lines below the last one; behind a full screen it would take the last character.
     if (frame.size() < size().rows) text += "\n\033[J";
-    if (!write_all(text)) throw_errno("write standard output");
+    if (!write_all(STDOUT_FILENO, text)) throw_errno("write standard output");
 }
 
 ScreenSize Screen::size() {

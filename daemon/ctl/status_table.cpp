@@ -51,14 +51,6 @@ std::string refused_text(const std::optional<RefusedClients>& refused) {
     return parts.empty() ? "0" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
-/// `3 error, 1 cut`: what is not zero; of nothing, nothing.
-std::string named_text(std::span<const char* const> names, std::span<const std::uint64_t> counts) {
-    std::vector<std::string> parts;
-    for (std::size_t index = 0; index < names.size(); ++index)
-        if (counts[index] != 0) parts.push_back(fmt::format("{} {}", counts[index], names[index]));
-    return fmt::format("{}", fmt::join(parts, ", "));
-}
-
 /// Of connections that did not end well.
 std::string failures_text(const std::optional<ListenerCounts>& counts) {
     if (!counts) return "-";

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -122,17 +121,6 @@ private:
     SignalFd signals_{SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH};
     Screen screen_{};  // behind all that may fail
 };
-
-/// As who has started us expects of a signal that he knows nothing of.
-[[noreturn]] void die_of(int signo) {
-    sigset_t mask;
-    ::sigemptyset(&mask);
-    ::sigaddset(&mask, signo);
-    ::signal(signo, SIG_DFL);
-    ::raise(signo);
-    ::sigprocmask(SIG_UNBLOCK, &mask, nullptr);
-    std::abort();
-}
 
 void print_looks(const ControlOrder& order, const Endpoint& control) try {
     Watched watched{control};

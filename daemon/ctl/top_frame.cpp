@@ -112,8 +112,8 @@ Section listeners_of(const TopView& view, std::size_t columns) {
 
 /// What a worker has counted between the looks; all of it, where it was not there before.
 std::uint64_t grown(const WorkerStatus& worker, const Looks& looks, auto count) {
-    const auto before = std::ranges::find(looks.before.workers, worker.pid, &WorkerStatus::pid);
-    return growth(count(worker), before == looks.before.workers.end() ? 0 : count(*before));
+    const WorkerStatus* const before = find_before(worker, looks);
+    return growth(count(worker), before == nullptr ? 0 : count(*before));
 }
 
 Section workers_of(const TopView& view) {
@@ -227,11 +227,8 @@ std::string pool_line(const TopView& view) {
     std::string text = fmt::format("workers {} ready of {}, {} busy", ready_workers(now), now.workers_wanted, busy);
     if (view.has_rates) text += fmt::format("; processors {:.2f}", processors_of_all(view.looks));
     if (view.has_rates && now.processors > 0) text += fmt::format(" of {}", now.processors);
-    std::vector<std::string> deaths;
-    for (std::size_t cause = 0; cause < death_causes; ++cause)
-        if (now.counts.deaths[cause] > 0)
-            deaths.push_back(fmt::format("{} {}", now.counts.deaths[cause], death_cause_names[cause]));
-    if (!deaths.empty()) text += fmt::format("; deaths {}", fmt::join(deaths, ", "));
+    if (const std::string deaths = named_text(death_cause_names, now.counts.deaths); !deaths.empty())
+        text += "; deaths " + deaths;
     return text;
 }
 

@@ -217,16 +217,6 @@ void ignore_signals_of_writes() {
     ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
 }
 
-/// As if nothing had been begun: there is nothing yet to be stopped in good order.
-void die_of(int signo) {
-    sigset_t only;
-    ::sigemptyset(&only);
-    ::sigaddset(&only, signo);
-    ::raise(signo);
-    ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
-    ::_exit(0);  // process 1 outlives that
-}
-
 /// Waits as long as it takes, and for a signal to stop.
 Invocation read_settings(const StartUp& start_up, SignalFd& signals) {
     std::optional<ChildCall> reading = begin_reading_settings(start_up, 0ms);
@@ -236,7 +226,9 @@ Invocation read_settings(const StartUp& start_up, SignalFd& signals) {
         while (const auto signo = signals.next()) {
             if (*signo == SIGTERM || *signo == SIGQUIT || *signo == SIGINT) {
                 reading->give_up();
+                // As if nothing had been begun: there is nothing yet to be stopped in good order.
                 die_of(*signo == SIGQUIT ? SIGTERM : *signo);  // no core of it
+                ::_exit(0);
             }
             later.push_back(*signo);
         }
