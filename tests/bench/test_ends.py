@@ -54,6 +54,13 @@ def fine(effort):
     yield figure("of the next case")
 """
 
+STRAYS = """
+values = iter({values})
+
+def strays(effort):
+    yield Figure(name="strays", unit="", value=next(values), limit=2)
+"""
+
 
 @pytest.fixture
 def started(tmp_path):
@@ -109,6 +116,15 @@ def test_a_case_that_fails_is_one_line_and_the_next_one_runs(started, tmp_path):
     assert [each["name"] for each in record["figures"]] == ["before it failed", "of the next case"]
     assert record["failed"].keys() == {"fails"}
     assert sorted(plot.name for plot in (tmp_path / "build/bench").iterdir()) == ["fails.svg", "fine.svg"]
+
+
+@pytest.mark.parametrize("values, option, code, kept", [
+    ([9, 1], "--quick", 0, 1), ([9, 8], "--quick", 1, 8), ([1, 9], "--quick", 0, 1), ([9, 1], "--no-build", 1, 9),
+])
+def test_a_quick_run_judges_by_the_second_measurement_of_what_missed_a_limit(started, tmp_path, values, option, code, kept):
+    got, output, _ = ended(started(STRAYS.format(values=values), ["strays"], option))
+    assert (got, [each["value"] for each in recorded(tmp_path)["figures"]]) == (code, [kept])
+    assert ("bench: 1 of 1 limits missed: strays" in output) == (code == 1)
 
 
 def test_a_name_that_is_no_case_is_refused(started):

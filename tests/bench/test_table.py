@@ -48,8 +48,8 @@ MET, MISSED, LACKING = figure(1, 2), figure(9, 2), not_measured("a figure", "", 
     ([MET], False, 0, None),
     ([MET, LACKING], True, 0, "bench: 1 of 2 limits not measured: no nginx"),
     ([MET, LACKING], False, os.EX_UNAVAILABLE, "bench: 1 of 2 limits not measured: no nginx"),
-    ([MISSED, LACKING], False, 1, "bench: 1 of 2 limits missed"),
-    ([MISSED, LACKING], True, 1, "bench: 1 of 2 limits missed"),
+    ([MISSED, LACKING], False, 1, "bench: 1 of 2 limits missed: a figure"),
+    ([MISSED, LACKING], True, 1, "bench: 1 of 2 limits missed: a figure"),
     ([MET, not_measured("no limit", "", None, "no strace")], False, 0, None),
 ])
 def test_a_run_ends_with_what_was_missed_or_not_measured(measured, quick, code, last):

@@ -249,8 +249,7 @@ def test_a_reload_keeps_the_counts_and_takes_new_limits(configured):
     held.pop(0).close()
     held.append(hold_once_there_is_place(daemon.endpoint, GREEDY))
     assert service.reload(*lines, "listen = tcp://127.0.0.1:0")["message"].startswith("reloaded")
-    held += [hold(daemon.endpoint, GREEDY) for _ in range(3)]
-    assert all(held)
+    held += [hold_once_there_is_place(daemon.endpoint, GREEDY) for _ in range(3)]  # those of before may refuse one more
     for client in held:
         client.close()
 
