@@ -9,13 +9,13 @@
 namespace preforkd {
 namespace {
 
-constexpr std::size_t longest_name = 32;  // longer than any option; bounds the work for hostile input
+constexpr std::size_t longest_compared = 32;  // longer than any option; bounds the work for hostile input
 
 char folded(char c) { return c == '_' ? '-' : lower_case(c); }
 
-/// Optimal string alignment distance.  Both texts are at most longest_name long.
+/// Optimal string alignment distance.  Both texts are at most longest_compared long.
 std::size_t distance(std::string_view a, std::string_view b) {
-    std::array<std::array<std::size_t, longest_name + 1>, longest_name + 1> cost{};
+    std::array<std::array<std::size_t, longest_compared + 1>, longest_compared + 1> cost{};
     const auto same = [&](std::size_t i, std::size_t j) { return folded(a[i]) == folded(b[j]); };
     for (std::size_t i = 0; i <= a.size(); ++i)
         for (std::size_t j = 0; j <= b.size(); ++j) {
@@ -34,11 +34,11 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::optional<std::string_view> nearest_name(std::string_view wrong, std::span<const std::string_view> names) {
-    if (wrong.empty() || wrong.size() > longest_name) return std::nullopt;
+    if (wrong.empty() || wrong.size() > longest_compared) return std::nullopt;
     std::optional<std::string_view> nearest;
     std::size_t least = std::min<std::size_t>(3, (wrong.size() + 1) / 2);  // one more than is near
     for (const std::string_view name : names) {
-        if (name.size() > longest_name) continue;
+        if (name.size() > longest_compared) continue;
         const std::size_t keystrokes = distance(wrong, name);
         if (keystrokes >= least) continue;
         least = keystrokes;

@@ -139,10 +139,6 @@ std::string known_keys(const ListenSettings& settings) {
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
-[[noreturn]] void refuse(std::string_view endpoint, std::string_view reason) {
-    throw std::invalid_argument{fmt::format("{}: {}", in_quotes(endpoint), reason)};
-}
-
 std::string endpoint_of(const ListenSettings& settings) {
     const std::string address = to_string(settings.endpoint);
     return settings.tls ? add_tls(address) : address;
@@ -159,12 +155,14 @@ const ListenRow& find_key(std::string_view endpoint, std::string_view name, cons
     const auto& rows = all_rows();
     const auto row = std::ranges::find(rows, name, [](const ListenRow& each) { return each.key.name; });
     if (row == rows.end())
-        refuse(endpoint, fmt::format("unknown key {}; {} takes {}", in_quotes(name), scheme, known_keys(settings)));
+        refuse_endpoint(endpoint,
+                        fmt::format("unknown key {}; {} takes {}", in_quotes(name), scheme, known_keys(settings)));
     if (fits(*row, settings)) return *row;
     if (settings.endpoint.transport == Transport::Passed && !needs_tls(*row))
-        refuse(endpoint, fmt::format("{}= does not fit a socket that systemd opens; set it in the socket unit", name));
-    refuse(endpoint, fmt::format("{}= does not fit {}, only {}; {} takes {}", name, scheme, row->key.transports, scheme,
-                                 known_keys(settings)));
+        refuse_endpoint(endpoint,
+                        fmt::format("{}= does not fit a socket that systemd opens; set it in the socket unit", name));
+    refuse_endpoint(endpoint, fmt::format("{}= does not fit {}, only {}; {} takes {}", name, scheme,
+                                          row->key.transports, scheme, known_keys(settings)));
 }
 
 Endpoint endpoint_below(const TlsScheme& scheme, std::string_view text) {
@@ -172,44 +170,50 @@ Endpoint endpoint_below(const TlsScheme& scheme, std::string_view text) {
         return parse_endpoint(scheme.address);
     } catch (const std::invalid_argument& error) {
         if (!scheme.tls) throw;
-        refuse(text, fmt::format("below TLS, {}", error.what()));
+        refuse_endpoint(text, fmt::format("below TLS, {}", error.what()));
     }
 }
 
 void check_tls(std::string_view endpoint, const TlsSettings& tls) {
     if (tls.certificates.empty() || tls.keys.size() != tls.certificates.size())
-        refuse(endpoint, fmt::format("tls needs certificate=FILE and key=FILE, as many of one as of the other; it has "
-                                     "{} and {}",
-                                     tls.certificates.size(), tls.keys.size()));
-    if (tls.client_ca.empty() && tls.client_certificate) refuse(endpoint, "client-cert= needs client-ca=");
-    if (tls.client_ca.empty() && !tls.crl.empty()) refuse(endpoint, "crl= needs client-ca=");
+        refuse_endpoint(endpoint,
+                        fmt::format("tls needs certificate=FILE and key=FILE, as many of one as of the other; it has "
+                                    "{} and {}",
+                                    tls.certificates.size(), tls.keys.size()));
+    if (tls.client_ca.empty() && tls.client_certificate) refuse_endpoint(endpoint, "client-cert= needs client-ca=");
+    if (tls.client_ca.empty() && !tls.crl.empty()) refuse_endpoint(endpoint, "crl= needs client-ca=");
 }
 
 void check_together(std::string_view endpoint, const ListenSettings& settings) {
     if (settings.endpoint.abstract && (settings.mode || !settings.user.empty() || !settings.group.empty()))
-        refuse(endpoint, "mode=, user= and group= need a socket file, and an abstract name has none");
-    if (const auto misfit = why_not_for(settings, settings.endpoint.transport)) refuse(endpoint, *misfit);
+        refuse_endpoint(endpoint, "mode=, user= and group= need a socket file, and an abstract name has none");
+    if (const auto misfit = why_not_for(settings, settings.endpoint.transport)) refuse_endpoint(endpoint, *misfit);
     if (settings.tls) check_tls(endpoint, *settings.tls);
-    if (settings.proxy_timeout && !settings.proxy) refuse(endpoint, "proxy-timeout= needs proxy=");
+    if (settings.proxy_timeout && !settings.proxy) refuse_endpoint(endpoint, "proxy-timeout= needs proxy=");
     const ClientLimits& limits = settings.limits;
     const bool limits_sources = limits.per_source || limits.rate;
     if (limits.source_prefix && !limits_sources && !settings.replies_per_source)
-        refuse(endpoint, "source-prefix= needs per-source= or rate=, or over udp replies-per-source=");
+        refuse_endpoint(endpoint, "source-prefix= needs per-source= or rate=, or over udp replies-per-source=");
     if (limits.source_prefix && settings.endpoint.transport == Transport::Unix && !settings.proxy)
-        refuse(endpoint,
-               "source-prefix= is about addresses, and of a Unix socket each user is a source; leave it away");
+        refuse_endpoint(endpoint,
+                        "source-prefix= is about addresses, and of a Unix socket each user is a source; leave it away");
     if (limits.rate && settings.replies_per_source)
-        refuse(endpoint, "rate= and replies-per-source= limit the same datagrams; keep one");
+        refuse_endpoint(endpoint, "rate= and replies-per-source= limit the same datagrams; keep one");
     if (!limits.refuse_with.empty() && !limits_sources && settings.allow.empty() && settings.deny.empty())
-        refuse(endpoint, "refuse-with= needs allow=, deny=, per-source= or rate=, which refuse clients");
+        refuse_endpoint(endpoint, "refuse-with= needs allow=, deny=, per-source= or rate=, which refuse clients");
     if (settings.tls && !limits.refuse_with.empty())
-        refuse(endpoint, "refuse-with= does not fit TLS, whose clients would take the text for a broken handshake");
+        refuse_endpoint(endpoint,
+                        "refuse-with= does not fit TLS, whose clients would take the text for a broken handshake");
     const std::string& host = settings.endpoint.host;
     if (settings.v6only && !host.empty() && host.find_first_not_of("0123456789.") == std::string::npos)
-        refuse(endpoint, "v6only= does not fit an IPv4 address");
+        refuse_endpoint(endpoint, "v6only= does not fit an IPv4 address");
 }
 
 }  // namespace
+
+void refuse_endpoint(std::string_view endpoint, std::string_view sentence) {
+    throw std::invalid_argument{fmt::format("{}: {}", in_quotes(endpoint), sentence)};
+}
 
 const char* why_not_known_by(const AccessList& list, Transport transport, bool is_announced) noexcept {
     const bool is_local = transport == Transport::Unix || transport == Transport::UnixDatagram;
@@ -267,13 +271,15 @@ ListenReader::ListenReader(std::string_view endpoint) : endpoint_{endpoint} {
 void ListenReader::read(std::string_view key, std::string_view value) {
     const ListenRow& row = find_key(endpoint_, key, settings_);
     if (!row.repeats && std::ranges::find(said_, key) != said_.end())
-        refuse(endpoint_, fmt::format("{}= is given twice; keep one", key));
+        refuse_endpoint(endpoint_, fmt::format("{}= is given twice; keep one", key));
     said_.emplace_back(key);
     try {
         if (value.find_first_of(blanks) != value.npos)
             refuse_value("a value without blanks (%20 for one in refuse-with)", value);
         row.read(settings_, value);
-    } catch (const std::invalid_argument& error) { refuse(endpoint_, fmt::format("{}: {}", key, error.what())); }
+    } catch (const std::invalid_argument& error) {
+        refuse_endpoint(endpoint_, fmt::format("{}: {}", key, error.what()));
+    }
 }
 
 const ListenSettings& ListenReader::finish() const {
@@ -288,9 +294,10 @@ ListenSettings parse_listen(std::string_view text) {
     for (const std::string_view word : std::span{words}.subspan(1)) {
         const std::size_t equals = word.find('=');
         if (equals == std::string_view::npos)
-            refuse(words.front(), fmt::format("expected key=value behind the endpoint, not {}; a second endpoint needs "
-                                              "its own --listen, and paths have no blanks",
-                                              in_quotes(word)));
+            refuse_endpoint(words.front(),
+                            fmt::format("expected key=value behind the endpoint, not {}; a second endpoint needs "
+                                        "its own --listen, and paths have no blanks",
+                                        in_quotes(word)));
         reader.read(word.substr(0, equals), word.substr(equals + 1));
     }
     return reader.finish();

@@ -43,6 +43,9 @@ private:
     std::vector<std::string> said_{};
 };
 
+/// `"ENDPOINT": SENTENCE`, as parse_listen() throws it.
+[[noreturn]] void refuse_endpoint(std::string_view endpoint, std::string_view sentence);
+
 /// Reads the words of `text`, which blanks separate.
 /// Throws std::invalid_argument with one sentence that names the endpoint, the key and what is expected, to stand
 /// behind the name of the option.

@@ -25,17 +25,13 @@ constexpr std::array<Scheme, 3> schemes{{{.name = "tcp", .keys = "backlog= and v
                                          {.name = "unix", .keys = "backlog=, mode=, user= and group="},
                                          {.name = "fd", .keys = ""}}};
 
-[[noreturn]] void refuse(std::string_view endpoint, std::string_view sentence) {
-    throw std::invalid_argument{fmt::format("{}: {}", in_quotes(endpoint), sentence)};
-}
-
 /// One without a scheme is left to parse_listen(), which knows what is meant.
 const Scheme& scheme_of(std::string_view endpoint) {
     const std::size_t end = endpoint.find("://");
     const bool is_word = end == std::string_view::npos && endpoint.find(':') == std::string_view::npos;
     const auto found =
         std::ranges::find(schemes, end == std::string_view::npos ? "tcp" : endpoint.substr(0, end), &Scheme::name);
-    if (is_word || found == schemes.end()) refuse(endpoint, expected);
+    if (is_word || found == schemes.end()) refuse_endpoint(endpoint, expected);
     return *found;
 }
 
@@ -44,8 +40,8 @@ void check_key(std::string_view endpoint, const Scheme& scheme, std::string_view
     if (equals == std::string_view::npos) return;  // parse_listen() says what is wrong
     const std::string key{word.substr(0, equals + 1)};
     if ((' ' + std::string{scheme.keys}).find(' ' + key) != std::string::npos) return;
-    refuse(endpoint, fmt::format("{} does not fit; {} takes {}{} here", printable(key), scheme.name,
-                                 scheme.keys.empty() ? "no keys" : "only the keys ", scheme.keys));
+    refuse_endpoint(endpoint, fmt::format("{} does not fit; {} takes {}{} here", printable(key), scheme.name,
+                                          scheme.keys.empty() ? "no keys" : "only the keys ", scheme.keys));
 }
 
 }  // namespace
@@ -60,10 +56,10 @@ std::optional<ListenSettings> parse_observe_endpoint(std::string_view text, Serv
     ListenSettings settings = parse_listen(text);
     const Endpoint& endpoint = settings.endpoint;
     if (endpoint.transport == Transport::Tcp && endpoint.host.empty())
-        refuse(to_string(endpoint), fmt::format("would tell everybody who reaches this machine; use "
-                                                "tcp://localhost:{0}, or spell it out: tcp://0.0.0.0:{0} or "
-                                                "tcp://[::]:{0}",
-                                                endpoint.port));
+        refuse_endpoint(to_string(endpoint), fmt::format("would tell everybody who reaches this machine; use "
+                                                         "tcp://localhost:{0}, or spell it out: tcp://0.0.0.0:{0} or "
+                                                         "tcp://[::]:{0}",
+                                                         endpoint.port));
     settings.serves = serves;
     return settings;
 }

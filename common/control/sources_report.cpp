@@ -15,7 +15,7 @@ json::object object_of(const ListenerSources& listener) {
     return {{"endpoint", listener.endpoint}, {"sources", std::move(sources)}};
 }
 
-ListenerSources listener_from(const json::value& value) {
+ListenerSources sources_from(const json::value& value) {
     const JsonFields fields{value};
     ListenerSources listener{.endpoint = fields.text("endpoint")};
     for (const json::value& each : fields.elements("sources")) {
@@ -39,7 +39,7 @@ std::vector<ListenerSources> parse_sources(std::string_view text) {
     const json::value value = parse_json(text, "the sources are");
     std::vector<ListenerSources> listeners;
     if (const json::array* array = value.if_array())
-        for (const json::value& each : *array) listeners.push_back(listener_from(each));
+        for (const json::value& each : *array) listeners.push_back(sources_from(each));
     return listeners;
 }
 

@@ -21,8 +21,6 @@
 namespace preforkd {
 namespace {
 
-[[noreturn]] void refuse(const std::string& sentence) { throw OperatorError{ExitCode::Configuration, sentence}; }
-
 /// `descriptor 3 (web, tcp://:80)`
 std::string describe(const PassedSocket& socket) {
     std::string where = "no address";
@@ -33,8 +31,8 @@ std::string describe(const PassedSocket& socket) {
     return fmt::format("descriptor {} ({}, {})", socket.fd.get(), socket.name, where);
 }
 
-[[noreturn]] void refuse(const PassedSocket& socket, std::string_view sentence) {
-    refuse(fmt::format("{} passed by systemd {}", describe(socket), sentence));
+[[noreturn]] void refuse_socket(const PassedSocket& socket, std::string_view sentence) {
+    throw OperatorError{ExitCode::Configuration, fmt::format("{} passed by systemd {}", describe(socket), sentence)};
 }
 
 /// O_NONBLOCK is on the description, which we share with systemd: it only ever accepts to flush, so it does not mind.
@@ -146,7 +144,7 @@ Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::ve
     Assignment assignment;
     std::vector<PassedSocket> ours = split_off_stored(passed);
     for (const PassedSocket& socket : passed)
-        if (!socket.flaw.empty()) refuse(socket, socket.flaw);
+        if (!socket.flaw.empty()) refuse_socket(socket, socket.flaw);
     if (wanted_is_default && !passed.empty()) {
         for (PassedSocket& socket : passed) assignment.listeners.push_back(adopt(std::move(socket), wanted.at(0)));
         assignment.unwanted = std::move(ours);
@@ -159,9 +157,9 @@ Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::ve
     for (PassedSocket& socket : passed) {
         Target* const target = find_target(targets, socket);
         if (target == nullptr)
-            refuse(socket,
-                   fmt::format("matches no --listen: add `--listen fd://{}`, or remove it from its .socket unit",
-                               socket.name));
+            refuse_socket(socket,
+                          fmt::format("matches no --listen: add `--listen fd://{}`, or remove it from its .socket unit",
+                                      socket.name));
         target->served = true;
         assignment.listeners.push_back(adopt(std::move(socket), *target->settings));
     }
@@ -170,10 +168,11 @@ Assignment assign_passed_sockets(std::vector<PassedSocket> passed, const std::ve
     for (std::size_t each = 0; each < wanted.size(); ++each) {
         if (!targets.empty() && targets[each].served) continue;
         if (wanted[each].endpoint.transport == Transport::Passed)
-            refuse(
+            throw OperatorError{
+                ExitCode::Configuration,
                 fmt::format("{}: no socket of this name was passed, but {}: set FileDescriptorName={} in the "
                             ".socket unit",
-                            subject_of(wanted[each]), names, wanted[each].endpoint.path));
+                            subject_of(wanted[each]), names, wanted[each].endpoint.path)};
         assignment.unbound.push_back(wanted[each]);
     }
     return assignment;

@@ -17,8 +17,6 @@ constexpr NumberRange days_range{.min = 1, .max = 3650};
 constexpr std::size_t longest_host = 253;  // Source: RFC 1035, 2.3.4
 constexpr std::size_t longest_label = 63;
 
-[[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument{sentence}; }
-
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_label(std::string_view label) {

@@ -14,8 +14,6 @@
 namespace preforkd {
 namespace {
 
-[[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument{sentence}; }
-
 const CtlOption* find_option(std::string_view name) {
     const auto found = std::ranges::find(ctl_options(), name, &CtlOption::name);
     return found == ctl_options().end() ? nullptr : &*found;
@@ -141,6 +139,8 @@ private:
 };
 
 }  // namespace
+
+void refuse(const std::string& sentence) { throw std::invalid_argument{sentence}; }
 
 std::optional<std::string> CommandLine::value(std::string_view option) const {
     const auto found = options.find(option);

@@ -25,6 +25,9 @@ struct CommandLine {
 /// Throws std::invalid_argument with one sentence that names what is wrong and what to write instead.
 [[nodiscard]] CommandLine parse_command_line(const std::vector<std::string>& arguments);
 
+/// What throws that.
+[[noreturn]] void refuse(const std::string& sentence);
+
 /// A TIME of --timeout.  Throws as above.
 [[nodiscard]] std::chrono::milliseconds read_ctl_timeout(const std::string& text);
 

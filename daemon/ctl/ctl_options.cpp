@@ -16,8 +16,6 @@
 namespace preforkd {
 namespace {
 
-[[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument{sentence}; }
-
 bool is_endpoint(const std::string& word) {
     try {
         (void)parse_endpoint(strip_tls(word).address);
@@ -53,7 +51,7 @@ void read_words(SendRequest& request, const std::vector<std::string>& words) {
     if (request.text == "-") request.text = std::nullopt;
 }
 
-void check(const SendRequest& request) {
+void check_request(const SendRequest& request) {
     const Transport transport = request.endpoint.transport;
     if (transport == Transport::Passed)
         refuse("send: fd:// is a socket that systemd passes to a server; name its tcp, udp, unix or unixgram endpoint");
@@ -163,7 +161,7 @@ SendRequest read_send_request(const CommandLine& line) {
         .expect = line.value("expect"), .no_reply = line.has("no-reply"), .verbose = line.has("verbose")};
     if (const auto timeout = line.value("timeout")) request.timeout = read_ctl_timeout(*timeout);
     read_words(request, line.words);
-    check(request);
+    check_request(request);
     read_tls(request, line);
     read_proxy(request, line);
     return request;

@@ -37,6 +37,14 @@ std::string age_text(std::chrono::milliseconds age) {
     return fmt::format("{}s", seconds);
 }
 
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+std::string or_dash(const std::optional<std::uint64_t>& number) { return number ? std::to_string(*number) : "-"; }
+std::string size_or_dash(const std::optional<std::uint64_t>& bytes) { return bytes ? size_text(*bytes) : "-"; }
+
+std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes) {
+    return in_bytes ? size_or_dash(amount) : or_dash(amount);
+}
+
 std::string size_text(std::uint64_t bytes) {
     constexpr std::array<const char*, 5> units{"", "K", "M", "G", "T"};
     std::size_t unit = 0;

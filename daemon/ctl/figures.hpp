@@ -2,6 +2,7 @@
 // Numbers as people read them.  Pure.
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -14,6 +15,14 @@ namespace preforkd {
 
 /// Bytes: `512`, `1.5M`.
 [[nodiscard]] std::string size_text(std::uint64_t bytes);
+
+/// What is not known is `-`.
+[[nodiscard]] std::string or_dash(const std::string& text);
+[[nodiscard]] std::string or_dash(const std::optional<std::uint64_t>& number);
+[[nodiscard]] std::string size_or_dash(const std::optional<std::uint64_t>& bytes);
+
+/// Of a queue of connections, or of bytes.
+[[nodiscard]] std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes);
 
 /// `3 error, 1 cut`: what is not zero; of nothing, nothing.
 [[nodiscard]] std::string named_text(std::span<const char* const> names, std::span<const std::uint64_t> counts);

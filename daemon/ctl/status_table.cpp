@@ -18,18 +18,7 @@
 namespace preforkd {
 namespace {
 
-constexpr bool right = true;
-
-std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
-std::string or_dash(const std::optional<std::uint64_t>& number) { return number ? std::to_string(*number) : "-"; }
-
 std::string bytes_text(std::uint64_t bytes) { return bytes < 1024 ? counted(bytes, "byte") : size_text(bytes); }
-
-std::string size_or_dash(const std::optional<std::uint64_t>& bytes) { return bytes ? size_text(*bytes) : "-"; }
-
-std::string queue_text(const std::optional<std::uint64_t>& amount, bool in_bytes) {
-    return in_bytes ? size_or_dash(amount) : or_dash(amount);
-}
 
 /// `3 of 9, 2 a source, 5/s a source`.
 std::string limits_text(const std::optional<LimitedClients>& limits) {

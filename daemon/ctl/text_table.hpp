@@ -6,6 +6,8 @@
 
 namespace preforkd {
 
+inline constexpr bool right = true;  ///< of a TextTable::Column
+
 class TextTable {
 public:
     struct Column {

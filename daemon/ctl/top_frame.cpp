@@ -20,17 +20,9 @@
 namespace preforkd {
 namespace {
 
-constexpr bool right = true;
 constexpr std::string_view unknown = "-";
 
 using Cells = std::vector<std::string>;
-
-std::string or_dash(const std::optional<std::uint64_t>& number) {
-    return number ? std::to_string(*number) : std::string{unknown};
-}
-std::string size_or_dash(const std::optional<std::uint64_t>& bytes) {
-    return bytes ? size_text(*bytes) : std::string{unknown};
-}
 
 /// However long it is.
 std::string one_line(const std::string& text) {
@@ -96,16 +88,15 @@ Section listeners_of(const TopView& view, std::size_t columns) {
                                 {"HANDLER"}}};
     for (const ListenerStatus& each : view.looks.now.listeners) {
         const auto [counts, dropped, refused, queued_before] = change_of(each, view.looks);
-        const auto amount = each.queue.in_bytes ? size_or_dash : or_dash;
         const auto bytes = [&](std::uint64_t count) {
             return each.counts_traffic ? rates.bytes_a_second(count) : std::string{unknown};
         };
-        section.rows.push_back({shortened(printable(each.endpoint), longest), amount(each.queue.queued),
-                                amount(each.queue.limit), rates.within(counts.accept_wait, 0.99),
-                                rates.within(counts.duration, 0.99), std::to_string(each.connections),
-                                rates.each_second(counts.accepted), or_dash(each.dropped),
-                                rates.within(counts.accept_wait, 0.5), rates.within(counts.duration, 0.5),
-                                bytes(counts.received_bytes), bytes(counts.sent_bytes), each.handler});
+        section.rows.push_back(
+            {shortened(printable(each.endpoint), longest), queue_text(each.queue.queued, each.queue.in_bytes),
+             queue_text(each.queue.limit, each.queue.in_bytes), rates.within(counts.accept_wait, 0.99),
+             rates.within(counts.duration, 0.99), std::to_string(each.connections), rates.each_second(counts.accepted),
+             or_dash(each.dropped), rates.within(counts.accept_wait, 0.5), rates.within(counts.duration, 0.5),
+             bytes(counts.received_bytes), bytes(counts.sent_bytes), each.handler});
     }
     return section;
 }
@@ -147,7 +138,7 @@ Section workers_of(const TopView& view) {
              rates.each_second(grown(*worker, view.looks, [](const WorkerStatus& of) { return of.accepted; })),
              bytes(&WorkerStatus::received_bytes), bytes(&WorkerStatus::sent_bytes),
              size_or_dash(worker->used.resident_bytes), or_dash(worker->used.open_descriptors), age_text(worker->age),
-             worker->last_error.empty() ? std::string{unknown} : worker->last_error});
+             or_dash(worker->last_error)});
     }
     return section;
 }

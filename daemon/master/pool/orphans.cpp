@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto patience_after_term = 2s;
+constexpr auto patience_with_orphans = 2s;
 constexpr auto patience_with_all = 5s;
 
 std::vector<pid_t> group_leaders_left_by(pid_t worker) {
@@ -33,7 +33,7 @@ void Orphans::end(pid_t worker, bool at_once, Clock::time_point now) {
         if (::kill(-group, at_once ? SIGKILL : SIGTERM) == -1) continue;  // nobody is left in it
         log(LogLevel::Debug, "terminating process group {group}, started by dead worker {worker_pid}",
             {{"worker_pid", std::int64_t{worker}}, {"group", std::int64_t{group}}});
-        if (!at_once) asked_.push_back({.group = group, .kill_at = now + patience_after_term});
+        if (!at_once) asked_.push_back({.group = group, .kill_at = now + patience_with_orphans});
     }
 }
 
@@ -49,7 +49,7 @@ void Orphans::end_all(const IsOurs& is_ours, Clock::time_point now) {
             is_ours(each.pid))
             continue;
         if (::kill(-each.group, SIGTERM) == 0)
-            asked_.push_back({.group = each.group, .kill_at = now + patience_after_term});
+            asked_.push_back({.group = each.group, .kill_at = now + patience_with_orphans});
     }
     if (first && asked_.size() != before)
         log(LogLevel::Notice,

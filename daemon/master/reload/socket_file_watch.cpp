@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto settling = 1s;
-constexpr auto retry_period = 5s;  // of what could not be bound again
+constexpr auto binding_period = 5s;  // of what could not be bound again
 
 /// A file that is unlinked while its socket is bound lives on: its link count changes (IN_ATTRIB), it is not deleted.
 /// Of the directory only its own fate matters, so a busy /tmp wakes nobody.
@@ -89,7 +89,7 @@ bool SocketFileWatch::should_bind_again(const std::vector<const Listener*>& list
         break;
     }
     if (any_lost)
-        look_at_ = earlier(look_at_, now + retry_period);  // binding may fail, too
+        look_at_ = earlier(look_at_, now + binding_period);  // binding may fail, too
     else
         told_ = false;
     return any_lost && obstacle.empty();

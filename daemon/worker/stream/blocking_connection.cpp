@@ -8,8 +8,6 @@ namespace preforkd {
 
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span{text}); }
-
 /// The line that is read while it lives may be as long as the limit, and no longer.
 class BoundedLine {
 public:
@@ -74,7 +72,7 @@ std::error_code BlockingConnection::write(std::span<const std::byte> bytes) {
     return core_.send(bytes);
 }
 
-std::error_code BlockingConnection::write(std::string_view text) { return write(bytes_of(text)); }
+std::error_code BlockingConnection::write(std::string_view text) { return write(std::as_bytes(std::span{text})); }
 
 std::error_code BlockingConnection::write_last(std::span<const std::byte> bytes) {
     if (const auto error = core_.flush()) return error;
@@ -83,7 +81,9 @@ std::error_code BlockingConnection::write_last(std::span<const std::byte> bytes)
     return core_.end_output();
 }
 
-std::error_code BlockingConnection::write_last(std::string_view text) { return write_last(bytes_of(text)); }
+std::error_code BlockingConnection::write_last(std::string_view text) {
+    return write_last(std::as_bytes(std::span{text}));
+}
 
 std::error_code BlockingConnection::half_close() {
     if (const auto error = core_.flush()) return error;

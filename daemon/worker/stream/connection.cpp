@@ -188,16 +188,16 @@ awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::
     co_return no_error;
 }
 
-std::span<const std::byte> bytes_of(std::string_view text) {
-    return std::as_bytes(std::span{text.data(), text.size()});
-}
-
 }  // namespace
 
 awaitable<std::error_code> Connection::write(std::span<const std::byte> bytes) { return send_all(core_, bytes, 0); }
-awaitable<std::error_code> Connection::write(std::string_view text) { return send_all(core_, bytes_of(text), 0); }
+awaitable<std::error_code> Connection::write(std::string_view text) {
+    return send_all(core_, std::as_bytes(std::span{text}), 0);
+}
 awaitable<std::error_code> Connection::write_last(std::span<const std::byte> bytes) { return send_last(core_, bytes); }
-awaitable<std::error_code> Connection::write_last(std::string_view text) { return send_last(core_, bytes_of(text)); }
+awaitable<std::error_code> Connection::write_last(std::string_view text) {
+    return send_last(core_, std::as_bytes(std::span{text}));
+}
 
 std::error_code Connection::half_close() {
     if (core_.tls) return end_tls_at_once(core_);

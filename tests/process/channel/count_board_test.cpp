@@ -18,7 +18,7 @@
 namespace preforkd {
 namespace {
 
-std::string mappings() {
+std::string count_mappings() {
     std::string found;
     std::ifstream maps{"/proc/self/maps"};
     for (std::string line; std::getline(maps, line);)
@@ -37,12 +37,12 @@ std::uint64_t memory_of(const CountBoard& board) {
 TEST(CountBoard, a_child_counts_in_its_own_rows_and_has_nothing_else_of_it) {
     CountBoard board{3};
     EXPECT_EQ(testing::in_child([&]() -> std::string {
-                  if (!mappings().empty()) return "inherited: " + mappings();
+                  if (!count_mappings().empty()) return "inherited: " + count_mappings();
                   const std::span<ListenerRow> own = board.map_own(1, 2);
                   if (own.size() != 2) return "not its two rows";
                   own[0].accepted = 5;
                   own[1].accepted = 6;
-                  const std::string found = mappings();
+                  const std::string found = count_mappings();
                   const std::size_t begins = found.find('-');
                   const auto first = std::stoull(found.substr(0, begins), nullptr, 16);
                   const auto last = std::stoull(found.substr(begins + 1), nullptr, 16);

@@ -15,11 +15,11 @@ namespace {
 using namespace log_test;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
-using testing::ElementsAre;
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::MatchesRegex;
-using testing::StartsWith;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
 
 using LogSink = Log;
 

@@ -9,7 +9,7 @@ namespace preforkd {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 CertificatePair made_for(const std::vector<std::string>& names) {
     return make_self_signed(names, std::chrono::days{30});

@@ -23,7 +23,7 @@ std::string value_of(const std::string& value) {
     return lines.empty() ? "" : lines.front().value;
 }
 
-std::string refusal(std::string_view text, std::string_view file = "f") {
+std::string text_refusal(std::string_view text, std::string_view file = "f") {
     try {
         static_cast<void>(parse_config(text, file));
         return {};
@@ -69,27 +69,27 @@ TEST(ConfigFile, in_quotes_everything_counts) {
 }
 
 TEST(ConfigFile, what_is_no_line_is_refused_with_its_place) {
-    EXPECT_THAT(refusal("a = 1\nworkers 3\n"), StartsWith("f:2: expected `name = value`"));
-    EXPECT_THAT(refusal("[section"), StartsWith("f:1: expected [ENDPOINT]"));
-    EXPECT_THAT(refusal("a # = 1"), StartsWith("f:1: expected `name = value`"));
-    EXPECT_THAT(refusal("\n\n = 1"), StartsWith("f:3: expected a name"));
-    EXPECT_THAT(refusal(R"(a = "x)"), HasSubstr("closing quote"));
-    EXPECT_THAT(refusal(R"(a = "x\")"), HasSubstr("closing quote"));
-    EXPECT_THAT(refusal(R"(a = ")"), HasSubstr("closing quote"));
-    EXPECT_THAT(refusal(R"(a = "x" y)"), HasSubstr("behind the closing quote"));
-    EXPECT_THAT(refusal(R"(a = "x"#y)"), HasSubstr("behind the closing quote"));
+    EXPECT_THAT(text_refusal("a = 1\nworkers 3\n"), StartsWith("f:2: expected `name = value`"));
+    EXPECT_THAT(text_refusal("[section"), StartsWith("f:1: expected [ENDPOINT]"));
+    EXPECT_THAT(text_refusal("a # = 1"), StartsWith("f:1: expected `name = value`"));
+    EXPECT_THAT(text_refusal("\n\n = 1"), StartsWith("f:3: expected a name"));
+    EXPECT_THAT(text_refusal(R"(a = "x)"), HasSubstr("closing quote"));
+    EXPECT_THAT(text_refusal(R"(a = "x\")"), HasSubstr("closing quote"));
+    EXPECT_THAT(text_refusal(R"(a = ")"), HasSubstr("closing quote"));
+    EXPECT_THAT(text_refusal(R"(a = "x" y)"), HasSubstr("behind the closing quote"));
+    EXPECT_THAT(text_refusal(R"(a = "x"#y)"), HasSubstr("behind the closing quote"));
     for (const char* value : {R"("\q")", R"("\x")", R"("\x1")", R"("\xg0")", R"("\x+1")", R"("\x 1")", R"("\)"})
-        EXPECT_THAT(refusal(std::string{"a = "} + value), HasSubstr("unknown escape")) << value;
+        EXPECT_THAT(text_refusal(std::string{"a = "} + value), HasSubstr("unknown escape")) << value;
 }
 
 TEST(ConfigFile, hostile_text_is_refused_in_one_printable_line) {
-    EXPECT_THAT(refusal(std::string{"a = b\0c", 7}), HasSubstr("NUL"));
-    EXPECT_THAT(refusal(std::string{"# \0", 3}), HasSubstr("NUL"));
-    EXPECT_NE(refusal("\x1b[2J\xff\xfe"), "");
-    EXPECT_NE(refusal(std::string(1'000'000, 'x')), "");
-    EXPECT_NE(refusal(std::string(1'000'000, '=')), "");
-    EXPECT_THAT(refusal("x", "a\nb\x1b"), StartsWith(R"(a\nb\x1b:1: )"));
-    EXPECT_NE(refusal("x", std::string(5000, 'f')), "");
+    EXPECT_THAT(text_refusal(std::string{"a = b\0c", 7}), HasSubstr("NUL"));
+    EXPECT_THAT(text_refusal(std::string{"# \0", 3}), HasSubstr("NUL"));
+    EXPECT_NE(text_refusal("\x1b[2J\xff\xfe"), "");
+    EXPECT_NE(text_refusal(std::string(1'000'000, 'x')), "");
+    EXPECT_NE(text_refusal(std::string(1'000'000, '=')), "");
+    EXPECT_THAT(text_refusal("x", "a\nb\x1b"), StartsWith(R"(a\nb\x1b:1: )"));
+    EXPECT_NE(text_refusal("x", std::string(5000, 'f')), "");
 }
 
 TEST(ConfigFile, a_value_is_quoted_only_where_that_is_needed) {

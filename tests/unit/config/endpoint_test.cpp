@@ -14,7 +14,7 @@ namespace {
 using testing::HasSubstr;
 
 /// The sentence with which `text` is refused; empty if it is not.
-std::string refusal(std::string_view text) {
+std::string endpoint_refusal(std::string_view text) {
     try {
         static_cast<void>(parse_endpoint(text));
         return {};
@@ -64,101 +64,101 @@ TEST(Endpoint, only_ports_from_0_to_65535_exist) {
     for (const char* text :
          {"tcp://:65536", "tcp://:70000", "tcp://:-1", "tcp://:+1", "tcp://:http", "tcp://: 80", "tcp://:80 ",
           "tcp://:0x50", "tcp://:80/", "tcp://:4294967376", "tcp://:", ":", "tcp://h:99999999999999999999"})
-        EXPECT_THAT(refusal(text), HasSubstr("from 0 to 65535")) << text;
+        EXPECT_THAT(endpoint_refusal(text), HasSubstr("from 0 to 65535")) << text;
 }
 
 TEST(Endpoint, a_missing_port_is_named) {
-    EXPECT_THAT(refusal("tcp://localhost"), HasSubstr("has no port"));
-    EXPECT_THAT(refusal("tcp://"), HasSubstr("has no port"));
-    EXPECT_THAT(refusal("tcp://[::1]"), HasSubstr("has no port"));
+    EXPECT_THAT(endpoint_refusal("tcp://localhost"), HasSubstr("has no port"));
+    EXPECT_THAT(endpoint_refusal("tcp://"), HasSubstr("has no port"));
+    EXPECT_THAT(endpoint_refusal("tcp://[::1]"), HasSubstr("has no port"));
 }
 
 TEST(Endpoint, a_missing_scheme_is_answered_with_the_whole_endpoint) {
-    EXPECT_THAT(refusal("localhost:80"), HasSubstr("write tcp://localhost:80"));
-    EXPECT_THAT(refusal("[::1]:80"), HasSubstr("write tcp://[::1]:80"));
-    EXPECT_THAT(refusal("/run/x"), HasSubstr("write unix:///run/x"));
-    EXPECT_THAT(refusal("@x"), HasSubstr("write unix://@x"));
-    EXPECT_THAT(refusal("80"), HasSubstr("write tcp://:80"));
-    EXPECT_THAT(refusal("tcp:localhost:80"), HasSubstr("write tcp://localhost:80"));
-    EXPECT_THAT(refusal("unix:/run/x"), HasSubstr("write unix:///run/x"));
-    EXPECT_THAT(refusal("what is this"), HasSubstr("expected tcp://HOST:PORT"));
+    EXPECT_THAT(endpoint_refusal("localhost:80"), HasSubstr("write tcp://localhost:80"));
+    EXPECT_THAT(endpoint_refusal("[::1]:80"), HasSubstr("write tcp://[::1]:80"));
+    EXPECT_THAT(endpoint_refusal("/run/x"), HasSubstr("write unix:///run/x"));
+    EXPECT_THAT(endpoint_refusal("@x"), HasSubstr("write unix://@x"));
+    EXPECT_THAT(endpoint_refusal("80"), HasSubstr("write tcp://:80"));
+    EXPECT_THAT(endpoint_refusal("tcp:localhost:80"), HasSubstr("write tcp://localhost:80"));
+    EXPECT_THAT(endpoint_refusal("unix:/run/x"), HasSubstr("write unix:///run/x"));
+    EXPECT_THAT(endpoint_refusal("what is this"), HasSubstr("expected tcp://HOST:PORT"));
 }
 
 TEST(Endpoint, an_unknown_scheme_is_answered_with_those_that_exist) {
     for (const char* text : {"ftp://x:1", "TCP://x:1", "://x:1", "tcp6://:1", " tcp://:1"})
-        EXPECT_THAT(refusal(text), AllOf(HasSubstr("unknown scheme"), HasSubstr("unixgram:///PATH"))) << text;
+        EXPECT_THAT(endpoint_refusal(text), AllOf(HasSubstr("unknown scheme"), HasSubstr("unixgram:///PATH"))) << text;
 }
 
 TEST(Endpoint, a_star_is_no_host) {
-    EXPECT_THAT(refusal("tcp://*:80"), AllOf(HasSubstr("empty host"), HasSubstr("tcp://:80")));
-    EXPECT_THAT(refusal("udp://*:80"), HasSubstr("udp://:80"));
+    EXPECT_THAT(endpoint_refusal("tcp://*:80"), AllOf(HasSubstr("empty host"), HasSubstr("tcp://:80")));
+    EXPECT_THAT(endpoint_refusal("udp://*:80"), HasSubstr("udp://:80"));
 }
 
 TEST(Endpoint, an_ipv6_address_without_brackets_is_refused) {
-    EXPECT_THAT(refusal("tcp://::1:80"), HasSubstr("tcp://[::1]:80"));
-    EXPECT_THAT(refusal("tcp://fe80::1:80"), HasSubstr("tcp://[fe80::1]:80"));
-    EXPECT_THAT(refusal("tcp://a:b:80"), HasSubstr("brackets"));
+    EXPECT_THAT(endpoint_refusal("tcp://::1:80"), HasSubstr("tcp://[::1]:80"));
+    EXPECT_THAT(endpoint_refusal("tcp://fe80::1:80"), HasSubstr("tcp://[fe80::1]:80"));
+    EXPECT_THAT(endpoint_refusal("tcp://a:b:80"), HasSubstr("brackets"));
 }
 
 TEST(Endpoint, brackets_hold_an_ipv6_address_and_nothing_else) {
     for (const char* text :
          {"tcp://[]:80", "tcp://[localhost]:80", "tcp://[127.0.0.1]:80", "tcp://[::1:80", "tcp://[::1]80",
           "tcp://[::1]x:80", "tcp://[::1]:80:90", "tcp://[::1%]:80", "tcp://[::1%a/b]:80", "tcp://x[::1]:80"})
-        EXPECT_NE(refusal(text), "") << text;
+        EXPECT_NE(endpoint_refusal(text), "") << text;
 }
 
 TEST(Endpoint, a_number_that_is_no_ipv4_address_is_no_host) {
     for (const char* text :
          {"tcp://256.0.0.1:80", "tcp://1.2.3:80", "tcp://1.2.3.4.5:80", "tcp://010.0.0.1:80", "tcp://10000:80",
           "tcp://1.2.3.:80", "tcp://.:80", "tcp://1..2.3:80", "tcp://0000.0.0.0:80"})
-        EXPECT_THAT(refusal(text), HasSubstr("not an IPv4 address")) << text;
-    EXPECT_EQ(refusal("tcp://0.0.0.0:80"), "");
-    EXPECT_EQ(refusal("tcp://255.255.255.255:80"), "");
+        EXPECT_THAT(endpoint_refusal(text), HasSubstr("not an IPv4 address")) << text;
+    EXPECT_EQ(endpoint_refusal("tcp://0.0.0.0:80"), "");
+    EXPECT_EQ(endpoint_refusal("tcp://255.255.255.255:80"), "");
 }
 
 TEST(Endpoint, a_host_is_a_name) {
     for (const char* text : {"tcp://a b:80", "tcp://user@host:80", "tcp://a/b:80", "tcp://a%eth0:80",
                              "tcp://h\xc3\xbc:80", "tcp://$(x):80"})
-        EXPECT_THAT(refusal(text), HasSubstr("neither a name nor an address")) << text;
-    EXPECT_EQ(refusal("tcp://" + std::string(253, 'a') + ":80"), "");
-    EXPECT_THAT(refusal("tcp://" + std::string(254, 'a') + ":80"), HasSubstr("at most 253"));
+        EXPECT_THAT(endpoint_refusal(text), HasSubstr("neither a name nor an address")) << text;
+    EXPECT_EQ(endpoint_refusal("tcp://" + std::string(253, 'a') + ":80"), "");
+    EXPECT_THAT(endpoint_refusal("tcp://" + std::string(254, 'a') + ":80"), HasSubstr("at most 253"));
 }
 
 TEST(Endpoint, a_unix_path_is_absolute_and_fits_the_kernel) {
-    EXPECT_THAT(refusal("unix://run/x"), HasSubstr("not absolute"));
-    EXPECT_THAT(refusal("unixgram://x"), HasSubstr("unixgram:///PATH"));
-    EXPECT_THAT(refusal("unix://"), HasSubstr("no name"));
-    EXPECT_THAT(refusal("unix://@"), HasSubstr("no name"));
-    EXPECT_THAT(refusal("unix:///run/"), HasSubstr("names a directory"));
-    EXPECT_THAT(refusal("unix:///"), HasSubstr("names a directory"));
-    EXPECT_EQ(refusal("unix:///" + std::string(106, 'x')), "");
-    EXPECT_THAT(refusal("unix:///" + std::string(107, 'x')), HasSubstr("at most 107"));
-    EXPECT_EQ(refusal("unix://@" + std::string(107, 'x')), "");
-    EXPECT_THAT(refusal("unix://@" + std::string(108, 'x')), HasSubstr("at most 107"));
+    EXPECT_THAT(endpoint_refusal("unix://run/x"), HasSubstr("not absolute"));
+    EXPECT_THAT(endpoint_refusal("unixgram://x"), HasSubstr("unixgram:///PATH"));
+    EXPECT_THAT(endpoint_refusal("unix://"), HasSubstr("no name"));
+    EXPECT_THAT(endpoint_refusal("unix://@"), HasSubstr("no name"));
+    EXPECT_THAT(endpoint_refusal("unix:///run/"), HasSubstr("names a directory"));
+    EXPECT_THAT(endpoint_refusal("unix:///"), HasSubstr("names a directory"));
+    EXPECT_EQ(endpoint_refusal("unix:///" + std::string(106, 'x')), "");
+    EXPECT_THAT(endpoint_refusal("unix:///" + std::string(107, 'x')), HasSubstr("at most 107"));
+    EXPECT_EQ(endpoint_refusal("unix://@" + std::string(107, 'x')), "");
+    EXPECT_THAT(endpoint_refusal("unix://@" + std::string(108, 'x')), HasSubstr("at most 107"));
 }
 
 TEST(Endpoint, a_passed_socket_has_a_name_that_systemd_allows) {
     for (const std::string& text :
          {std::string{"fd://"}, std::string{"fd://a:b"}, "fd://" + std::string(256, 'x'), std::string{"fd://\xc3\xbc"}})
-        EXPECT_NE(refusal(text), "") << text;
-    EXPECT_EQ(refusal("fd://" + std::string(255, 'x')), "");
+        EXPECT_NE(endpoint_refusal(text), "") << text;
+    EXPECT_EQ(endpoint_refusal("fd://" + std::string(255, 'x')), "");
 }
 
 TEST(Endpoint, hostile_text_is_refused_in_one_printable_line) {
-    EXPECT_THAT(refusal(""), HasSubstr("empty"));
-    EXPECT_THAT(refusal(std::string_view{"tcp://a\0b:80", 12}), HasSubstr("\\x00"));
-    EXPECT_THAT(refusal(std::string_view{"unix:///a\0b", 11}), HasSubstr("control character"));
-    EXPECT_THAT(refusal("unix:///run/x\nunix:///y"), HasSubstr("control character"));
-    EXPECT_NE(refusal("tcp://\x1b[2J:80"), "");
-    EXPECT_NE(refusal("\xff\xfe://:80"), "");
-    EXPECT_NE(refusal("tcp://\xff\xfe:80"), "");
-    EXPECT_NE(refusal("tcp://:\xe2\x80\xae"
-                      "08"),
+    EXPECT_THAT(endpoint_refusal(""), HasSubstr("empty"));
+    EXPECT_THAT(endpoint_refusal(std::string_view{"tcp://a\0b:80", 12}), HasSubstr("\\x00"));
+    EXPECT_THAT(endpoint_refusal(std::string_view{"unix:///a\0b", 11}), HasSubstr("control character"));
+    EXPECT_THAT(endpoint_refusal("unix:///run/x\nunix:///y"), HasSubstr("control character"));
+    EXPECT_NE(endpoint_refusal("tcp://\x1b[2J:80"), "");
+    EXPECT_NE(endpoint_refusal("\xff\xfe://:80"), "");
+    EXPECT_NE(endpoint_refusal("tcp://\xff\xfe:80"), "");
+    EXPECT_NE(endpoint_refusal("tcp://:\xe2\x80\xae"
+                               "08"),
               "");
     for (const char c : {'a', ':', '[', ']', '/', '@', '9', '%', '\xff', '\0', ' '}) {
         const std::string many(100'000, c);
         for (const char* start : {"", "tcp://", "tcp://[", "tcp://[::1]", "unix://", "unix:///", "unix:", "fd://", ":"})
-            EXPECT_NE(refusal(start + many), "") << start << " and many " << in_quotes(std::string(1, c));
+            EXPECT_NE(endpoint_refusal(start + many), "") << start << " and many " << in_quotes(std::string(1, c));
     }
 }
 

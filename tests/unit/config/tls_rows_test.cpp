@@ -15,7 +15,7 @@ using testing::HasSubstr;
 constexpr std::string_view pair = "certificate=c.pem key=k.pem ";
 
 /// The sentence with which an endpoint with these keys is refused; empty if it is not.
-std::string refusal(std::string_view keys, std::string_view endpoint = "tls://:443 ") {
+std::string rows_refusal(std::string_view keys, std::string_view endpoint = "tls://:443 ") {
     try {
         (void)parse_listen(std::string{endpoint}.append(keys));
         return {};
@@ -23,7 +23,7 @@ std::string refusal(std::string_view keys, std::string_view endpoint = "tls://:4
 }
 
 std::string refusal_of(std::string_view key, std::string_view endpoint = "tls://:443 ") {
-    return refusal(std::string{pair}.append(key), endpoint);
+    return rows_refusal(std::string{pair}.append(key), endpoint);
 }
 
 TlsSettings settings_of(std::string_view keys) { return *parse_listen(std::string{"tls://:443 "}.append(keys)).tls; }
@@ -52,7 +52,7 @@ TEST(TlsRows, every_key_is_read) {
 TEST(TlsRows, a_pair_is_all_that_is_needed) {
     EXPECT_EQ(settings_of(pair), (TlsSettings{.certificates = {"c.pem"}, .keys = {"k.pem"}}));
     for (const char* endpoint : {"tls+unix:///run/x ", "tls+unix://@x ", "tls+fd://x ", "tls://[::1]:443 "})
-        EXPECT_EQ(refusal(pair, endpoint), "") << endpoint;
+        EXPECT_EQ(rows_refusal(pair, endpoint), "") << endpoint;
 }
 
 TEST(TlsRows, what_is_printed_is_read_back) {
@@ -69,7 +69,7 @@ TEST(TlsRows, what_is_printed_is_read_back) {
 TEST(TlsRows, a_certificate_needs_its_key) {
     for (const char* keys :
          {"", "certificate=c", "key=k", "certificate=c key=k key=l", "certificate=c certificate=d key=k"})
-        EXPECT_THAT(refusal(keys), HasSubstr("as many of one as of the other")) << keys;
+        EXPECT_THAT(rows_refusal(keys), HasSubstr("as many of one as of the other")) << keys;
 }
 
 TEST(TlsRows, what_would_protect_nothing_is_refused) {
@@ -89,7 +89,7 @@ TEST(TlsRows, a_bad_value_is_answered_with_the_key_and_what_is_expected) {
 
 TEST(TlsRows, a_key_of_tls_fits_no_other_endpoint) {
     for (const char* endpoint : {"tcp://:1 ", "unix:///x ", "fd://x ", "udp://:1 "})
-        EXPECT_THAT(refusal(pair, endpoint), HasSubstr("certificate= does not fit")) << endpoint;
+        EXPECT_THAT(rows_refusal(pair, endpoint), HasSubstr("certificate= does not fit")) << endpoint;
 }
 
 TEST(TlsRows, keys_of_the_address_fit_as_without_tls) {
@@ -100,7 +100,7 @@ TEST(TlsRows, keys_of_the_address_fit_as_without_tls) {
 }
 
 TEST(TlsRows, what_is_wrong_with_the_address_is_said_of_the_endpoint_as_it_was_written) {
-    EXPECT_THAT(refusal(pair, "tls://127.0.0.1 "), testing::StartsWith("\"tls://127.0.0.1\": below TLS, "));
+    EXPECT_THAT(rows_refusal(pair, "tls://127.0.0.1 "), testing::StartsWith("\"tls://127.0.0.1\": below TLS, "));
 }
 
 TEST(TlsRows, a_passed_socket_has_to_be_a_stream) {

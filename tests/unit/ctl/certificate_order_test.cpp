@@ -18,7 +18,7 @@ CertificateOrder order_of(Texts arguments) {
     return read_certificate_order(parse_command_line(arguments));
 }
 
-std::string refusal_of(const Texts& arguments) {
+std::string order_refused(const Texts& arguments) {
     try {
         (void)order_of(arguments);
         return {};
@@ -46,7 +46,7 @@ TEST(CertificateOrder, the_files_are_called_after_the_first_name_or_as_is_said) 
     EXPECT_EQ(order_of({"a", "--out", "/etc/x/server"}).prefix, "/etc/x/server");
     EXPECT_EQ(order_of({"a", "--out", "/etc/x/server.pem"}).prefix, "/etc/x/server");
     EXPECT_EQ(order_of({"a", "--out", "/etc/x/"}).prefix, "/etc/x/a");
-    EXPECT_THAT(refusal_of({"a", "--out="}), HasSubstr("--out: expected the path of both files"));
+    EXPECT_THAT(order_refused({"a", "--out="}), HasSubstr("--out: expected the path of both files"));
 }
 
 TEST(CertificateOrder, a_server_is_asked_for_by_a_name_that_it_has) {
@@ -77,18 +77,18 @@ TEST(CertificateOrder, what_no_client_would_ask_for_is_refused) {
                                    "a.*.example",
                                    "\xc3\xa4.example",
                                    "a\n"})
-        EXPECT_THAT(refusal_of({"--", name}), AllOf(HasSubstr("certificate: expected a host name or an IP address"),
-                                                    testing::Not(HasSubstr("\n"))))
+        EXPECT_THAT(order_refused({"--", name}), AllOf(HasSubstr("certificate: expected a host name or an IP address"),
+                                                       testing::Not(HasSubstr("\n"))))
             << name;
-    EXPECT_THAT(refusal_of({std::string(64, 'a')}), HasSubstr("expected a host name"));
-    EXPECT_EQ(refusal_of({std::string(63, 'a').append(".example")}), "");
-    EXPECT_THAT(refusal_of({}), HasSubstr("preforkctl certificate localhost"));
+    EXPECT_THAT(order_refused({std::string(64, 'a')}), HasSubstr("expected a host name"));
+    EXPECT_EQ(order_refused({std::string(63, 'a').append(".example")}), "");
+    EXPECT_THAT(order_refused({}), HasSubstr("preforkctl certificate localhost"));
 }
 
 TEST(CertificateOrder, it_is_valid_for_a_number_of_days) {
     EXPECT_EQ(order_of({"a", "--days", "90"}).valid, std::chrono::days{90});
     for (const char* days : {"0", "-1", "3651", "1y", ""})
-        EXPECT_THAT(refusal_of({"a", std::string{"--days="} + days}), HasSubstr("--days: expected a number from 1"))
+        EXPECT_THAT(order_refused({"a", std::string{"--days="} + days}), HasSubstr("--days: expected a number from 1"))
             << days;
 }
 

@@ -16,7 +16,7 @@ using testing::Not;
 using Task = CommandLine::Task;
 using Texts = std::vector<std::string>;
 
-std::string refusal_of(const Texts& arguments) {
+std::string line_refused(const Texts& arguments) {
     try {
         (void)parse_command_line(arguments);
         return {};
@@ -45,21 +45,21 @@ TEST(CommandLine, a_letter_takes_its_value_behind_it_or_in_it) {
 }
 
 TEST(CommandLine, an_option_of_another_command_is_refused_wherever_it_stands) {
-    EXPECT_THAT(refusal_of({"--json", "stop"}), HasSubstr("--json: does not go with stop"));
-    EXPECT_THAT(refusal_of({"--control", "unix://@x", "send", ":7"}), HasSubstr("--control: does not go with send"));
-    EXPECT_THAT(refusal_of({"status", "-v"}), HasSubstr("--verbose: does not go with status"));
-    EXPECT_THAT(refusal_of({"--timeout", "1s", "status", "--timeout", "2s"}), HasSubstr("given twice"));
-    EXPECT_THAT(refusal_of({"--control", "--json", "status"}), HasSubstr("--json is an option"));
-    EXPECT_THAT(refusal_of({"--timeout"}), HasSubstr("--timeout: has no value; write --timeout TIME"));
+    EXPECT_THAT(line_refused({"--json", "stop"}), HasSubstr("--json: does not go with stop"));
+    EXPECT_THAT(line_refused({"--control", "unix://@x", "send", ":7"}), HasSubstr("--control: does not go with send"));
+    EXPECT_THAT(line_refused({"status", "-v"}), HasSubstr("--verbose: does not go with status"));
+    EXPECT_THAT(line_refused({"--timeout", "1s", "status", "--timeout", "2s"}), HasSubstr("given twice"));
+    EXPECT_THAT(line_refused({"--control", "--json", "status"}), HasSubstr("--json is an option"));
+    EXPECT_THAT(line_refused({"--timeout"}), HasSubstr("--timeout: has no value; write --timeout TIME"));
 }
 
 TEST(CommandLine, an_unknown_command_names_those_that_exist) {
-    const std::string refusal = refusal_of({"start"});
+    const std::string refusal = line_refused({"start"});
     for (const CtlCommand& each : ctl_commands()) EXPECT_THAT(refusal, HasSubstr(std::string{each.name}));
-    EXPECT_THAT(refusal_of({"sned"}), HasSubstr("did you mean send?"));
-    EXPECT_THAT(refusal_of({":7"}), HasSubstr("preforkctl send :7"));
-    EXPECT_THAT(refusal_of({"--json"}), HasSubstr("say what to do"));
-    EXPECT_THAT(refusal_of({"--colour", "status"}), HasSubstr("see preforkctl --help"));
+    EXPECT_THAT(line_refused({"sned"}), HasSubstr("did you mean send?"));
+    EXPECT_THAT(line_refused({":7"}), HasSubstr("preforkctl send :7"));
+    EXPECT_THAT(line_refused({"--json"}), HasSubstr("say what to do"));
+    EXPECT_THAT(line_refused({"--colour", "status"}), HasSubstr("see preforkctl --help"));
 }
 
 TEST(CommandLine, help_is_of_the_command_that_is_named_before_or_behind_it) {
@@ -77,7 +77,7 @@ TEST(CommandLine, help_is_of_the_command_that_is_named_before_or_behind_it) {
 TEST(CommandLine, version_has_a_capital_letter) {
     EXPECT_EQ(parse_command_line({"-V"}).task, Task::Version);
     EXPECT_EQ(parse_command_line({"status", "--version"}).task, Task::Version);
-    EXPECT_THAT(refusal_of({"-v"}), HasSubstr("say what to do"));
+    EXPECT_THAT(line_refused({"-v"}), HasSubstr("say what to do"));
 }
 
 TEST(CommandLine, the_help_of_a_command_has_its_own_options_and_no_others) {

@@ -39,7 +39,7 @@ Handlers both_kinds() {
     return handlers;
 }
 
-MiniDaemon start(std::vector<std::string> arguments, const std::string& handler = "bracketing") {
+MiniDaemon start_threads(std::vector<std::string> arguments, const std::string& handler = "bracketing") {
     arguments.insert(arguments.end(), {"--handler", handler});
     return {both_kinds(), std::move(arguments)};
 }
@@ -48,7 +48,7 @@ class ThreadModel : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(workers, ThreadModel, ::testing::Values("0", "1"));
 
 TEST_P(ThreadModel, clients_are_served_at_the_same_time) {
-    MiniDaemon daemon = start({"--workers", GetParam()});
+    MiniDaemon daemon = start_threads({"--workers", GetParam()});
     std::vector<Caller> callers;
     for (int each = 0; each < 10; ++each) {
         callers.push_back(daemon.call());
@@ -60,7 +60,7 @@ TEST_P(ThreadModel, clients_are_served_at_the_same_time) {
 }
 
 TEST_P(ThreadModel, at_the_limit_a_client_waits_until_another_has_gone) {
-    MiniDaemon daemon = start({"--workers", GetParam(), "--connections", "2"});
+    MiniDaemon daemon = start_threads({"--workers", GetParam(), "--connections", "2"});
     const Caller first = daemon.call();
     const Caller second = daemon.call();
     EXPECT_EQ(first.ask("one"), "[one]");
@@ -77,7 +77,7 @@ TEST_P(ThreadModel, at_the_limit_a_client_waits_until_another_has_gone) {
 
 TEST_P(ThreadModel, a_fast_stop_ends_every_wait_for_a_client) {
     for (const char* handler : {"bracketing", "coroutine"}) {
-        MiniDaemon daemon = start({"--workers", GetParam()}, handler);
+        MiniDaemon daemon = start_threads({"--workers", GetParam()}, handler);
         std::vector<Caller> callers;
         for (int each = 0; each < 5; ++each) {
             callers.push_back(daemon.call());
@@ -90,14 +90,14 @@ TEST_P(ThreadModel, a_fast_stop_ends_every_wait_for_a_client) {
 }
 
 TEST_P(ThreadModel, a_handler_that_never_returns_does_not_keep_its_worker) {
-    MiniDaemon daemon = start({"--workers", GetParam()});
+    MiniDaemon daemon = start_threads({"--workers", GetParam()});
     const Caller caller = daemon.call();
     EXPECT_EQ(caller.ask("stall"), "[stall]");
     EXPECT_EQ(daemon.stop(SIGINT), success);
 }
 
 TEST_P(ThreadModel, signals_are_the_main_threads) {
-    MiniDaemon daemon = start({"--workers", GetParam()});
+    MiniDaemon daemon = start_threads({"--workers", GetParam()});
     EXPECT_EQ(daemon.call().ask("mask"), "[deaf]");
     EXPECT_EQ(daemon.stop(SIGTERM), success);
 }
@@ -105,7 +105,7 @@ TEST_P(ThreadModel, signals_are_the_main_threads) {
 /// Where ThreadSanitizer looks closest: one process, whose exit code a race would change.
 TEST(ThreadModelLoad, threads_come_and_go_under_load) {
     for (const char* handler : {"bracketing", "coroutine"}) {
-        MiniDaemon daemon = start({"--workers", "0", "--connections", "6"}, handler);
+        MiniDaemon daemon = start_threads({"--workers", "0", "--connections", "6"}, handler);
         std::atomic<int> answers{0};
         const auto crowd = [&] {
             for (int each = 0; each < 100; ++each) {
