@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
+#include <tuple>
 
 #include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
@@ -30,6 +32,23 @@ bool add_word(std::string_view word, AccessList& list) {
         why.empty() ? fmt::format("expected an address, a prefix such as 192.0.2.0/24, or the number of a user, not {}",
                                   in_quotes(word))
                     : why)};
+}
+
+/// What one prefix says.  Of the same prefix, that with the greater weight is heard.
+struct Rule {
+    HostPrefix prefix{};
+    int weight = 0;
+    bool admits = false;
+};
+
+HostAddress last_of(const HostPrefix& prefix) {
+    constexpr auto ones = ~std::uint64_t{0};
+    const HostAddress masked = first_of({.high = ones, .low = ones}, prefix.bits);
+    return {.high = prefix.first.high | ~masked.high, .low = prefix.first.low | ~masked.low};
+}
+
+HostAddress next_of(const HostAddress& host) {
+    return {.high = host.high + (host.low + 1 == 0 ? 1 : 0), .low = host.low + 1};
 }
 
 bool holds(const std::vector<std::uint32_t>& users, std::uint32_t user) {
@@ -78,15 +97,7 @@ void add_access_lines(std::string_view text, AccessList& list) {
 
 AccessTable::AccessTable(const AccessList& allow, const AccessList& deny)
     : allowed_users_{allow.users}, denied_users_{deny.users}, admits_others_{allow.empty()} {
-    for (const HostPrefix& prefix : allow.prefixes) add(prefix, true);
-    for (const HostPrefix& prefix : deny.prefixes) add(prefix, false);
-    std::ranges::sort(levels_, std::ranges::greater{}, &Level::bits);
-    for (Level& level : levels_) {
-        // What denies comes first, and the first of the same address is found.
-        std::ranges::sort(level.rules, [](const Rule& one, const Rule& other) {
-            return one.first != other.first ? one.first < other.first : one.admits < other.admits;
-        });
-    }
+    if (!allow.prefixes.empty() || !deny.prefixes.empty()) lay_out(allow, deny);
 }
 
 AccessTable AccessTable::closed() {
@@ -95,20 +106,40 @@ AccessTable AccessTable::closed() {
     return table;
 }
 
-void AccessTable::add(const HostPrefix& prefix, bool admits) {
-    auto level = std::ranges::find(levels_, prefix.bits, &Level::bits);
-    if (level == levels_.end()) level = levels_.insert(levels_.end(), {.bits = prefix.bits});
-    level->rules.push_back({.first = prefix.first, .admits = admits});
+/// Prefixes lie side by side or within each other: at any address the innermost of those that are open decides, and
+/// where it ends the one around it does again.
+void AccessTable::lay_out(const AccessList& allow, const AccessList& deny) {
+    // A prefix of IPv6 that lies around IPv4's addresses holds none of them.
+    std::vector<Rule> rules{
+        {.prefix = {.first = {}, .bits = 0}, .weight = 0, .admits = admits_others_},
+        {.prefix = {.first = ipv4_host(0), .bits = mapped_bits}, .weight = 0, .admits = admits_others_}};
+    for (const HostPrefix& prefix : allow.prefixes) rules.push_back({.prefix = prefix, .weight = 1, .admits = true});
+    for (const HostPrefix& prefix : deny.prefixes) rules.push_back({.prefix = prefix, .weight = 2, .admits = false});
+    std::ranges::sort(rules, {}, [](const Rule& rule) {
+        return std::tuple{rule.prefix.first, rule.prefix.bits, rule.weight};
+    });
+    std::vector<Rule> open;
+    const auto begin = [&](const HostAddress& first, bool admits) {
+        if (!ranges_.empty() && ranges_.back().first == first) ranges_.pop_back();
+        if (ranges_.empty() || ranges_.back().admits != admits) ranges_.push_back({.first = first, .admits = admits});
+    };
+    const auto end_innermost = [&] {
+        const HostAddress last = last_of(open.back().prefix);
+        open.pop_back();
+        if (!open.empty() && last != last_of(open.back().prefix)) begin(next_of(last), open.back().admits);
+    };
+    for (const Rule& rule : rules) {
+        while (!open.empty() && last_of(open.back().prefix) < rule.prefix.first) end_innermost();
+        begin(rule.prefix.first, rule.admits);
+        open.push_back(rule);
+    }
+    while (!open.empty()) end_innermost();
+    ranges_.shrink_to_fit();
 }
 
 bool AccessTable::admits(const HostAddress& host) const noexcept {
-    for (const Level& level : levels_) {
-        if (is_ipv4(host) && level.bits < mapped_bits) break;
-        const HostAddress first = first_of(host, level.bits);
-        const auto rule = std::ranges::lower_bound(level.rules, first, {}, &Rule::first);
-        if (rule != level.rules.end() && rule->first == first) return rule->admits;
-    }
-    return admits_others_;
+    if (ranges_.empty()) return admits_others_;
+    return std::ranges::prev(std::ranges::upper_bound(ranges_, host, {}, &Range::first))->admits;
 }
 
 bool AccessTable::admits_user(std::uint32_t user) const noexcept {

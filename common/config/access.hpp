@@ -42,18 +42,15 @@ public:
     [[nodiscard]] bool admits_others() const noexcept { return admits_others_; }  ///< who has neither
 
 private:
-    struct Rule {
+    /// Of all addresses: those from `first` to the next range.
+    struct Range {
         HostAddress first{};
         bool admits = false;
     };
-    struct Level {
-        int bits = 0;
-        std::vector<Rule> rules{};  ///< by their address
-    };
 
-    void add(const HostPrefix& prefix, bool admits);
+    void lay_out(const AccessList& allow, const AccessList& deny);
 
-    std::vector<Level> levels_{};  ///< the longest first
+    std::vector<Range> ranges_{};  ///< one search, however many lengths of prefixes there are; empty: no prefix
     std::vector<std::uint32_t> allowed_users_{};
     std::vector<std::uint32_t> denied_users_{};
     bool admits_others_ = true;

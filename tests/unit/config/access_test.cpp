@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -55,6 +56,47 @@ TEST(Access, many_prefixes_are_each_found) {
     const AccessTable table{allow, {}};
     for (std::uint32_t number = 0; number < 10'000; ++number) EXPECT_TRUE(table.admits(ipv4_host(number << 12)));
     EXPECT_FALSE(table.admits(ipv4_host(0xffff'ffff)));
+}
+
+/// As the man page says it, prefix by prefix.
+bool admits_one_by_one(const AccessList& allow, const AccessList& deny, const HostAddress& host) {
+    int longest = -1;
+    bool admits = allow.empty();
+    for (const auto& [list, is_admitted] : {std::pair{&deny, false}, {&allow, true}})
+        for (const HostPrefix& prefix : list->prefixes)
+            if (prefix.bits > longest && contains(prefix, host)) {
+                longest = prefix.bits;
+                admits = is_admitted;
+            }
+    return admits;
+}
+
+TEST(Access, prefixes_within_each_other_say_what_each_says_for_itself) {
+    std::mt19937_64 random{1};
+    // Few addresses, so that prefixes lie in each other, begin and end together; up to both ends of either family.
+    const auto some_host = [&] {
+        const std::uint64_t bits = random();
+        const std::uint64_t ends[]{0, 1, ~std::uint64_t{0}};
+        const std::uint64_t low = ends[bits % 3];
+        if ((bits & 64) != 0) return ipv4_host(static_cast<std::uint32_t>((bits & 7 << 29) ^ low));
+        return HostAddress{.high = ends[bits / 256 % 3], .low = low};
+    };
+    for (int round = 0; round < 200; ++round) {
+        AccessList lists[2];
+        for (int count = 0; count < 20; ++count) {
+            const HostAddress host = some_host();
+            const int least = is_ipv4(host) ? mapped_bits : 0;
+            const int bits = least + static_cast<int>(random() % static_cast<unsigned>(129 - least));
+            lists[random() % 2].prefixes.push_back({.first = first_of(host, bits), .bits = bits});
+        }
+        const auto& [allow, deny] = lists;
+        const AccessTable table{allow, deny};
+        for (int count = 0; count < 200; ++count) {
+            const HostAddress host = some_host();
+            ASSERT_EQ(table.admits(host), admits_one_by_one(allow, deny, host))
+                << to_string(HostPrefix{.first = host}) << " allow=" << to_string(allow) << " deny=" << to_string(deny);
+        }
+    }
 }
 
 TEST(Access, a_list_is_written_as_it_is_read) {
