@@ -11,69 +11,12 @@ import turns
 from cases_echo import ECHO, PER_GENERATOR
 from figures import Figure, beside, compared, judged_by_value, medians, not_measured
 from packages import ROOT
-from peers import Nginx, Raw, found
-from servers import Preforkd
+from peers import Nginx, found
+from tls_servers import (KINDS_OF_KEY, PROXIES, KeyProcess, NginxTls, PreforkdTls, RawTls, RawTlsEcho, Stunnel, make_pair)
 
 PREFORKCTL = ROOT / "build/release/preforkctl"
 WORKERS = 2
 MOST_IDLE_BYTES = 16 * 1024  # of an idle connection
-KINDS_OF_KEY = {"EC": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "RSA": ["-newkey", "rsa:2048"]}
-
-
-class Tls:
-    """A server whose clients speak TLS; mixed into those of peers and ours."""
-    generator = "tls_load"
-
-    def with_pair(self, pair, resume):
-        self.pair = pair
-        self.generator_options = ["--resume", "yes" if resume else "no"]
-        return self
-
-
-class RawTls(Tls, Raw):
-    loop = "raw_tls_greet"
-
-    def argv(self):
-        return [*super().argv(), *self.pair]
-
-
-class RawTlsEcho(RawTls):
-    loop = "raw_tls_echo"
-
-
-class NginxTls(Tls, Nginx):
-    def server_block(self):
-        certificate, key = self.pair
-        return f"""listen 127.0.0.1:{self.port} ssl backlog=4096; ssl_certificate {certificate}; ssl_certificate_key {key};
-                   ssl_protocols TLSv1.3; return "connected\\n";"""
-
-    def answers(self):
-        return True  # its workers are counted; the generator says whether they answer
-
-
-class PreforkdTls(Tls, Preforkd):
-    keys = ""
-
-    def with_pair(self, pair, resume):
-        certificate, key = pair
-        self.endpoints = (f"tls://127.0.0.1:0 certificate={certificate} key={key}{self.keys}",)
-        return super().with_pair(pair, resume)
-
-
-class KeyProcess(PreforkdTls):
-    """The private key in a process of its own, whose time counts, too."""
-    keys = " key-process=yes"
-
-    def __init__(self, *arguments, **how):
-        super().__init__(*arguments, **how)
-        self.label = f"preforkd {self.model}, key process"
-
-
-def make_pair(directory, kind):
-    files = [str(pathlib.Path(directory, f"{kind}.{end}")) for end in ("pem", "key")]
-    subprocess.run(["openssl", "req", "-x509", "-nodes", *KINDS_OF_KEY[kind], "-subj", "/CN=localhost", "-days", "30", "-out",
-                    files[0], "-keyout", files[1]], check=True, capture_output=True)
-    return files
 
 
 def tls(effort):
@@ -91,11 +34,15 @@ def tls(effort):
                 kinds = [functools.partial(made, WORKERS) for made in [RawTls, *found(NginxTls)]] + ways
                 if not resume:  # else no private key is used
                     kinds += [functools.partial(KeyProcess, WORKERS, model) for model in models]
+                proxies = () if resume or effort.quick else PROXIES
+                kinds += [functools.partial(made, WORKERS) for made in found(*proxies)]
                 [readings] = turns.measure_connections(
                     effort, [lambda make=make, pair=pair, resume=resume: make().with_pair(pair, resume) for make in kinds]).values()
                 name = f"TLS, {'resumed' if resume else f'full handshake, {kind}'}"
                 yield from compared(name, "us CPU/conn", readings, {"": 1.10 if resume else 1.05, "key process": 1.15})
                 yield from beside(name, readings, Nginx.label, 1.0)
+                for proxy in proxies:
+                    yield from beside(name, readings, proxy.label, None if proxy is Stunnel else 1.0)
         yield resumption(effort, make_pair(directory, "EC"))
 
 

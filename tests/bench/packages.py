@@ -8,7 +8,9 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 UNPACKED = ROOT / "build/bench/peers"
-PACKAGES = ["nginx", "libnginx-mod-stream", "ucspi-tcp", "xinetd", "libwrap0", "socat", "libnet-server-perl"]
+PACKAGES = ["nginx", "libnginx-mod-stream", "ucspi-tcp", "xinetd", "libwrap0", "socat", "libnet-server-perl", "haproxy",
+            "liblua5.3-0", "hitch", "libev4", "stunnel4"]
+PROGRAMS = ("nginx", "tcpserver", "xinetd", "socat", "haproxy", "hitch", "stunnel4")
 LIBRARIES = UNPACKED / "usr/lib/x86_64-linux-gnu"
 
 
@@ -40,7 +42,7 @@ def perl_net_server():
 
 
 def missing():
-    peers = {name: program(name) for name in ("nginx", "tcpserver", "xinetd", "socat")}
+    peers = {name: program(name) for name in PROGRAMS}
     peers |= {"nginx's stream module": nginx_stream(), "Net::Server": perl_net_server()}
     return [name for name, path in peers.items() if path is None]
 
@@ -50,10 +52,15 @@ def fetch():
         return
     UNPACKED.mkdir(parents=True, exist_ok=True)
     quiet = {"cwd": UNPACKED, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    download = ["apt-get", "-qq", "download", *PACKAGES]
-    if subprocess.run(download, **quiet).returncode and os.geteuid() == 0:
-        subprocess.run(["apt-get", "-qq", "update"], **quiet)
-        subprocess.run(download, **quiet)
+
+    def download(*packages):
+        return subprocess.run(["apt-get", "-qq", "download", *packages], **quiet).returncode == 0
+    if not download(*PACKAGES):
+        if os.geteuid() == 0:
+            subprocess.run(["apt-get", "-qq", "update"], **quiet)
+        if not download(*PACKAGES):
+            for package in PACKAGES:  # with one that is unknown here, apt-get fetches none
+                download(package)
     for package in UNPACKED.glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, UNPACKED], check=True)
     if missing():

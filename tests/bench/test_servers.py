@@ -6,10 +6,12 @@ import time
 
 import pytest
 
+import procfs
 import turns
 from fakes import wait_until_gone
 from peers import Raw, Xinetd
 from servers import Preforkd, Server
+from tls_servers import PROXIES, make_pair
 
 
 class Shell(Server):
@@ -87,3 +89,15 @@ def test_why_xinetd_does_not_start_is_in_its_log_text():
 
     with Broken():
         pass
+
+
+@pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.label)
+def test_a_proxy_answers_for_a_server_that_does_not_count(proxy, tmp_path):
+    if not proxy.found():
+        pytest.skip(f"no {proxy.label}")
+    with pytest.raises(RuntimeError, match="raw C ended in the middle: killed by SIGKILL"):
+        with proxy(1).with_pair(make_pair(tmp_path, "EC"), resume=False) as server:
+            turns.greet_load(server, 2)
+            assert server.behind.pid not in procfs.tree(server.pid)
+            kill_and_wait(server.behind.pid)
+    wait_until_gone([server.pid, server.behind.pid])
