@@ -1,5 +1,6 @@
 #pragma once
 // Where the master and the process that observes meet: what the one hands to the other, which it forks.
+#include <chrono>
 #include <functional>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct ObserverHandoff {
     int log_pipe = -1;     ///< where it logs to, borrowed; -1: where its master does
     const std::vector<Listener>& listeners;
 };
+
+/// So often at least: one that asks no more has stopped to answer those who look, too.
+inline constexpr std::chrono::seconds observer_asks_every{2};
 
 /// What the forked child runs; its result is the exit code.
 using ObserverMain = std::function<int(ObserverHandoff)>;

@@ -78,7 +78,7 @@ int Supervisor::run() {
             else if (key == observer_questions_key)
                 observer_.hear_question(Clock::now());
             else if (key == observer_answers_key)
-                observer_.go_on_answering();
+                observer_.go_on_answering(Clock::now());
             else if (key == rehearsal_key)
                 upgrader_.hear();
             else

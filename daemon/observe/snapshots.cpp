@@ -9,6 +9,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "common/channel/observer_handoff.hpp"
+
 namespace preforkd {
 
 namespace asio = boost::asio;
@@ -24,8 +26,10 @@ Snapshots::Snapshots(asio::io_context& context, UniqueFd questions, UniqueFd ans
     : context_{context},
       questions_{std::move(questions)},
       answers_{context, answers.release()},
+      next_question_{context},
       tell_end_{std::move(ended)} {
     asio::co_spawn(context, read_answers(), asio::detached);
+    asio::co_spawn(context, keep_asking(), asio::detached);
 }
 
 asio::awaitable<Snapshots::Pointer> Snapshots::fresh() {
@@ -70,6 +74,16 @@ asio::awaitable<void> Snapshots::read_answers() {
     asked_.reset();
     wake_all();
     tell_end_();
+}
+
+/// Also while nobody looks: see observer_asks_every.
+asio::awaitable<void> Snapshots::keep_asking() {
+    boost::system::error_code ignored;
+    while (!ended_) {
+        next_question_.expires_after(observer_asks_every);
+        co_await next_question_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        ask();
+    }
 }
 
 void Snapshots::wake_all() {

@@ -43,11 +43,13 @@ public:
 
 private:
     [[nodiscard]] boost::asio::awaitable<void> read_answers();
+    [[nodiscard]] boost::asio::awaitable<void> keep_asking();
     void wake_all();
 
     boost::asio::io_context& context_;
     UniqueFd questions_;
     boost::asio::posix::stream_descriptor answers_;
+    boost::asio::steady_timer next_question_;
     std::function<void()> tell_end_;
     std::string line_{};
     Pointer last_{};

@@ -242,37 +242,6 @@ def test_a_killed_observer_comes_back_and_costs_no_client(observed):
     assert get(daemon.observed, "/readyz").text == "ready\n"
 
 
-def test_one_that_stays_stopped_is_replaced(observed):
-    daemon = observed()
-    daemon.expect("observer (pid")
-    first = wait_observer(daemon)
-    os.kill(first, signal.SIGSTOP)
-    line = daemon.wait_log("was stopped for too long")
-    assert line["observer_pid"] == first
-    wait_observer(daemon, other_than=first)
-    assert get(daemon.observed, "/readyz").text == "ready\n"
-    assert len(daemon.log.find("observer (pid")) == 1
-
-
-def test_one_that_is_stopped_for_a_moment_goes_on(observed):
-    daemon = observed()
-    pid = wait_observer(daemon)
-    os.kill(pid, signal.SIGSTOP)
-    assert proc.eventually(lambda: proc.stat(pid).state == "T")
-    os.kill(pid, signal.SIGCONT)
-    assert get(daemon.observed, "/readyz").text == "ready\n"
-    assert observer_of(daemon) == pid
-
-
-def test_a_stopped_one_that_is_no_longer_needed_ends(configured, tmp_path):
-    set_up = configured(LISTEN, f"observe = unix://{tmp_path}/o")
-    pid = wait_observer(set_up.daemon)
-    os.kill(pid, signal.SIGSTOP)
-    assert proc.eventually(lambda: proc.stat(pid).state == "T")
-    set_up.reload(LISTEN)
-    assert proc.wait_gone(pid, 5)
-
-
 def test_a_hung_master_is_told_of(observed):
     daemon = observed()
     assert get(daemon.observed, "/readyz").status == 200
