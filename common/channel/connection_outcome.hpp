@@ -12,11 +12,12 @@ enum class ConnectionOutcome : std::uint8_t {
     IdleTimeout,     ///< the client was waited for in vain
     RequestTimeout,  ///< --request-timeout
     Cut,             ///< the worker had to leave, or has died
-    Refused,         ///< the handler's verify() said no, or the limits of the listener
+    Refused,         ///< before there was a handler: by the rules and limits of the listener
     Handshake,       ///< TLS was not agreed on
+    Unverified,      ///< the handler's verify() said no
 };
-inline constexpr std::array outcome_names{"ok",  "error",   "idle_timeout", "request_timeout",
-                                          "cut", "refused", "tls_handshake"};
+inline constexpr std::array outcome_names{"ok",  "error",   "idle_timeout",  "request_timeout",
+                                          "cut", "refused", "tls_handshake", "unverified"};
 inline constexpr std::size_t connection_outcomes = outcome_names.size();
 
 [[nodiscard]] constexpr const char* name_of(ConnectionOutcome outcome) noexcept {

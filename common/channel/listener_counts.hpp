@@ -65,7 +65,7 @@ struct alignas(512) ListenerRow {
     OpenConnections open{};
     Traffic traffic{};
     std::atomic<std::uint64_t> spare{};
-    std::array<std::atomic<std::uint64_t>, 8> closed{};  ///< by ConnectionOutcome; one is spare
+    std::array<std::atomic<std::uint64_t>, 8> closed{};  ///< by ConnectionOutcome
     SharedHistogram duration{};                          ///< of connections, from accept to close
     SharedHistogram accept_wait{};                       ///< in the accept queue: of a sample, where the kernel tells
 };

@@ -7,7 +7,7 @@ import struct
 import proc
 from control import status
 
-OUTCOMES = ["ok", "error", "idle_timeout", "request_timeout", "cut", "refused", "tls_handshake"]
+OUTCOMES = ["ok", "error", "idle_timeout", "request_timeout", "cut", "refused", "tls_handshake", "unverified"]
 
 
 def listener(daemon, number=0):

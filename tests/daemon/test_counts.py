@@ -82,6 +82,17 @@ def test_clients_that_are_refused(controlled, tmp_path):
     ends_come_to(daemon, number=1)
 
 
+def test_clients_whom_the_handler_does_not_verify(controlled, trouble):
+    """Not beside those whom the rules of the listener refuse: another has to be asked why."""
+    daemon = controlled("--handler", trouble("refusing"), workers=1, listen=("tcp://127.0.0.1:0", "tcp://127.0.0.1:0 deny=127.0.0.0/8"))
+    with connect(daemon.endpoint) as client:
+        assert read_to_end(client) == b""
+    with contextlib.suppress(ConnectionResetError), connect(daemon.endpoints[1]) as client:
+        assert read_to_end(client) == b""
+    ends_come_to(daemon, unverified=1)
+    ends_come_to(daemon, number=1, refused=1)
+
+
 def test_handshakes_that_fail(controlled, pair):
     daemon = controlled("--handler", "echo", listen=f"tls://127.0.0.1:0 {pair}", workers=1)
     with connect(daemon.endpoint.replace("tls://", "tcp://")) as client, contextlib.suppress(ConnectionResetError):

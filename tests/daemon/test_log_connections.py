@@ -217,12 +217,12 @@ def test_a_child_that_is_killed_leaves_its_end_to_the_worker(preforkd):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_client_that_the_handler_refuses_is_named_so(preforkd, trouble, model):
+def test_a_client_whom_verify_turns_away_is_named_so(preforkd, trouble, model):
     daemon = preforkd("--handler", trouble("refusing"), "--model", model, "--log-connections", "end")
     with connect(daemon.endpoint) as client:
         name = name_of(client)
         assert read_to_end(client) == b""
-    assert ending(daemon, name)["outcome"] == "refused"
+    assert ending(daemon, name)["outcome"] == "unverified"
 
 
 def test_a_datagram_has_no_end(preforkd):

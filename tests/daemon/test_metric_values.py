@@ -12,7 +12,7 @@ import pytest
 import proc
 from clients import address_of, connect, echo, exchange, read_exactly, read_to_end, say, serve_behind_another
 from control import ask
-from counting import reset
+from counting import OUTCOMES, reset
 from datagram_clients import ask as ask_datagram
 from observing import metrics, starter
 from test_deaths import hog, small_group  # noqa: F401: a fixture
@@ -260,7 +260,7 @@ def test_connections_by_how_they_end(observed):
 
     def are(**ends):
         comes_to(daemon, {f"preforkd_connections_closed_total{of(daemon.endpoint, outcome=outcome)}": ends.get(outcome, 0)
-                          for outcome in ("ok", "error", "idle_timeout", "request_timeout", "cut", "refused", "tls_handshake")} |
+                          for outcome in OUTCOMES} |
                  {f"preforkd_connections{of(daemon.endpoint)}": 0})
 
     exchange(daemon.endpoint, b"x")

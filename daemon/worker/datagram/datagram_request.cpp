@@ -10,7 +10,7 @@ void serve_datagram(DatagramHandler& handler, DatagramCore& core) noexcept {
         if (handler.verify(request.peer()))
             handler.serve(request);
         else
-            core.outcome = ConnectionOutcome::Refused;
+            core.outcome = ConnectionOutcome::Unverified;
     } catch (...) {
         core.outcome = ConnectionOutcome::Error;
         report_failure(handler, request.peer(), std::current_exception());
@@ -24,7 +24,7 @@ awaitable<void> serve_datagram(AsyncDatagramHandler& handler, DatagramCore& core
         if (handler.verify(request.peer()))
             co_await handler.serve(request);
         else
-            core.outcome = ConnectionOutcome::Refused;
+            core.outcome = ConnectionOutcome::Unverified;
     } catch (...) { failure = std::current_exception(); }
     if (!failure) co_return;
     core.outcome = ConnectionOutcome::Error;

@@ -76,7 +76,7 @@ Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Tls t
                 is_set_up = true;
                 co_await handler.serve(client);
             } else {
-                core.account.failed(ConnectionOutcome::Refused);
+                core.account.failed(ConnectionOutcome::Unverified);
             }
         } catch (...) {
             failure = std::current_exception();  // a catch block cannot wait

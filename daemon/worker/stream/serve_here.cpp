@@ -29,7 +29,7 @@ ServedStream serve_blocking(BlockingHandler& handler, AcceptedStream stream, con
             is_set_up = true;
             handler.serve(client);
         } else {
-            core.account.failed(ConnectionOutcome::Refused);
+            core.account.failed(ConnectionOutcome::Unverified);
         }
     } catch (...) { failure = std::current_exception(); }
     (void)core.flush();

@@ -97,7 +97,7 @@ TEST(ListenerCounts, a_row_is_read_number_by_number) {
     for (std::size_t outcome = 0; outcome < connection_outcomes; ++outcome) row.closed[outcome] = outcome + 1;
     row.duration.add(1ms, Writers::One);
     row.accept_wait.add(1s, Writers::One);
-    ListenerCounts expected{.accepted = 9, .received_bytes = 10, .sent_bytes = 11, .closed = {1, 2, 3, 4, 5, 6, 7}};
+    ListenerCounts expected{.accepted = 9, .received_bytes = 10, .sent_bytes = 11, .closed = {1, 2, 3, 4, 5, 6, 7, 8}};
     expected.duration.add(1ms);
     expected.accept_wait.add(1s);
     EXPECT_EQ(counts_of(row, plausible_for(0s)), expected);
