@@ -23,7 +23,7 @@ from tls_authority import Authority
 PROVOKED = ("killed by SIG", "workers exit early", "workers die more", "Too many open files", "open files", "cannot fork a worker",
             "cannot make a process", "cannot accept connections", "workers run as root", "reload failed", "cannot start",
             "exited with code 70", "upgrade failed", "eventfd_select_interrupter", "epoll: ",
-            "was stopped", "crashed: SIGSEGV", "stack of ", "all workers are busy", "observer (pid", "cannot start the observer")
+            "was stopped", "crashed: SIGSEGV", "stack of ", "all workers are full", "observer (pid", "cannot start the observer")
 
 HANDLERS = ("greet", "echo")
 

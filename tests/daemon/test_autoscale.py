@@ -63,18 +63,18 @@ def test_handlers_that_compute_make_the_pool_grow_too(preforkd, trouble):
 
 def test_it_says_once_that_it_may_not_grow_any_more(preforkd):
     daemon = preforkd("--handler", "echo", "--model", "serial", workers="1..3")
-    daemon.expect("all workers are busy")
+    daemon.expect("all workers are full")
     with slow_clients(daemon, 3):
         with connect(daemon.endpoint) as fourth:
             fourth.sendall(b"x")
-            line = daemon.wait_log("all workers are busy")
+            line = daemon.wait_log("all workers are full")
             assert line["workers"] == 3 and line["level"] == "warning"
             with connect(daemon.endpoint) as fifth:
                 fifth.sendall(b"x")
                 fifth.settimeout(1.5)
                 with pytest.raises(TimeoutError):
                     fifth.recv(1)
-    assert len(daemon.log.find("all workers are busy")) == 1
+    assert len(daemon.log.find("all workers are full")) == 1
     assert len(daemon.workers()) == 3
 
 

@@ -35,7 +35,7 @@ def test_nothing_limits_a_service_at_rest(controlled, ctl):
 
 def test_clients_that_wait_are_told_with_why_and_what_helps(controlled, ctl):
     daemon = controlled("--handler", "echo", "--model", "serial", "--backlog", "7", workers=1)
-    daemon.expect("all workers are busy")
+    daemon.expect("all workers are full")
     with contextlib.ExitStack() as clients:
         first = clients.enter_context(connect(daemon.endpoint))
         echo(first)
@@ -51,14 +51,14 @@ def test_clients_that_wait_are_told_with_why_and_what_helps(controlled, ctl):
         seen = json.loads(ctl("explain", "--json", *QUICK).stdout)
         assert seen["limited"] and seen["findings"][0]["harm"] == "wait"
         assert seen["findings"][0]["listener"] == daemon.endpoint
-        log = daemon.wait_log("all workers are busy")["message"]
+        log = daemon.wait_log("all workers are full")["message"]
         assert seen["findings"][0]["remedy"].startswith(log.partition("queue: ")[2]), "the log says the same"
 
 
 def test_of_workers_that_open_files_limit_the_limit_is_told_and_not_an_option(controlled, ctl):
     few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))  # noqa: E731
     daemon = controlled("--handler", "echo", "--connections", "300", workers=1, preexec_fn=few)
-    daemon.expect("is more than", "all workers are busy")
+    daemon.expect("is more than", "all workers are full")
     each = daemon.log.find("is more than")[0]["connections"]
     seen = status(daemon.control)
     assert (seen["connection_slots"], seen["connection_slots_asked"]) == (each, 300) and each < 40
@@ -70,12 +70,12 @@ def test_of_workers_that_open_files_limit_the_limit_is_told_and_not_an_option(co
         assert (f"because the only worker has the {each} connections that open files allow (RLIMIT_NOFILE), of the 300 that "
                 "--connections asks for; raise RLIMIT_NOFILE (systemd: LimitNOFILE=) or --workers, or lower --idle-timeout\n"
                 ) in told.stdout
-        assert daemon.wait_log("all workers are busy")["message"].endswith(": raise RLIMIT_NOFILE (systemd: LimitNOFILE=) or --workers")
+        assert daemon.wait_log("all workers are full")["message"].endswith(": raise RLIMIT_NOFILE (systemd: LimitNOFILE=) or --workers")
 
 
 def test_of_a_program_nobody_says_that_it_waits_for_input_or_has_an_idle_timeout(controlled, ctl):
     daemon = controlled("--model", "serial", "--", "/bin/cat", workers=1)
-    daemon.expect("all workers are busy")
+    daemon.expect("all workers are full")
     with connect(daemon.endpoint) as first, connect(daemon.endpoint):
         echo(first)
         assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 1)
@@ -247,7 +247,7 @@ def test_looks_are_as_far_apart_as_they_are_told(controlled, tmp_path):
 @pytest.mark.programs("cmake", "g++", "pkg-config")
 def test_a_handler_that_computes_is_why_others_wait_and_what_its_worker_dies_of(controlled, ctl, trouble):
     daemon = controlled("--handler", trouble("blocking"), "--model", "serial", "--worker-timeout", "2500ms", workers=1)
-    daemon.expect("all workers are busy", "hangs in its handler", "stack of", "killed by SIGABRT", "workers exit early")
+    daemon.expect("all workers are full", "hangs in its handler", "stack of", "killed by SIGABRT", "workers exit early")
     with connect(daemon.endpoint) as first, connect(daemon.endpoint):
         pid = say(first, "block")
         assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 1)
@@ -264,7 +264,7 @@ def test_a_handler_that_computes_is_why_others_wait_and_what_its_worker_dies_of(
 
 def test_clients_that_find_the_queue_full_are_counted_between_the_looks(controlled, ctl):
     daemon = controlled("--handler", "echo", "--model", "serial", "--backlog", "1", workers=1)
-    daemon.expect("all workers are busy")
+    daemon.expect("all workers are full")
     with contextlib.ExitStack() as clients:
         first = clients.enter_context(connect(daemon.endpoint))
         echo(first)

@@ -36,7 +36,7 @@ def test_the_status_line_does_not_count_a_stopped_worker_as_idle(preforkd, notif
     daemon.expect("was stopped", "killed by SIGKILL")  # a stop waits for it in vain
     stop(daemon, daemon.workers()[0])
     said = []
-    while not said or not said[-1].startswith("2 workers: 2 idle, 0 busy, 1 stopped;"):
+    while not said or not said[-1].startswith("2 workers: 2 idle, 0 with clients, 1 stopped;"):
         message = notify.next()
         assert message is not None, said
         said.append(message.get("STATUS", ""))

@@ -208,7 +208,7 @@ def test_a_client_that_does_not_read_is_left_after_the_idle_timeout(service):
 @pytest.mark.parametrize("model", ["async", "thread", "fork"])
 def test_many_silent_clients_go_with_their_deadline_and_leave_nothing(preforkd, pair, model):
     daemon = preforkd("--model", model, listen=f"{HERE} {pair} handshake-timeout=300ms", workers=1)
-    daemon.expect("all workers are busy")
+    daemon.expect("all workers are full")
     worker, = daemon.workers()
     before = proc.open_descriptors(worker)
     silent = [connect(below(daemon.endpoint)) for _ in range(200)]

@@ -13,7 +13,7 @@ CONTEXT = {"worker", "generation", "listener", "passed", "child_pid", "last_peer
            "system_seconds", "max_rss_bytes"}
 
 # Whose sentences are put together from pieces, with everything in them.
-BUILT = {"daemon/master/pool/busy_watch.cpp", "daemon/worker/process/stack_report.cpp"}
+BUILT = {"daemon/master/pool/queue_watch.cpp", "daemon/worker/process/stack_report.cpp"}
 
 STRING = r'"(?:[^"\\]|\\.)*"'
 

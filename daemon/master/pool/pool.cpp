@@ -99,7 +99,7 @@ void Pool::keep_workers(Clock::time_point now) {
     }
     Generation& plan = generations_.current().plan;
     sizing_.follow_demand(plan, table_, now);
-    busy_watch_.look(plan, table_, scoreboard_, now);
+    queue_watch_.look(plan, table_, scoreboard_, now);
     keep_at_size(generations_.current(), now);
     if (Cohort* next = generations_.next()) keep_at_size(*next, now);
 }
@@ -107,7 +107,7 @@ void Pool::keep_workers(Clock::time_point now) {
 Deadline Pool::next_deadline(Clock::time_point now) const {
     Deadline next = earlier(earlier(orphans_.deadline(), log_writer_.deadline()),
                             earlier(health_watch_.next_look(), keys_.deadline(now)));
-    if (!closing_) next = earlier(next, earlier(sizing_.next_look(), busy_watch_.next_look()));
+    if (!closing_) next = earlier(next, earlier(sizing_.next_look(), queue_watch_.next_look()));
     for (const WorkerEntry& worker : table_) {
         next = earlier(next, worker.patience);
         if (worker.unsent.any()) next = earlier(next, now + before_sending_again);
@@ -296,7 +296,7 @@ void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_poin
 
 void Pool::note_full() {
     sizing_.note_full();
-    busy_watch_.note_full(Clock::now());
+    queue_watch_.note_full(Clock::now());
 }
 
 void Pool::note_stop(pid_t pid, int signo, Clock::time_point now) {
@@ -379,7 +379,7 @@ PoolCounts Pool::counts() const {
                       .dropped_log_lines = dropped_lines()};
     for (const WorkerEntry& worker : table_)
         if (worker.state == State::Ready || worker.state == State::Retiring)
-            ++(worker.stopped ? counts.stopped : worker.active() == 0 ? counts.idle : counts.busy);
+            ++(worker.stopped ? counts.stopped : worker.active() == 0 ? counts.idle : counts.with_clients);
     return counts;
 }
 

@@ -9,7 +9,6 @@
 #include "common/base/epoll_set.hpp"
 #include "common/channel/channel.hpp"
 #include "common/control/status_report.hpp"
-#include "daemon/master/pool/busy_watch.hpp"
 #include "daemon/master/pool/count_register.hpp"
 #include "daemon/master/pool/death_register.hpp"
 #include "daemon/master/pool/generations.hpp"
@@ -19,6 +18,7 @@
 #include "daemon/master/pool/log_writer.hpp"
 #include "daemon/master/pool/orphans.hpp"
 #include "daemon/master/pool/pool_sizing.hpp"
+#include "daemon/master/pool/queue_watch.hpp"
 #include "daemon/master/pool/status_line.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
@@ -141,7 +141,7 @@ private:
     WorkerTable table_{};
     Generations generations_;
     PoolSizing sizing_{};
-    BusyWatch busy_watch_{};
+    QueueWatch queue_watch_{};
     HealthWatch health_watch_{};
     DeathRegister deaths_{};
     LogWriter log_writer_{};

@@ -1,5 +1,5 @@
 #pragma once
-// When to say that clients queue because all workers are busy, and what helps.  Pure.
+// When to say that clients queue because all workers are full, and what helps.  Pure.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace preforkd {
 /// What is seen in one look.
 struct QueueLook {
     Clock::time_point at{};
-    bool all_busy = false;       ///< every worker is at its limit, and there will be no more of them
+    bool all_full = false;       ///< every worker is at its limit, and there will be no more of them
     bool clients_wait = false;   ///< in the kernel's queues
     std::uint64_t queued = 0;    ///< how many, as far as the kernel tells
     std::uint64_t accepted = 0;  ///< by all workers, ever
@@ -52,7 +52,7 @@ inline constexpr std::chrono::seconds shortest_queue_pause{1};
 ///
 /// A queue that is never empty is no fault yet: what counts is that a client of more than a second ago still waits.
 /// Queues are served in turn, so that is so while fewer have been accepted since than were queued then.  While all are
-/// busy and nobody waits the looks become rarer, up to every 15 s; when a worker has capacity they go on for as long as
+/// full and nobody waits the looks become rarer, up to every 15 s; when a worker has capacity they go on for as long as
 /// workers may keep it to themselves that they are at their limit again.
 [[nodiscard]] constexpr QueuePlan look_again(const QueueHistory& before, const QueueLook& look) noexcept {
     constexpr std::chrono::milliseconds long_wait{1000};
@@ -62,7 +62,7 @@ inline constexpr std::chrono::seconds shortest_queue_pause{1};
     QueuePlan plan{
         .history = {.warned_at = before.warned_at, .told_at = before.told_at, .pause = shortest_queue_pause}};
     QueueHistory& history = plan.history;
-    if (look.all_busy && look.clients_wait) {
+    if (look.all_full && look.clients_wait) {
         const bool same_clients =
             before.first && look.accepted - before.first->accepted < std::max<std::uint64_t>(before.first->queued, 1);
         history.first = same_clients ? before.first : look;
@@ -70,7 +70,7 @@ inline constexpr std::chrono::seconds shortest_queue_pause{1};
                     (!before.warned_at || look.at - *before.warned_at >= between_warnings);
         if (plan.warn) history.warned_at = look.at;
         history.next_look = look.at + history.pause;
-    } else if (look.all_busy) {
+    } else if (look.all_full) {
         history.pause = std::clamp<std::chrono::milliseconds>(2 * before.pause, shortest_queue_pause, longest_pause);
         history.next_look = look.at + history.pause;
     } else if (look.at - before.told_at <= between_full_reports) {

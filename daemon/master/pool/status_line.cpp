@@ -7,8 +7,9 @@
 namespace preforkd {
 
 std::string status_line(const PoolCounts& pool) {
-    std::string line = fmt::format("{}: {} idle, {} busy", counted(static_cast<std::uint64_t>(pool.target), "worker"),
-                                   pool.idle, pool.busy);
+    std::string line =
+        fmt::format("{}: {} idle, {} with clients", counted(static_cast<std::uint64_t>(pool.target), "worker"),
+                    pool.idle, pool.with_clients);
     if (pool.starting != 0) line += fmt::format(", {} starting", pool.starting);
     if (pool.leaving != 0) line += fmt::format(", {} leaving", pool.leaving);
     if (pool.stopped != 0) line += fmt::format(", {} stopped", pool.stopped);

@@ -9,7 +9,7 @@ struct PoolCounts {
     int target = 0;  ///< workers wanted
     int starting = 0;
     int idle = 0;
-    int busy = 0;  ///< have at least one connection
+    int with_clients = 0;
     int leaving = 0;
     int stopped = 0;                ///< by SIGSTOP, whatever they did then
     std::uint64_t connections = 0;  ///< open now, and datagrams being served
@@ -18,7 +18,7 @@ struct PoolCounts {
     std::uint64_t dropped_log_lines = 0;
 };
 
-/// One line: `8 workers: 6 idle, 2 busy; requests: 2 open, 1234 served`, with what else is not zero.
+/// One line: `8 workers: 6 idle, 2 with clients; requests: 2 open, 1234 served`, with what else is not zero.
 [[nodiscard]] std::string status_line(const PoolCounts& pool);
 
 }  // namespace preforkd

@@ -302,7 +302,7 @@ TEST_F(Pools, the_counts_are_those_of_the_living_and_the_dead) {
     master.wires.lift_barrier();
     ASSERT_TRUE(master.until_ready());
     PoolCounts counts = master.pool.counts();
-    EXPECT_EQ(counts.busy, 1);
+    EXPECT_EQ(counts.with_clients, 1);
     EXPECT_EQ(counts.idle, 1);
     EXPECT_EQ(counts.connections, 3u);
     EXPECT_EQ(counts.served, 5u);

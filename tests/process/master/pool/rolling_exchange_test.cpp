@@ -29,7 +29,7 @@ struct Census {
             return worker.generation == 1 && worker.state != "leaving";
         }));
         const PoolCounts counts = master.pool.counts();
-        accepting = counts.idle + counts.busy;
+        accepting = counts.idle + counts.with_clients;
         fewest_accepting = std::min(fewest_accepting, accepting);
         most_processes = std::max(most_processes, processes);
     }

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 constexpr Clock::time_point start{1000s};
 
 QueueLook waiting(std::chrono::milliseconds after, std::uint64_t queued, std::uint64_t accepted) {
-    return {.at = start + after, .all_busy = true, .clients_wait = true, .queued = queued, .accepted = accepted};
+    return {.at = start + after, .all_full = true, .clients_wait = true, .queued = queued, .accepted = accepted};
 }
 
 /// How many warnings come of these looks.
@@ -25,7 +25,7 @@ int warnings(const std::vector<QueueLook>& looks) {
     return warnings;
 }
 
-TEST(QueuePolicy, a_client_that_waits_for_a_second_while_all_are_busy_is_worth_a_warning) {
+TEST(QueuePolicy, a_client_that_waits_for_a_second_while_all_are_full_is_worth_a_warning) {
     EXPECT_EQ(warnings({waiting(0ms, 1, 2)}), 0);
     EXPECT_EQ(warnings({waiting(0ms, 1, 2), waiting(999ms, 1, 2)}), 0);
     EXPECT_EQ(warnings({waiting(0ms, 1, 2), waiting(1000ms, 1, 2)}), 1);
@@ -33,13 +33,13 @@ TEST(QueuePolicy, a_client_that_waits_for_a_second_while_all_are_busy_is_worth_a
     EXPECT_EQ(warnings({waiting(0ms, 0, 2), waiting(1000ms, 0, 2)}), 1) << "where the kernel does not tell how many";
 }
 
-TEST(QueuePolicy, a_busy_pool_that_serves_all_of_them_in_time_is_not) {
+TEST(QueuePolicy, a_full_pool_that_serves_all_of_them_in_time_is_not) {
     EXPECT_EQ(warnings({waiting(0ms, 5, 2), waiting(1000ms, 5, 7), waiting(2000ms, 5, 12)}), 0);
     QueueLook nobody = waiting(1000ms, 0, 3);
     nobody.clients_wait = false;
     EXPECT_EQ(warnings({waiting(0ms, 1, 2), nobody, waiting(2000ms, 1, 3)}), 0);
     QueueLook space = waiting(1000ms, 1, 2);
-    space.all_busy = false;
+    space.all_full = false;
     EXPECT_EQ(warnings({waiting(0ms, 1, 2), space, waiting(2000ms, 1, 2)}), 0);
 }
 
@@ -64,12 +64,12 @@ TEST(QueuePolicy, a_pool_with_space_is_looked_at_until_a_worker_would_tell_again
     EXPECT_GT(look.at - start, between_full_reports);
 }
 
-TEST(QueuePolicy, workers_that_are_busy_for_long_with_nobody_waiting_are_looked_at_ever_more_rarely) {
+TEST(QueuePolicy, workers_that_are_full_for_long_with_nobody_waiting_are_looked_at_ever_more_rarely) {
     QueueHistory history = told_full({}, start);
     std::vector<std::chrono::seconds> pauses;
     for (int looks = 0; looks < 6; ++looks) {
         const Clock::time_point at = *history.next_look;
-        history = look_again(history, {.at = at, .all_busy = true}).history;
+        history = look_again(history, {.at = at, .all_full = true}).history;
         pauses.push_back(std::chrono::duration_cast<std::chrono::seconds>(*history.next_look - at));
     }
     EXPECT_EQ(pauses, (std::vector<std::chrono::seconds>{1s, 2s, 4s, 8s, 15s, 15s}));

@@ -5,8 +5,8 @@
 
 namespace preforkd {
 
-/// Warns of clients that wait while all workers are busy; queue_policy.hpp decides when.
-class BusyWatch {
+/// Warns of clients that wait while all workers are full; queue_policy.hpp decides when.
+class QueueWatch {
 public:
     /// A worker tells that it is at its limit.
     void note_full(Clock::time_point now) noexcept { history_ = told_full(history_, now); }

@@ -1,4 +1,4 @@
-#include "daemon/master/pool/busy_watch.hpp"
+#include "daemon/master/pool/queue_watch.hpp"
 
 #include <fmt/format.h>
 
@@ -19,16 +19,16 @@ std::uint64_t queued_on(const std::vector<Listener>& listeners) {
 
 }  // namespace
 
-void BusyWatch::look(const Generation& current, const WorkerTable& workers, const Scoreboard& scoreboard,
-                     Clock::time_point now) {
+void QueueWatch::look(const Generation& current, const WorkerTable& workers, const Scoreboard& scoreboard,
+                      Clock::time_point now) {
     if (!has_passed(history_.next_look, now)) return;
     const PoolSettings& pool = current.pool;
     const SizeView view = look_at_size(current, workers);
     QueueLook look{.at = now,
-                   .all_busy = view.starting + view.spare == 0 && (!pool.range || pool.workers >= pool.range->most),
+                   .all_full = view.starting + view.spare == 0 && (!pool.range || pool.workers >= pool.range->most),
                    .clients_wait = view.clients_wait,
                    .accepted = scoreboard.totals().accepted + workers.total(&WorkerRecord::accepted)};
-    if (look.all_busy && look.clients_wait) look.queued = queued_on(*current.listeners);
+    if (look.all_full && look.clients_wait) look.queued = queued_on(*current.listeners);
 
     const QueuePlan plan = look_again(history_, look);
     history_ = plan.history;
@@ -38,7 +38,7 @@ void BusyWatch::look(const Generation& current, const WorkerTable& workers, cons
                                                : fmt::format("{} clients wait", look.queued);
     log(LogLevel::Warning,
         fmt::format(
-            "all workers are busy and {} in the queue: {}", who,
+            "all workers are full and {} in the queue: {}", who,
             what_helps(pool.model, !current.settings->program.empty(), pool.connections < pool.connections_asked)),
         {{"queued", look.queued},
          {"workers", std::int64_t{pool.workers}},
