@@ -25,19 +25,37 @@ inline constexpr std::size_t listener_rows = counted_listeners + 1;
     return std::min(listeners, listener_rows);
 }
 
-/// The most that were open at once, in this stretch of 34 s and in the one before.
+/// The most that were open at once, in a stretch of 34 s and in the one before.
+struct MostOpen {
+    std::uint64_t stretch = 0;  ///< its number
+    std::uint64_t most = 0;
+    std::uint64_t before = 0;
+
+    /// As it is in the stretch `current`.
+    [[nodiscard]] constexpr MostOpen moved_to(std::uint64_t current) const noexcept {
+        if (stretch == current) return *this;
+        return {.stretch = current, .before = stretch + 1 == current ? most : 0};
+    }
+    /// Of the last 34 to 69 s.
+    [[nodiscard]] constexpr std::uint64_t lately() const noexcept { return std::max(most, before); }
+};
+
+/// How many are open, and what MostOpen says of that.
 struct OpenConnections {
     std::atomic<std::uint64_t> now{};
-    std::atomic<std::uint64_t> stretch{};  ///< the number of the one in which `now` changed last
+    std::atomic<std::uint64_t> stretch{};  ///< in which `now` changed last
     std::atomic<std::uint64_t> most{};     ///< in that
     std::atomic<std::uint64_t> before{};   ///< in the one before
 
     static constexpr unsigned stretch_bits = 35;  // of nanoseconds
+    [[nodiscard]] static constexpr std::uint64_t stretch_at(std::int64_t at_ns) noexcept {
+        return static_cast<std::uint64_t>(at_ns) >> stretch_bits;
+    }
 
     void change(std::uint64_t by, std::int64_t at_ns) noexcept {
         constexpr auto relaxed = std::memory_order_relaxed;
         const std::uint64_t open = now.load(relaxed);
-        const std::uint64_t current = static_cast<std::uint64_t>(at_ns) >> stretch_bits;
+        const std::uint64_t current = stretch_at(at_ns);
         if (const std::uint64_t last = stretch.load(relaxed); last != current) [[unlikely]] {
             before.store(last + 1 == current ? most.load(relaxed) : open, relaxed);
             most.store(open, relaxed);
@@ -47,13 +65,13 @@ struct OpenConnections {
         // One fewer is more than all.
         if (open + by > most.load(relaxed) && open + by > open) most.store(open + by, relaxed);
     }
-    /// Of the last 34 to 69 s.
-    [[nodiscard]] std::uint64_t most_lately(std::int64_t at_ns) const noexcept {
+    [[nodiscard]] MostOpen most_at(std::int64_t at_ns) const noexcept {
         constexpr auto relaxed = std::memory_order_relaxed;
-        const std::uint64_t current = static_cast<std::uint64_t>(at_ns) >> stretch_bits;
-        const std::uint64_t last = stretch.load(relaxed);
-        if (last == current) return std::max(most.load(relaxed), before.load(relaxed));
-        return last + 1 == current ? most.load(relaxed) : now.load(relaxed);
+        const MostOpen known{
+            .stretch = stretch.load(relaxed), .most = most.load(relaxed), .before = before.load(relaxed)};
+        MostOpen found = known.moved_to(stretch_at(at_ns));
+        found.most = std::max(found.most, now.load(relaxed));
+        return found;
     }
 };
 

@@ -11,7 +11,7 @@ import proc
 from clients import address_of, connect, echo, exchange, read_to_end, serve_behind_another
 from control import ask, status
 from counting import comes_to, deaths_come_to, ends_come_to, kill, listener, reset, times
-from datagram_clients import ask as ask_datagram
+from datagram_clients import Client as DatagramClient, ask as ask_datagram
 from test_request_timeout import is_cut_off
 
 MODELS = ["async", "serial", "thread", "fork"]
@@ -229,6 +229,20 @@ def test_listeners_behind_the_64th_are_counted_together(controlled, tmp_path):
     comes_to(lambda: status(daemon.control)["other_listeners"], (2, 2),
              lambda seen: (seen["accepted"], seen["closed"]["ok"]))
     assert "accepted" not in listener(daemon, 64)
+
+
+def test_drops_of_listeners_behind_the_64th_are_counted_together(controlled, tmp_path):
+    """Of datagrams, which come while the only worker has a client."""
+    daemon = controlled("--handler", "echo", "--model", "serial", workers=1,
+                        listen=[f"unix://{tmp_path}/{n}" for n in range(65)] + ["udp://127.0.0.1:0 rcvbuf=4096"] * 2)
+    daemon.expect("the receive buffer was full")
+    with connect(daemon.endpoint) as client:
+        echo(client)
+        for endpoint in daemon.endpoints[-2:]:
+            with DatagramClient(endpoint) as sender:
+                for _ in range(100):
+                    sender.send(b"x" * 1000)
+        comes_to(lambda: status(daemon.control)["other_listeners"]["dropped"], True, lambda seen: 100 < seen < 200)
 
 
 def test_the_table_tells_what_was_counted(controlled, ctl):

@@ -54,28 +54,17 @@ ServiceCounts counts_from(const json::value* value) {
     return counts;
 }
 
-std::uint64_t stretch_at(Clock::time_point now) noexcept {
-    return static_cast<std::uint64_t>(now.time_since_epoch().count()) >> OpenConnections::stretch_bits;
-}
-
-/// As it is in the stretch `current`.
-CountRegister::Most moved_to(std::uint64_t current, const CountRegister::Most& most) noexcept {
-    if (most.stretch == current) return most;
-    return {.stretch = current, .most = 0, .before = most.stretch + 1 == current ? most.most : 0};
-}
-
-CountRegister::Most most_of(const OpenConnections& open, std::uint64_t current) noexcept {
-    constexpr auto relaxed = std::memory_order_relaxed;
-    const std::uint64_t now = std::min(open.now.load(relaxed), most_open);
-    const CountRegister::Most seen = moved_to(current, {.stretch = open.stretch.load(relaxed),
-                                                        .most = std::min(open.most.load(relaxed), most_open),
-                                                        .before = std::min(open.before.load(relaxed), most_open)});
-    return {.stretch = current, .most = std::max(seen.most, now), .before = seen.before};
+/// In each stretch the larger.
+MostOpen most_of_both(const MostOpen& one, const MostOpen& other) noexcept {
+    const std::uint64_t current = std::max(one.stretch, other.stretch);
+    const MostOpen a = one.moved_to(current);
+    const MostOpen b = other.moved_to(current);
+    return {.stretch = current, .most = std::max(a.most, b.most), .before = std::max(a.before, b.before)};
 }
 
 /// The clock goes on over an upgrade, and so do its stretches.
-std::map<std::string, CountRegister::Most, std::less<>> most_from(const json::value* value) {
-    std::map<std::string, CountRegister::Most, std::less<>> read;
+std::map<std::string, MostOpen, std::less<>> most_from(const json::value* value) {
+    std::map<std::string, MostOpen, std::less<>> read;
     if (value == nullptr || !value->is_object()) return read;
     for (const auto& [endpoint, each] : value->get_object()) {
         if (!each.is_array() || each.get_array().size() != 3) continue;
@@ -161,23 +150,24 @@ void CountRegister::add_counts(ServiceCounts& sum, const WorkerEntry& worker, Cl
         combine(sum.listeners[(*worker.row_keys)[index]], preforkd::counts_of(rows[index], most), sum_of);
 }
 
-void CountRegister::keep_most(const WorkerTable& workers, Clock::time_point now) {
-    const std::uint64_t current = stretch_at(now);
-    std::map<std::string, Most> sums;
+std::map<std::string, MostOpen> CountRegister::most_of(const WorkerTable& workers, Clock::time_point now) const {
+    const std::int64_t now_ns = now.time_since_epoch().count();
+    std::map<std::string, MostOpen> sums;
     for (const WorkerEntry& worker : workers) {
         const std::span<const ListenerRow> rows = rows_of(worker);
         for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index) {
-            const Most seen = most_of(rows[index].open, current);
-            Most& sum = sums[(*worker.row_keys)[index]];
-            sum.most += seen.most;
-            sum.before += seen.before;
+            const MostOpen seen = rows[index].open.most_at(now_ns);
+            MostOpen& sum = sums[(*worker.row_keys)[index]];
+            sum.stretch = seen.stretch;
+            sum.most += std::min(seen.most, most_open);
+            sum.before += std::min(seen.before, most_open);
         }
     }
-    for (const auto& [endpoint, sum] : sums) {
-        Most& kept = most_[endpoint] = moved_to(current, most_[endpoint]);
-        kept.most = std::max(kept.most, sum.most);
-        kept.before = std::max(kept.before, sum.before);
-    }
+    return sums;
+}
+
+void CountRegister::keep_most(const WorkerTable& workers, Clock::time_point now) {
+    for (const auto& [endpoint, most] : most_of(workers, now)) most_[endpoint] = most_of_both(most_[endpoint], most);
 }
 
 void CountRegister::add_death(const WorkerEntry& worker, const Death& death, Clock::time_point now) {
@@ -223,22 +213,14 @@ void CountRegister::forget_removed(const WorkerTable& workers, const Generation&
 }
 
 void CountRegister::describe(StatusReport& report, const WorkerTable& workers, Clock::time_point now) {
-    struct Open {
-        std::uint64_t now = 0;
-        std::uint64_t most = 0;
-    };
-    std::map<std::string, Open> open;
+    std::map<std::string, std::uint64_t> open;
     ServiceCounts sum = dead_;
-    const std::int64_t now_ns = now.time_since_epoch().count();
     for (const WorkerEntry& worker : workers) {
         add_counts(sum, worker, now);
         const std::span<const ListenerRow> rows = rows_of(worker);
-        for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index) {
-            Open& at = open[(*worker.row_keys)[index]];
-            const std::uint64_t connections = std::min(rows[index].open.now.load(std::memory_order_relaxed), most_open);
-            at.now += connections;
-            at.most += std::max(connections, std::min(rows[index].open.most_lately(now_ns), most_open));
-        }
+        for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index)
+            open[(*worker.row_keys)[index]] +=
+                std::min(rows[index].open.now.load(std::memory_order_relaxed), most_open);
     }
     combine(told_, sum, larger_of);
     std::chrono::milliseconds living{};
@@ -246,16 +228,20 @@ void CountRegister::describe(StatusReport& report, const WorkerTable& workers, C
     told_.cpu = std::max(told_.cpu, sum.cpu + living);
     report.counts = told_;
     report.counts.cpu -= living;
+    keep_most(workers, now);
+    const std::uint64_t current = OpenConnections::stretch_at(now.time_since_epoch().count());
     const auto fill = [&](ListenerStatus& listener, const std::string& key) {
         listener.counts = told_.listeners[key];
-        listener.connections = open[key].now;
-        const Most kept = moved_to(stretch_at(now), most_[key]);
-        listener.most_connections = std::max({open[key].most, kept.most, kept.before});
+        listener.connections = open[key];
+        listener.most_connections = most_[key].moved_to(current).lately();
     };
     for (std::size_t index = 0; index < std::min(report.listeners.size(), counted_listeners); ++index)
         fill(report.listeners[index], report.listeners[index].endpoint);
-    if (report.listeners.size() > counted_listeners)
-        fill(report.other_listeners.emplace(ListenerStatus{.endpoint = other_listeners}), other_listeners);
+    if (report.listeners.size() <= counted_listeners) return;
+    ListenerStatus& others = report.other_listeners.emplace(ListenerStatus{.endpoint = other_listeners});
+    fill(others, other_listeners);
+    for (const ListenerStatus& each : std::span{report.listeners}.subspan(counted_listeners))
+        if (each.dropped) others.dropped = others.dropped.value_or(0) + *each.dropped;
 }
 
 }  // namespace preforkd

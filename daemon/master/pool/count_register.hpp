@@ -22,14 +22,6 @@ namespace preforkd {
 /// forgotten with the last worker that had it.  What is told never becomes less, whatever a worker writes.
 class CountRegister {
 public:
-    /// What OpenConnections knows, of all workers: at most so many were open at once, in a stretch and in the one
-    /// before.
-    struct Most {
-        std::uint64_t stretch = 0;
-        std::uint64_t most = 0;
-        std::uint64_t before = 0;
-    };
-
     /// Where there is no memory for it, the log says so, and listeners have no counts.
     explicit CountRegister(std::size_t workers);
     /// Goes on with those of the image before: its memory and its text, as far as this version reads them.
@@ -73,6 +65,8 @@ public:
 
 private:
     [[nodiscard]] std::span<const ListenerRow> rows_of(const WorkerEntry& worker) const noexcept;
+    /// By endpoint: the sum of what its workers had open at once, each for itself.
+    [[nodiscard]] std::map<std::string, MostOpen> most_of(const WorkerTable& workers, Clock::time_point now) const;
     /// Adds what `worker` has counted so far.
     void add_counts(ServiceCounts& sum, const WorkerEntry& worker, Clock::time_point now);
 
@@ -80,7 +74,7 @@ private:
     std::map<int, RowKeys> keys_{};      ///< by generation
     ServiceCounts dead_{};               ///< of dead workers, and the master's own
     ServiceCounts told_{};
-    std::map<std::string, Most, std::less<>> most_{};  ///< by endpoint, when a worker died last
+    std::map<std::string, MostOpen, std::less<>> most_{};  ///< by endpoint, when a worker died last
 };
 
 }  // namespace preforkd

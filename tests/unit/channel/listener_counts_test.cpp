@@ -61,14 +61,14 @@ TEST(OpenConnections, the_most_is_told_for_a_minute_and_then_what_is_open) {
     for (int n = 0; n < 3; ++n) open.change(1, now);
     for (int n = 0; n < 2; ++n) open.change(one_fewer, now);
     EXPECT_EQ(open.now, 1U);
-    EXPECT_EQ(open.most_lately(now), 3U);
-    EXPECT_EQ(open.most_lately(now + stretch_ns), 3U);
-    EXPECT_EQ(open.most_lately(now + 2 * stretch_ns), 1U);
+    EXPECT_EQ(open.most_at(now).lately(), 3U);
+    EXPECT_EQ(open.most_at(now + stretch_ns).lately(), 3U);
+    EXPECT_EQ(open.most_at(now + 2 * stretch_ns).lately(), 1U);
 
     now += stretch_ns;
     open.change(1, now);
-    EXPECT_EQ(open.most_lately(now), 3U) << "of the stretch before";
-    EXPECT_EQ(open.most_lately(now + stretch_ns), 2U);
+    EXPECT_EQ(open.most_at(now).lately(), 3U) << "of the stretch before";
+    EXPECT_EQ(open.most_at(now + stretch_ns).lately(), 2U);
 }
 
 TEST(OpenConnections, who_came_long_ago_counts_for_the_most_of_now) {
@@ -77,7 +77,7 @@ TEST(OpenConnections, who_came_long_ago_counts_for_the_most_of_now) {
     const std::int64_t later = 10 * stretch_ns;
     open.change(one_fewer, later);
     EXPECT_EQ(open.now, 3U);
-    EXPECT_EQ(open.most_lately(later), 4U);
+    EXPECT_EQ(open.most_at(later).lately(), 4U);
 }
 
 TEST(ListenerCounts, listeners_behind_the_last_that_is_counted_share_a_row) {
