@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <string_view>
+#include <vector>
 
 #include "common/base/lower_case.hpp"
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
+#include "common/config/control_endpoint.hpp"
 #include "common/config/option_values.hpp"
 
 namespace preforkd {
@@ -92,20 +94,25 @@ public:
         if (settings_.agent) refuse("agent", sentence);
     }
 
-    /// They have sockets of their own.
-    void observed_endpoints() const {
-        const auto refuse_taken = [&](std::string_view option, const Endpoint& own, std::string_view other,
-                                      const Endpoint& taken) {
-            if (collide(own, taken))
-                refuse(option,
-                       fmt::format("{}: {} has that already; choose another", printable(to_string(own)), other));
+    /// Each has a socket of its own, and so has each --listen.
+    void own_sockets() const {
+        struct Taken {
+            std::string_view option;
+            Endpoint endpoint;
         };
-        for (const ListenSettings& each : settings_.listen) {
-            if (settings_.observe) refuse_taken("observe", settings_.observe->endpoint, "--listen", each.endpoint);
-            if (settings_.agent) refuse_taken("agent", settings_.agent->endpoint, "--listen", each.endpoint);
-        }
-        if (settings_.observe && settings_.agent)
-            refuse_taken("agent", settings_.agent->endpoint, "--observe", settings_.observe->endpoint);
+        std::vector<Taken> taken;
+        for (const ListenSettings& each : settings_.listen) taken.push_back({"listen", each.endpoint});
+        const auto take = [&](std::string_view option, const Endpoint& own) {
+            for (const Taken& other : taken)
+                if (collide(own, other.endpoint))
+                    refuse(option, fmt::format("{}: --{} has that already; choose another", printable(to_string(own)),
+                                               other.option));
+            taken.push_back({option, own});
+        };
+        if (settings_.observe) take("observe", settings_.observe->endpoint);
+        if (settings_.agent) take("agent", settings_.agent->endpoint);
+        if (!settings_.control.empty() && settings_.control != control_off)
+            take("control", parse_control_endpoint(settings_.control));
     }
 
     void spare() const {
@@ -193,7 +200,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.memory();
     check.delay();
     check.observer();
-    check.observed_endpoints();
+    check.own_sockets();
     check.sandbox();
     check.log();
 }

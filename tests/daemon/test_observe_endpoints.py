@@ -14,9 +14,14 @@ def test_an_endpoint_that_does_not_fit_is_refused(run_preforkd, option, endpoint
 
 def test_two_that_have_the_same_endpoint_are_refused_before_they_are_bound(run_preforkd, tmp_path):
     same = f"unix://{tmp_path}/s"
-    for option, other in (("--observe", "--listen"), ("--agent", "--listen"), ("--agent", "--observe")):
-        ended = run_preforkd("--check-config", option, same, other, same)
-        assert ended.returncode == 64 and f"{option}: {same}: {other} has that already" in ended.stderr, ended.stderr
+    sockets = ["--listen", "--observe", "--agent", "--control"]
+    for number, option in enumerate(sockets):
+        for other in sockets[:number]:
+            ended = run_preforkd("--check-config", option, same, other, same)
+            assert ended.returncode == 64 and f"{option}: {same}: {other} has that already" in ended.stderr, ended.stderr
+    (tmp_path / "conf").write_text(f"observe = {same}\ncontrol = {same}\n")
+    ended = run_preforkd("--check-config", "--config", tmp_path / "conf")
+    assert ended.returncode == 78 and f"control: {same}: --observe has that already" in ended.stderr, ended.stderr
 
 
 def test_without_a_master_there_is_nothing_to_tell(run_preforkd):
