@@ -165,6 +165,18 @@ def test_those_at_which_the_observer_answers_are_bound_anew(configured, tmp_path
     assert not observed.exists() and not agent.exists()
 
 
+def test_a_daemon_is_ready_without_those_at_which_the_observer_answers(serving, tmp_path):
+    path = tmp_path / "observed"
+    daemon = serving(f"unix://{tmp_path}/s", f"observe = unix://{path}").daemon
+    daemon.expect("is left alone")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "new"))
+        other.listen()
+        (tmp_path / "new").rename(path)
+        daemon.wait_log("is left alone")
+        assert ask(daemon.control, "ready")["ok"]
+
+
 def test_one_that_is_in_use_by_another_program_fails_the_reload_and_is_named(serving, tmp_path):
     path = tmp_path / "s"
     service = serving(f"unix://{path}", "listen = tcp://127.0.0.1:0")
