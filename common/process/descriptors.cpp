@@ -1,7 +1,7 @@
 #include "common/process/descriptors.hpp"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,16 +13,25 @@
 
 namespace preforkd {
 
+namespace {
+
+/// By syscall(2), which a forked child has mapped anyway: close_range(3) would be one more page of libc to find.
+void close_between(unsigned first, unsigned last) {
+    check(static_cast<int>(::syscall(SYS_close_range, first, last, 0U)), "close inherited descriptors");
+}
+
+}  // namespace
+
 void close_all_descriptors_except(std::span<int> keep) {
     if (!std::is_sorted(keep.begin(), keep.end())) std::sort(keep.begin(), keep.end());
     unsigned first = 3;
     for (const int fd : keep) {
         if (fd < 3) continue;
         const auto current = static_cast<unsigned>(fd);
-        if (current > first) check(::close_range(first, current - 1, 0), "close inherited descriptors");
+        if (current > first) close_between(first, current - 1);
         first = current + 1;
     }
-    check(::close_range(first, ~0U, 0), "close inherited descriptors");
+    close_between(first, ~0U);
 }
 
 void open_standard_descriptors() noexcept {

@@ -19,6 +19,7 @@
 #include "daemon/worker/model/child_model.hpp"
 #include "daemon/worker/model/forked_child.hpp"
 #include "daemon/worker/model/serve_model.hpp"
+#include "daemon/worker/process/child_signals.hpp"
 
 namespace preforkd {
 
@@ -189,6 +190,7 @@ Acceptor::Take take_by_forking(const Listener& listener, ChildModel& model) {
 
 int serve_fork(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     fill_heap_holes();  // what start-up has left so far: the worker's own objects shall lie side by side, too
+    give_grandchildren_ordinary_signals();
     return serve_with_children(plan, handoff, control, ready, ChildCrew::Strangers::Leave, take_by_forking);
 }
 

@@ -16,7 +16,6 @@
 #include "common/channel/stopping.hpp"
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
-#include "daemon/worker/process/child_signals.hpp"
 
 namespace preforkd {
 
@@ -67,11 +66,11 @@ void take_child_signals() {
 }  // namespace
 
 ForkedChild::ForkedChild(pid_t worker, const std::array<int, 3>& keep) {
-    std::array kept{log_fd(), keep[0], keep[1], keep[2]};
+    // In order where nobody signs for it, for to sort them costs a page.
+    std::array kept{keep[1], keep[2], log_fd(), keep[0]};
     close_all_descriptors_except(kept);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     take_child_signals();
-    give_children_ordinary_signals();
     if (::getppid() != worker) ::raise(SIGTERM);  // it died before we could ask to be told
 }
 

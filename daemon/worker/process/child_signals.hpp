@@ -7,4 +7,8 @@ namespace preforkd {
 /// runs no function at a fork.  Source: pthread_atfork(3), signal(7).
 void give_children_ordinary_signals();
 
+/// The same where handlers run in children of this process: these are left as they are.  Said once, here, since to
+/// say it costs each child two pages.
+void give_grandchildren_ordinary_signals();
+
 }  // namespace preforkd
