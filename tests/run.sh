@@ -78,6 +78,13 @@ containers_tested() {
 # What a run of all parts lints outside CI: what is not upstream yet.
 unpublished() { git -C "$root" merge-base HEAD '@{upstream}' 2>/dev/null || git -C "$root" rev-parse HEAD 2>/dev/null; }
 
+# All that workers do which somebody has taken over, for a minute.  Not beside the other one: either would be blamed for
+# what the load of both does to it.  A run of all parts has its first seconds, among the daemon's tests.
+taken_over_for_a_minute() {
+    if [ -z "$asked" ] && [ "${CI-}" != true ]; then return; fi
+    run_pytest daemon/test_taken_over.py --seconds 60
+}
+
 run_part() {
     local part=$1
     shift
@@ -102,7 +109,7 @@ run_part() {
         tsan) thread_sanitized ;;
         packaging) packages_tested "$@" ;;
         containers) containers_tested "$@" ;;
-        chaos) build_tests release && run_pytest chaos -n 2 && chaos --seed 1 ;;
+        chaos) build_tests release && run_pytest chaos -n 2 && chaos --seed 1 && taken_over_for_a_minute ;;
         bench) build_tests release && compile release bench_tools && run_pytest bench -n 2 && benchmark --quick ;;
     esac
 }
