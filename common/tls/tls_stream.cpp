@@ -59,11 +59,12 @@ struct TlsStream::Socket {
     }
 
 private:
+    /// As OpenSSL's own socket does: for a zero it would take a close_notify that found no space to be sent.
     static int report(BIO* bio, ssize_t moved, int direction, std::size_t& bytes) {
         openssl().BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
         bytes = moved > 0 ? static_cast<std::size_t>(moved) : 0;
         if (moved == -1 && errno == EAGAIN) openssl().BIO_set_flags(bio, direction | BIO_FLAGS_SHOULD_RETRY);
-        return moved > 0 ? 1 : 0;
+        return moved > 0 ? 1 : static_cast<int>(moved);
     }
 };
 

@@ -102,6 +102,18 @@ TEST_P(TlsStreamTest, a_full_socket_is_waited_for_and_the_end_comes_behind_all_t
     EXPECT_EQ(read_into(*pair.client, got).kind, Kind::End);
 }
 
+TEST_P(TlsStreamTest, an_end_that_a_full_socket_has_no_space_for_waits_however_often_it_is_asked_for) {
+    EXPECT_EQ(pair.server->write(bytes_of(std::string(1 << 14, 'x'))).kind, Kind::Done);
+    const int less = 1;  // than is in it
+    ASSERT_EQ(::setsockopt(pair.server_fd.get(), SOL_SOCKET, SO_SNDBUF, &less, sizeof less), 0);
+    EXPECT_EQ(pair.server->end_output().kind, Kind::WantsOutput);
+    EXPECT_EQ(pair.server->end_output().kind, Kind::WantsOutput) << "nobody has read since";
+    std::string got;
+    TlsResult read{};
+    while ((read = read_into(*pair.client, got)).kind == Kind::Done) (void)pair.server->end_output();
+    EXPECT_EQ(read.kind, Kind::End) << read.error.message();
+}
+
 TEST_P(TlsStreamTest, a_stream_that_is_cut_off_has_no_end_unless_it_may) {
     EXPECT_EQ(pair.client->write(bytes_of("part")).kind, Kind::Done);
     ASSERT_EQ(::shutdown(pair.client_fd.get(), SHUT_WR), 0);
