@@ -7,7 +7,6 @@
 #include <array>
 #include <boost/json/parse.hpp>
 #include <climits>
-#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -33,15 +32,11 @@
 #include "common/systemd/systemd_notify.hpp"
 #include "daemon/ctl/command_line.hpp"
 #include "daemon/master/pool/handover.hpp"
+#include "tests/fuzz/relay.hpp"
+#include "tests/fuzz/require.hpp"
 
 namespace preforkd::fuzz {
 namespace {
-
-void require(bool holds, const char* sentence) {
-    if (holds) return;
-    std::fprintf(stderr, "does not hold: %s\n", sentence);
-    std::abort();
-}
 
 /// What `Refusal`s are for.
 template <class Refusal, class Read>
@@ -255,11 +250,14 @@ void read_activation(std::string_view bytes) {
 }
 
 constexpr std::array all{
-    Target{"activation", read_activation},   Target{"answer", read_answer},     Target{"config", read_config_text},
-    Target{"ctl_options", read_ctl_options}, Target{"endpoint", read_endpoint}, Target{"handover", read_handover},
-    Target{"listen", read_listen},           Target{"log", write_log},          Target{"options", read_all_options},
-    Target{"proxy", read_proxy_header},      Target{"report", hear_reports},    Target{"request", read_request},
-    Target{"settings", read_settings_file},  Target{"units", read_units},
+    Target{"activation", read_activation}, Target{"answer", read_answer},
+    Target{"config", read_config_text},    Target{"ctl_options", read_ctl_options},
+    Target{"endpoint", read_endpoint},     Target{"handover", read_handover},
+    Target{"listen", read_listen},         Target{"log", write_log},
+    Target{"options", read_all_options},   Target{"proxy", read_proxy_header},
+    Target{"relay", drive_relay},          Target{"report", hear_reports},
+    Target{"request", read_request},       Target{"settings", read_settings_file},
+    Target{"units", read_units},
 };
 
 }  // namespace
