@@ -2,6 +2,7 @@
 import os
 import signal
 import socket
+import time
 
 import pytest
 
@@ -55,12 +56,25 @@ def test_a_killed_worker_gives_back_what_it_held_and_no_more(preforkd, kind):
         client.close()
 
 
+def seconds_until_served(daemon):
+    """How long a polite client waits for the first byte, and whether it comes."""
+    begun = time.monotonic()
+    polite = hold(daemon.endpoint, POLITE)
+    waited = time.monotonic() - begun
+    if polite:
+        polite.close()
+    return waited, bool(polite)
+
+
 def test_5000_clients_of_a_greedy_source_keep_no_other_source_waiting(preforkd):
-    """He waits for nothing but those who were queued before him, each of which costs the daemon a refusal."""
+    """He waits for nothing but those who were queued before him, each of which costs the daemon a refusal: of 100, some
+    milliseconds at most.  The shortest of many waits is the daemon's doing, and no other's on the machine."""
     daemon = preforkd("--handler", "echo", "--connections", "5500", listen="tcp://127.0.0.1:0 per-source=10 backlog=6000", workers=2)
     daemon.expect("is cut to", "more than", "open files")
+    idle = min(seconds_until_served(daemon)[0] for _ in range(20))
     held = [hold(daemon.endpoint, GREEDY) for _ in range(10)]
     assert all(held)
+    waits = []
     for turn in range(50):
         crowd = []
         for _ in range(100):  # 5000 in all
@@ -68,10 +82,12 @@ def test_5000_clients_of_a_greedy_source_keep_no_other_source_waiting(preforkd):
             client.bind((GREEDY, 0))
             client.connect_ex(address_of(daemon.endpoint)[1])
             crowd.append(client)
-        polite = hold(daemon.endpoint, POLITE)
-        assert polite, f"refused in turn {turn}"
-        for client in (polite, *crowd):
+        waited, served = seconds_until_served(daemon)
+        assert served, f"refused in turn {turn}"
+        waits.append(waited)
+        for client in crowd:
             client.close()
+    assert min(waits) < idle + 0.01, (idle, sorted(waits))
     for client in held:
         echo(client)
         client.close()

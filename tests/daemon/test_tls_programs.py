@@ -9,6 +9,7 @@ import pytest
 
 import daemon_process
 import proc
+from activation import Passing, listening
 from clients import connect
 from test_program import environment_of, programs_of, script
 from tls_clients import CUT_OFF, TlsClient, below, exchange_tls, read_to_end_tls, trusting
@@ -50,6 +51,13 @@ def test_a_unix_socket_is_as_good(serve, tmp_path, where):
     path = f"{tmp_path}/s" if where == "file" else f"@{tmp_path.name}-{os.getpid()}"
     daemon = serve("sh", "-c", "echo $PROTO $SSL_PROTOCOL $UNIXREMOTEPID; cat", where=f"tls+unix://{path}")
     assert exchange_tls(daemon.endpoint, b"hello") == b"UNIX TLSv1.3 %d\nhello" % os.getpid()
+
+
+def test_so_is_one_that_is_passed(serve, authority):
+    with listening() as passed:
+        daemon = serve("sh", "-c", "echo $PROTO $SSL_PROTOCOL; cat", where="tls+fd://web",
+                       **Passing(passed, names=["web"]).arguments())
+    assert exchange_tls(daemon.endpoint, b"hello", trusting(authority)) == b"SSL TLSv1.3\nhello"
 
 
 def test_a_program_that_reads_to_the_end_hears_of_it(serve):

@@ -88,6 +88,7 @@ def test_a_section_whose_file_is_none_is_named_with_its_line(run_preforkd, own, 
     ("certificate=x key=y handshake-timeout=0", "handshake-timeout: expected a duration"),
     ("certificate=x key=y eof=never", "eof: expected strict or lax"),
     ("certificate=x key=y rcvbuf=4M", "rcvbuf= does not fit tls"),
+    ("certificate=x key=y deny=192.0.2.0/24 refuse-with=no", "refuse-with= does not fit TLS, whose clients"),
 ])
 def test_what_does_not_fit_is_refused(run_preforkd, keys, words):
     told = run_preforkd("-l", f"{HERE} {keys}")
