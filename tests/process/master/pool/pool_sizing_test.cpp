@@ -48,7 +48,7 @@ TEST_F(PoolSize, when_the_last_spare_worker_is_full_another_is_started) {
                   }};
     ASSERT_TRUE(master.until_ready());
     master.pool.order_all(Order::EmptyQueue);
-    ASSERT_TRUE(master.until([&] { return master.pool.counts().full == 1 && master.pool.counts().idle == 1; }));
+    ASSERT_TRUE(master.until([&] { return master.pool.counts().with_clients == 1 && master.pool.counts().idle == 1; }));
     EXPECT_EQ(master.pool.counts().target, 2);
     EXPECT_EQ(master.noted(What::Born), 2);
 }
@@ -70,7 +70,7 @@ TEST_F(PoolSize, while_clients_wait_the_pool_grows_in_bursts_up_to_its_limit) {
 TEST_F(PoolSize, after_a_minute_of_surplus_one_worker_a_second_is_dismissed) {
     const Queue queue;
     Master master{one_to_eight, is_full, queue.listeners};
-    ASSERT_TRUE(master.until([&] { return master.pool.counts().full == 8; }));
+    ASSERT_TRUE(master.until([&] { return master.pool.counts().with_clients == 8; }));
     master.pool.order_all(Order::EmptyQueue);
     ASSERT_TRUE(master.until_noted(What::EmptiedQueue, 8));
     pass(master, 60s);
@@ -105,7 +105,7 @@ TEST_F(PoolSize, one_worker_more_moves_the_least_number_of_a_range) {
 TEST_F(PoolSize, the_next_generation_starts_with_what_the_demand_needs) {
     const Queue queue;
     Master master{one_to_eight, is_full, queue.listeners};
-    ASSERT_TRUE(master.until([&] { return master.pool.counts().full == 8; }));
+    ASSERT_TRUE(master.until([&] { return master.pool.counts().with_clients == 8; }));
     Generation next = master.pool.current();
     next.number = 2;
     next.pool.workers = 1;
