@@ -44,7 +44,9 @@ class Arena:
         lasting, *pairs = self._make_pairs()
         (self.directory / "lasting.pem").write_text(lasting)
         self._pairs = itertools.cycle(pairs)
+        self._ticket_keys = []
         self.renew()
+        self.rotate()
         self._listen = [f"{address} handler={handler}" for number, handler in enumerate(HANDLERS)
                         for address in (f"tcp://127.0.0.{number + 1}:0", f"unix://{self.directory}/{handler}",
                                         f"tls://127.0.0.{number + 1}:0 {self._keys(number)}")]
@@ -80,13 +82,21 @@ class Arena:
     def _keys(self, number):
         """Every other listener has a key process.  If that dies it reads its files anew, so these stay as they are."""
         file = self.directory / "lasting.pem" if number % 2 else self._pair
-        return f"certificate={file} key={file}{' key-process=yes' if number % 2 else ''}"
+        return f"certificate={file} key={file} " + \
+            ("key-process=yes" if number % 2 else f"ticket-keys={self.directory}/ticket-keys")
 
     def renew(self):
         """Another certificate and its key, in one file and so in one step."""
         new = self.directory / "pair.new"
         new.write_text(next(self._pairs))
         new.rename(self._pair)
+
+    def rotate(self):
+        """Another key for tickets; those of the one before are still good."""
+        self._ticket_keys = [os.urandom(80), *self._ticket_keys[:1]]
+        new = self.directory / "ticket-keys.new"
+        new.write_bytes(b"".join(self._ticket_keys))
+        new.rename(self.directory / "ticket-keys")
 
     def install(self, content=None):
         """Puts a new file in the place of the binary, in one step: a copy of the built one, or `content`."""
@@ -201,9 +211,12 @@ class Arena:
         self.findings += scraper.findings
         self.events += Counter({(f"scrape {path}", how): count for (path, how), count in scraper.outcomes.items()})
         self.events += Counter((f"scrape {failure.path}", "cut by the kill of an observer") for failure in by_kills)
+        if not load.sessions.taken_up:
+            self.findings.append("no session was taken up")
         broken = Counter(visit.outcome for visit, _ in unexplained)
         return {"model": self.model, "operations": sum(self.events.values()), "connections": sum(load.counts.values()),
                 **{outcome: broken[outcome] for outcome in BROKEN}, "by strikes": len(explained),
                 "longest wait": load.longest_wait, "scrapes": sum(scraper.outcomes.values()), "lost": len(lost),
                 "untrue": len(scraper.findings), "longest away": scraper.longest_away, "findings": self.findings,
-                "events": [(name, how, count) for (name, how), count in sorted(self.events.items())]}
+                "events": [("visit with TLS", "session taken up", load.sessions.taken_up),
+                           *((name, how, count) for (name, how), count in sorted(self.events.items()))]}

@@ -108,6 +108,8 @@ def signal_master(signo):
 def reload_well(arena, dice):
     if dice.random() < 0.5:
         arena.renew()
+    if dice.random() < 0.5:
+        arena.rotate()
     lines = [f"idle-timeout = {dice.randrange(30, 90)}s", f"backlog = {dice.randrange(64, 1024)}"]
     if dice.random() < 0.5:
         lines.append(f"listen = unix://{arena.directory}/extra handler=discard")

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from clients import address_of
-from tls_clients import TlsClient
+from tls_clients import TlsClient, trusting
 
 PATIENCE = 15.0  # seconds until a client that hears nothing has been let down
 BROKEN = ("refused", "reset", "cut", "timed out", "wrong")
@@ -118,19 +118,32 @@ class Client(Visitor):
                 chunks.append(chunk)
 
 
+class Sessions:
+    """The last session of any client, for each endpoint: whoever comes next takes it up, whatever has become of its key."""
+
+    def __init__(self):
+        self.context = trusting()  # of all, or none could take up another's
+        self.last, self.taken_up = {}, 0
+
+
 class TlsVisitor(Visitor):
     """The same with TLS."""
 
-    def __init__(self, visit):
-        self._client = TlsClient(visit.endpoint, timeout=PATIENCE, handshake=False)
+    def __init__(self, visit, sessions):
+        self._endpoint, self._sessions = visit.endpoint, sessions
+        self._client = TlsClient(visit.endpoint, sessions.context, session=sessions.last.get(visit.endpoint), timeout=PATIENCE,
+                                 handshake=False)
         visit.name = "%s:%d" % self._client.socket.getsockname()[:2]
         try:
             self._client.handshake()
         except BaseException:
             self._client.close()
             raise
+        sessions.taken_up += self._client.tls.session_reused
 
     def close(self):
+        if self._client.tls.session:
+            self._sessions.last[self._endpoint] = self._client.tls.session
         self._client.close()
 
     def send(self, data):
@@ -205,6 +218,7 @@ class Load:
     def __init__(self, endpoints, seed, clients=10, longest_pause=0.4, greetings=(b"connected\n",)):
         self.greetings, self.longest_pause = greetings, longest_pause
         self.counts, self.broken, self.longest_wait = Counter(), [], 0.0
+        self.sessions = Sessions()
         self._endpoints = endpoints
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(f"{seed}/client {number}",)) for number in range(clients)]
@@ -241,7 +255,7 @@ class Load:
     def _pay(self, visit, kind, rng):
         connected = False
         try:
-            with (TlsVisitor if visit.endpoint.startswith("tls:") else Client)(visit) as client:
+            with TlsVisitor(visit, self.sessions) if visit.endpoint.startswith("tls:") else Client(visit) as client:
                 connected = True
                 kind(client, rng, self)
         except (ConnectionRefusedError, FileNotFoundError) as error:
