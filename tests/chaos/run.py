@@ -1,7 +1,7 @@
 """./dev chaos: daemons of every model under load, and looked at, while workers and observers are killed and stopped,
-settings, certificates and keys of tickets reloaded, the binary replaced, the pool resized, and descriptors run out.  Ends with a table: connections that
-broke, scrapes that were lost, what they told that cannot be, and for how long nobody was answered; anything but zeros of
-what is broken, lost or cannot be is exit code 1."""
+settings, certificates and keys of tickets reloaded, the binary replaced, the pool resized, and descriptors run out.  Ends
+with a table: connections that broke, scrapes that were lost, what they told that cannot be, and for how long nobody was
+answered; anything but zeros of what is broken, lost or cannot be is exit code 1."""
 import argparse
 import concurrent.futures
 import json
