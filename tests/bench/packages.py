@@ -60,7 +60,8 @@ def fetch():
             subprocess.run(["apt-get", "-qq", "update"], **quiet)
         if not download(*PACKAGES):
             for package in PACKAGES:  # with one that is unknown here, apt-get fetches none
-                download(package)
+                if not any(UNPACKED.glob(f"{package}_*.deb")):
+                    download(package)
     for package in UNPACKED.glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, UNPACKED], check=True)
     if missing():
