@@ -103,6 +103,28 @@ def test_what_the_settings_name_may_hang_too(configured, place, option):
         assert exchange(service.daemon.endpoint) == b"connected\n"
 
 
+@pytest.mark.parametrize("key", ["certificate", "key", "client-ca", "ticket-keys", "deny"])
+def test_so_may_what_a_listener_needs(configured, pair, place, key):
+    """The master never opens it: meanwhile it serves, and replaces a worker."""
+    tls = {"certificate": pair.certificate, "key": pair.key} | ({} if key == "deny" else {key: f"{place}/x"})
+    keys = " ".join(f"{name}={file}" for name, file in tls.items()) + (f" deny=@{place}/x" if key == "deny" else "")
+    plain = f"{LISTEN} handler=greet"
+    service = configured(plain, "boot-timeout = 700ms")
+    daemon = service.daemon
+    daemon.expect("reload failed", "killed by SIGKILL")
+    with Hanging(place):
+        service.write(plain, f"listen = tls://127.0.0.1:0 {keys}")
+        after = daemon.log.mark()
+        daemon.signal(SIGHUP)
+        assert proc.eventually(lambda: children(daemon))
+        os.kill(daemon.workers()[0], SIGKILL)
+        daemon.wait_log("killed by SIGKILL", after=after)
+        assert exchange(daemon.endpoint) == b"connected\n"
+        cause = daemon.wait_log("reload failed", after=after, timeout=30)["cause"]
+        assert f"{place}/x" in cause and "no answer" in cause, cause
+    assert service.reload(plain)["message"].startswith("reloaded")
+
+
 def test_a_log_file_that_hangs_is_not_opened_again(preforkd, place):
     file = place / "own.log"
     daemon = preforkd("--log-file", str(file), "--boot-timeout", "700ms")
