@@ -140,6 +140,15 @@ def test_one_on_loopback_answers_to_no_name_of_the_web(preforkd):
     assert b" 200 " in told_by(endpoint, b"GET /readyz HTTP/1.0\r\n\r\n"), "what is no browser"
 
 
+def test_a_request_takes_five_seconds_at_most(observed):
+    daemon = observed()
+    with connect(daemon.observed) as client:
+        began = time.monotonic()
+        client.sendall(b"GET / HTTP/1.1\r\n")  # and no end
+        assert read_to_end(client) == b""
+        assert 4 < time.monotonic() - began < 15
+
+
 def test_silent_clients_give_their_places_to_others(observed):
     daemon = observed()
     with contextlib.ExitStack() as clients:

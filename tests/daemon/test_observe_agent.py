@@ -3,8 +3,8 @@ import contextlib
 import signal
 
 import proc
-from clients import connect, read_exactly
-from observing import ask_agent, observed_at
+from clients import connect, exchange, read_exactly
+from observing import ask_agent, get, observed_at
 
 
 def test_the_agent_tells_how_much_is_free(preforkd):
@@ -20,6 +20,20 @@ def test_the_agent_tells_how_much_is_free(preforkd):
         daemon.signal(signal.SIGTERM)
         assert proc.eventually(lambda: ask_agent(agent) == "drain up #draining\n"), ask_agent(agent)
     assert daemon.wait_exit() == 0
+
+
+def test_who_looks_has_no_line_in_the_log(preforkd):
+    """A balancer asks every second, of each of its processes."""
+    daemon = preforkd("--agent", "tcp://127.0.0.1:0", "--observe", "tcp://127.0.0.1:0", "--handler", "echo", "--log-connections", "both",
+                      "--log-level", "debug")
+    agent, observed = observed_at(daemon, "answering agent-checks at"), observed_at(daemon)
+    mark = daemon.log.mark()
+    assert ask_agent(agent) == "ready up 100%\n"
+    assert get(observed, "/healthz").status == get(observed, "/metrics").status == 200
+    exchange(daemon.endpoint, b"x")
+    daemon.wait_log("got connection", after=mark)
+    assert len(daemon.log.find("got connection", after=mark)) == 1, "a client's"
+    assert [line["worker"] for line in daemon.log.find(lambda line: line["worker"] == 0, after=mark)] == []
 
 
 def test_the_agent_of_a_hung_master_says_down(preforkd):

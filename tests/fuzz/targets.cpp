@@ -32,6 +32,8 @@
 #include "common/systemd/systemd_notify.hpp"
 #include "daemon/ctl/command_line.hpp"
 #include "daemon/master/pool/handover.hpp"
+#include "daemon/observe/http_target.hpp"
+#include "daemon/observe/metrics.hpp"
 #include "tests/fuzz/relay.hpp"
 #include "tests/fuzz/require.hpp"
 
@@ -249,14 +251,35 @@ void read_activation(std::string_view bytes) {
     for (const char* name : activation_variables) ::unsetenv(name);
 }
 
+/// A request's target and its headers Host and Accept, as the observer takes them from who looks.
+void read_http(std::string_view bytes) {
+    std::vector<std::string> lines = lines_of(bytes);
+    lines.resize(3);
+    const HttpTarget read = read_target(lines[0], lines[1]);
+    require(read.path.find('?') == std::string_view::npos, "a path has no query");
+    require(read.name.size() <= std::max(lines[0].size(), lines[1].size()), "a name is what was sent");
+    require(is_own({}, read.name), "who asks by any name may");
+    const bool of_the_web = read.name.ends_with(".example");
+    require(!of_the_web || !is_own({.any = false, .host = "localhost"}, read.name), "no name of the web is ours");
+    require(!content_type(format_for(lines[2])).empty(), "there is a format for everybody");
+}
+
 constexpr std::array all{
-    Target{"activation", read_activation}, Target{"answer", read_answer},
-    Target{"config", read_config_text},    Target{"ctl_options", read_ctl_options},
-    Target{"endpoint", read_endpoint},     Target{"handover", read_handover},
-    Target{"listen", read_listen},         Target{"log", write_log},
-    Target{"options", read_all_options},   Target{"proxy", read_proxy_header},
-    Target{"relay", drive_relay},          Target{"report", hear_reports},
-    Target{"request", read_request},       Target{"settings", read_settings_file},
+    Target{"activation", read_activation},
+    Target{"answer", read_answer},
+    Target{"config", read_config_text},
+    Target{"ctl_options", read_ctl_options},
+    Target{"endpoint", read_endpoint},
+    Target{"handover", read_handover},
+    Target{"http", read_http},
+    Target{"listen", read_listen},
+    Target{"log", write_log},
+    Target{"options", read_all_options},
+    Target{"proxy", read_proxy_header},
+    Target{"relay", drive_relay},
+    Target{"report", hear_reports},
+    Target{"request", read_request},
+    Target{"settings", read_settings_file},
     Target{"units", read_units},
 };
 
