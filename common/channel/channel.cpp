@@ -48,9 +48,22 @@ ssize_t read_some(int fd, void* into, std::size_t bytes) {
 
 std::optional<Report::Kind> kind_of(std::uint8_t number) noexcept {
     using enum Report::Kind;
-    for (const Report::Kind kind : {Ready, Paused, Retiring, Failed, Full})
+    for (const Report::Kind kind : {Ready, Paused, Retiring, Failed, Full, Extend})
         if (static_cast<std::uint8_t>(kind) == number) return kind;
     return std::nullopt;
+}
+
+constexpr std::size_t longest_text_of(Report::Kind kind) noexcept {
+    constexpr std::size_t digits = 20;
+    switch (kind) {
+        case Report::Kind::Failed: return longest_report_bytes;
+        case Report::Kind::Extend: return digits;
+        case Report::Kind::Ready:
+        case Report::Kind::Paused:
+        case Report::Kind::Retiring:
+        case Report::Kind::Full: return 0;
+    }
+    return 0;
 }
 
 }  // namespace
@@ -102,8 +115,7 @@ std::variant<Report, NothingYet, PeerGone, NoReport> receive_report(int reports)
     if (size == 0) return PeerGone{};
     if (size < 0) return NothingYet{};
     const auto kind = kind_of(header.kind);
-    const std::size_t expected = kind == Report::Kind::Failed ? longest_report_bytes : 0;
-    if (size != sizeof header || !kind || header.text_bytes > expected) return NoReport{};
+    if (size != sizeof header || !kind || header.text_bytes > longest_text_of(*kind)) return NoReport{};
     std::string text(header.text_bytes, '\0');
     if (!text.empty() && read_some(reports, text.data(), text.size()) != header.text_bytes) return NoReport{};
     return Report{.kind = *kind, .text = is_printable(text) ? std::move(text) : in_quotes_uncut(text)};

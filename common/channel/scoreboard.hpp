@@ -52,6 +52,8 @@ struct alignas(128) WorkerRecord {
     SharedHistogram handler_busy{};  ///< how long handler code has kept its thread, from one wait to the next
     ErrnoCounts accept_errors{};
     std::atomic<RetirementReason> retirement{};
+    std::atomic<std::uint32_t> program_pid{};  ///< of --run pool: the copy that it is; 0: it is none, or has none yet
+    NotedBytes<120> program_status{};          ///< what that says of itself, STATUS= of sd_notify(3)
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a worker killed at any instruction must leave no lock");
 

@@ -18,7 +18,7 @@ void log_cut_connections(std::uint64_t connections, int generation) noexcept {
 void close_for_good(std::vector<Listener>& listeners) noexcept {
     for (Listener& listener : listeners) {
         if (!listener.outlives_us()) {
-            refuse_new_connections(listener);
+            if (!listener.passed_on) refuse_new_connections(listener);
             remove_socket_file(listener);
         }
         listener.fd = {};

@@ -40,6 +40,9 @@ struct OptionRow {
 /// The name of the option that `wrong` may have meant; empty if none is near.
 [[nodiscard]] std::string_view nearest_option(std::string_view wrong);
 
+/// Whether all options say the same, and the program is the same.
+[[nodiscard]] bool same_settings(const Settings& one, const Settings& other);
+
 /// The endpoint that is served when nobody names one.
 inline constexpr std::string_view default_endpoint = "tcp://:10000";
 

@@ -101,6 +101,32 @@ enum class ReloadMode {
     Rolling,     ///< one after the other
 };
 
+/// How programs behind `--` are run.
+enum class RunMode {
+    Client,  ///< one for each client
+    Pool,    ///< each worker is one copy, which accepts by itself
+};
+
+/// How a copy is given the listening sockets.
+enum class PassStyle {
+    Listen,   ///< from descriptor 3, told as systemd does: LISTEN_FDS
+    Fd0,      ///< one, as its standard input: FastCGI, inetd's `wait`
+    Starter,  ///< told as Server::Starter does: SERVER_STARTER_PORT
+    Einhorn,  ///< told as einhorn does: EINHORN_FD_0
+};
+
+/// When a copy counts as ready.
+struct ReadyCheck {
+    enum class Kind {
+        Alive,   ///< it has lived for `alive_for`
+        Notify,  ///< it has said READY=1, as sd_notify(3) does
+        Fd,      ///< it has written to the descriptor `fd`, or closed it
+    } kind = Kind::Alive;
+    std::chrono::milliseconds alive_for{1000};
+    int fd = 0;
+    friend bool operator==(const ReadyCheck&, const ReadyCheck&) = default;
+};
+
 struct Settings {
     std::vector<ListenSettings> listen{};  ///< never empty once read: the default is tcp://:10000
     bool listen_is_default = true;         ///< nobody said --listen; sockets from systemd then replace the default
@@ -143,7 +169,16 @@ struct Settings {
     LogConnections log_connections = LogConnections::Begin;
     std::uint32_t stderr_rate = 1000;    ///< lines a second of a worker's programs; 0: no limit
     std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
+    RunMode run = RunMode::Client;
+    // Of RunMode::Pool alone.
+    PassStyle pass = PassStyle::Listen;
+    ReadyCheck ready{};
+    int stop_signal = 15;                ///< what asks a copy to end: SIGTERM
+    std::optional<int> reload_signal{};  ///< what has it read its own settings anew; unset: it cannot
 };
+
+/// Whether its workers are copies of a program that accepts by itself.
+[[nodiscard]] inline bool runs_copies(const Settings& settings) noexcept { return settings.run == RunMode::Pool; }
 
 /// The option that asks for such a listener: `--listen`.
 [[nodiscard]] constexpr const char* option_of(Serves serves) noexcept {

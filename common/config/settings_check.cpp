@@ -12,6 +12,7 @@
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
+#include "common/config/copies_check.hpp"
 #include "common/config/option_values.hpp"
 
 namespace preforkd {
@@ -127,7 +128,7 @@ public:
     }
 
     void sandbox() const {
-        if (settings_.sandbox != SandboxMode::Strict) return;
+        if (settings_.sandbox != SandboxMode::Strict || runs_copies(settings_)) return;
         if (!settings_.workers.automatic && settings_.workers.max == 0)
             refuse("sandbox",
                    "strict needs workers, and --workers 0 has none: its one process binds and logs, too; use "
@@ -203,6 +204,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.own_sockets();
     check.sandbox();
     check.log();
+    check_copies(settings, origins);
 }
 
 }  // namespace preforkd

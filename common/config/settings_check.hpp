@@ -21,8 +21,8 @@ using IsFile = std::function<bool(const std::string& name)>;
 ///
 /// Refused are: a handler that does not exist, a PROGRAM beside a --handler, an endpoint that is there twice, a count
 /// of workers or connections out of its range (embedders fill Settings without the option reader), memory that no
-/// worker can do with, and a journal format that would go to a file.  The exit code is Usage if the command line gave
-/// the value, otherwise Configuration.
+/// worker can do with, a journal format that would go to a file, and what check_copies() refuses.  The exit code is
+/// Usage if the command line gave the value, otherwise Configuration.
 void check_settings(const Settings& settings, const std::vector<std::string>& handlers, const Origins& origins = {},
                     const IsFile& is_file = {});
 

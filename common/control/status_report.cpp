@@ -109,6 +109,7 @@ ListenerStatus listener_from(const json::value& value) {
 json::object object_of(const WorkerStatus& worker, const json::storage_ptr& memory) {
     return json::object({{"number", worker.number},
                          {"pid", worker.pid},
+                         {"program_pid", or_null(worker.program_pid)},
                          {"generation", or_null(worker.generation)},
                          {"state", worker.state},
                          {"state_ms", worker.since.count()},
@@ -120,6 +121,7 @@ json::object object_of(const WorkerStatus& worker, const json::storage_ptr& memo
                          {"sent_bytes", or_null(worker.sent_bytes)},
                          {"last_error", or_null(worker.last_error)},
                          {"last_peer", or_null(worker.last_peer)},
+                         {"program_status", or_null(worker.program_status)},
                          {"cpu_ms", worker.used.cpu ? json::value(worker.used.cpu->count()) : json::value(nullptr)},
                          {"resident_bytes", or_null(worker.used.resident_bytes)},
                          {"open_descriptors", or_null(worker.used.open_descriptors)}},
@@ -131,6 +133,7 @@ WorkerStatus worker_from(const json::value& value) {
     const auto cpu_ms = fields.maybe<std::int64_t>("cpu_ms");
     return {.number = fields.number<int>("number"),
             .pid = fields.number<int>("pid"),
+            .program_pid = fields.maybe<std::uint64_t>("program_pid"),
             .generation = fields.maybe<std::uint64_t>("generation"),
             .state = fields.text("state"),
             .since = fields.milliseconds("state_ms"),
@@ -142,6 +145,7 @@ WorkerStatus worker_from(const json::value& value) {
             .sent_bytes = fields.maybe<std::uint64_t>("sent_bytes"),
             .last_error = fields.text("last_error"),
             .last_peer = fields.text("last_peer"),
+            .program_status = fields.text("program_status"),
             .used = {.cpu = cpu_ms ? std::optional{std::chrono::milliseconds{*cpu_ms}} : std::nullopt,
                      .resident_bytes = fields.maybe<std::uint64_t>("resident_bytes"),
                      .open_descriptors = fields.maybe<std::uint64_t>("open_descriptors")}};

@@ -54,8 +54,10 @@ struct ListenerStatus {
 struct WorkerStatus {
     int number = 0;
     int pid = 0;
+    std::optional<std::uint64_t> program_pid{};  ///< of --run pool: the copy that it is, whose use is `used`
     std::optional<std::uint64_t> generation{};
-    std::string state{};                ///< starting, idle, busy, waiting, retiring, leaving, hung, stopped
+    std::string
+        state{};  ///< starting, idle, busy, waiting, retiring, leaving, hung, stopped; of a copy that runs: running
     std::chrono::milliseconds since{};  ///< in this state, without a sign of life
     std::chrono::milliseconds age{};
     std::uint64_t connections = 0;                  ///< open now
@@ -63,9 +65,10 @@ struct WorkerStatus {
     std::uint64_t served = 0;                       ///< ended
     std::optional<std::uint64_t> received_bytes{};  ///< by handlers, ever; unset: it does not see them
     std::optional<std::uint64_t> sent_bytes{};
-    std::string last_error{};
+    std::string last_error{};  ///< of a copy: the last line that it has printed
     std::string last_peer{};
-    ProcessUse used{};  ///< now; what is not known is unset
+    std::string program_status{};  ///< of a copy: what it says of itself, STATUS= of sd_notify(3)
+    ProcessUse used{};             ///< now; what is not known is unset
 };
 
 /// The process that has the private keys of listeners with key-process=yes.
@@ -85,9 +88,9 @@ struct StatusReport {
     int workers_wanted = 0;
     int workers_min = 0;  ///< of --workers, whatever was ordered while it ran
     int workers_max = 0;
-    std::string model{};                       ///< how each worker serves its connections
-    int processors = 0;                        ///< that it may use; 0: it does not say
-    std::uint64_t connection_slots = 0;        ///< connections that its workers can have open at once
+    std::string model{};                 ///< how each worker serves its connections; pool: it is a copy of a program
+    int processors = 0;                  ///< that it may use; 0: it does not say
+    std::uint64_t connection_slots = 0;  ///< connections that its workers can have open at once
     std::uint64_t connection_slots_asked = 0;  ///< for how many --connections asks; more than open files allow, maybe
     std::uint64_t connections = 0;             ///< open now
     std::uint64_t accepted = 0;                ///< ever, by dead workers too
@@ -103,6 +106,9 @@ struct StatusReport {
     std::vector<WorkerStatus> workers{};
     ServiceCounts counts{};
 };
+
+/// Whether workers count their clients: copies of a program accept by themselves.
+[[nodiscard]] inline bool counts_clients(const StatusReport& report) noexcept { return report.model != "pool"; }
 
 [[nodiscard]] std::string to_json(const StatusReport& report);
 

@@ -73,7 +73,7 @@ void set_options(int fd, const ListenSettings& settings, const SocketAddress& ad
 }
 
 /// Each fails where there is nothing to take back.
-void let_clients_in(int fd) noexcept {
+void let_clients_in(int fd, Waits waits) noexcept {
     const int none = 0;
     const linger off{};
     ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
@@ -85,7 +85,8 @@ void let_clients_in(int fd) noexcept {
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &none, sizeof none);
     for (const int option : {UDP_CORK, UDP_SEGMENT, UDP_ENCAP})
         ::setsockopt(fd, IPPROTO_UDP, option, &none, sizeof none);
-    if (const int flags = ::fcntl(fd, F_GETFL); flags != -1) ::fcntl(fd, F_SETFL, (flags & ~O_ASYNC) | O_NONBLOCK);
+    const int wanted = waits == Waits::Never ? O_NONBLOCK : 0;
+    if (const int flags = ::fcntl(fd, F_GETFL); flags != -1) ::fcntl(fd, F_SETFL, (flags & ~O_ASYNC) | wanted);
 }
 
 int receive_buffer_of(int fd) noexcept {
@@ -105,8 +106,8 @@ void restore_receive_buffer(int fd) noexcept {
 
 }  // namespace
 
-void change_options(int fd, const ListenSettings& settings, int backlog) {
-    let_clients_in(fd);
+void change_options(int fd, const ListenSettings& settings, int backlog, Waits waits) {
+    let_clients_in(fd, waits);
     if (settings.endpoint.transport == Transport::Tcp) set_connection_options(fd, settings);
     if (is_datagram(settings.endpoint.transport)) {
         if (settings.rcvbuf_bytes)

@@ -22,9 +22,15 @@ struct BindAttempt {
 /// The same for UDP, where `old`, a socket of ours, has the address: what comes from now on is the new one's.
 [[nodiscard]] BindAttempt try_bind_beside(int old, const ListenSettings& settings, const SocketAddress& address);
 
+/// Whether who accepts from a socket waits there, O_NONBLOCK.
+enum class Waits {
+    Never,
+    AsItIs,  ///< programs have set it as they like it
+};
+
 /// Gives a bound socket what `settings` ask for and a bound socket can still be given: backlog, nodelay, keepalive,
 /// rcvbuf.  Takes back what a worker, who shares the socket, may have set on it to keep clients out, as far as that can
 /// be taken back.  Throws std::system_error.
-void change_options(int fd, const ListenSettings& settings, int backlog);
+void change_options(int fd, const ListenSettings& settings, int backlog, Waits waits = Waits::Never);
 
 }  // namespace preforkd

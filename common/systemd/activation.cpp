@@ -39,7 +39,8 @@ std::string describe(const PassedSocket& socket) {
 /// No option is set: systemd's copy would keep it for the next service that gets the socket.  Source: sd_listen_fds(3).
 Listener adopt(PassedSocket socket, const ListenSettings& settings) {
     const int fd = socket.fd.get();
-    check(::fcntl(fd, F_SETFL, check(::fcntl(fd, F_GETFL), "F_GETFL") | O_NONBLOCK), "set O_NONBLOCK");
+    if (!socket.is_in_use)
+        check(::fcntl(fd, F_SETFL, check(::fcntl(fd, F_GETFL), "F_GETFL") | O_NONBLOCK), "set O_NONBLOCK");
     if (settings.backlog || settings.mode || settings.rcvbuf_bytes || !settings.user.empty() || !settings.group.empty())
         log(LogLevel::Notice, fmt::format("{} keeps its backlog, buffers, mode and owner: set them in its .socket unit",
                                           describe(socket)));

@@ -9,9 +9,10 @@
 namespace preforkd {
 
 struct PassedSocket {
-    UniqueFd fd{};       ///< close-on-exec
-    std::string name{};  ///< from LISTEN_FDNAMES; `unknown` if there is none
-    std::string flaw{};  ///< why it cannot be served: `is not a socket: ...`; empty: it can
+    UniqueFd fd{};           ///< close-on-exec
+    std::string name{};      ///< from LISTEN_FDNAMES; `unknown` if there is none
+    bool is_in_use = false;  ///< by this daemon, which has made it non-blocking or left it to programs
+    std::string flaw{};      ///< why it cannot be served: `is not a socket: ...`; empty: it can
 };
 
 /// Notes which of the descriptors that LISTEN_FDS promises are open.  Call it before anything is opened: what comes

@@ -70,7 +70,8 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const std::vect
                            bool are_default) {
     std::vector<PassedSocket> passed;
     for (const Listener& listener : current)
-        if (listener.inherited) passed.push_back({.fd = duplicate(listener).fd, .name = listener.passed_name});
+        if (listener.inherited)
+            passed.push_back({.fd = duplicate(listener).fd, .name = listener.passed_name, .is_in_use = true});
     Assignment assignment = assign_passed_sockets(std::move(passed), endpoints, are_default);
 
     Takeover taken{.listeners = std::move(assignment.listeners)};
@@ -104,7 +105,8 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const std::vect
 void change_sockets(const std::vector<Listener>& listeners, std::optional<int> default_backlog) {
     for (const Listener& listener : listeners) {
         if (listener.inherited) continue;
-        change_options(listener.fd.get(), listener.settings, backlog_of(listener.settings, default_backlog));
+        change_options(listener.fd.get(), listener.settings, backlog_of(listener.settings, default_backlog),
+                       listener.passed_on ? Waits::AsItIs : Waits::Never);
         warn_of_cut_backlog(listener, default_backlog);
     }
 }

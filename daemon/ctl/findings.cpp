@@ -233,12 +233,16 @@ std::string sentence_of(const Finding& finding) {
 
 std::string unlimited_text(const Looks& looks) {
     const StatusReport& now = looks.now;
+    const std::string ready =
+        fmt::format("{} of {} ready", ready_workers(now),
+                    counted(static_cast<std::uint64_t>(std::max(now.workers_wanted, 0)), "worker"));
     const auto busy = static_cast<std::uint64_t>(std::ranges::count(now.workers, "busy", &WorkerStatus::state));
     std::string text =
-        fmt::format("nothing limits this service now: {} accepted {}, {} of {} open, {} of {} ready, {} busy",
-                    counted(growth(now.accepted, looks.before.accepted), "connection"), within_text(looks),
-                    now.connections, now.connection_slots, ready_workers(now),
-                    counted(static_cast<std::uint64_t>(std::max(now.workers_wanted, 0)), "worker"), busy);
+        counts_clients(now)
+            ? fmt::format("nothing limits this service now: {} accepted {}, {} of {} open, {}, {} busy",
+                          counted(growth(now.accepted, looks.before.accepted), "connection"), within_text(looks),
+                          now.connections, now.connection_slots, ready, busy)
+            : fmt::format("nothing limits this service now, as far as queues and workers tell: {}", ready);
     if (now.processors > 0)
         text += fmt::format(", {:.2f} of {} used", processors_of_all(looks),
                             counted(static_cast<std::uint64_t>(now.processors), "processor"));

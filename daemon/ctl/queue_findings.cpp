@@ -98,6 +98,8 @@ WaitReason reason_in_pool(const Looks& looks, const ListenerStatus& listener) {
         return {.because = fmt::format("workers use {:.2f} of the {} that they may", used,
                                        counted(static_cast<std::uint64_t>(now.processors), "processor")),
                 .remedy = remedy_for_processors};
+    if (!counts_clients(now))
+        return {.because = "its program does not accept them faster", .remedy = "raise --workers"};
     return {};
 }
 
@@ -117,7 +119,7 @@ void add_waiting(const Looks& looks, const ListenerStatus& listener, std::vector
     const QueueDepth& queue = listener.queue;
     const std::uint64_t queued = queue.queued.value_or(0);
     // Queues are served in turn: one of those that waited still waits while fewer have been accepted since.
-    const bool first_is_old = queued > 0 && change.counts.accepted < change.queued_before;
+    const bool first_is_old = counts_clients(looks.now) && queued > 0 && change.counts.accepted < change.queued_before;
     const bool half_full = queue.limit && *queue.limit > 0 && queued * worrying_part >= *queue.limit;
     const HistogramCounts& wait = change.counts.accept_wait;
     const bool slow = bound_of(wait, 0.99) > long_wait;

@@ -77,9 +77,11 @@ std::string key_process_text(const std::optional<KeyProcessStatus>& keys) {
 std::string summary(const StatusReport& report) {
     std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
                                    report.phase, age_text(report.uptime), report.generation);
-    text += fmt::format("{} of {} ready; requests: {} now, {} ever, {} served", ready_workers(report),
-                        counted(static_cast<std::uint64_t>(report.workers_wanted), "worker"), report.connections,
-                        report.accepted, report.served);
+    text += fmt::format("{} of {} ready", ready_workers(report),
+                        counted(static_cast<std::uint64_t>(report.workers_wanted), "worker"));
+    text += counts_clients(report) ? fmt::format("; requests: {} now, {} ever, {} served", report.connections,
+                                                 report.accepted, report.served)
+                                   : ", copies of a program that accepts by itself";
     if (report.received_bytes && report.sent_bytes)
         text +=
             fmt::format("; {} received, {} sent", bytes_text(*report.received_bytes), bytes_text(*report.sent_bytes));
@@ -147,22 +149,31 @@ std::string listeners_text(const StatusReport& report, std::size_t columns) {
 
 std::string status_text(const StatusReport& report, std::size_t columns) {
     const std::string listeners = listeners_text(report, columns);
-    TextTable workers{{{"WORKER", right},
-                       {"PID", right},
-                       {"GEN", right},
-                       {"STATE"},
-                       {"SINCE", right},
-                       {"AGE", right},
-                       {"NOW", right},
-                       {"EVER", right},
-                       {"RECEIVED", right},
-                       {"SENT", right},
-                       {"LAST ERROR"}}};
-    for (const WorkerStatus& each : report.workers)
-        workers.add({std::to_string(each.number), std::to_string(each.pid), or_dash(each.generation), each.state,
-                     age_text(each.since), age_text(each.age), std::to_string(each.connections),
-                     std::to_string(each.accepted), size_or_dash(each.received_bytes), size_or_dash(each.sent_bytes),
-                     or_dash(each.last_error)});
+    const bool clients = counts_clients(report);
+    std::vector<TextTable::Column> titles{{"WORKER", right}, {"PID", right}};
+    if (!clients) titles.push_back({"PROGRAM", right});
+    for (TextTable::Column title : {TextTable::Column{"GEN", right}, {"STATE"}, {"SINCE", right}, {"AGE", right}})
+        titles.push_back(std::move(title));
+    if (clients)
+        for (const char* const title : {"NOW", "EVER", "RECEIVED", "SENT"}) titles.push_back({title, right});
+    const bool some_tell =
+        std::ranges::any_of(report.workers, [](const WorkerStatus& each) { return !each.program_status.empty(); });
+    if (some_tell) titles.push_back({"STATUS"});
+    titles.push_back({clients ? "LAST ERROR" : "LAST WORDS"});
+    TextTable workers{std::move(titles)};
+    for (const WorkerStatus& each : report.workers) {
+        std::vector<std::string> cells{std::to_string(each.number), std::to_string(each.pid)};
+        if (!clients) cells.push_back(or_dash(each.program_pid));
+        for (std::string cell : {or_dash(each.generation), each.state, age_text(each.since), age_text(each.age)})
+            cells.push_back(std::move(cell));
+        if (clients)
+            for (std::string cell : {std::to_string(each.connections), std::to_string(each.accepted),
+                                     size_or_dash(each.received_bytes), size_or_dash(each.sent_bytes)})
+                cells.push_back(std::move(cell));
+        if (some_tell) cells.push_back(or_dash(each.program_status));
+        cells.push_back(or_dash(each.last_error));
+        workers.add(std::move(cells));
+    }
     return summary(report) + '\n' + listeners + '\n' + workers.text(columns);
 }
 

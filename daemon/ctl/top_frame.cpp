@@ -91,11 +91,14 @@ Section listeners_of(const TopView& view, std::size_t columns) {
         const auto bytes = [&](std::uint64_t count) {
             return each.counts_traffic ? rates.bytes_a_second(count) : std::string{unknown};
         };
+        const bool counted = each.counts || counts_clients(view.looks.now);
+        const auto if_counted = [&](std::string cell) { return counted ? std::move(cell) : std::string{unknown}; };
         section.rows.push_back(
             {shortened(printable(each.endpoint), longest), queue_text(each.queue.queued, each.queue.in_bytes),
-             queue_text(each.queue.limit, each.queue.in_bytes), rates.within(counts.accept_wait, 0.99),
-             rates.within(counts.duration, 0.99), std::to_string(each.connections), rates.each_second(counts.accepted),
-             or_dash(each.dropped), rates.within(counts.accept_wait, 0.5), rates.within(counts.duration, 0.5),
+             queue_text(each.queue.limit, each.queue.in_bytes), if_counted(rates.within(counts.accept_wait, 0.99)),
+             if_counted(rates.within(counts.duration, 0.99)), if_counted(std::to_string(each.connections)),
+             if_counted(rates.each_second(counts.accepted)), or_dash(each.dropped),
+             if_counted(rates.within(counts.accept_wait, 0.5)), if_counted(rates.within(counts.duration, 0.5)),
              bytes(counts.received_bytes), bytes(counts.sent_bytes), each.handler});
     }
     return section;
@@ -122,6 +125,7 @@ Section workers_of(const TopView& view) {
                                 {"FDS", right},
                                 {"AGE", right},
                                 {"LAST ERROR"}}};
+    const bool clients = counts_clients(view.looks.now);
     std::vector<std::pair<double, const WorkerStatus*>> sorted;
     for (const WorkerStatus& each : view.looks.now.workers)
         sorted.emplace_back(view.has_rates ? processors_of(each, view.looks) : 0, &each);
@@ -133,9 +137,12 @@ Section workers_of(const TopView& view) {
                 grown(each, view.looks, [count](const WorkerStatus& of) { return (of.*count).value_or(0); }));
         };
         section.rows.push_back(
-            {std::to_string(worker->number), std::to_string(worker->pid), rates.percent(processors), worker->state,
-             age_text(worker->since), std::to_string(worker->connections),
-             rates.each_second(grown(*worker, view.looks, [](const WorkerStatus& of) { return of.accepted; })),
+            {std::to_string(worker->number),
+             std::to_string(worker->program_pid.value_or(static_cast<std::uint64_t>(worker->pid))),
+             rates.percent(processors), worker->state, age_text(worker->since),
+             clients ? std::to_string(worker->connections) : std::string{unknown},
+             clients ? rates.each_second(grown(*worker, view.looks, [](const WorkerStatus& of) { return of.accepted; }))
+                     : std::string{unknown},
              bytes(&WorkerStatus::received_bytes), bytes(&WorkerStatus::sent_bytes),
              size_or_dash(worker->used.resident_bytes), or_dash(worker->used.open_descriptors), age_text(worker->age),
              or_dash(worker->last_error)});
@@ -195,6 +202,7 @@ std::string traffic_line(const TopView& view) {
     const Rates rates{view};
     const StatusReport& now = view.looks.now;
     const StatusReport& before = view.looks.before;
+    if (!counts_clients(now)) return "connections: not seen, the program accepts by itself";
     const auto bytes = [&](std::optional<std::uint64_t> StatusReport::*count) {
         return now.*count ? rates.bytes_a_second(growth(*(now.*count), (before.*count).value_or(0)))
                           : std::string{unknown};
@@ -215,7 +223,8 @@ std::string times_line(const TopView& view) {
 std::string pool_line(const TopView& view) {
     const StatusReport& now = view.looks.now;
     const auto busy = std::ranges::count(now.workers, "busy", &WorkerStatus::state);
-    std::string text = fmt::format("workers {} ready of {}, {} busy", ready_workers(now), now.workers_wanted, busy);
+    std::string text = fmt::format("workers {} ready of {}", ready_workers(now), now.workers_wanted);
+    if (counts_clients(now)) text += fmt::format(", {} busy", busy);
     if (view.has_rates) text += fmt::format("; processors {:.2f}", processors_of_all(view.looks));
     if (view.has_rates && now.processors > 0) text += fmt::format(" of {}", now.processors);
     if (const std::string deaths = named_text(death_cause_names, now.counts.deaths); !deaths.empty())

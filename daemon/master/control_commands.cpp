@@ -210,6 +210,8 @@ StatusReport ControlCommands::status() {
                                     .dropped = dropped_at(listener)});
     }
     targets_.pool.describe(report, now);
+    if (runs_copies(settings))
+        for (ListenerStatus& listener : report.listeners) listener.counts.reset();  // nobody counts there
     const auto started = std::chrono::system_clock::now() - report.uptime;
     report.started_s = std::chrono::duration_cast<std::chrono::seconds>(started.time_since_epoch()).count();
     return report;

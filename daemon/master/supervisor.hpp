@@ -59,6 +59,7 @@ private:
     [[nodiscard]] Handover describe();  ///< for the next image
     void prove(const Handover& handover, Clock::time_point now);
     void resume(const Handover& handover);
+    void conclude_upgrade(const ReloadOutcome& outcome);
     void revert(const std::string& cause);
     void forget_secrets() noexcept;
     [[nodiscard]] bool rests() const;

@@ -27,7 +27,12 @@ Supervisor::Supervisor(const MasterParts& parts, Generation current, BeginLoadin
     control_.adopt(handover.control, now);
     reloader_.count_from(handover.last_generation);
     reap();  // who died between the two images; a signal for it may have been taken by the first
-    pool_.current().body ? resume(handover) : prove(handover, now);
+    if (handover.purpose == Handover::Purpose::Resume)
+        resume(handover);
+    else if (pool_.current().body)
+        conclude_upgrade({.done = true, .sentence = "its workers are copies of a program, and go on"});
+    else
+        prove(handover, now);
     control_.reload_for_adopted(handover.control, now);
 }
 
@@ -46,23 +51,28 @@ void Supervisor::prove(const Handover& handover, Clock::time_point now) {
         {{"version", version()}, {"before", handover.version}});
     reloader_.prove(now, [this](const ReloadOutcome& outcome) {
         if (!outcome.done && life_.phase == Phase::Running) return revert(outcome.sentence);
-        if (outcome.done) pool_.count_upgrade(true);
-        const bool same = is_own_file(old_image_.get());
-        before_.reset();
-        old_image_ = {};
-        spare_ = {};
-        const std::string file = own_file();
-        const std::string hint = same ? ", which ran before: install the new release there" : "";
-        if (outcome.done)
-            log(same ? LogLevel::Warning : LogLevel::Notice,
-                same ? "upgraded: version {version} runs, from {executable}, which ran before: install the new release "
-                       "there; {outcome}"
-                     : "upgraded: version {version} runs, from {executable}; {outcome}",
-                {{"version", version()}, {"executable", file}, {"outcome", outcome.sentence}});
-        control_.conclude_upgrade(
-            {.ok = outcome.done,
-             .sentence = fmt::format("version {} runs, from {}{}; {}", version(), file, hint, outcome.sentence)});
+        conclude_upgrade(outcome);
     });
+}
+
+/// Of this image, which goes on whatever the outcome was.
+void Supervisor::conclude_upgrade(const ReloadOutcome& outcome) {
+    if (outcome.done) pool_.count_upgrade(true);
+    const bool same = is_own_file(old_image_.get());
+    before_.reset();
+    old_image_ = {};
+    spare_ = {};
+    const std::string file = own_file();
+    const std::string hint = same ? ", which ran before: install the new release there" : "";
+    if (outcome.done)
+        log(same ? LogLevel::Warning : LogLevel::Notice,
+            same ? "upgraded: version {version} runs, from {executable}, which ran before: install the new release "
+                   "there; {outcome}"
+                 : "upgraded: version {version} runs, from {executable}; {outcome}",
+            {{"version", version()}, {"executable", file}, {"outcome", outcome.sentence}});
+    control_.conclude_upgrade(
+        {.ok = outcome.done,
+         .sentence = fmt::format("version {} runs, from {}{}; {}", version(), file, hint, outcome.sentence)});
 }
 
 void Supervisor::revert(const std::string& cause) {

@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/observe/exposition.hpp"
@@ -62,7 +63,12 @@ void tell_histogram(Exposition& text, const HistogramCounts& counts, std::vector
 }
 
 void tell_pool(Exposition& text, const StatusReport& status) {
-    constexpr std::array states{"starting", "idle", "busy", "waiting", "retiring", "leaving", "hung", "stopped"};
+    // Of copies of a program nobody knows whether they are busy.
+    const std::vector<std::string_view> states =
+        counts_clients(status)
+            ? std::vector<std::string_view>{"starting", "idle",    "busy", "waiting",
+                                            "retiring", "leaving", "hung", "stopped"}
+            : std::vector<std::string_view>{"starting", "running", "retiring", "leaving", "hung", "stopped"};
     text.family(Kind::Gauge, "workers", "Worker processes, by what they do now.");
     for (const std::string_view state : states)
         text.sample(static_cast<double>(std::ranges::count(status.workers, state, &WorkerStatus::state)),

@@ -18,6 +18,7 @@
 #include "common/tls/tls_reading.hpp"
 #include "daemon/master/pool/key_process.hpp"
 #include "daemon/startup/settings_reading.hpp"
+#include "daemon/worker/program/copy_passing.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -54,6 +55,20 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
         log(LogLevel::Notice, "socket file of {endpoint} missing or replaced; binding it again",
             {{"endpoint", endpoint}});
     return remarks;
+}
+
+/// Built-in handlers cannot accept where a program waits, nor the other way round.
+void refuse_other_way_of_running(const Settings& next, const Settings& current) {
+    if (next.run != current.run)
+        throw OperatorError{
+            ExitCode::Configuration,
+            "--run cannot be changed by a reload, since both would accept from the same sockets: restart "
+            "to apply it"};
+}
+
+/// Whether it may expect of the sockets what the one before has taken back.
+bool is_another_program(const Settings& next, const Settings& current) {
+    return runs_copies(next) && next.program.front() != current.program.front();
 }
 
 /// A certificate that is valid is not given up for one that is not.
@@ -103,10 +118,12 @@ public:
         std::ranges::copy(taken.kept, std::back_inserter(kept_));
         std::ranges::move(say_what_does_not_hold(kept_, taken), std::back_inserter(remarks_));
         for (const Listener& listener : *bound) say_where_it_listens(listener);
+        if (runs_copies(*plan_->settings)) make_blocking(*bound);
         std::ranges::move(*bound, std::back_inserter(taken.listeners));
         try {
             take_listeners(*plan_, std::move(taken.listeners));
             refuse_expired(*plan_->listeners, *current.listeners);
+            if (is_another_program(*plan_->settings, *current.settings)) make_blocking(*plan_->listeners);
             keys_ = key_process_of(plan_);
             if (!keys_) return finish();
             keys_->begin(now);
@@ -187,6 +204,7 @@ private:
         Settings in_force = *plan_->settings;
         kept_ = keep_what_takes_a_restart(in_force, *current.settings);
         plan_->settings = std::make_shared<const Settings>(std::move(in_force));
+        refuse_other_way_of_running(*plan_->settings, *current.settings);
         const WorkerCount& workers = plan_->settings->workers;
         if (!workers.automatic && workers.max == 0)
             throw OperatorError{ExitCode::Configuration,

@@ -1,5 +1,6 @@
 #include "daemon/startup/generation_plan.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include "daemon/observe/observer.hpp"
 #include "daemon/startup/compatibility.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
+#include "daemon/worker/program/copy_passing.hpp"
 #include "daemon/worker/program/program_launch.hpp"
 #include "daemon/worker/program/program_trial.hpp"
 #include "preforkd/log.hpp"
@@ -75,6 +77,7 @@ ServedBy served_by(const GenerationPlan& plan) {
 /// The capacity that the descriptor limit allows, said once if it is less than asked for.
 Capacity decide_capacity(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
+    if (runs_copies(settings)) return {.connections = 1, .parked = 1};  // accepted behind our back
     const std::size_t wanted = wanted_connections(settings.connections, plan.model);
     const Capacity capacity = fit_capacity(wanted, plan.descriptors.usable, plan.listeners->size(),
                                            descriptors_each(plan.model, served_by(plan)));
@@ -101,9 +104,24 @@ PoolSettings pool_of(const GenerationPlan& plan) {
             .connections = plan.capacity.connections,
             .connections_asked = wanted_connections(settings.connections, plan.model),
             .model = plan.model,
+            .runs_copies = runs_copies(settings),
             .boot_timeout = settings.boot_timeout,
             .stop_timeout = settings.stop_timeout,
             .worker_timeout = settings.worker_timeout};
+}
+
+void check_passing(const GenerationPlan& plan) {
+    const Settings& settings = *plan.settings;
+    for (Listener& listener : *plan.listeners) listener.passed_on = true;
+    if (const auto misfit = why_not_passed(settings.pass, settings.program, copy_sockets_of(*plan.listeners)))
+        throw OperatorError{ExitCode::Configuration, "-- " + printable(settings.program.front()) + ": " + *misfit};
+    const int behind = settings.pass == PassStyle::Fd0 ? first_copy_socket
+                                                       : first_copy_socket + static_cast<int>(plan.listeners->size());
+    if (settings.ready.kind == ReadyCheck::Kind::Fd && settings.ready.fd < behind)
+        throw OperatorError{ExitCode::Configuration,
+                            fmt::format("--ready fd:{}: that descriptor is a socket of --pass; "
+                                        "the first that is free is {}",
+                                        settings.ready.fd, behind)};
 }
 
 /// One context for all addresses of an endpoint.
@@ -148,6 +166,7 @@ void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const 
     const Settings& settings = *plan.settings;
     const Handlers& handlers = plan.handlers;
     const bool has_program = !settings.program.empty();
+    if (runs_copies(settings)) return;  // whatever it is: that is the program's business
     const auto refusal = has_program && listen.handler.empty()
                              ? why_not_program(settings.program.front(), endpoint.transport, settings.model)
                              // Beside a program, a handler gets a process for each client too.
@@ -233,6 +252,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
             throw OperatorError{ExitCode::Configuration, name_at(asked_by(plan, listener.settings), "listen") + ' ' +
                                                              to_string(listener.settings.endpoint) + ": " + *misfit};
     }
+    if (runs_copies(*plan.settings)) check_passing(plan);
     plan.model = model_of(*plan.settings, plan.handlers);
     plan.capacity = decide_capacity(plan);
 }

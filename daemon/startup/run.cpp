@@ -45,6 +45,7 @@
 #include "daemon/startup/rehearsal.hpp"
 #include "daemon/startup/settings_reading.hpp"
 #include "daemon/startup/standalone.hpp"
+#include "daemon/worker/program/copy_passing.hpp"
 
 namespace preforkd {
 
@@ -114,6 +115,7 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
              const StartUp& start_up) {
     const Settings& settings = *plan->settings;
     take_listeners(*plan, std::move(listeners));
+    if (runs_copies(settings)) make_blocking(*plan->listeners);
     std::shared_ptr<KeyProcess> keys = start_key_process(plan);
     say_what_is_served(*plan);
     store_listeners(parts.systemd, *plan->listeners);
@@ -155,8 +157,16 @@ std::shared_ptr<const Settings> settings_in_force(const Settings& read, const Ha
     settings.control =
         handover.control.setting.value_or(handover.control.fd < 0 ? read.control : handover.control.local);
     settings.name = handover.control.name.value_or(read.name);
+    settings.run = handover.runs_copies ? RunMode::Pool : RunMode::Client;
     if (!handover.workers_setting.empty()) find_option("workers")->read(settings, handover.workers_setting);
     return std::make_shared<const Settings>(std::move(settings));
+}
+
+/// Copies of a program are nothing that another version of ours would run differently, so an upgrade leaves them alone,
+/// unless the file says something else by now.
+bool keeps_copies(const Planned& planned, const Handover& handover) {
+    return handover.runs_copies && runs_copies(*planned.plan->settings) &&
+           planned.invocation.config_text == handover.config_text;
 }
 
 /// In the place of another image.  Of an upgrade, `handover` keeps its descriptors until this one supervises: what
@@ -172,7 +182,7 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
     const std::shared_ptr<const Settings> in_force = settings_in_force(*plan->settings, own);
     Generation current;
     std::optional<Planned> first_load;
-    if (resumes) {
+    if (resumes || keeps_copies(planned, own)) {
         plan->settings = in_force;
         take_listeners(*plan, std::move(listeners), WhenUnreadable::AdmitNobody);
         current = to_generation(plan, key_process_of(plan));  // begun by the pool, which has to go on

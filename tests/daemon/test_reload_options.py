@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import proc
 from clients import connect, exchange, read_exactly, read_to_end, refused
 from configured import LISTEN
 from control import status
+from copies import SERVER, copies_of
 from daemon_process import CUT
 from observing import ask_agent, get
 from test_hang import say
@@ -17,6 +19,7 @@ from test_hang import say
 ECHO = ["handler = echo"]
 ONE_EACH = [*ECHO, "connections = 1", "workers = 2"]
 BLOCKING = "handler = {trouble}"
+POOL = ["run = pool", "ready = alive:0"]
 TRYING = ["handler = {trying}", "model = serial", "sandbox = strict"]
 
 
@@ -149,6 +152,23 @@ def logs_into(daemon, file, text):
     return proc.eventually(lambda: text in file.read_text())
 
 
+def is_asked_to_end(daemon, signo):
+    one(daemon)
+    copy, = copies_of(daemon)
+    daemon.wait_log(lambda entry: entry.get("text") == "set" and entry["child_pid"] == copy)
+    daemon.stop()
+    return daemon.log.find(f"got {signo}")
+
+
+def has_its_copy_read_its_settings(daemon, signo):
+    daemon.expect("exited with code 0")
+    one(daemon)
+    copy, = copies_of(daemon)
+    daemon.wait_log(lambda entry: entry.get("text") == "set" and entry["child_pid"] == copy)
+    daemon.signal(signal.SIGHUP)
+    return daemon.wait_log(f"got {signo}")
+
+
 # option: what the file says before and after, and how it is seen to hold.
 HOLDS = {
     "listen": ([LISTEN], ["listen = unix://{tmp}/s"],
@@ -171,6 +191,12 @@ HOLDS = {
     "max-requests": ([], ["max-requests = 1"], lambda daemon, tmp: retires_after_one(daemon)),
     "max-memory": ([BLOCKING, "model = serial"], [BLOCKING, "model = serial", "max-memory = 60M"],
                    lambda daemon, tmp: leaks_and_leaves(daemon)),
+    "pass": (POOL, [*POOL, "pass = starter"],
+             lambda daemon, tmp: one(daemon) and b"127.0.0.1:" in exchange(daemon.endpoint)),
+    "ready": (POOL, ["run = pool", "ready = fd:7"], lambda daemon, tmp: one(daemon) and 7 in proc.descriptors(copies_of(daemon)[0])),
+    "stop-signal": (POOL, [*POOL, "stop-signal = USR1"], lambda daemon, tmp: is_asked_to_end(daemon, 10)),
+    "reload-signal": (POOL, [*POOL, "reload-signal = USR1"],
+                      lambda daemon, tmp: has_its_copy_read_its_settings(daemon, 10)),
     "idle-timeout": (ECHO, [*ECHO, "idle-timeout = 100ms"], lambda daemon, tmp: ended_by_the_daemon(daemon)),
     "drain-delay": ([], ["drain-delay = 1h"], lambda daemon, tmp: serves_on_when_told_to_stop(daemon)),
     "stop-timeout": (ECHO, [*ECHO, "stop-timeout = 100ms"], lambda daemon, tmp: stops_at_once(daemon)),
@@ -197,7 +223,16 @@ HOLDS = {
     "stderr-rate": ([], ["stderr-rate = 1/s"], lambda daemon, tmp: says_little_of_a_program(daemon)),
     "log-connections": ([], ["log-connections = no"], lambda daemon, tmp: says_nothing_of_a_client(daemon)),
 }
-PROGRAM = {"sandbox-programs": ["/bin/cat"], "stderr-rate": ["sh", "-c", "seq 10 >&2"]}  # instead of a handler
+SAYS_SIGNALS = """import os, signal
+for signo in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(signo, lambda signo, frame: (os.write(1, b"got %d\\n" % signo), os._exit(0)))
+print("set", flush=True)
+while True:
+    signal.pause()
+"""
+PROGRAM = {"sandbox-programs": ["/bin/cat"], "stderr-rate": ["sh", "-c", "seq 10 >&2"],  # instead of a handler
+           "pass": ["env", "TEST_ANSWER=os.environ.get('SERVER_STARTER_PORT')", sys.executable, "-c", SERVER], "ready": ["sh", "-c", "echo >&7; exec sleep 1000"],
+           "stop-signal": [sys.executable, "-c", SAYS_SIGNALS], "reload-signal": [sys.executable, "-c", SAYS_SIGNALS]}
 # What takes a restart.
 NAMED = {"control": "control = unix://{tmp}/other", "name": "name = other", "ready-fd": "ready-fd = 1"}
 # The reload itself is what has to end in that time.
@@ -209,7 +244,8 @@ def options(run_preforkd):
 
 
 def test_no_option_is_forgotten(run_preforkd):
-    assert sorted([*HOLDS, *NAMED, *FAILS]) == sorted(options(run_preforkd))
+    refused = ["run"]  # test_pool_of_programs.py
+    assert sorted([*HOLDS, *NAMED, *FAILS, *refused]) == sorted(options(run_preforkd))
 
 
 def start(configured, tmp_path, name, lines):

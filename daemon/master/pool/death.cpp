@@ -61,7 +61,9 @@ std::string ordered_by(const Death& death, const WorkerRecord& record) {
     const bool is_told =
         death.order == DeathOrder::Recycle && record.retirement.load(relaxed) == RetirementReason::Unknown;
     if (death.order != DeathOrder::None && !is_told) return name_of(death.order);
-    // A worker leaves in good order only when it is told to, be it by a signal of somebody else.
+    if (!killed && record.program_pid.load(relaxed) != 0 && !is_told) return ordered_by_nobody;
+    // A worker leaves in good order only when it is told to, be it by a signal of somebody else; a copy whenever it
+    // likes.
     return ordered_by_another;
 }
 

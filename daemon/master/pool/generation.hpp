@@ -24,6 +24,7 @@ struct PoolSettings {
     std::size_t connections = 1;        ///< at once per worker
     std::size_t connections_asked = 1;  ///< of which those are what open files allow
     Model model{};                      ///< how each serves them
+    bool runs_copies = false;           ///< each is a copy of a program, which accepts by itself
     // Zero means never.
     std::chrono::milliseconds boot_timeout{};
     std::chrono::milliseconds stop_timeout{};

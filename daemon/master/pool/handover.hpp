@@ -138,6 +138,7 @@ struct Handover {
     int workers = 1;
     int workers_ordered = 0;        ///< while it ran; 0: nobody has
     std::string workers_setting{};  ///< --workers, as it was when that was ordered
+    bool runs_copies = false;       ///< of a program that accepts by itself
     std::size_t connections = 1;
     std::chrono::milliseconds stop_timeout{};
     std::chrono::milliseconds worker_timeout{};

@@ -59,6 +59,7 @@ void Pool::describe(Handover& handover) const {
     handover.workers = settings.workers;
     handover.workers_ordered = settings.ordered.value_or(0);
     handover.workers_setting = find_option("workers")->print(*current().settings).at(0);
+    handover.runs_copies = settings.runs_copies;
     handover.connections = settings.connections;
     handover.stop_timeout = settings.stop_timeout;
     handover.worker_timeout = settings.worker_timeout;
@@ -279,6 +280,7 @@ void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_poin
             log(LogLevel::Debug, "worker ready: {worker_number} (pid {worker_pid})",
                 {{"worker_number", std::int64_t{worker.number}}, {"worker_pid", std::int64_t{worker.process.pid()}}});
             return;
+        case Report::Kind::Extend: return extend_patience(worker, report.text, now);
         case Report::Kind::Paused: note_full(); return nudge_least_busy(table_, current().pool.connections, &worker);
         case Report::Kind::Full: return note_full();
         case Report::Kind::Retiring:
@@ -376,7 +378,8 @@ PoolCounts Pool::counts() const {
                       .connections = table_.total(&WorkerRecord::active),
                       .served = served(),
                       .replaced = replaced_,
-                      .dropped_log_lines = dropped_lines()};
+                      .dropped_log_lines = dropped_lines(),
+                      .of_copies = current().pool.runs_copies};
     for (const WorkerEntry& worker : table_)
         if (worker.state == State::Ready || worker.state == State::Retiring)
             ++(worker.stopped ? counts.stopped : worker.active() == 0 ? counts.idle : counts.with_clients);

@@ -89,6 +89,12 @@ public:
     /// Ends the workers of that generation fast.
     void end_generation(int number, Clock::time_point now);
 
+    /// Has copies of a program read their own settings anew, --reload-signal.
+    void reload_copies() {
+        for (const WorkerEntry& worker : table_)
+            if (!worker.is_going()) worker.process.signal(SIGHUP);
+    }
+
     /// Tells all workers.  After SIGQUIT or SIGTERM nobody is replaced.
     void signal_all(int signo);
     void order_all(Order order);

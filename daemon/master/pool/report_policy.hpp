@@ -13,13 +13,13 @@ enum class ReportVerdict {
 
 /// What a worker may say by what it is told and has said.  One that has `failed` exits, and has said its last word.
 ///
-///              Ready       Paused, Full  Retiring    Failed
-///   Starting   accept      out of turn   out of turn accept
-///   Ready      out of turn accept        accept      accept
-///   Retiring   out of turn accept        ignore      accept
-///   Leaving    ignore      accept        ignore      accept      it may have been told so before it was ready
-///   Doomed     ignore      accept        ignore      accept
-///   failed     out of turn out of turn   out of turn out of turn
+///              Ready       Paused, Full  Retiring    Failed      Extend
+///   Starting   accept      out of turn   out of turn accept      ignore
+///   Ready      out of turn accept        accept      accept      ignore
+///   Retiring   out of turn accept        ignore      accept      ignore
+///   Leaving    ignore      accept        ignore      accept      accept   it may have been told so before it was ready
+///   Doomed     ignore      accept        ignore      accept      ignore
+///   failed     out of turn out of turn   out of turn out of turn out of turn
 [[nodiscard]] constexpr ReportVerdict judge(WorkerEntry::State state, bool failed, Report::Kind kind) noexcept {
     using State = WorkerEntry::State;
     if (failed) return ReportVerdict::OutOfTurn;
@@ -34,6 +34,7 @@ enum class ReportVerdict {
             if (state == State::Starting) return ReportVerdict::OutOfTurn;
             return state == State::Ready ? ReportVerdict::Accept : ReportVerdict::Ignore;
         case Report::Kind::Failed: return ReportVerdict::Accept;
+        case Report::Kind::Extend: return state == State::Leaving ? ReportVerdict::Accept : ReportVerdict::Ignore;
     }
     return ReportVerdict::OutOfTurn;
 }
@@ -45,6 +46,7 @@ enum class ReportVerdict {
         case Report::Kind::Retiring: return "retiring";
         case Report::Kind::Failed: return "failed";
         case Report::Kind::Full: return "full";
+        case Report::Kind::Extend: return "extend";
     }
     return "";
 }

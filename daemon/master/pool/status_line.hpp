@@ -16,9 +16,11 @@ struct PoolCounts {
     std::uint64_t served = 0;       ///< ended since the start
     std::uint64_t replaced = 0;     ///< workers that died and were replaced
     std::uint64_t dropped_log_lines = 0;
+    bool of_copies = false;  ///< of a program, which accepts by itself: idle ones may well be busy
 };
 
-/// One line: `8 workers: 6 idle, 2 with clients; requests: 2 open, 1234 served`, with what else is not zero.
+/// One line: `8 workers: 6 idle, 2 with clients; requests: 2 open, 1234 served`, with what else is not zero; of copies
+/// `8 workers: 8 running`.
 [[nodiscard]] std::string status_line(const PoolCounts& pool);
 
 }  // namespace preforkd

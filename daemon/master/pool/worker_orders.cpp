@@ -1,7 +1,9 @@
 #include "daemon/master/pool/worker_orders.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "common/base/parse_number.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -62,6 +64,14 @@ Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now) 
     return stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
 }
 
+void extend_patience(WorkerEntry& worker, std::string_view milliseconds, Clock::time_point now) {
+    constexpr std::chrono::milliseconds longest = 24h;
+    const auto asked = parse_number<std::uint32_t>(milliseconds);
+    if (!asked || !worker.patience) return;
+    const auto more = std::min(std::chrono::milliseconds{*asked}, longest);
+    worker.patience = std::max(*worker.patience, now + more + grace_beyond_stop_timeout);
+}
+
 void dismiss(WorkerEntry& worker, DeathOrder order, Deadline patience, const std::vector<std::uint32_t>& closing) {
     for (const std::uint32_t index : closing) send(worker, Order::EmptyQueue, index);
     worker.state = State::Leaving;
@@ -79,7 +89,10 @@ void terminate(WorkerEntry& worker, DeathOrder order, Clock::time_point now) {
 
 void abort_hung(WorkerEntry& worker, Clock::time_point now) {
     log(LogLevel::Error,
-        "worker {worker_number} (pid {worker_pid}) hangs in its handler for {busy_seconds} s: aborting it",
+        worker.record.program_pid.load(std::memory_order_relaxed) == 0
+            ? "worker {worker_number} (pid {worker_pid}) hangs in its handler for {busy_seconds} s: aborting it"
+            : "worker {worker_number} (pid {worker_pid}): its program has sent no WATCHDOG=1 for {busy_seconds} s: "
+              "aborting it",
         {{"worker_number", std::int64_t{worker.number}},
          {"worker_pid", std::int64_t{worker.process.pid()}},
          {"busy_seconds", static_cast<double>(worker.history.busy.count()) / 1000}});

@@ -32,6 +32,9 @@ inline constexpr auto patience_after_term = fast_stop + std::chrono::seconds{1};
 /// When one that is asked to leave now is stuck; zero: it may take for ever.
 [[nodiscard]] Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now);
 
+/// One that leaves asks for so much more time from now on; never for less than it has.
+void extend_patience(WorkerEntry& worker, std::string_view milliseconds, Clock::time_point now);
+
 /// Asks it to leave once it has served its clients, and those that are queued on the listeners `closing`.
 void dismiss(WorkerEntry& worker, DeathOrder order, Deadline patience, const std::vector<std::uint32_t>& closing = {});
 

@@ -29,6 +29,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         ChildProcess process = spawn(
             [&] {
                 return generation.body({.number = number,
+                                        .generation = generation.number,
                                         .record = scoreboard.map_own(index),
                                         .rows = counts.map_own(place, row_keys->size()),
                                         .channel = std::move(channel.worker),

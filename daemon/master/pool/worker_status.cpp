@@ -31,7 +31,11 @@ std::string state_of(const WorkerEntry& worker) {
         case WorkerEntry::State::Doomed: return "hung";
         case WorkerEntry::State::Ready: break;
     }
-    return name_of(worker.record.state.load(relaxed));
+    const WorkerState state = worker.record.state.load(relaxed);
+    // Whether it has clients only the program knows.
+    if (worker.record.program_pid.load(relaxed) != 0 && (state == WorkerState::Idle || state == WorkerState::InHandler))
+        return "running";
+    return name_of(state);
 }
 
 std::optional<std::uint64_t> if_counted(const WorkerRecord& record, const std::atomic<std::uint64_t>& bytes) {
@@ -49,7 +53,8 @@ void add_size(const PoolSettings& pool, StatusReport& report) {
     report.workers_wanted = pool.workers;
     report.workers_min = pool.range ? pool.range->fewest : pool.workers;
     report.workers_max = pool.range ? pool.range->most : pool.workers;
-    report.model = to_string(pool.model);
+    report.model = pool.runs_copies ? "pool" : to_string(pool.model);
+    if (pool.runs_copies) return;
     report.connection_slots = std::uint64_t{pool.connections} * static_cast<std::uint64_t>(pool.workers);
     report.connection_slots_asked = std::uint64_t{pool.connections_asked} * static_cast<std::uint64_t>(pool.workers);
 }
@@ -66,22 +71,25 @@ void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& repo
     for (WorkerEntry& worker : workers) {
         const WorkerRecord& record = worker.record;
         const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(age_of(record, now));
+        const std::uint64_t program = record.program_pid.load(relaxed);
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.started);
-        const WorkerStatus& added =
-            report.workers.emplace_back(WorkerStatus{.number = worker.number,
-                                                     .pid = worker.process.pid(),
-                                                     .generation = static_cast<std::uint64_t>(worker.generation),
-                                                     .state = state_of(worker),
-                                                     .since = std::min(since, age),  // the record's clock is coarse
-                                                     .age = age,
-                                                     .connections = record.active.load(relaxed),
-                                                     .accepted = record.accepted.load(relaxed),
-                                                     .served = record.served.load(relaxed),
-                                                     .received_bytes = if_counted(record, record.traffic.received),
-                                                     .sent_bytes = if_counted(record, record.traffic.sent),
-                                                     .last_error = printable(record.last_error.read()),
-                                                     .last_peer = last_peer_of(record),
-                                                     .used = worker.used.of(worker.process.pid(), now)});
+        const WorkerStatus& added = report.workers.emplace_back(WorkerStatus{
+            .number = worker.number,
+            .pid = worker.process.pid(),
+            .program_pid = program != 0 ? std::optional{program} : std::nullopt,
+            .generation = static_cast<std::uint64_t>(worker.generation),
+            .state = state_of(worker),
+            .since = std::min(since, age),  // the record's clock is coarse
+            .age = age,
+            .connections = record.active.load(relaxed),
+            .accepted = record.accepted.load(relaxed),
+            .served = record.served.load(relaxed),
+            .received_bytes = if_counted(record, record.traffic.received),
+            .sent_bytes = if_counted(record, record.traffic.sent),
+            .last_error = printable(record.last_error.read()),
+            .last_peer = last_peer_of(record),
+            .program_status = printable(record.program_status.read()),
+            .used = worker.used.of(program != 0 ? static_cast<pid_t>(program) : worker.process.pid(), now)});
         report.connections += added.connections;
         report.accepted += added.accepted;
         report.served += added.served;

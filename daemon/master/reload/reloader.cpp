@@ -8,6 +8,7 @@
 
 #include "common/base/counted.hpp"
 #include "common/channel/stopping.hpp"
+#include "common/config/options_table.hpp"
 #include "common/log/log_output.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/systemd/stored_listeners.hpp"
@@ -132,12 +133,26 @@ void Reloader::go_on(Clock::time_point now) {
         std::optional<Generation> next = loading_->go_on(pool_.current(), pool_.events(), now);
         if (!next) return;
         loading_.reset();
-        boot(std::move(*next), now);
+        is_for_copies(*next) ? tell_copies(now) : boot(std::move(*next), now);
     } catch (const std::exception& error) {
         give_up();
         feed(GenerationRefused{}, now);
         finish({.done = false, .sentence = error.what()});
     }
+}
+
+/// Nothing of ours would change, so it can only be meant for what the programs themselves read.
+bool Reloader::is_for_copies(const Generation& next) const {
+    return reads_settings_ && next.settings->reload_signal && pool_.current().body &&
+           same_settings(*next.settings, *pool_.current().settings);
+}
+
+void Reloader::tell_copies(Clock::time_point now) {
+    pool_.reload_copies();
+    feed(GenerationRefused{}, now);
+    finish({.done = true,
+            .sentence = counted(static_cast<std::uint64_t>(pool_.current().pool.workers), "program") +
+                        " told by --reload-signal to read their settings"});
 }
 
 void Reloader::boot(Generation next, Clock::time_point now) {

@@ -64,6 +64,8 @@ private:
     void perform(ReloadAction action, Clock::time_point now);
     void load(Clock::time_point now);
     void go_on(Clock::time_point now);
+    [[nodiscard]] bool is_for_copies(const Generation& next) const;
+    void tell_copies(Clock::time_point now);
     void boot(Generation next, Clock::time_point now);
     void give_up();
     void commit(Clock::time_point now);

@@ -3,6 +3,7 @@
 namespace preforkd {
 
 int serve_model(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
+    if (runs_copies(plan.settings)) return serve_copy(plan, handoff, control, std::move(ready));
     if (!plan.settings.program.empty()) return serve_program(plan, handoff, control, std::move(ready));
     switch (plan.model) {
         case Model::Async: return serve_async(plan, handoff, control, std::move(ready));

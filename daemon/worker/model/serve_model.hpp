@@ -33,4 +33,8 @@ namespace preforkd {
 [[nodiscard]] int serve_program(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control,
                                 std::function<void()> ready);
 
+/// `--run pool -- PROGRAM`: one process, which accepts by itself.
+[[nodiscard]] int serve_copy(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control,
+                             std::function<void()> ready);
+
 }  // namespace preforkd

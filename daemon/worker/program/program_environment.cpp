@@ -8,11 +8,16 @@ namespace preforkd {
 
 namespace {
 
-/// Not what this daemon alone was told, nor what describes a connection: a program would take it for its own.
+/// As programs know it: `@` before an abstract name.
+std::string unix_name(const Endpoint& endpoint) { return endpoint.abstract ? '@' + endpoint.path : endpoint.path; }
+
+}  // namespace
+
 bool is_passed_on(std::string_view variable) {
     // SSL_CERT_FILE and SSL_CERT_DIR are not about a connection: OpenSSL's clients find their authorities by them.
-    constexpr std::array prefixes{"LISTEN_", "WATCHDOG_", "PREFORKD_", "PROXY_",      "TCP",
-                                  "UNIX",    "SSL",       "SSL_PEER_", "SSL_CLIENT_", "SSL_SERVER_"};
+    constexpr std::array prefixes{"LISTEN_",   "SERVER_STARTER_", "EINHORN_",    "WATCHDOG_",
+                                  "PREFORKD_", "PROXY_",          "TCP",         "UNIX",
+                                  "SSL",       "SSL_PEER_",       "SSL_CLIENT_", "SSL_SERVER_"};
     constexpr std::array names{"NOTIFY_SOCKET", "FDSTORE",        "JOURNAL_STREAM",      "PROTO",
                                "REMOTE_ADDR",   "REMOTE_PORT",    "REMOTE_HOST",         "REMOTE_USER",
                                "SERVER_ADDR",   "SERVER_PORT",    "SSL_PROTOCOL",        "SSL_CIPHER",
@@ -27,11 +32,6 @@ bool is_passed_on(std::string_view variable) {
         if (name.starts_with(prefix) && (prefix.ends_with('_') || about_a_connection)) return false;
     return std::ranges::find(names, name) == names.end();
 }
-
-/// As programs know it: `@` before an abstract name.
-std::string unix_name(const Endpoint& endpoint) { return endpoint.abstract ? '@' + endpoint.path : endpoint.path; }
-
-}  // namespace
 
 ProgramEnvironment::ProgramEnvironment(std::span<const std::string> daemon) {
     std::ranges::copy_if(daemon, std::back_inserter(inherited_), is_passed_on);

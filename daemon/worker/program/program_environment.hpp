@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "preforkd/announcement.hpp"
@@ -28,6 +29,10 @@ struct ConnectionFacts {
     const Tls* tls = nullptr;                    ///< if the peer speaks TLS with us
     std::size_t same_host = 1;                   ///< connections from the peer's address, this one included
 };
+
+/// Whether a program, which would take it for its own, may inherit `variable`: not what this daemon alone was told, nor
+/// what describes a connection.
+[[nodiscard]] bool is_passed_on(std::string_view variable);
 
 /// The variables that programs written for other super-servers expect, over those of the daemon.
 ///

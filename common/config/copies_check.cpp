@@ -1,0 +1,129 @@
+#include "common/config/copies_check.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "common/base/quoted.hpp"
+#include "common/base/take_until.hpp"
+#include "common/base/units.hpp"
+#include "common/config/listen_settings.hpp"
+#include "common/config/options_table.hpp"
+
+namespace preforkd {
+namespace {
+
+/// --print-config writes defaults, too, so a value that was given may well be one.
+bool is_default(std::string_view option, const Settings& settings) {
+    const OptionRow& row = *find_option(option);
+    return row.print(settings) == row.print(Settings{});
+}
+
+/// About the socket itself, whoever accepts from it.
+bool suits_copies(std::string_view key) {
+    constexpr std::array keys{"backlog", "mode", "user", "group", "v6only", "nodelay", "keepalive", "rcvbuf"};
+    return std::ranges::find(keys, key) != keys.end();
+}
+
+class Check {
+public:
+    Check(const Settings& settings, const Origins& origins) : settings_{settings}, origins_{origins} {}
+
+    void no_copies() const {
+        for (const std::string_view option : {"pass", "ready", "stop-signal", "reload-signal"})
+            if (!is_default(option, settings_))
+                refuse(option, "is for programs that accept by themselves; say --run pool, or leave it away");
+    }
+
+    void program() const {
+        if (settings_.program.empty())
+            refuse("run", "pool needs a program that accepts by itself: --run pool -- PROGRAM");
+    }
+
+    void workers() const {
+        const WorkerCount& workers = settings_.workers;
+        if (!workers.automatic && workers.max == 0)
+            refuse("workers", "a pool of programs needs workers, and 0 has none; give a number");
+        if (is_range(workers))
+            refuse("workers",
+                   "nobody knows how busy programs are that accept by themselves; give a number, and "
+                   "TTIN and TTOU or preforkctl workers change it");
+        if (settings_.sandbox == SandboxMode::Strict)
+            refuse("sandbox", "strict is for handlers, and a worker of --run pool starts a program; use auto or off");
+    }
+
+    void clients() const {
+        for (const std::string_view option : {"model", "connections", "max-requests", "max-memory", "idle-timeout",
+                                              "request-timeout", "line-max", "log-connections"})
+            if (!is_default(option, settings_))
+                refuse(option, "has no effect on programs that accept by themselves (--run pool); leave it away");
+    }
+
+    void patience() const {
+        const auto boot = settings_.boot_timeout;
+        if (settings_.ready.kind == ReadyCheck::Kind::Alive && boot.count() != 0 && settings_.ready.alive_for >= boot)
+            refuse("ready", fmt::format("alive:{} is no sooner than --boot-timeout {}, which would end every copy; "
+                                        "raise that, or lower this",
+                                        to_string(settings_.ready.alive_for), to_string(boot)));
+    }
+
+    void watchdog() const {
+        if (settings_.ready.kind != ReadyCheck::Kind::Notify && !is_default("worker-timeout", settings_))
+            refuse("worker-timeout",
+                   "a program that accepts by itself tells that it goes on by WATCHDOG=1, for which it "
+                   "takes --ready notify; add that, or leave it away");
+    }
+
+    void listeners() const {
+        for (std::size_t index = 0; index < settings_.listen.size(); ++index) {
+            const ListenSettings& listen = settings_.listen[index];
+            const std::string endpoint = printable(to_string(listen.endpoint));
+            if (listen.tls)
+                refuse("listen",
+                       fmt::format("{}: with --run pool the program itself would have to speak TLS; listen at tcp://, "
+                                   "and give the program the certificate",
+                                   endpoint),
+                       index);
+            const std::string text = to_string(listen);
+            std::string_view rest = text;
+            (void)take_until(rest, ' ');
+            while (!rest.empty()) {
+                std::string_view word = take_until(rest, ' ');
+                const std::string_view key = take_until(word, '=');
+                if (!suits_copies(key))
+                    refuse("listen",
+                           fmt::format("{}: {}= has no effect on programs that accept by themselves (--run pool); "
+                                       "leave it away, or have another daemon serve this endpoint",
+                                       endpoint, key),
+                           index);
+            }
+        }
+    }
+
+private:
+    [[noreturn]] void refuse(std::string_view option, std::string_view sentence, std::size_t index = 0) const {
+        blame(origin_of(origins_, option, index), option, sentence);
+    }
+
+    const Settings& settings_;
+    const Origins& origins_;
+};
+
+}  // namespace
+
+void check_copies(const Settings& settings, const Origins& origins) {
+    const Check check{settings, origins};
+    if (!runs_copies(settings)) return check.no_copies();
+    check.program();
+    check.workers();
+    check.clients();
+    check.patience();
+    check.watchdog();
+    check.listeners();
+}
+
+}  // namespace preforkd
