@@ -57,7 +57,8 @@ class Scene:
 
     def __init__(self, directory):
         self.directory = directory
-        self.swaps = {"/tmp/": f"{directory}/", "build/release": str(daemon_process.BUILD), "packaging/examples/": f"{ROOT}/packaging/examples/"}
+        self.swaps = {"/tmp/": f"{directory}/", "build/release": str(daemon_process.BUILD), "packaging/examples/": f"{ROOT}/packaging/examples/",
+                      "packaging/recipes/": f"{ROOT}/packaging/recipes/"}
         self.environment = daemon_process.clean_environment({"PREFORKD_CONTROL": f"unix://{directory}/control.sock"})
 
     def swapped(self, text):
