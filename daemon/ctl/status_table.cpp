@@ -200,21 +200,28 @@ std::string sources_text(const std::vector<ListenerSources>& listeners, std::siz
 
 std::string deaths_text(const DeathRing& deaths, std::size_t columns) {
     if (deaths.all().empty()) return "no worker has died\n";
-    TextTable table{{{"TIME"},
-                     {"WORKER", right},
-                     {"PID", right},
-                     {"CAUSE"},
-                     {"ORDERED BY"},
-                     {"AGE", right},
-                     {"SERVED", right},
-                     {"CPU", right},
-                     {"MEMORY", right},
-                     {"LAST PEER"}}};
-    for (const DeathReport& death : deaths.all())
-        table.add({death.time, std::to_string(death.number), std::to_string(death.pid), death.cause, death.ordered_by,
-                   age_text(death.age), std::to_string(death.served),
-                   fmt::format("{:.2f}s", static_cast<double>((death.used.user + death.used.system).count()) / 1000),
-                   size_text(death.used.max_rss_bytes), or_dash(death.last_peer)});
+    const bool some_spoke =
+        std::ranges::any_of(deaths.all(), [](const DeathReport& each) { return !each.last_error.empty(); });
+    std::vector<TextTable::Column> titles{{"TIME"},          {"WORKER", right}, {"PID", right},    {"CAUSE"},
+                                          {"ORDERED BY"},    {"AGE", right},    {"SERVED", right}, {"CPU", right},
+                                          {"MEMORY", right}, {"LAST PEER"}};
+    if (some_spoke) titles.push_back({"LAST ERROR"});
+    TextTable table{std::move(titles)};
+    for (const DeathReport& death : deaths.all()) {
+        std::vector<std::string> cells{
+            death.time,
+            std::to_string(death.number),
+            std::to_string(death.pid),
+            death.cause,
+            death.ordered_by,
+            age_text(death.age),
+            std::to_string(death.served),
+            fmt::format("{:.2f}s", static_cast<double>((death.used.user + death.used.system).count()) / 1000),
+            size_text(death.used.max_rss_bytes),
+            or_dash(death.last_peer)};
+        if (some_spoke) cells.push_back(or_dash(death.last_error));
+        table.add(std::move(cells));
+    }
     return table.text(columns);
 }
 

@@ -149,6 +149,7 @@ def test_one_that_goes_on_is_left_alone(controlled, tmp_path):
 def test_who_never_says_that_it_goes_on_is_not_watched(preforkd, tmp_path, fifo):
     program = script(tmp_path, SAY + f"say('READY=1')\ntime.sleep(1)\nos.open({fifo!r}, os.O_RDONLY)\nprint('lives', flush=True)\nsignal.pause()")
     daemon = preforkd(*NOTIFY, "--worker-timeout", "200ms", "--", program, workers=1)
+    daemon.wait_log("program does not say WATCHDOG=1: --worker-timeout does not hold for it")
     go_on(fifo)
     daemon.wait_log("lives")
 

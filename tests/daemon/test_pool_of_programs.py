@@ -183,7 +183,7 @@ def test_a_killed_copy_is_replaced_while_others_serve(controlled, tmp_path):
     assert (death["cause"], death["ordered_by"], death["out_of_memory"]) == ("killed by SIGKILL", "another process", False)
 
 
-def test_a_death_is_told_of_with_the_last_words(controlled, tmp_path):
+def test_a_death_is_told_of_with_the_last_words(controlled, ctl, tmp_path):
     program = script(tmp_path, "import os, socket, sys\nqueue = socket.socket(fileno=3)\nqueue.accept()\n"
                                "print('beware', file=sys.stderr)\nprint('out of luck', file=sys.stderr)\nos._exit(7)\n")
     daemon = controlled(*AT_ONCE, "--", program, workers=1)
@@ -192,6 +192,7 @@ def test_a_death_is_told_of_with_the_last_words(controlled, tmp_path):
         assert read_to_end(client) == b""
     death = proc.eventually(lambda: deaths(daemon.control))[0]
     assert (death["cause"], death["ordered_by"], death["last_error"]) == ("exited with code 7", "nobody", "out of luck")
+    assert "LAST ERROR\n" in (shown := ctl("deaths").stdout) and "out of luck\n" in shown
 
 
 def test_one_that_leaves_by_itself_in_good_order_has_not_been_ordered(controlled, tmp_path):

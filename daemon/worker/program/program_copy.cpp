@@ -70,6 +70,7 @@ ProgramCopy::ProgramCopy(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerC
       signals_{SIGCHLD, SIGHUP},
       output_rate_{reactor, plan.settings.stderr_rate},
       deadline_{reactor.make_timer()},
+      watchdog_notice_{reactor.make_timer()},
       news_{reactor,
             plan.settings,
             {.ready = [this] { become_ready(); }, .said = [this](const CopyNotification& said) { take_news(said); }}} {
@@ -142,6 +143,19 @@ void ProgramCopy::become_ready() {
     was_ready_ = true;
     enter(handoff_.record, is_watched_ ? WorkerState::InHandler : WorkerState::Idle);
     ready_();
+    expect_watchdog();
+}
+
+/// Said by one for all of them.
+void ProgramCopy::expect_watchdog() {
+    const Settings& settings = plan_.settings;
+    if (settings.ready.kind != ReadyCheck::Kind::Notify || settings.worker_timeout == 0ms || handoff_.number != 1)
+        return;
+    watchdog_notice_->set(settings.worker_timeout, [this] {
+        if (!is_watched_ && stage_ == Stage::Serving)
+            log(LogLevel::Notice, "{program} does not say WATCHDOG=1: --worker-timeout does not hold for it",
+                {{"program", name_}});
+    });
 }
 
 void ProgramCopy::take_news(const CopyNotification& said) {

@@ -57,6 +57,7 @@ private:
     void start();
     void hear_control();
     void become_ready();
+    void expect_watchdog();
     void take_news(const CopyNotification& said);
     void follow(pid_t main);
     void extend(std::chrono::milliseconds time);
@@ -82,6 +83,7 @@ private:
     StderrRate output_rate_;
     std::optional<StderrLines> output_{};
     std::unique_ptr<Timer> deadline_;
+    std::unique_ptr<Timer> watchdog_notice_;
     Deadline kill_at_{};
     CopyNews news_;
     std::function<void()> ready_{};
