@@ -68,6 +68,13 @@ TEST_F(Channel, reports_cross_in_their_order_with_their_text) {
     EXPECT_TRUE(is<NothingYet>(receive_report(pair.master.reports.get())));
 }
 
+TEST_F(Channel, a_copy_says_how_much_time_it_needs) {
+    send_report(pair.worker.reports.get(), Report::Kind::Extend, "2500");
+    const Report only = report();
+    EXPECT_EQ(only.kind, Report::Kind::Extend);
+    EXPECT_EQ(only.text, "2500");
+}
+
 TEST_F(Channel, a_report_is_cut_at_1024_bytes) {
     send_report(pair.worker.reports.get(), Report::Kind::Failed, std::string(1024, 'a'));
     send_report(pair.worker.reports.get(), Report::Kind::Failed, std::string(1025, 'b'));
@@ -85,8 +92,9 @@ TEST_F(Channel, the_text_of_a_report_is_one_printable_line) {
 
 TEST_F(Channel, what_no_worker_sends_is_no_report) {
     using namespace std::string_view_literals;
-    for (const std::string_view forged : {"\4\0\0\0"sv, "\6\0\0\0"sv, "\xff\0\0\0"sv, "\1\0\4\0text"sv, "\3"sv,
-                                          "\3\0\4\0tex"sv, "\3\0\1\4and more than a text may have"sv}) {
+    for (const std::string_view forged :
+         {"\4\0\0\0"sv, "\7\0\0\0"sv, "\6\0\x15\0more digits than a number has"sv, "\xff\0\0\0"sv, "\1\0\4\0text"sv,
+          "\3"sv, "\3\0\4\0tex"sv, "\3\0\1\4and more than a text may have"sv}) {
         ChannelPair other = open_channel();
         ASSERT_EQ(::write(other.worker.reports.get(), forged.data(), forged.size()),
                   static_cast<ssize_t>(forged.size()));

@@ -28,6 +28,7 @@ Handover full() {
             .workers = 4,
             .workers_ordered = 4,
             .workers_setting = "1..8",
+            .runs_copies = true,
             .connections = 40,
             .stop_timeout = 30s,
             .worker_timeout = 0s,
@@ -95,6 +96,7 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.workers_to_come, before.workers_to_come);
     EXPECT_EQ(after.workers_ordered, before.workers_ordered);
     EXPECT_EQ(after.workers_setting, before.workers_setting);
+    EXPECT_EQ(after.runs_copies, before.runs_copies);
     EXPECT_EQ(after.groups, before.groups);
     EXPECT_EQ(after.stop_timeout, 30s);
     EXPECT_EQ(after.replaced, 17U);

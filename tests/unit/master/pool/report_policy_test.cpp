@@ -11,8 +11,8 @@ using State = WorkerEntry::State;
 using ReportKind = Report::Kind;
 using enum ReportVerdict;
 
-constexpr std::array kinds{ReportKind::Ready, ReportKind::Paused, ReportKind::Full, ReportKind::Retiring,
-                           ReportKind::Failed};
+constexpr std::array kinds{ReportKind::Ready,    ReportKind::Paused, ReportKind::Full,
+                           ReportKind::Retiring, ReportKind::Failed, ReportKind::Extend};
 constexpr std::array states{State::Starting, State::Ready, State::Retiring, State::Leaving, State::Doomed};
 
 TEST(ReportPolicy, one_that_starts_is_ready_or_fails_and_says_nothing_else) {
@@ -42,6 +42,11 @@ TEST(ReportPolicy, whoever_has_served_may_have_left_the_queue_while_clients_wait
 TEST(ReportPolicy, a_replacement_is_asked_for_once) {
     EXPECT_EQ(judge(State::Ready, false, ReportKind::Retiring), Accept);
     EXPECT_EQ(judge(State::Retiring, false, ReportKind::Retiring), Ignore);
+}
+
+TEST(ReportPolicy, time_is_asked_for_by_who_leaves) {
+    for (const State state : states)
+        EXPECT_EQ(judge(state, false, ReportKind::Extend), state == State::Leaving ? Accept : Ignore);
 }
 
 TEST(ReportPolicy, a_failure_is_the_last_word) {

@@ -10,6 +10,11 @@ TEST(StatusLine, a_pool_at_work_says_who_has_clients) {
               "8 workers: 6 idle, 2 with clients; requests: 2 open, 1234 served");
 }
 
+TEST(StatusLine, of_copies_nobody_knows_who_is_busy) {
+    EXPECT_EQ(status_line({.target = 2, .starting = 1, .idle = 2, .replaced = 1, .of_copies = true}),
+              "2 workers: 2 running, 1 starting; 1 worker replaced");
+}
+
 TEST(StatusLine, one_is_singular) {
     EXPECT_EQ(status_line({.target = 1, .idle = 0, .with_clients = 1, .connections = 1, .served = 1}),
               "1 worker: 0 idle, 1 with clients; requests: 1 open, 1 served");
