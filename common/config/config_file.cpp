@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
+#include <system_error>
 
 #include "common/base/operator_error.hpp"
 #include "common/base/parse_number.hpp"
@@ -21,6 +23,7 @@ namespace preforkd {
 namespace {
 
 constexpr std::string_view blanks = " \t\r\v\f";
+constexpr char another_file = '\0';
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";  // what some editors write in front of UTF-8
 
 std::string_view trimmed(std::string_view text) {
@@ -37,13 +40,19 @@ std::string_view uncommented(std::string_view text) {
     return text;
 }
 
+std::string place_of(std::string_view file, std::ptrdiff_t line) { return fmt::format("{}:{}", printable(file), line); }
+
+[[noreturn]] void refuse_nul(const std::string& place) {
+    throw OperatorError{ExitCode::Configuration, place + ": contains a NUL byte; expected a text file"};
+}
+
 class LineReader {
 public:
     LineReader(std::string_view line, std::string place) : line_{line}, place_{std::move(place)} {}
 
     /// nullopt for a line that says nothing.
     [[nodiscard]] std::optional<ConfigLine> read() {
-        if (line_.find('\0') != std::string_view::npos) refuse("contains a NUL byte; expected a text file");
+        if (line_.find('\0') != std::string_view::npos) refuse_nul(place_);
         if (trimmed(uncommented(line_)).empty()) return std::nullopt;
         if (const auto section = read_section()) return section;
         const std::size_t equals = line_.find('=');
@@ -115,14 +124,43 @@ private:
 }  // namespace
 
 std::vector<ConfigLine> parse_config(std::string_view text, std::string_view file) {
-    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
     std::vector<ConfigLine> lines;
+    std::size_t files = 0;
     for (int number = 1; !text.empty(); ++number) {
+        if (number == 1 && text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
         const std::string_view line = take_until(text, '\n');
-        if (auto read = LineReader{line, fmt::format("{}:{}", printable(file), number)}.read())
+        if (line.starts_with(another_file)) {
+            file = line.substr(1);
+            ++files;
+            number = 0;
+        } else if (auto read = LineReader{line, place_of(file, number)}.read()) {
+            read->file = files;
             lines.push_back(std::move(*read));
+        }
     }
     return lines;
+}
+
+void require_text(std::string_view text, std::string_view file) {
+    const std::size_t nul = text.find('\0');
+    if (nul != std::string_view::npos) refuse_nul(place_of(file, 1 + std::ranges::count(text.substr(0, nul), '\n')));
+}
+
+void append_config(std::string& text, std::string_view more, std::string_view file) {
+    if (!text.empty() && !text.ends_with('\n')) text += '\n';
+    text += another_file;
+    text.append(file).append(1, '\n').append(more);
+}
+
+std::vector<std::string> config_directory_files(const std::string& directory) {
+    std::vector<std::string> files;
+    std::error_code error;
+    for (std::filesystem::directory_iterator each{directory, error}; !error && each != end(each); each.increment(error))
+        if (const std::string name = each->path().filename(); name.ends_with(".conf") && !name.starts_with('.'))
+            files.push_back(each->path());
+    if (error && error != std::errc::no_such_file_or_directory) throw std::system_error{error};
+    std::ranges::sort(files);
+    return files;
 }
 
 Emptied compare_configs(std::string_view before, std::string_view now) {

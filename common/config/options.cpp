@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <map>
 #include <set>
 #include <stdexcept>
 #include <system_error>
@@ -23,6 +24,12 @@ namespace {
 namespace po = boost::program_options;
 using Texts = std::vector<std::string>;
 
+void read_value(Settings& settings, const OptionRow& row, const std::string& value, const Origin& origin) {
+    try {
+        row.read(settings, value);
+    } catch (const std::invalid_argument& error) { blame(origin, row.name, error.what()); }
+}
+
 /// The values of one place, as Boost.Program_options stores them.  `origins` runs in step with `parsed.options`.
 struct Source {
     po::parsed_options parsed;
@@ -32,6 +39,14 @@ struct Source {
         po::option option{std::string{row.name}, Texts{std::move(value)}};
         parsed.options.push_back(std::move(option));
         origins.push_back(std::move(origin));
+    }
+
+    /// By that of a file which is read later.  What is outvoted has to be good, too.
+    void replace(std::size_t index, const OptionRow& row, std::string value, Origin origin) {
+        Settings scratch;
+        read_value(scratch, row, parsed.options[index].value.front(), origins[index]);
+        parsed.options[index].value.front() = std::move(value);
+        origins[index] = std::move(origin);
     }
 };
 
@@ -172,11 +187,21 @@ void add(Source& source, const ListenSection& section) {
 
 Source read_file(const po::options_description& description, const std::string& text, const std::string& file,
                  const Program& program) {
+    struct Given {
+        std::size_t file;
+        std::size_t index;
+    };
     Source source{po::parsed_options{&description}};
+    std::map<std::string_view, Given> given;
     std::optional<ListenSection> section;
+    std::size_t of_file = 0;
     for (ConfigLine& line : parse_config(text, file)) {
+        if (section && (line.is_section || line.file != of_file)) {
+            add(source, *section);
+            section.reset();
+        }
+        of_file = line.file;
         if (line.is_section) {
-            if (section) add(source, *section);
             section.emplace(line);
             continue;
         }
@@ -186,7 +211,13 @@ Source read_file(const po::options_description& description, const std::string& 
         }
         const OptionRow* row = find_option(line.name);
         if (row != nullptr && row->in_file()) {
-            source.add(*row, std::move(line.value), {.kind = Origin::Kind::File, .place = std::move(line.place)});
+            const Origin origin{.kind = Origin::Kind::File, .place = std::move(line.place)};
+            const auto [before, is_first] = given.try_emplace(row->name, Given{line.file, source.origins.size()});
+            if (is_first || row->repeatable || before->second.file == line.file)
+                source.add(*row, std::move(line.value), origin);
+            else
+                source.replace(before->second.index, *row, std::move(line.value), origin);
+            before->second.file = line.file;
             continue;
         }
         const std::string_view nearest = row == nullptr ? nearest_of(program, line.name) : std::string_view{};
@@ -201,12 +232,6 @@ Source read_file(const po::options_description& description, const std::string& 
 }
 
 // --- All together ---
-
-void read_value(Settings& settings, const OptionRow& row, const std::string& value, const Origin& origin) {
-    try {
-        row.read(settings, value);
-    } catch (const std::invalid_argument& error) { blame(origin, row.name, error.what()); }
-}
 
 /// Stores the values of `source` that nothing before it has given.  Bad ones are refused even where they are outvoted:
 /// a file that --check-config calls good is good without the command line, too.
@@ -306,14 +331,28 @@ std::optional<ConfigFile> config_file_of(const Texts& arguments, const Texts& en
     return ConfigFile{values["config"].as<Texts>().front(), origin_of(origins, "config")};
 }
 
-std::string read_config(const ConfigFile& config) {
+std::string read_config(const ConfigFile& config, const std::function<void(const std::string&)>& read_next) {
+    std::string path = config.path;
     const auto refuse = [&](std::string_view reason, ExitCode code = ExitCode::Configuration,
                             std::string_view remedy = "expected a text file") {
         throw OperatorError{code, fmt::format("{}: cannot read {}: {}; {}", name_at(config.asked_by, "config"),
-                                              in_quotes(config.path), reason, remedy)};
+                                              in_quotes(path), reason, remedy)};
+    };
+    const auto begin = [&](const std::string& next) {
+        path = next;
+        if (read_next) read_next(path);
+    };
+    const auto read = [&](const std::string& file) {
+        begin(file);
+        std::string text = read_config_file(path);
+        require_text(text, path);
+        return text;
     };
     try {
-        return read_config_file(config.path);
+        std::string text = read(config.path);
+        begin(config.path + ".d");
+        for (const std::string& file : config_directory_files(path)) append_config(text, read(file), file);
+        return text;
     } catch (const std::system_error& error) {
         const std::string reason = error.code().message();
         if (error.code() == std::errc::permission_denied)

@@ -1,5 +1,6 @@
 #pragma once
 // The command line, PREFORKD_* and the configuration file, read by one table into Settings.
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ struct Invocation {
     std::vector<std::string> warnings{};       ///< for the log, once it is open: an unknown PREFORKD_* variable
     std::string printed_config{};              ///< --print-config: a line `name = value  # origin` for each option
     std::string config_file{};                 ///< that -C names; empty: none
-    std::optional<std::string> config_text{};  ///< what it said
+    std::optional<std::string> config_text{};  ///< what it and the files of its directory said, see read_config()
 };
 
 /// Whose options they are: preforkd's, or those of a program of one's own that calls run().
@@ -41,11 +42,14 @@ struct ConfigFile {
                                                        const std::vector<std::string>& environment,
                                                        const Program& program = {});
 
-/// What it says.  May take for ever, where its file server is gone.  Throws OperatorError.
-[[nodiscard]] std::string read_config(const ConfigFile& file);
+/// What it says, and behind it what FILE.d/*.conf says, see append_config(); `read_next` hears of each before it is
+/// read. May take for ever, where their file server is gone.  Throws OperatorError.
+[[nodiscard]] std::string read_config(const ConfigFile& file,
+                                      const std::function<void(const std::string&)>& read_next = {});
 
-/// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names.
-/// Precedence: command line, environment, file, default.  Opens nothing but that file.
+/// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names, with those of
+/// FILE.d: there a later file's value holds, and listeners are added.
+/// Precedence: command line, environment, files, default.  Opens nothing but those files.
 /// `config_text`: instead of what the file says now.
 /// Throws OperatorError: Usage for the command line, Configuration for environment and file (with file and line).
 [[nodiscard]] Invocation read_options(const std::vector<std::string>& arguments,

@@ -64,10 +64,7 @@ std::optional<ChildCall> begin_reading_settings(const StartUp& start_up, std::ch
         const auto file =
             config_file_of({words.begin() + 1, words.end()}, start_up.launch.environment, program_of(start_up));
         std::string text;
-        if (file) {
-            attempt("--config " + file->path);
-            text = read_config(*file);
-        }
+        if (file) text = read_config(*file, [&](const std::string& path) { attempt("--config " + path); });
         const Invocation invocation = read_daemon_options(start_up, text);
         if (invocation.task == Task::Serve) look_for_places(invocation.settings, attempt);
         return text;

@@ -45,7 +45,7 @@ def test_the_packages_have_the_version_of_the_sources(package):
 
 
 @pytest.mark.parametrize("path", [
-    "/usr/sbin/preforkd", "/usr/bin/preforkctl", "/etc/preforkd/preforkd.conf",
+    "/usr/sbin/preforkd", "/usr/bin/preforkctl", "/etc/preforkd/preforkd.conf", "/etc/preforkd/preforkd.conf.d/",
     "/lib/systemd/system/preforkd.service", "/lib/systemd/system/preforkd.socket",
     "/lib/systemd/system/preforkd@.service", "/lib/systemd/system/preforkd@.socket",
     "/lib/systemd/system/preforkd-observe@.socket",

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "common/base/operator_error.hpp"
@@ -90,6 +94,37 @@ TEST(ConfigFile, hostile_text_is_refused_in_one_printable_line) {
     EXPECT_NE(text_refusal(std::string(1'000'000, '=')), "");
     EXPECT_THAT(text_refusal("x", "a\nb\x1b"), StartsWith(R"(a\nb\x1b:1: )"));
     EXPECT_NE(text_refusal("x", std::string(5000, 'f')), "");
+}
+
+TEST(ConfigFile, lines_of_several_files_know_where_they_stand) {
+    std::string text = "a = 1";
+    append_config(text,
+                  "\xef\xbb\xbf"
+                  "b = 2\n\nc = 3\n",
+                  "d/x");
+    append_config(text, "", "d/y");
+    append_config(text, "[e]", "d/z");
+    EXPECT_EQ(parse(text), (std::vector<ConfigLine>{{"a", "1", "f:1", false, 0},
+                                                    {"b", "2", "d/x:1", false, 1},
+                                                    {"c", "3", "d/x:3", false, 1},
+                                                    {"e", "", "d/z:1", true, 3}}));
+}
+
+TEST(ConfigFile, no_file_can_begin_another) {
+    EXPECT_THROW(require_text(std::string_view{"a = 1\n\0x\nb = 2", 14}, "f"), OperatorError);
+    EXPECT_NO_THROW(require_text("a = 1\n", "f"));
+}
+
+TEST(ConfigFile, of_a_directory_the_files_count_whose_name_ends_so_in_byte_order) {
+    const std::filesystem::path directory = testing::TempDir() + "conf.d." + std::to_string(::getpid());
+    EXPECT_TRUE(config_directory_files(directory).empty());
+    std::filesystem::create_directory(directory);
+    for (const char* name : {"b.conf", "B.conf", "10.conf", "9.conf", ".h.conf", "a.conf.dpkg-old", "a.conf~"})
+        std::ofstream{directory / name} << "\n";
+    std::vector<std::string> expected;
+    for (const char* name : {"10.conf", "9.conf", "B.conf", "b.conf"}) expected.push_back(directory / name);
+    EXPECT_EQ(config_directory_files(directory), expected);
+    std::filesystem::remove_all(directory);
 }
 
 TEST(ConfigFile, a_value_is_quoted_only_where_that_is_needed) {
