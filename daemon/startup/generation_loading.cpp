@@ -163,10 +163,8 @@ private:
 
     /// All else is there.
     std::optional<Generation> wait_for_keys(const Generation& current, Clock::time_point now) {
-        keys_->hear();
-        keys_->mind_the_time(now);
         try {
-            if (!keys_->is_ready_or_never()) return std::nullopt;
+            if (!keys_->becomes_ready(now)) return std::nullopt;
         } catch (const std::exception&) {
             close_what_was_added(current);
             throw;

@@ -73,20 +73,23 @@ void KeyProcess::hear() {
     }
 }
 
-bool KeyProcess::is_ready_or_never() const {
+bool KeyProcess::becomes_ready(Clock::time_point now) {
+    hear();
+    mind_the_time(now);
     if (failure_) throw OperatorError{*failure_};
+    if (!ready_) replace_dead(now);
     return ready_;
 }
 
 void KeyProcess::wait() {
-    while (!is_ready_or_never()) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(begun_ + patience - Clock::now());
+    while (!becomes_ready(Clock::now())) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+            (process_ ? begun_ + patience : respawn_.not_before) - Clock::now());
         ::pollfd said{.fd = socket_.get(), .events = POLLIN, .revents = 0};
         if (left.count() > 0 && ::poll(&said, 1, static_cast<int>(left.count())) == -1 && errno != EINTR)
             throw_errno("wait for the key process");
         hear();
-        mind_the_time(Clock::now());
-        if (socket_ || failure_ || ready_) continue;
+        if (!process_ || socket_ || failure_ || ready_) continue;
         siginfo_t ended{};  // it is gone, or as good as that
         ::waitid(P_PID, static_cast<id_t>(pid()), &ended, WEXITED | WNOWAIT);
         (void)reap(pid(), Clock::now());
@@ -108,6 +111,10 @@ void KeyProcess::maintain(Clock::time_point now) {
     hear();
     mind_the_time(now);
     if (failure_) tell_of(failure_->what());
+    replace_dead(now);
+}
+
+void KeyProcess::replace_dead(Clock::time_point now) {
     if (process_ || respawn_.not_before > now) return;
     try {
         begin(now);

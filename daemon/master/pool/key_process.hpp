@@ -46,10 +46,9 @@ public:
 
     /// Reads what it has said.
     void hear();
-    /// Ends one that reads for too long.
-    void mind_the_time(Clock::time_point now);
-    /// Ready, or not yet.  Throws OperatorError with the reason why it will never be.
-    [[nodiscard]] bool is_ready_or_never() const;
+    /// Ready, or not yet; one that was, and died before anybody asked, has a successor.  Throws OperatorError with the
+    /// reason why it will never be.
+    [[nodiscard]] bool becomes_ready(Clock::time_point now);
     /// Where nothing else can go on: until it is ready.  Throws OperatorError.
     void wait();
     /// Kills it.
@@ -68,6 +67,9 @@ public:
     [[nodiscard]] pid_t pid() const noexcept { return process_ ? process_->pid() : 0; }
 
 private:
+    /// Ends one that reads for too long.
+    void mind_the_time(Clock::time_point now);
+    void replace_dead(Clock::time_point now);
     void fail(ExitCode code, std::string sentence);
     void close_socket() noexcept;
     void note_end(const ExitReport& end, Clock::time_point now);
