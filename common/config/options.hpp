@@ -1,10 +1,10 @@
 #pragma once
 // The command line, PREFORKD_* and the configuration file, read by one table into Settings.
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/config/config_reading.hpp"
 #include "common/config/option_origin.hpp"
 #include "common/config/settings.hpp"
 
@@ -31,21 +31,10 @@ struct Program {
     bool greets = true;                        ///< it has the handler greet, which --greeting is for
 };
 
-/// The file that -C names, and who names it.
-struct ConfigFile {
-    std::string path{};
-    Origin asked_by{};
-};
-
 /// nullopt: none, or what the command line asks for needs none.  Opens nothing.  Throws as read_options().
 [[nodiscard]] std::optional<ConfigFile> config_file_of(const std::vector<std::string>& arguments,
                                                        const std::vector<std::string>& environment,
                                                        const Program& program = {});
-
-/// What it says, and behind it what FILE.d/*.conf says, see append_config(); `read_next` hears of each before it is
-/// read. May take for ever, where their file server is gone.  Throws OperatorError.
-[[nodiscard]] std::string read_config(const ConfigFile& file,
-                                      const std::function<void(const std::string&)>& read_next = {});
 
 /// Reads `arguments` (without argv[0]), `environment` (`NAME=value` lines) and the file that -C names, with those of
 /// FILE.d: there a later file's value holds, and listeners are added.

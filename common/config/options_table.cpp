@@ -335,7 +335,7 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](Settings& s, std::string_view text) { s.stderr_rate = read_rate(text); },
      [](const Settings& s) { return Values{print_rate(s.stderr_rate)}; }},
 
-    {"config", 'C', "FILE", orders, "read options from this file, too: lines `name = value`", "none",
+    {"config", 'C', "FILE", orders, "read options from this file and FILE.d/*.conf: lines `name = value`", "none",
      [](Settings&, std::string_view text) { static_cast<void>(read_path(text, "a file")); }, nullptr},
     {"check-config", 0, "", orders, "check all options, then exit", "", nullptr, nullptr},
     {"print-config", 0, "", orders, "print every option with its value and where that comes from, then exit", "",
