@@ -74,7 +74,7 @@ std::optional<std::string> unless_unset(const std::optional<std::uint32_t>& numb
     return number ? std::optional{std::to_string(*number)} : std::nullopt;
 }
 
-constexpr std::array<ListenRow, 10> rows{{
+constexpr std::array<ListenRow, 10> rows_of_clients{{
     {{"allow", "CIDR,...|UID,...", "all", "who alone may be a client; @FILE names more (default all)"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.allow = parse_access_list(text); },
@@ -132,6 +132,6 @@ constexpr std::array<ListenRow, 10> rows{{
 
 }  // namespace
 
-std::span<const ListenRow> client_rows() noexcept { return rows; }
+std::span<const ListenRow> client_rows() noexcept { return rows_of_clients; }
 
 }  // namespace preforkd

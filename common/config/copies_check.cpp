@@ -29,9 +29,9 @@ bool suits_copies(std::string_view key) {
     return std::ranges::find(keys, key) != keys.end();
 }
 
-class Check {
+class CopiesCheck {
 public:
-    Check(const Settings& settings, const Origins& origins) : settings_{settings}, origins_{origins} {}
+    CopiesCheck(const Settings& settings, const Origins& origins) : settings_{settings}, origins_{origins} {}
 
     void no_copies() const {
         for (const std::string_view option : {"pass", "ready", "stop-signal", "reload-signal"})
@@ -116,7 +116,7 @@ private:
 }  // namespace
 
 void check_copies(const Settings& settings, const Origins& origins) {
-    const Check check{settings, origins};
+    const CopiesCheck check{settings, origins};
     if (!runs_copies(settings)) return check.no_copies();
     check.program();
     check.workers();

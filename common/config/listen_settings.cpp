@@ -18,10 +18,10 @@
 namespace preforkd {
 namespace {
 
-constexpr std::string_view blanks = " \t\r\n\v\f";
+constexpr std::string_view separators = " \t\r\n\v\f";
 constexpr NumberRange rcvbuf_range{.min = 1024, .max = 1u << 30};  // the kernel doubles it within an int: socket(7)
 
-bool any_transport(Transport) { return true; }
+bool all_transports(Transport) { return true; }
 bool is_tcp(Transport transport) { return transport == Transport::Tcp; }
 bool is_internet(Transport transport) { return transport == Transport::Tcp || transport == Transport::Udp; }
 bool is_local(Transport transport) { return transport == Transport::Unix || transport == Transport::UnixDatagram; }
@@ -45,7 +45,7 @@ std::chrono::milliseconds read_linger(std::string_view text) {
 
 constexpr std::array<ListenRow, 12> common_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
-     any_transport,
+     all_transports,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
      [](const ListenSettings& s) { return unless_empty(s.handler); }},
     {{"backlog", "N", "tcp, unix", "connections that the kernel queues, instead of --backlog"},
@@ -120,9 +120,9 @@ bool needs_tls(const ListenRow& row) {
 std::vector<std::string_view> words_of(std::string_view text) {
     std::vector<std::string_view> words;
     while (true) {
-        text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+        text.remove_prefix(std::min(text.find_first_not_of(separators), text.size()));
         if (text.empty()) return words;
-        words.push_back(text.substr(0, text.find_first_of(blanks)));
+        words.push_back(text.substr(0, text.find_first_of(separators)));
         text.remove_prefix(words.back().size());
     }
 }
@@ -274,7 +274,7 @@ void ListenReader::read(std::string_view key, std::string_view value) {
         refuse_endpoint(endpoint_, fmt::format("{}= is given twice; keep one", key));
     said_.emplace_back(key);
     try {
-        if (value.find_first_of(blanks) != value.npos)
+        if (value.find_first_of(separators) != value.npos)
             refuse_value("a value without blanks (%20 for one in refuse-with)", value);
         row.read(settings_, value);
     } catch (const std::invalid_argument& error) {

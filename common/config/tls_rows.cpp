@@ -58,7 +58,7 @@ std::vector<std::string> read_alpn(std::string_view text) {
     return protocols;
 }
 
-constexpr std::array<ListenRow, 14> rows{{
+constexpr std::array<ListenRow, 14> rows_of_tls{{
     {{"certificate", "FILE", transports, "the chain to show, PEM; may be repeated: the client's server name decides"},
      may_be_stream,
      [](ListenSettings& s, std::string_view text) { tls(s).certificates.push_back(read_path(text, "a file")); },
@@ -144,6 +144,6 @@ constexpr std::array<ListenRow, 14> rows{{
 
 }  // namespace
 
-std::span<const ListenRow> tls_rows() noexcept { return rows; }
+std::span<const ListenRow> tls_rows() noexcept { return rows_of_tls; }
 
 }  // namespace preforkd

@@ -10,13 +10,14 @@
 namespace preforkd {
 namespace {
 
-constexpr std::string_view expected = "expected tls://HOST:PORT, tls+unix:///PATH, tls+unix://@NAME or tls+fd://NAME";
+constexpr std::string_view expected_endpoint =
+    "expected tls://HOST:PORT, tls+unix:///PATH, tls+unix://@NAME or tls+fd://NAME";
 
-struct Scheme {
+struct SchemePair {
     std::string_view with_tls;
     std::string_view without;
 };
-constexpr std::array<Scheme, 3> schemes{{{"tls:", "tcp:"}, {"tls+unix:", "unix:"}, {"tls+fd:", "fd:"}}};
+constexpr std::array<SchemePair, 3> scheme_pairs{{{"tls:", "tcp:"}, {"tls+unix:", "unix:"}, {"tls+fd:", "fd:"}}};
 
 }  // namespace
 
@@ -25,18 +26,19 @@ TlsScheme strip_tls(std::string_view endpoint_text) {
     const std::string_view rest = endpoint_text.substr(scheme.size());
     if (!scheme.starts_with("tls+") && !(scheme == "tls:" && rest.find_first_of(":/") != rest.npos))
         return {.address = std::string{endpoint_text}};  // of `tls:443`, too: parse_endpoint() knows what is meant
-    for (const auto& [with_tls, without] : schemes) {
+    for (const auto& [with_tls, without] : scheme_pairs) {
         if (scheme != with_tls) continue;
         if (!rest.starts_with("//"))
-            throw std::invalid_argument{fmt::format("{} lacks the `//`; {}", in_quotes(endpoint_text), expected)};
+            throw std::invalid_argument{
+                fmt::format("{} lacks the `//`; {}", in_quotes(endpoint_text), expected_endpoint)};
         return {.tls = true, .address = std::string{without}.append(rest)};
     }
     throw std::invalid_argument{fmt::format("{} has the unknown scheme {}; {}", in_quotes(endpoint_text),
-                                            in_quotes(scheme.substr(0, scheme.size() - 1)), expected)};
+                                            in_quotes(scheme.substr(0, scheme.size() - 1)), expected_endpoint)};
 }
 
 std::string add_tls(std::string_view address) {
-    for (const auto& [with_tls, without] : schemes)
+    for (const auto& [with_tls, without] : scheme_pairs)
         if (address.starts_with(without)) return std::string{with_tls}.append(address.substr(without.size()));
     return std::string{address};
 }

@@ -8,8 +8,6 @@ namespace preforkd {
 
 namespace {
 
-constexpr auto relaxed = std::memory_order_relaxed;
-
 std::string name_of(WorkerState state) {
     switch (state) {
         case WorkerState::Vacant:
@@ -31,16 +29,17 @@ std::string state_of(const WorkerEntry& worker) {
         case WorkerEntry::State::Doomed: return "hung";
         case WorkerEntry::State::Ready: break;
     }
-    const WorkerState state = worker.record.state.load(relaxed);
+    const WorkerState state = worker.record.state.load(std::memory_order_relaxed);
     // Whether it has clients only the program knows.
-    if (worker.record.program_pid.load(relaxed) != 0 && (state == WorkerState::Idle || state == WorkerState::InHandler))
+    if (worker.record.program_pid.load(std::memory_order_relaxed) != 0 &&
+        (state == WorkerState::Idle || state == WorkerState::InHandler))
         return "running";
     return name_of(state);
 }
 
 std::optional<std::uint64_t> if_counted(const WorkerRecord& record, const std::atomic<std::uint64_t>& bytes) {
-    if (record.counts_traffic.load(relaxed) == 0) return std::nullopt;
-    return bytes.load(relaxed);
+    if (record.counts_traffic.load(std::memory_order_relaxed) == 0) return std::nullopt;
+    return bytes.load(std::memory_order_relaxed);
 }
 
 void add(std::optional<std::uint64_t>& total, const std::optional<std::uint64_t>& bytes) {
@@ -71,7 +70,7 @@ void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& repo
     for (WorkerEntry& worker : workers) {
         const WorkerRecord& record = worker.record;
         const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(age_of(record, now));
-        const std::uint64_t program = record.program_pid.load(relaxed);
+        const std::uint64_t program = record.program_pid.load(std::memory_order_relaxed);
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.started);
         const WorkerStatus& added = report.workers.emplace_back(WorkerStatus{
             .number = worker.number,
@@ -81,9 +80,9 @@ void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& repo
             .state = state_of(worker),
             .since = std::min(since, age),  // the record's clock is coarse
             .age = age,
-            .connections = record.active.load(relaxed),
-            .accepted = record.accepted.load(relaxed),
-            .served = record.served.load(relaxed),
+            .connections = record.active.load(std::memory_order_relaxed),
+            .accepted = record.accepted.load(std::memory_order_relaxed),
+            .served = record.served.load(std::memory_order_relaxed),
             .received_bytes = if_counted(record, record.traffic.received),
             .sent_bytes = if_counted(record, record.traffic.sent),
             .last_error = printable(record.last_error.read()),

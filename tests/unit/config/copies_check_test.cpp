@@ -19,7 +19,7 @@ Settings pool_at(const std::string& endpoint) {
     return settings;
 }
 
-std::string refusal(const Settings& settings) {
+std::string copies_refusal(const Settings& settings) {
     try {
         check_copies(settings, {});
         return "";
@@ -27,15 +27,16 @@ std::string refusal(const Settings& settings) {
 }
 
 TEST(CopiesCheck, what_concerns_the_socket_itself_fits) {
-    EXPECT_EQ(refusal(pool_at("tcp://:80 backlog=7 v6only=yes nodelay=no keepalive=yes")), "");
-    EXPECT_EQ(refusal(pool_at("unix:///run/x mode=0600 user=root group=root")), "");
-    EXPECT_EQ(refusal(pool_at("udp://:53 rcvbuf=4M")), "");
+    EXPECT_EQ(copies_refusal(pool_at("tcp://:80 backlog=7 v6only=yes nodelay=no keepalive=yes")), "");
+    EXPECT_EQ(copies_refusal(pool_at("unix:///run/x mode=0600 user=root group=root")), "");
+    EXPECT_EQ(copies_refusal(pool_at("udp://:53 rcvbuf=4M")), "");
 }
 
 TEST(CopiesCheck, what_concerns_clients_does_not) {
     for (const char* const key : {"handler=echo", "linger=1s", "allow=::1", "per-source=3", "rate=5/s", "max=9",
                                   "proxy=::1", "log-connections=end"})
-        EXPECT_THAT(refusal(pool_at(std::string{"tcp://:80 "} + key)), HasSubstr("= has no effect on programs")) << key;
+        EXPECT_THAT(copies_refusal(pool_at(std::string{"tcp://:80 "} + key)), HasSubstr("= has no effect on programs"))
+            << key;
 }
 
 TEST(CopiesCheck, each_option_about_clients_is_refused_unless_it_says_the_default) {
@@ -50,9 +51,9 @@ TEST(CopiesCheck, each_option_about_clients_is_refused_unless_it_says_the_defaul
         Settings settings = pool_at("tcp://:80");
         const OptionRow& row = *find_option(option);
         for (const std::string& value : row.print(Settings{})) row.read(settings, value);
-        EXPECT_EQ(refusal(settings), "");
+        EXPECT_EQ(copies_refusal(settings), "");
         row.read(settings, other);
-        EXPECT_EQ(refusal(settings),
+        EXPECT_EQ(copies_refusal(settings),
                   std::string{"--"} + option +
                       ": has no effect on programs that accept by themselves (--run pool); leave it away");
     }
@@ -61,25 +62,26 @@ TEST(CopiesCheck, each_option_about_clients_is_refused_unless_it_says_the_defaul
 TEST(CopiesCheck, nobody_is_to_live_for_longer_than_he_may_take_to_be_ready) {
     Settings settings = pool_at("tcp://:80");
     settings.ready.alive_for = settings.boot_timeout;
-    EXPECT_THAT(refusal(settings), HasSubstr("--ready: alive:30s is no sooner than --boot-timeout 30s"));
+    EXPECT_THAT(copies_refusal(settings), HasSubstr("--ready: alive:30s is no sooner than --boot-timeout 30s"));
     settings.boot_timeout = std::chrono::milliseconds{0};
-    EXPECT_EQ(refusal(settings), "");
+    EXPECT_EQ(copies_refusal(settings), "");
 }
 
 TEST(CopiesCheck, a_watchdog_takes_notifications) {
     Settings settings = pool_at("tcp://:80");
     settings.worker_timeout = std::chrono::seconds{9};
-    EXPECT_THAT(refusal(settings), HasSubstr("--worker-timeout: a program that accepts by itself tells"));
+    EXPECT_THAT(copies_refusal(settings), HasSubstr("--worker-timeout: a program that accepts by itself tells"));
     settings.ready.kind = ReadyCheck::Kind::Notify;
-    EXPECT_EQ(refusal(settings), "");
+    EXPECT_EQ(copies_refusal(settings), "");
 }
 
 TEST(CopiesCheck, what_is_for_copies_needs_them) {
     Settings settings = pool_at("tcp://:80");
     settings.pass = PassStyle::Fd0;
-    EXPECT_EQ(refusal(settings), "");
+    EXPECT_EQ(copies_refusal(settings), "");
     settings.run = RunMode::Client;
-    EXPECT_THAT(refusal(settings), HasSubstr("--pass: is for programs that accept by themselves; say --run pool"));
+    EXPECT_THAT(copies_refusal(settings),
+                HasSubstr("--pass: is for programs that accept by themselves; say --run pool"));
 }
 
 }  // namespace
