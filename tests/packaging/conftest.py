@@ -47,8 +47,8 @@ def host(machine, package):
         rm -rf /etc/systemd/system/preforkd*
         systemctl daemon-reload
         systemctl reset-failed
+        find /etc/preforkd -type f ! -name preforkd.conf -delete || true
         dpkg --status preforkd 2>/dev/null | grep -q '^Status: install ok installed' || dpkg --install /root/preforkd.deb
-        find /etc/preforkd -type f ! -name preforkd.conf -delete
         cp /root/preforkd.conf /etc/preforkd/ 2>/dev/null || cp /etc/preforkd/preforkd.conf /root/
         systemctl start preforkd.service""")
     return machine
