@@ -134,7 +134,7 @@ def test_a_wrong_configuration_stays_down_and_says_why(host):
     assert host.run("systemctl", "restart", UNIT, check=False).returncode != 0
     assert (host.show(UNIT, "ExecMainStatus"), host.show(UNIT, "ActiveState")) == ("78", "failed")
     assert host.show(UNIT, "NRestarts") == "0"
-    assert any("workers" in line and "many" in line for line in log_of(host, UNIT, cursor))
+    assert eventually(lambda: any("workers" in line and "many" in line for line in log_of(host, UNIT, cursor)))
 
 
 def test_a_configuration_that_it_may_not_read_stays_down(host):
