@@ -37,12 +37,14 @@ private:
 /// Those that have come along with `message`, which recvmsg(2) has filled.
 [[nodiscard]] inline std::vector<UniqueFd> received_descriptors(msghdr& message) {
     std::vector<UniqueFd> received;
-    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    const std::size_t bytes = header == nullptr ? 0 : header->cmsg_len - CMSG_LEN(0);
-    for (std::size_t at = 0; at < bytes; at += sizeof(int)) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
-        received.emplace_back(fd);
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t bytes = header->cmsg_len - CMSG_LEN(0);
+        for (std::size_t at = 0; at < bytes; at += sizeof(int)) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+            received.emplace_back(fd);
+        }
     }
     return received;
 }

@@ -26,9 +26,9 @@ struct Report {
         Paused,      ///< left the accept queue while clients may be waiting: a sibling should look
         Retiring,    ///< has served --max-requests; asks for a replacement and goes on until told to leave
         Failed,      ///< cannot start, or go on; `text` says why: its last word
-        Extend = 6,  ///< a copy of a program asks for time to leave: `text` is how many milliseconds
         Full = 5,    ///< is at its limit; sent at times, in a pool of a fixed size every 5 s at most.  4 is taken: its
                      ///< numbers go from image to image
+        Extend = 6,  ///< a copy of a program asks for time to leave: `text` is how many milliseconds
     } kind{};
     std::string text{};  ///< one printable line of 1024 bytes, or in quotes with what is not printable escaped
 };

@@ -16,8 +16,6 @@ namespace {
 constexpr NumberRange per_source_range{.min = 1, .max = 65'534};  // what the table of sources can count
 constexpr NumberRange max_range{.min = 1, .max = most_connections};
 
-bool any_transport(Transport) { return true; }
-
 ProxySenders read_senders(std::string_view text) {
     ProxySenders senders;
     if (text == "unix") return {.local = true};

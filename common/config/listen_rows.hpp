@@ -18,6 +18,7 @@ struct ListenRow {
 };
 
 // What the rows of each file need.
+[[nodiscard]] constexpr bool any_transport(Transport) noexcept { return true; }
 [[nodiscard]] constexpr bool may_be_stream(Transport transport) noexcept { return !is_datagram(transport); }
 [[nodiscard]] inline std::optional<std::string> unless_empty(const std::string& text) {
     return text.empty() ? std::nullopt : std::optional{text};

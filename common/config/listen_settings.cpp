@@ -21,7 +21,6 @@ namespace {
 constexpr std::string_view separators = " \t\r\n\v\f";
 constexpr NumberRange rcvbuf_range{.min = 1024, .max = 1u << 30};  // the kernel doubles it within an int: socket(7)
 
-bool all_transports(Transport) { return true; }
 bool is_tcp(Transport transport) { return transport == Transport::Tcp; }
 bool is_internet(Transport transport) { return transport == Transport::Tcp || transport == Transport::Udp; }
 bool is_local(Transport transport) { return transport == Transport::Unix || transport == Transport::UnixDatagram; }
@@ -45,7 +44,7 @@ std::chrono::milliseconds read_linger(std::string_view text) {
 
 constexpr std::array<ListenRow, 12> common_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
-     all_transports,
+     any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
      [](const ListenSettings& s) { return unless_empty(s.handler); }},
     {{"backlog", "N", "tcp, unix", "connections that the kernel queues, instead of --backlog"},

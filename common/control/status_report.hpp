@@ -56,8 +56,8 @@ struct WorkerStatus {
     int pid = 0;
     std::optional<std::uint64_t> program_pid{};  ///< of --run pool: the copy that it is, whose use is `used`
     std::optional<std::uint64_t> generation{};
-    std::string
-        state{};  ///< starting, idle, busy, waiting, retiring, leaving, hung, stopped; of a copy that runs: running
+    /// starting, idle, busy, waiting, retiring, leaving, hung, stopped; of a copy that runs: running
+    std::string state{};
     std::chrono::milliseconds since{};  ///< in this state, without a sign of life
     std::chrono::milliseconds age{};
     std::uint64_t connections = 0;                  ///< open now

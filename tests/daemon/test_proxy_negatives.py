@@ -12,7 +12,7 @@ import proc
 import proxy_negatives
 from clients import connect, port_of, read_to_end
 from proxy_sender import LINE, binary, tlv
-from test_proxy_senders import accepts, free_port, running
+from test_proxy_senders import accepts, free_port, nginx, running
 
 # Of the versions in Debian 12.  All others they close, as preforkd does with each.
 TAKEN_BY_HAPROXY = {
@@ -96,16 +96,7 @@ def test_what_haproxy_takes(preforkd, tmp_path):
 def test_what_nginx_takes(tmp_path):
     if version_of("nginx", "-v") != "1.22":
         pytest.skip("another version of nginx than the list is of")
-    port, config = free_port(), tmp_path / "nginx.conf"
-    config.write_text(f"""
-        load_module /usr/lib/nginx/modules/ngx_stream_module.so;
-        daemon off;
-        user root;
-        pid {tmp_path}/nginx.pid;
-        error_log {tmp_path}/nginx.log;
-        events {{}}
-        stream {{ server {{ listen 127.0.0.1:{port} proxy_protocol; return taken; }} }}
-        """)
-    with running("nginx", "-p", tmp_path, "-c", config):
+    port = free_port()
+    with nginx(tmp_path, f"listen 127.0.0.1:{port} proxy_protocol; return taken;"):
         assert proc.eventually(lambda: accepts(port))
         assert set(served(port)) == TAKEN_BY_NGINX

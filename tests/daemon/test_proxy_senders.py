@@ -92,22 +92,27 @@ def test_clients_of_haproxy(daemon, tmp_path, how):
     assert not daemon.log.find("without a valid PROXY header")
 
 
+def nginx(directory, server):
+    """While it runs: one with that one server of streams."""
+    config = directory / "nginx.conf"
+    config.write_text(f"""
+        load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+        daemon off;
+        user root;
+        pid {directory}/nginx.pid;
+        error_log {directory}/nginx.log;
+        events {{}}
+        stream {{ server {{ {server} }} }}
+        """)
+    return running("nginx", "-p", directory, "-c", config)
+
+
 @pytest.mark.programs("nginx")
 @pytest.mark.skipif(not os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so"), reason="nginx has no stream module")
 def test_clients_of_nginx(daemon, tmp_path):
     port = free_port()
     server = server_of(daemon).replace("unix@", "unix:")
-    config = tmp_path / "nginx.conf"
-    config.write_text(f"""
-        load_module /usr/lib/nginx/modules/ngx_stream_module.so;
-        daemon off;
-        user root;
-        pid {tmp_path}/nginx.pid;
-        error_log {tmp_path}/nginx.log;
-        events {{}}
-        stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass {server}; proxy_protocol on; }} }}
-        """)
-    with running("nginx", "-p", tmp_path, "-c", config):
+    with nginx(tmp_path, f"listen 127.0.0.1:{port}; proxy_pass {server}; proxy_protocol on;"):
         assert proc.eventually(lambda: accepts(port))
         told, expected = announced(port)
         assert told.startswith(expected.split(" by ")[0]), told

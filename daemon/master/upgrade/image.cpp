@@ -15,6 +15,7 @@
 
 #include "common/base/sys_error.hpp"
 #include "common/base/take_until.hpp"
+#include "common/base/text_pointers.hpp"
 #include "common/process/descriptors.hpp"
 #include "daemon/master/upgrade/rehearsal_channel.hpp"
 
@@ -57,13 +58,6 @@ Handover receive_handover(int channel) {
     if (named.size() + 1 != passed.size()) throw std::runtime_error{"not understood: other descriptors than it names"};
     for (std::size_t i = 0; i < named.size(); ++i) *named[i] = passed[i + 1].release();
     return handover;
-}
-
-std::vector<char*> pointers_to(std::vector<std::string>& lines) {
-    std::vector<char*> pointers;
-    for (std::string& line : lines) pointers.push_back(line.data());
-    pointers.push_back(nullptr);
-    return pointers;
 }
 
 /// With `kept` open, the first of which the new image is told of.  Returns only errno.

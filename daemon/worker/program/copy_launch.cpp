@@ -13,9 +13,11 @@
 #include <csignal>
 
 #include "common/base/sys_error.hpp"
+#include "common/base/text_pointers.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/process/spawn.hpp"
 #include "daemon/worker/program/copy_sockets.hpp"
+#include "daemon/worker/program/program_launch.hpp"
 
 namespace preforkd {
 
@@ -51,13 +53,6 @@ int place_descriptors(const CopyStart& copy, int failure) {
             check(::dup2(sockets[index], first_copy_socket + static_cast<int>(index)), "pass a socket");
     if (ready >= 0) check(::dup2(ready, copy.ready_place), "pass what tells of readiness");
     return failure;
-}
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-    std::vector<char*> pointers;
-    for (std::string& text : texts) pointers.push_back(text.data());
-    pointers.push_back(nullptr);
-    return pointers;
 }
 
 void execute(const CopyStart& copy) {
@@ -108,10 +103,7 @@ ChildProcess start_copy(const CopyStart& copy) {
     if (const int error = wait_for_exec(reader); error != 0) {
         ::waitpid(child.pid(), nullptr, 0);
         errno = error;
-        throw_errno("start " + copy.file +
-                    (error == ENOEXEC  ? " (a script needs #! and its interpreter in its first line)"
-                     : error == ENOENT ? " (it, or the interpreter in its first line, is gone)"
-                                       : ""));
+        throw_errno(attempt_to_start(copy.file, error));
     }
     return child;
 }

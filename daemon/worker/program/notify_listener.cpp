@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "common/base/passed_descriptors.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/process/proc_stat.hpp"
 
@@ -36,21 +37,13 @@ std::optional<Message> receive_message(int socket) {
     do size = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (size == -1 && errno == EINTR);
     if (size == -1) return std::nullopt;
+    (void)received_descriptors(header);  // closes them
     Message message{.text = {text.data(), static_cast<std::size_t>(size)}};
     for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr; each = CMSG_NXTHDR(&header, each)) {
-        if (each->cmsg_level != SOL_SOCKET) continue;
-        if (each->cmsg_type == SCM_CREDENTIALS) {
-            ucred credentials{};
-            std::memcpy(&credentials, CMSG_DATA(each), sizeof credentials);
-            message.sender = credentials.pid;
-        } else if (each->cmsg_type == SCM_RIGHTS) {
-            const std::size_t count = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            for (std::size_t index = 0; index < count; ++index) {
-                int fd = -1;
-                std::memcpy(&fd, CMSG_DATA(each) + index * sizeof fd, sizeof fd);
-                ::close(fd);
-            }
-        }
+        if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_CREDENTIALS) continue;
+        ucred credentials{};
+        std::memcpy(&credentials, CMSG_DATA(each), sizeof credentials);
+        message.sender = credentials.pid;
     }
     return message;
 }

@@ -113,6 +113,13 @@ ProgramLauncher::ProgramLauncher(const rlimit& original_descriptor_limit) : orig
     check_spawn(::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags)), attempt);
 }
 
+std::string attempt_to_start(const std::string& file, int error) {
+    return "start " + file +
+           (error == ENOEXEC  ? " (a script needs #! and its interpreter in its first line)"
+            : error == ENOENT ? " (it, or the interpreter in its first line, is gone)"
+                              : "");
+}
+
 ChildProcess ProgramLauncher::start(const ProgramStart& program) const {
     FileActions actions;
     actions.copy(program.client, STDIN_FILENO);
@@ -125,10 +132,7 @@ ChildProcess ProgramLauncher::start(const ProgramStart& program) const {
         error = ::posix_spawn(&pid, program.file.c_str(), actions.get(), &attributes_, program.arguments,
                               program.environment);
     }
-    check_spawn(error, "start " + program.file +
-                           (error == ENOEXEC  ? " (a script needs #! and its interpreter in its first line)"
-                            : error == ENOENT ? " (it, or the interpreter in its first line, is gone)"
-                                              : ""));
+    check_spawn(error, attempt_to_start(program.file, error));
     return ChildProcess{pid, ChildProcess::Handle::Later};
 }
 

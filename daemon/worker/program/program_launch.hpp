@@ -13,6 +13,9 @@ namespace preforkd {
 /// there is none, or none that this process may execute.
 [[nodiscard]] std::string find_program(const std::string& name);
 
+/// What an exec was to do that has failed with `error`, and what that may mean; for the message.
+[[nodiscard]] std::string attempt_to_start(const std::string& file, int error);
+
 /// What to start, and with which descriptors; all borrowed.
 struct ProgramStart {
     const std::string& file;
