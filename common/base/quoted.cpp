@@ -12,8 +12,7 @@
 namespace preforkd {
 namespace {
 
-constexpr std::size_t longest_quote = 80;
-constexpr std::size_t longest_name = 200;
+constexpr std::size_t longest = 200;  // of the path of a file nothing may be missing
 constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
 /// Bytes of the printable character that `text` begins with; 0 if there is none.
@@ -38,14 +37,14 @@ struct Escaped {
     bool cut = false;
 };
 
-Escaped escape_all(std::string_view text, std::size_t longest) {
+Escaped escape_all(std::string_view text, std::size_t limit) {
     Escaped result;
     while (!text.empty()) {
         std::size_t size = printable_prefix(text);
         const bool plain = size != 0 && text[0] != '"' && text[0] != '\\';
         const std::string piece = plain ? std::string{text.substr(0, size)} : escape(text[0]);
         if (size == 0) size = 1;
-        if (result.text.size() + piece.size() > longest) {
+        if (result.text.size() + piece.size() > limit) {
             result.cut = true;
             break;
         }
@@ -58,7 +57,7 @@ Escaped escape_all(std::string_view text, std::size_t longest) {
 }  // namespace
 
 std::string in_quotes(std::string_view text) {
-    const Escaped escaped = escape_all(text, longest_quote);
+    const Escaped escaped = escape_all(text, longest);
     if (!escaped.cut) return '"' + escaped.text + '"';
     return fmt::format("\"{}...\" ({} bytes)", escaped.text, text.size());
 }
@@ -66,8 +65,8 @@ std::string in_quotes(std::string_view text) {
 std::string in_quotes_uncut(std::string_view text) { return '"' + escape_all(text, unlimited).text + '"'; }
 
 std::string printable(std::string_view text) {
-    if (text.size() <= longest_name && is_printable(text)) return std::string{text};
-    const Escaped escaped = escape_all(text, longest_name);
+    if (text.size() <= longest && is_printable(text)) return std::string{text};
+    const Escaped escaped = escape_all(text, longest);
     return escaped.cut ? escaped.text + "..." : escaped.text;
 }
 

@@ -5,7 +5,7 @@
 
 namespace preforkd {
 
-/// `text` in double quotes, for an error: escaped, and cut behind 80 columns with a note of its size in bytes.
+/// `text` in double quotes, for an error: escaped, and cut behind 200 bytes with a note of its size in bytes.
 ///
 /// Escaped are quotes, backslashes, control characters (C1 and the bidirectional ones, too, which a terminal obeys)
 /// and bytes that are no UTF-8, as `\n`, `\t`, `\r`, `\"`, `\\` and `\xHH`.

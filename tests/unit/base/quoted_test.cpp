@@ -46,8 +46,8 @@ TEST(Quoted, bytes_that_are_no_utf8_are_escaped) {
 
 TEST(Quoted, long_text_is_cut_between_characters) {
     const std::string cut = in_quotes(std::string(5000, 'x'));
-    EXPECT_EQ(cut, '"' + std::string(80, 'x') + "...\" (5000 bytes)");
-    EXPECT_EQ(in_quotes(std::string(80, 'x')), '"' + std::string(80, 'x') + '"');
+    EXPECT_EQ(cut, '"' + std::string(200, 'x') + "...\" (5000 bytes)");
+    EXPECT_EQ(in_quotes(std::string(200, 'x')), '"' + std::string(200, 'x') + '"');
     std::string umlauts = "x";
     for (int i = 0; i < 100; ++i) umlauts += "\xc3\xbc";
     EXPECT_TRUE(is_printable(in_quotes(umlauts)));
