@@ -50,7 +50,9 @@ def starve(victims_of):
                 used = set(map(int, os.listdir(f"/proc/{victim}/fd")))
                 lowest_free = next(number for number in range(1 << 20) if number not in used)
                 before = resource.prlimit(victim, resource.RLIMIT_NOFILE)
-                if arena.model == "thread":  # a client there waits in a loop of its own, whose descriptors the limit reckons
+                # A client waits there in a loop of its own, whose descriptors the limit reckons; a forked child has only a few
+                # beside, but not where the first that is free is one of the first that there are.
+                if arena.model == "thread" or arena.model == "fork" and lowest_free < 8:
                     arena.strikes.append((time.time(), victim, 0.0))
                 resource.prlimit(victim, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
             arena.wait(pause)

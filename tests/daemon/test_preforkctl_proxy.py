@@ -40,7 +40,7 @@ def test_over_a_unix_socket(preforkd, preforkctl, tmp_path, version):
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_it_is_said_before_tls(preforkd, preforkctl, pair, authority, version):
     daemon = preforkd("--handler", "echo", listen=f"tls://127.0.0.1:0 proxy=127.0.0.1 {pair}")
-    told = send(preforkctl, f"tls://localhost:{port(daemon)}", "--ca", authority.certificate, "--proxy", version,
+    told = send(preforkctl, daemon.endpoint, "--servername", "localhost", "--ca", authority.certificate, "--proxy", version,
                 "--proxy-source", "192.0.2.1:1234")
     assert told == "the text"
     assert daemon.wait_log("got connection from")["peer"] == "192.0.2.1:1234"
