@@ -85,6 +85,15 @@ taken_over_for_a_minute() {
     run_pytest daemon/test_taken_over.py --seconds 60
 }
 
+# Figures take minutes, and a machine that does nothing else.
+short_benchmark() {
+    if [ -n "$asked" ] || [ "${CI-}" = true ]; then
+        benchmark --quick
+    else
+        echo 'SKIPPED figures: a machine at work has none; ./dev test bench measures'
+    fi
+}
+
 run_part() {
     local part=$1
     shift
@@ -110,7 +119,7 @@ run_part() {
         packaging) packages_tested "$@" ;;
         containers) containers_tested "$@" ;;
         chaos) build_tests release && run_pytest chaos -n 2 && chaos --seed 1 && taken_over_for_a_minute ;;
-        bench) build_tests release && compile release bench_tools && run_pytest bench -n 2 && benchmark --quick ;;
+        bench) build_tests release && compile release bench_tools && run_pytest bench -n 2 && short_benchmark ;;
     esac
 }
 
@@ -125,9 +134,9 @@ why_not() {
         elif [ -z "$asked" ] && [ "${CI-}" != true ] && [ ! -x "$release_tree/build/release/preforkd" ]; then
             echo 'the last release is not built; ./dev test release does so, in minutes'
         fi
-    elif [ "$1" = tsan ]; then
-        if [ -z "$asked" ] && [ "${CI-}" != true ] && [ ! -x "$root/build/tsan/tests/thread_tests" ]; then
-            echo 'what it needs is not built; ./dev test tsan does so, in minutes'
+    elif [ "$1" = asan ] || [ "$1" = tsan ]; then
+        if [ -z "$asked" ] && [ "${CI-}" != true ] && [ ! -e "$root/build/$1/libpreforkd.a" ]; then
+            echo "what it needs is not built; ./dev test $1 does so, in minutes"
         fi
     elif [ "$1" != packaging ] && [ "$1" != containers ]; then
         return

@@ -4,8 +4,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-# GCC's precompiled header means nothing to clang, so the commands come from a build directory without one.
-cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
+# GCC's precompiled header means nothing to clang, so the commands come from a build directory without one, and a file at
+# a time.
+cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DCMAKE_UNITY_BUILD=OFF >/dev/null
 
 if [ $# -eq 0 ]; then
     files=$(find common daemon -name '*.cpp')
