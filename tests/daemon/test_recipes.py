@@ -80,6 +80,14 @@ def go_server(tmp_path):
     return str(binary)
 
 
+def nginx_config(tmp_path):
+    """Which says where it listens, too."""
+    config = tmp_path / "nginx.conf"
+    text = (RECIPES / "apps/nginx.conf").read_text()
+    config.write_text(text.replace("listen 127.0.0.1:8000;", f"listen unix:{tmp_path}/nginx.sock;"))
+    return str(config)
+
+
 @pytest.mark.parametrize("recipe", [
     pytest.param("python", marks=programs("python3")),
     pytest.param("gunicorn", marks=programs("gunicorn")),
@@ -89,11 +97,15 @@ def go_server(tmp_path):
     pytest.param("starlet", marks=programs("plackup")),
     pytest.param("uwsgi", marks=programs("uwsgi")),
     pytest.param("go", marks=programs("go")),
+    pytest.param("nginx", marks=programs("nginx")),
 ])
 def test_a_recipe_serves_and_loses_nobody_while_it_reloads(preforkd, tmp_path, recipe):
     how = {}
     if recipe == "go":
         how["env"] = {"SERVER": go_server(tmp_path)}
+    if recipe == "nginx":
+        how["listen"] = f"unix://{tmp_path}/nginx.sock"
+        how["env"] = {"CONFIG": nginx_config(tmp_path), "TMPDIR": str(tmp_path)}
     if recipe == "php-cgi":
         how["listen"] = f"unix://{tmp_path}/php.sock"
     daemon = served(preforkd, recipe, tmp_path, **how)
