@@ -31,6 +31,17 @@ struct CountBoard::Header {
     }
 };
 
+namespace {
+
+constexpr std::size_t rows_bytes = listener_rows * sizeof(ListenerRow);
+static_assert((rows_bytes + handler_counters * sizeof(HandlerCount)) % 4096 == 0);  // the smallest page there is
+
+std::span<HandlerCount> handler_counts_behind(std::byte* rows) noexcept {
+    return {std::launder(reinterpret_cast<HandlerCount*>(rows + rows_bytes)), handler_counters};
+}
+
+}  // namespace
+
 CountBoard::CountBoard(std::size_t workers)
     : memory_{check(::memfd_create("preforkd-counts", MFD_CLOEXEC | MFD_ALLOW_SEALING), "create the counts")},
       bytes_{page_bytes() + workers * Header::expected().place_bytes} {
@@ -74,6 +85,11 @@ std::span<ListenerRow> CountBoard::rows(std::size_t place) noexcept {
     return {std::launder(reinterpret_cast<ListenerRow*>(first)), listener_rows};
 }
 
+std::span<HandlerCount> CountBoard::handler_counts(std::size_t place) noexcept {
+    if (place >= places_) return {};
+    return handler_counts_behind(reinterpret_cast<std::byte*>(header_) + offset_of(place));
+}
+
 void CountBoard::clear(std::size_t place) const noexcept {
     // Those of a worker that has never counted are not there, and stay so.
     if (place < places_)
@@ -83,8 +99,9 @@ void CountBoard::clear(std::size_t place) const noexcept {
 
 std::span<ListenerRow> CountBoard::map_own(std::size_t place, std::size_t rows) const {
     if (place >= places_ || rows == 0) return {};
-    const std::span<std::byte> own = own_memory().subspan(page_bytes(), whole_pages(rows * sizeof(ListenerRow)));
+    const std::span<std::byte> own = own_memory().subspan(page_bytes(), Header::expected().place_bytes);
     map_own_memory(own, memory_.get(), offset_of(place));
+    use_handler_counts(handler_counts_behind(own.data()));
     return {std::launder(reinterpret_cast<ListenerRow*>(own.data())), rows};
 }
 

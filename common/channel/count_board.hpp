@@ -1,9 +1,10 @@
 #pragma once
-// What the workers count of each listener, in memory that master and workers share.
+// What the workers count of each listener, and their handlers by themselves, in memory that master and workers share.
 #include <cstddef>
 #include <span>
 
 #include "common/base/unique_fd.hpp"
+#include "common/channel/handler_counts.hpp"
 #include "common/channel/listener_counts.hpp"
 
 namespace preforkd {
@@ -26,12 +27,15 @@ public:
 
     /// Those of a worker; none where there is no such place.
     [[nodiscard]] std::span<ListenerRow> rows(std::size_t place) noexcept;
+    /// Those of its handlers, in what the rows leave of their last page; an image that does not know them leaves it
+    /// zero.
+    [[nodiscard]] std::span<HandlerCount> handler_counts(std::size_t place) noexcept;
 
     /// All zero, before another worker has them.
     void clear(std::size_t place) const noexcept;
 
     /// In the worker, after the fork: as many of its rows as it needs, in the only pages of this memory that it maps,
-    /// behind its record.  None where there is no such place.
+    /// behind its record; its handlers count there from now on.  None where there is no such place.
     [[nodiscard]] std::span<ListenerRow> map_own(std::size_t place, std::size_t rows) const;
 
 private:

@@ -30,6 +30,14 @@ const json::value* field(const json::value& value, std::string_view name) {
     return value.is_object() ? value.get_object().if_contains(name) : nullptr;
 }
 
+std::map<std::string, std::uint64_t> numbers_from(const json::value* value) {
+    std::map<std::string, std::uint64_t> numbers;
+    if (value == nullptr || !value->is_object()) return numbers;
+    for (const auto& [name, number] : value->get_object())
+        numbers[name] = JsonFields{*value}.number<std::uint64_t>(name);
+    return numbers;
+}
+
 HistogramCounts histogram_from(const json::value* value) {
     HistogramCounts histogram;
     if (value == nullptr) return histogram;
@@ -65,6 +73,9 @@ void combine(ServiceCounts& into, const ServiceCounts& from, Merge merge) {
     for (const auto& [endpoint, counts] : from.listeners) combine(into.listeners[endpoint], counts, merge);
     for (const auto& [error, count] : from.accept_errors)
         into.accept_errors[error] = merge(into.accept_errors[error], count);
+    for (const auto& [name, count] : from.handler)
+        if (into.handler.size() < most_handler_counts || into.handler.contains(name))
+            into.handler[name] = merge(into.handler[name], count);
     combine(into.handler_busy, from.handler_busy, merge);
     std::ranges::transform(into.deaths, from.deaths, into.deaths.begin(), merge);
     combine(into.reloads, from.reloads, merge);
@@ -99,9 +110,8 @@ ListenerCounts listener_counts_from(const json::value& value) {
 }
 
 json::value to_json_value(const ServiceCounts& counts) {
-    json::object errors;
-    for (const auto& [error, count] : counts.accept_errors) errors[error] = count;
-    return {{"accept_errors", std::move(errors)},
+    return {{"accept_errors", json::value_from(counts.accept_errors)},
+            {"handler_counts", json::value_from(counts.handler)},
             {"handler_busy", to_json_value(counts.handler_busy)},
             {"deaths", named(death_cause_names, counts.deaths)},
             {"reloads", attempts_to_json(counts.reloads)},
@@ -118,9 +128,8 @@ ServiceCounts service_counts_from(const json::value& value) {
                          .worker_boot = histogram_from(field(value, "worker_boot")),
                          .cpu = std::max(fields.milliseconds("cpu_ms"), std::chrono::milliseconds{0})};
     read_named(field(value, "deaths"), death_cause_names, counts.deaths);
-    if (const json::value* const errors = field(value, "accept_errors"); errors != nullptr && errors->is_object())
-        for (const auto& [error, count] : errors->get_object())
-            counts.accept_errors[error] = JsonFields{*errors}.number<std::uint64_t>(error);
+    counts.accept_errors = numbers_from(field(value, "accept_errors"));
+    counts.handler = numbers_from(field(value, "handler_counts"));
     return counts;
 }
 

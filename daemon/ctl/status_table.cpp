@@ -61,9 +61,12 @@ std::string events_text(const ServiceCounts& counts) {
     if (const std::string deaths = named_text(death_cause_names, counts.deaths); !deaths.empty())
         text += "; worker deaths: " + deaths;
     text += attempts_text("reloads", counts.reloads) + attempts_text("upgrades", counts.upgrades);
-    std::vector<std::string> errors;
-    for (const auto& [error, count] : counts.accept_errors) errors.push_back(fmt::format("{} {}", count, error));
-    if (!errors.empty()) text += fmt::format("; accept errors: {}", fmt::join(errors, ", "));
+    for (const auto& [title, numbers] :
+         {std::pair{"accept errors", &counts.accept_errors}, std::pair{"handler", &counts.handler}}) {
+        std::vector<std::string> parts;
+        for (const auto& [name, count] : *numbers) parts.push_back(fmt::format("{} {}", count, name));
+        if (!parts.empty()) text += fmt::format("; {}: {}", title, fmt::join(parts, ", "));
+    }
     return text.empty() ? text : text.substr(2) + '\n';
 }
 

@@ -91,6 +91,13 @@ void tell_pool(Exposition& text, const StatusReport& status) {
     tell_histogram(text, status.counts.handler_busy);
 }
 
+void tell_handler(Exposition& text, const StatusReport& status) {
+    for (const auto& [name, count] : status.counts.handler) {
+        text.family(Kind::Counter, fmt::format("handler_{}_total", name), "Counted by the handler.");
+        text.sample(number(count));
+    }
+}
+
 /// While a generation leaves, two workers may have one number: the older one is of the past.
 std::vector<const WorkerStatus*> newest_of_each_number(const std::vector<WorkerStatus>& workers) {
     std::map<int, const WorkerStatus*> newest;
@@ -242,6 +249,7 @@ std::string metrics_text(const std::shared_ptr<const Snapshot>& snapshot, bool u
         tell_connections(text, status);
         tell_queues(text, status);
         tell_workers(text, status);
+        tell_handler(text, status);
     }
     return std::move(text).finish();
 }

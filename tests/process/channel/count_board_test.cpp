@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
+#include <map>
 #include <stdexcept>
 #include <string>
 
 #include "common/channel/own_memory.hpp"
 #include "common/process/spawn.hpp"
+#include "preforkd/counter.hpp"
 #include "tests/process/child_report.hpp"
 
 namespace preforkd {
@@ -46,9 +49,10 @@ TEST(CountBoard, a_child_counts_in_its_own_rows_and_has_nothing_else_of_it) {
                   const std::size_t begins = found.find('-');
                   const auto first = std::stoull(found.substr(0, begins), nullptr, 16);
                   const auto last = std::stoull(found.substr(begins + 1), nullptr, 16);
-                  return last - first == page_bytes() ? "a page" : "more than a page: " + found;
+                  const std::size_t place = whole_pages(listener_rows * sizeof(ListenerRow));
+                  return last - first == place ? "its place" : "more than its place: " + found;
               }),
-              "a page");
+              "its place");
     EXPECT_EQ(board.rows(1)[0].accepted, 5U);
     EXPECT_EQ(board.rows(1)[1].accepted, 6U);
     EXPECT_EQ(board.rows(0)[0].accepted, 0U);
@@ -64,6 +68,26 @@ TEST(CountBoard, rows_for_every_listener_fit_behind_the_record) {
               }),
               "all");
     EXPECT_EQ(board.rows(1)[listener_rows - 1].accepted, 7U);
+}
+
+TEST(CountBoard, handlers_of_a_child_count_behind_its_rows) {
+    CountBoard board{2};
+    EXPECT_EQ(testing::in_child([&]() -> std::string {
+                  Counter hits{"hits"};
+                  hits.add();  // for nobody
+                  (void)board.map_own(1, 1);
+                  hits.add(4);
+                  Counter{"misses"}.add();
+                  return "";
+              }),
+              "");
+    const PlausibleCounts most = plausible_for(std::chrono::seconds{1});
+    EXPECT_EQ(counts_of(board.handler_counts(1), most),
+              (std::map<std::string, std::uint64_t>{{"hits", 4}, {"misses", 1}}));
+    EXPECT_TRUE(counts_of(board.handler_counts(0), most).empty());
+    EXPECT_TRUE(board.handler_counts(2).empty());
+    board.clear(1);
+    EXPECT_TRUE(counts_of(board.handler_counts(1), most).empty());
 }
 
 TEST(CountBoard, a_place_that_is_not_there_has_no_rows) {
