@@ -7,6 +7,7 @@
 
 #include "common/base/parse_number.hpp"
 #include "common/base/units.hpp"
+#include "common/config/command_words.hpp"
 #include "common/config/listen_rows.hpp"
 #include "common/config/option_values.hpp"
 
@@ -43,29 +44,11 @@ SourcePrefix read_source_prefix(std::string_view text) {
     return {.ipv4_bits = *ipv4, .ipv6_bits = *ipv6};
 }
 
-/// As in a URI, since blanks separate keys.  Source: RFC 3986, 2.1.
-std::string read_escaped(std::string_view text) {
+std::string read_refusal(std::string_view text) {
     constexpr std::size_t longest = 512;  // which a socket takes at once
-    std::string plain;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const auto code = text[at] == '%' ? parse_number<std::uint8_t>(text.substr(at + 1, 2), 16) : std::nullopt;
-        if (text[at] == '%' && (!code || at + 2 >= text.size()))
-            refuse_value("a text, with %20 for a blank, %0D%0A for an end of line and %25 for %", text);
-        plain += code ? static_cast<char>(*code) : text[at];
-        if (code) at += 2;
-    }
+    std::string plain = percent_decoded(text);
     if (plain.empty() || plain.size() > longest) refuse_value("a text of 1 to 512 bytes", text);
     return plain;
-}
-
-std::string print_escaped(std::string_view plain) {
-    std::string text;
-    for (const char c : plain)
-        if (c > ' ' && c < '\x7f' && c != '%')
-            text += c;
-        else
-            text += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    return text;
 }
 
 std::optional<std::string> unless_unset(const std::optional<std::uint32_t>& number) {
@@ -107,8 +90,8 @@ constexpr std::array<ListenRow, 10> rows_of_clients{{
     {{"refuse-with", "TEXT", "tcp, unix, fd",
       "a line for those who are refused, %20 for a blank (default none, a reset)"},
      may_be_stream,
-     [](ListenSettings& s, std::string_view text) { s.limits.refuse_with = read_escaped(text); },
-     [](const ListenSettings& s) { return unless_empty(print_escaped(s.limits.refuse_with)); }},
+     [](ListenSettings& s, std::string_view text) { s.limits.refuse_with = read_refusal(text); },
+     [](const ListenSettings& s) { return unless_empty(percent_encoded(s.limits.refuse_with)); }},
     {{"proxy", "CIDR,...|unix", "all", "who has to announce its clients with the PROXY protocol (default nobody)"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.proxy = read_senders(text); },

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "common/base/quoted.hpp"
+#include "common/config/command_words.hpp"
 #include "common/config/options_table.hpp"
 
 namespace preforkd {
@@ -31,8 +32,10 @@ void refuse_keys_in(std::string_view head) {
                     printable(head.substr(0, blank)), in_quotes(first))};
 }
 
-bool is_listen_key(std::string_view name) {
-    return std::ranges::any_of(listen_keys(), [&](const ListenKey& key) { return key.name == name; });
+/// nullptr: it is none.
+const ListenKey* key_called(std::string_view name) {
+    const auto found = std::ranges::find(listen_keys(), name, &ListenKey::name);
+    return found == listen_keys().end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -44,13 +47,15 @@ ListenSection::ListenSection(const ConfigLine& head)
       })} {}
 
 void ListenSection::read(const ConfigLine& line) {
+    const ListenKey* const key = key_called(line.name);
+    const std::string value = key != nullptr && key->plain_in_section ? percent_encoded(line.value) : line.value;
     read_at(origin_at(line), [&] {
-        if (find_option(line.name) != nullptr && !is_listen_key(line.name))
+        if (find_option(line.name) != nullptr && key == nullptr)
             throw std::invalid_argument{
                 fmt::format("{} is no key of an endpoint; it belongs above the first section", line.name)};
-        reader_.read(line.name, line.value);
+        reader_.read(line.name, value);
     });
-    text_ += fmt::format(" {}={}", line.name, line.value);
+    text_ += fmt::format(" {}={}", line.name, value);
 }
 
 std::string ListenSection::finish() const {

@@ -11,6 +11,7 @@
 
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
+#include "common/config/command_words.hpp"
 #include "common/config/listen_rows.hpp"
 #include "common/config/option_values.hpp"
 #include "common/config/tls_scheme.hpp"
@@ -42,11 +43,19 @@ std::chrono::milliseconds read_linger(std::string_view text) {
     return *duration;
 }
 
-constexpr std::array<ListenRow, 12> common_rows{{
+constexpr std::array<ListenRow, 13> common_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
      [](const ListenSettings& s) { return unless_empty(s.handler); }},
+    {{.name = "program",
+      .argument = "COMMAND",
+      .transports = "tcp, unix, fd",
+      .meaning = "instead of --program; %20 for a blank, but plain in a section of a file",
+      .plain_in_section = true},
+     may_be_stream,
+     [](ListenSettings& s, std::string_view text) { s.program = split_command(percent_decoded(text)); },
+     [](const ListenSettings& s) { return unless_empty(percent_encoded(join_command(s.program))); }},
     {{"backlog", "N", "tcp, unix", "connections that the kernel queues, instead of --backlog"},
      queues_connections,
      [](ListenSettings& s, std::string_view text) { s.backlog = static_cast<int>(read_number(text, backlog_range)); },
@@ -186,6 +195,8 @@ void check_tls(std::string_view endpoint, const TlsSettings& tls) {
 void check_together(std::string_view endpoint, const ListenSettings& settings) {
     if (settings.endpoint.abstract && (settings.mode || !settings.user.empty() || !settings.group.empty()))
         refuse_endpoint(endpoint, "mode=, user= and group= need a socket file, and an abstract name has none");
+    if (!settings.program.empty() && !settings.handler.empty())
+        refuse_endpoint(endpoint, "program= and handler= cannot both serve; keep one");
     if (const auto misfit = why_not_for(settings, settings.endpoint.transport)) refuse_endpoint(endpoint, *misfit);
     if (settings.tls) check_tls(endpoint, *settings.tls);
     if (settings.proxy_timeout && !settings.proxy) refuse_endpoint(endpoint, "proxy-timeout= needs proxy=");
@@ -274,7 +285,7 @@ void ListenReader::read(std::string_view key, std::string_view value) {
     said_.emplace_back(key);
     try {
         if (value.find_first_of(separators) != value.npos)
-            refuse_value("a value without blanks (%20 for one in refuse-with)", value);
+            refuse_value("a value without blanks (%20 for one in refuse-with and program)", value);
         row.read(settings_, value);
     } catch (const std::invalid_argument& error) {
         refuse_endpoint(endpoint_, fmt::format("{}: {}", key, error.what()));

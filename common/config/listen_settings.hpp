@@ -16,6 +16,7 @@ struct ListenKey {
     std::string_view argument;    ///< the shape of its value: `N`, `yes|no`
     std::string_view transports;  ///< for which endpoints: `tcp, unix`
     std::string_view meaning;
+    bool plain_in_section = false;  ///< there blanks may stand in its value, which is percent-encoded elsewhere
 };
 
 [[nodiscard]] std::span<const ListenKey> listen_keys() noexcept;
@@ -31,7 +32,7 @@ class ListenReader {
 public:
     explicit ListenReader(std::string_view endpoint);
 
-    /// `value`: without blanks, since parse_listen() has to read it back.
+    /// `value`: as it stands behind an endpoint, without blanks.
     void read(std::string_view key, std::string_view value);
 
     /// Once all are read: checks what they say together.

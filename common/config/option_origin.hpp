@@ -11,10 +11,13 @@ namespace preforkd {
 
 struct Origin {
     enum class Kind { Default, CommandLine, Environment, File } kind = Kind::Default;
-    std::string place{};  ///< Environment: the variable; File: `FILE:LINE`, fit to print
+    std::string place{};  ///< Environment: the variable; File: `FILE:LINE`, fit to print; of a PROGRAM: `--`
 
     friend bool operator==(const Origin&, const Origin&) = default;
 };
+
+/// Whether it stood behind the dashes, as a PROGRAM does, and so behind no option.
+[[nodiscard]] inline bool is_behind_dashes(const Origin& origin) { return origin.place == "--"; }
 
 /// By the name of the option, for those that were given: one origin for each value in its order (several for listen).
 using Origins = std::map<std::string, std::vector<Origin>, std::less<>>;

@@ -359,6 +359,7 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
         invocation.settings.program.assign(dashes + 1, arguments.end());
         if (invocation.settings.program.empty() || invocation.settings.program.front().empty())
             refuse_usage("no program stands behind --; write -- PROGRAM [ARG...], or leave the -- away");
+        invocation.origins["program"] = {Origin{.kind = Origin::Kind::CommandLine, .place = "--"}};
     }
     if (invocation.settings.program.empty() && !invocation.origins.contains("handler"))
         invocation.settings.handler = program.handler;

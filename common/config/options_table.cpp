@@ -1,4 +1,5 @@
 #include "common/config/options_table.hpp"
+#include "common/config/command_words.hpp"
 
 #include <fmt/core.h>
 
@@ -214,6 +215,10 @@ constexpr auto rows = std::to_array<OptionRow>({
      },
      [](const Settings& s) { return Values{print_size_bytes(s.max_memory_bytes)}; }},
 
+    {"program", 0, "COMMAND", programs,
+     "the same in one line, for a file: quotes keep blanks, as in a unit of systemd; -- PROGRAM goes before it", "none",
+     [](Settings& s, std::string_view text) { s.program = split_command(text); },
+     [](const Settings& s) { return s.program.empty() ? Values{} : Values{join_command(s.program)}; }},
     {"run", 0, "client|pool", programs,
      "client: start the program for each client; pool: each worker is one copy of it, which accepts by itself", "",
      [](Settings& s, std::string_view text) { s.run = read_named(run_modes, text); },
@@ -361,9 +366,8 @@ const OptionRow* find_option(char letter) noexcept {
 }
 
 bool same_settings(const Settings& one, const Settings& other) {
-    return one.program == other.program && std::ranges::all_of(rows, [&](const OptionRow& row) {
-               return row.print == nullptr || row.print(one) == row.print(other);
-           });
+    return std::ranges::all_of(
+        rows, [&](const OptionRow& row) { return row.print == nullptr || row.print(one) == row.print(other); });
 }
 
 std::string environment_name(const OptionRow& row) {

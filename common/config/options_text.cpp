@@ -74,11 +74,6 @@ std::string print_config(const Settings& settings, const Origins& origins, const
     if (!config_file.empty())
         text +=
             fmt::format("# config = {}  # {}\n", config_value(config_file), to_string(origin_of(origins, "config")));
-    if (!settings.program.empty()) {
-        text += "# --";
-        for (const auto& word : settings.program) text += ' ' + config_value(word);
-        text += "  # command line\n";
-    }
     return text;
 }
 

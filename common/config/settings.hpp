@@ -1,8 +1,10 @@
 #pragma once
 // What the operator asked for, once read and checked.  Pure data.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,7 @@ enum class Serves {
 struct ListenSettings {
     Endpoint endpoint{};
     std::string handler{};                              ///< empty: --handler
+    std::vector<std::string> program{};                 ///< likewise, PROGRAM ARG...; empty: --program
     std::optional<int> backlog{};                       ///< connections the kernel queues
     std::optional<unsigned> mode{};                     ///< unix: permission bits of the socket file
     std::string user{};                                 ///< unix: its owner, name or number
@@ -168,7 +171,7 @@ struct Settings {
     LogSettings log{};
     LogConnections log_connections = LogConnections::Begin;
     std::uint32_t stderr_rate = 1000;    ///< lines a second of a worker's programs; 0: no limit
-    std::vector<std::string> program{};  ///< behind `--`: PROGRAM ARG...
+    std::vector<std::string> program{};  ///< behind `--`, or --program: PROGRAM ARG...; empty: a handler serves
     RunMode run = RunMode::Client;
     // Of RunMode::Pool alone.
     PassStyle pass = PassStyle::Listen;
@@ -221,14 +224,35 @@ struct Settings {
     return listener.handler.empty() ? settings.handler : listener.handler;
 }
 
-/// Whether a program serves the clients of `listener`, and no handler.
+/// Which program serves the clients of `listener`: its own, or the daemon's; empty: a handler does.
+[[nodiscard]] inline const std::vector<std::string>& program_at(const ListenSettings& listener,
+                                                                const Settings& settings) noexcept {
+    return listener.program.empty() && listener.handler.empty() ? settings.program : listener.program;
+}
+
 [[nodiscard]] inline bool is_program_at(const ListenSettings& listener, const Settings& settings) noexcept {
-    return !settings.program.empty() && listener.handler.empty();
+    return !program_at(listener, settings).empty();
+}
+
+/// Whether programs serve any clients.
+[[nodiscard]] inline bool starts_programs(const Settings& settings) noexcept {
+    return !settings.program.empty() ||
+           std::ranges::any_of(settings.listen, [](const ListenSettings& each) { return !each.program.empty(); });
+}
+
+/// What the programs are called, each once: the first word.
+[[nodiscard]] inline std::set<std::string> programs_of(const Settings& settings) {
+    std::set<std::string> names;
+    if (!settings.program.empty()) names.insert(settings.program.front());
+    for (const ListenSettings& each : settings.listen)
+        if (!each.program.empty()) names.insert(each.program.front());
+    return names;
 }
 
 /// Who serves `listener`, as the command line has it: a program, or a handler.
 [[nodiscard]] inline const std::string& server_of(const ListenSettings& listener, const Settings& settings) noexcept {
-    return is_program_at(listener, settings) ? settings.program.front() : handler_of(listener, settings);
+    const std::vector<std::string>& program = program_at(listener, settings);
+    return program.empty() ? handler_of(listener, settings) : program.front();
 }
 
 }  // namespace preforkd

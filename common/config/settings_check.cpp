@@ -133,7 +133,7 @@ public:
             refuse("sandbox",
                    "strict needs workers, and --workers 0 has none: its one process binds and logs, too; use "
                    "--workers 1, or --sandbox auto");
-        if (!settings_.program.empty() && !settings_.sandbox_programs)
+        if (starts_programs(settings_) && !settings_.sandbox_programs)
             refuse("sandbox",
                    "strict is for handlers; for a program, too, say --sandbox-programs yes, or use "
                    "--sandbox auto");

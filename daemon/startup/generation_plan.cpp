@@ -19,10 +19,10 @@
 #include "common/tls/tls_reading.hpp"
 #include "daemon/observe/observer.hpp"
 #include "daemon/startup/compatibility.hpp"
+#include "daemon/startup/program_checks.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
 #include "daemon/worker/program/copy_passing.hpp"
 #include "daemon/worker/program/program_launch.hpp"
-#include "daemon/worker/program/program_trial.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -44,7 +44,7 @@ bool is_file_here(const std::string& name) {
 /// --model, or what the first endpoint's handler likes best.
 Model model_of(const Settings& settings, const Handlers& handlers) {
     if (settings.model) return *settings.model;
-    if (!settings.program.empty()) return Model::Fork;
+    if (starts_programs(settings)) return Model::Fork;
     return handlers.find(handler_of(settings.listen.front(), settings))->model;
 }
 
@@ -63,7 +63,7 @@ void check_before_binding(const GenerationPlan& plan) {
 
 /// The kind that takes most.
 ServedBy served_by(const GenerationPlan& plan) {
-    if (!plan.settings->program.empty())
+    if (starts_programs(*plan.settings))
         return std::ranges::any_of(*plan.listeners, [](const Listener& listener) { return listener.tls != nullptr; })
                    ? ServedBy::ProgramBehindTls
                    : ServedBy::Program;
@@ -158,20 +158,20 @@ WorkerPlan GenerationPlan::worker() const {
             .model = model,
             .connections = capacity.connections,
             .parked = capacity.parked,
-            .program_file = program_file,
+            .program_files = program_files,
             .original_descriptor_limit = descriptors.original};
 }
 
 void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint) {
     const Settings& settings = *plan.settings;
     const Handlers& handlers = plan.handlers;
-    const bool has_program = !settings.program.empty();
     if (runs_copies(settings)) return;  // whatever it is: that is the program's business
-    const auto refusal = has_program && listen.handler.empty()
-                             ? why_not_program(settings.program.front(), endpoint.transport, settings.model)
+    const std::vector<std::string>& program = program_at(listen, settings);
+    const auto refusal = !program.empty()
+                             ? why_not_program(program.front(), endpoint.transport, settings.model)
                              // Beside a program, a handler gets a process for each client too.
                              : why_not(*handlers.find(handler_of(listen, settings)), endpoint.transport,
-                                       has_program ? Model::Fork : model_of(settings, handlers));
+                                       starts_programs(settings) ? Model::Fork : model_of(settings, handlers));
     if (refusal)
         throw OperatorError{ExitCode::Configuration,
                             name_at(asked_by(plan, listen), "listen") + ' ' + to_string(endpoint) + ": " + *refusal};
@@ -218,14 +218,13 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
         plan->asked_by = origins->second;
     for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
-    const std::vector<std::string>& program = plan->settings->program;
-    if (!program.empty()) plan->program_file = find_program(program.front());
+    plan->program_files = find_programs(*plan->settings, invocation.origins);
     check_before_binding(*plan);
     plan->identity = look_up_identity(plan->settings->user, plan->settings->group);
     plan->sandbox = make_sandbox(
-        *plan->settings, {.model = model_of(*plan->settings, plan->handlers), .program_file = plan->program_file});
+        *plan->settings, {.model = model_of(*plan->settings, plan->handlers), .program_files = plan->program_files});
     plan->observe = make_observer(*plan->settings);
-    if (!program.empty()) try_program(plan->program_file, *plan->settings, plan->identity, *plan->sandbox);
+    try_programs(*plan, invocation.origins);
     return plan;
 }
 

@@ -32,7 +32,7 @@ struct GenerationPlan {
     std::shared_ptr<const Settings> settings{};
     Handlers handlers{};  ///< shared objects included
     Identity identity{};
-    std::string program_file{};
+    ProgramFiles program_files{};
     std::shared_ptr<const Sandbox> sandbox{};
     ObserverMain observe{};
     DescriptorLimit descriptors{};

@@ -52,8 +52,7 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
         look("--allow-read", path, [&] { (void)exists(path, ignored); });
     for (const std::string& path : settings.allow_write)
         look("--allow-write", path, [&] { (void)exists(path, ignored); });
-    if (!settings.program.empty())
-        look("--", settings.program.front(), [&] { (void)find_program(settings.program.front()); });
+    for (const std::string& name : programs_of(settings)) look("program", name, [&] { (void)find_program(name); });
 }
 
 }  // namespace

@@ -59,13 +59,14 @@ WorkerFrame::WorkerFrame(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerC
       acceptor_{reactor, handoff.record, acceptor_settings()},
       deadline_{reactor.make_timer()},
       printed_timer_{reactor.make_timer()} {
-    handoff.record.counts_traffic.store(plan.settings.program.empty() ? 1 : 0, std::memory_order_relaxed);
+    handoff.record.counts_traffic.store(starts_programs(plan.settings) ? 0 : 1, std::memory_order_relaxed);
 }
 
 AcceptorSettings WorkerFrame::acceptor_settings() {
     const bool has_master = control_.has_master();
     const int reports = control_.reports_fd();
-    const bool single = plan_.model == Model::Async || (plan_.model == Model::Serial && plan_.settings.program.empty());
+    const bool single =
+        plan_.model == Model::Async || (plan_.model == Model::Serial && !starts_programs(plan_.settings));
     return {.writers = single ? Writers::One : Writers::Many,
             .rows = handoff_.rows,
             .limit = plan_.connections,

@@ -6,8 +6,8 @@
 namespace preforkd {
 
 int serve_copy(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
-    (void)find_program(plan.program_file);  // as the user that we are now
-    if (plan.rehearsal) {                   // a copy would take clients
+    (void)find_program(plan.program_files.at(plan.settings.program.front()));  // as the user that we are now
+    if (plan.rehearsal) {                                                      // a copy would take clients
         ready();
         return 0;
     }

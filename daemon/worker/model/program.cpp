@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -77,11 +78,12 @@ struct ProgramClient {
     std::optional<Tls> tls{};
 };
 
-/// What all programs of a worker have in common.
+/// What all processes of one program have in common.
 class ProgramStarter {
 public:
-    explicit ProgramStarter(const WorkerPlan& plan)
-        : file_{plan.program_file}, words_{plan.settings.program}, launcher_{plan.original_descriptor_limit} {
+    ProgramStarter(const WorkerPlan& plan, const std::vector<std::string>& words)
+        : file_{plan.program_files.at(words.front())}, words_{words}, launcher_{plan.original_descriptor_limit} {
+        (void)find_program(file_);  // as the user that we are now
         for (std::string& word : words_) arguments_.push_back(word.data());
         arguments_.push_back(nullptr);
     }
@@ -197,12 +199,13 @@ Acceptor::Take take_by_relaying(const Listener& listener, ProgramStarter& starte
 }  // namespace
 
 int serve_program(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
-    (void)find_program(plan.program_file);  // as the user that we are now
-    ProgramStarter starter{plan};
+    std::map<std::vector<std::string>, ProgramStarter> starters;
     const auto take_for = [&](const Listener& listener, ChildModel& model) {
-        if (!listener.settings.handler.empty()) return take_by_forking(listener, model);
+        const std::vector<std::string>& words = program_at(listener.settings, plan.settings);
+        if (words.empty()) return take_by_forking(listener, model);
+        ProgramStarter& starter = starters.try_emplace(words, plan, words).first->second;
         if (listener.tls) return take_by_relaying(listener, starter, model);
-        return accept_streams(listener, plan.settings, model.acceptor, [&](AcceptedStream stream) {
+        return accept_streams(listener, plan.settings, model.acceptor, [&starter, &model](AcceptedStream stream) {
             model.crew.start(std::make_unique<ProgramJob>(std::move(stream), starter, model));
         });
     };

@@ -4,7 +4,7 @@ namespace preforkd {
 
 int serve_model(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     if (runs_copies(plan.settings)) return serve_copy(plan, handoff, control, std::move(ready));
-    if (!plan.settings.program.empty()) return serve_program(plan, handoff, control, std::move(ready));
+    if (starts_programs(plan.settings)) return serve_program(plan, handoff, control, std::move(ready));
     switch (plan.model) {
         case Model::Async: return serve_async(plan, handoff, control, std::move(ready));
         case Model::Serial: return serve_serial(plan, handoff, control, std::move(ready));

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ namespace preforkd {
 class Sandbox;
 class Signer;
 
+/// What is executed for each program, by what it is called: that was looked for in PATH.
+using ProgramFiles = std::map<std::string, std::string>;
+
 /// The settings after all that is automatic has been decided, as workers need them.
 struct WorkerPlan {
     const Settings& settings;
@@ -26,9 +30,9 @@ struct WorkerPlan {
     std::shared_ptr<const Sandbox> sandbox{};  ///< of a process of ours; null in an embedding program
     std::shared_ptr<Signer> signer{};          ///< for private keys that are another process's; null likewise
     Model model = Model::Async;
-    std::size_t connections = 1;         ///< open at once per worker
-    std::size_t parked = 1;              ///< lingering beside them
-    std::string program_file{};          ///< behind `--`: what is executed, found in PATH
+    std::size_t connections = 1;  ///< open at once per worker
+    std::size_t parked = 1;       ///< lingering beside them
+    ProgramFiles program_files{};
     rlimit original_descriptor_limit{};  ///< RLIMIT_NOFILE as this daemon was given it, for programs
     bool rehearsal = false;              ///< leaves once it would serve, and takes nobody
     std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never
@@ -36,14 +40,13 @@ struct WorkerPlan {
 
 /// Whether it runs no handler, so that nobody here but the daemon has children.
 [[nodiscard]] inline bool runs_programs_only(const WorkerPlan& plan) {
-    return !plan.settings.program.empty() && std::ranges::all_of(plan.listeners, [](const Listener& listener) {
-        return listener.settings.handler.empty();
-    });
+    return std::ranges::all_of(
+        plan.listeners, [&](const Listener& listener) { return is_program_at(listener.settings, plan.settings); });
 }
 
 /// Whether handlers run in the worker's own process, whose loop may then be kept from what it should hear.
 [[nodiscard]] inline bool runs_handlers_itself(const WorkerPlan& plan) {
-    return plan.settings.program.empty() && plan.model != Model::Fork;
+    return !starts_programs(plan.settings) && plan.model != Model::Fork;
 }
 
 }  // namespace preforkd

@@ -58,12 +58,12 @@ void add_own_needs(std::vector<AllowedPath>& paths, const std::vector<std::strin
 }  // namespace
 
 std::shared_ptr<const Sandbox> make_sandbox(const Settings& settings, const SandboxUser& user) {
-    Sandbox::Wanted wanted{.parts = sandbox_parts(settings.sandbox, {.starts_programs = !settings.program.empty()},
+    Sandbox::Wanted wanted{.parts = sandbox_parts(settings.sandbox, {.starts_programs = starts_programs(settings)},
                                                   settings.sandbox_programs),
                            .immovable = own_memory()};
     if (wanted.parts.files) {
         std::vector<std::string> loaded = shared_objects_of(settings);
-        if (!user.program_file.empty()) loaded.push_back(user.program_file);
+        for (const auto& [name, file] : user.program_files) loaded.push_back(file);
         wanted.files = named_paths(settings);
         add_own_needs(wanted.files, loaded);
         wanted.needs = {.model = user.model, .writes_files = !settings.allow_write.empty() || user.is_trial};

@@ -1,5 +1,6 @@
 #pragma once
 // What the settings make of a worker's sandbox.
+#include <map>
 #include <memory>
 #include <string>
 
@@ -12,8 +13,8 @@ class Sandbox;
 /// Who puts it on, beside what the settings say of them.
 struct SandboxUser {
     Model model = Model::Async;
-    std::string program_file{};  ///< behind `--`: what is executed
-    bool is_trial = false;       ///< of a shared object, whose model is not known yet, and which writes a report
+    std::map<std::string, std::string> program_files{};  ///< what is executed, by what it is called
+    bool is_trial = false;  ///< of a shared object, whose model is not known yet, and which writes a report
 };
 
 /// Made before the fork.  Throws OperatorError (78) where --sandbox strict cannot be had.

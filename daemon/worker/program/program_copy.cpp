@@ -115,7 +115,7 @@ void ProgramCopy::start() {
         variables_of(settings.pass, sockets, {.pid = ::getpid(), .generation = handoff_.generation});
     std::ranges::move(news_.variables(), std::back_inserter(told));
     output_.emplace(reactor_, std::move(reader), [this](std::string_view line) { log_line(line); });
-    leader_ = start_copy({.file = plan_.program_file,
+    leader_ = start_copy({.file = plan_.program_files.at(settings.program.front()),
                           .arguments = with_descriptors(settings.program, sockets),
                           .environment = environment_with(std::move(told)),
                           .sockets = descriptors,

@@ -33,7 +33,7 @@ int why_not_executable(const std::string& file) noexcept {
 }
 
 [[noreturn]] void refuse(const std::string& name, int error) {
-    throw OperatorError{ExitCode::Configuration, "-- " + name + ": " + std::strerror(error) +
+    throw OperatorError{ExitCode::Configuration, name + ": " + std::strerror(error) +
                                                      "; expected a program that exists and that this user may execute"};
 }
 
@@ -95,7 +95,7 @@ std::string find_program(const std::string& name) {
         directories.remove_prefix(end + 1);
     }
     if (best_error != ENOENT) refuse(name, best_error);
-    throw OperatorError{ExitCode::Configuration, "-- " + name + ": not found in PATH; give the program's whole path"};
+    throw OperatorError{ExitCode::Configuration, name + ": not found in PATH; give the program's whole path"};
 }
 
 ProgramLauncher::ProgramLauncher(const rlimit& original_descriptor_limit) : original_{original_descriptor_limit} {

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/quoted.hpp"
 #include "common/process/child_process.hpp"
 #include "common/process/sandbox.hpp"
 #include "common/process/spawn.hpp"
@@ -24,7 +25,8 @@ constexpr int no_trial = 255;  // no errno: those end at 133
 // --- In the throw-away child ---
 
 /// Ends in the stop before the program's first instruction, or as the exit code that tells why it was not reached.
-int execute(const std::string& file, const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
+int execute(const std::string& file, const std::vector<std::string>& words, const Settings& settings,
+            const Identity& identity, const Sandbox& sandbox) {
     try {
         assume(identity);
     } catch (const std::exception&) { return no_trial; }
@@ -42,7 +44,7 @@ int execute(const std::string& file, const Settings& settings, const Identity& i
     } catch (const std::exception&) { return no_trial; }
 
     std::vector<char*> arguments;
-    for (const std::string& word : settings.program) arguments.push_back(const_cast<char*>(word.c_str()));
+    for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     ::execve(file.c_str(), arguments.data(), environ);
     return errno;
@@ -74,11 +76,12 @@ std::string_view reason_behind(int error) noexcept {
 
 }  // namespace
 
-void try_program(const std::string& file, const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
+void try_program(const std::string& file, const std::vector<std::string>& words, const Settings& settings,
+                 const Identity& identity, const Sandbox& sandbox) {
     const auto refuse = [&](const std::string& sentence) {
-        throw OperatorError{ExitCode::Configuration, "-- " + settings.program.front() + ": " + sentence};
+        throw OperatorError{ExitCode::Configuration, printable(words.front()) + ": " + sentence};
     };
-    const ChildProcess child = spawn([&] { return execute(file, settings, identity, sandbox); });
+    const ChildProcess child = spawn([&] { return execute(file, words, settings, identity, sandbox); });
     const siginfo_t verdict = wait_for_verdict(child);
     switch (verdict.si_code) {
         case CLD_EXITED:

@@ -43,6 +43,13 @@ TEST(ListenSection, its_lines_are_keys_of_its_endpoint) {
     EXPECT_FALSE(settings.listen_is_default);
 }
 
+TEST(ListenSection, a_program_stands_there_as_it_is) {
+    EXPECT_THAT(read("[:7]\nprogram = sh -c \"a %20 b\"  # c\n").settings.listen,
+                ElementsAre(parse_listen(":7 program=sh%20-c%20\"a%20%2520%20b\"")));
+    EXPECT_THAT(read("[:7]\nprogram = sh -c \"a %20 b\"\n").settings.listen.front().program,
+                ElementsAre("sh", "-c", "a %20 b"));
+}
+
 TEST(ListenSection, what_is_wrong_is_named_with_its_own_line) {
     const std::string begin = "workers = 1\n[tcp://:80]\nbacklog = 5\n";
     EXPECT_THAT(file_refusal(begin + "blacklog = 5\n").sentence,

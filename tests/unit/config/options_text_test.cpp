@@ -101,9 +101,9 @@ TEST(OptionsText, what_is_unset_is_a_comment_with_its_meaning) {
     EXPECT_THAT(printed({}), StartsWith("# listen = tcp://:10000  # default"));
 }
 
-TEST(OptionsText, the_program_is_a_comment) {
+TEST(OptionsText, the_program_is_an_option_in_one_line) {
     EXPECT_THAT(printed({"--", "/bin/sh", "-c", "echo\nx"}),
-                HasSubstr("\n# -- /bin/sh -c \"echo\\nx\"  # command line\n"));
+                HasSubstr("\nprogram = /bin/sh -c \"echo\\nx\"  # command line\n"));
 }
 
 TEST(OptionsText, every_option_that_can_be_set_is_there) {
