@@ -45,7 +45,8 @@ def test_a_page_has_the_options_of_its_program(help_of, name, program):
 
 @pytest.mark.parametrize("name", ["preforkd.conf.5", "preforkd-handler.3"])
 def test_a_page_names_no_option_that_does_not_exist(help_of, name):
-    assert options_in(page(name)) - {"--cflags", "--libs", "--deploy-hook", "--standalone", "--unix-socket"} <= options_in(help_of["preforkd"])
+    assert options_in(page(name)) - {"--cflags", "--libs", "--deploy-hook", "--standalone", "--unix-socket",
+                                 "--inetd", "--base-path", "--export-all"} <= options_in(help_of["preforkd"])
 
 
 def test_a_missing_option_is_found(help_of):

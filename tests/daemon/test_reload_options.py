@@ -174,6 +174,7 @@ HOLDS = {
     "listen": ([LISTEN], ["listen = unix://{tmp}/s"],
                lambda daemon, tmp: exchange(f"unix://{tmp}/s") and proc.eventually(lambda: refused(daemon.endpoint))),
     "handler": ([], ECHO, lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint, b"x") == b"x"),
+    "program": ([], ["program = tr a b"], lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint, b"a") == b"b"),
     "greeting": ([], ["greeting = b"], lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint) == b"b\n"),
     "line-max": ([BLOCKING, "model = serial"], [BLOCKING, "model = serial", "line-max = 16"],
                  lambda daemon, tmp: ends_a_long_line(daemon)),
