@@ -105,7 +105,7 @@ SourceQuota quota_of(const Listener& listener) {
 void make_sources(Listener& listener) {
     const ListenSettings& settings = listener.settings;
     const bool refuses = !settings.allow.empty() || !settings.deny.empty() || quota_of(listener) != SourceQuota{};
-    if (!refuses && !settings.limits.max)
+    if (!refuses && !settings.limits.max && !settings.inetd_wait)
         listener.sources = nullptr;
     else if (!listener.sources) {
         if (!listener.refused) listener.refused = std::make_shared<RefusalTotals>();

@@ -60,7 +60,8 @@ private:
 /// What each source of `listener` may have.
 [[nodiscard]] SourceQuota quota_of(const Listener& listener);
 
-/// A table for a listener whose clients can be refused or have to be counted, unless it has one; and none for others.
+/// A table for a listener whose clients can be refused or have to be counted, or of which one worker alone shall know,
+/// unless it has one; and none for others.
 void make_sources(Listener& listener);
 
 }  // namespace preforkd

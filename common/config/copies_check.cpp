@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -34,9 +35,13 @@ public:
     CopiesCheck(const Settings& settings, const Origins& origins) : settings_{settings}, origins_{origins} {}
 
     void no_copies() const {
+        const auto waits = std::ranges::count_if(settings_.listen, &ListenSettings::inetd_wait);
         for (const std::string_view option : {"pass", "ready", "stop-signal", "reload-signal"})
-            if (!is_default(option, settings_))
+            if (!is_default(option, settings_) && (option != "stop-signal" || waits == 0))
                 refuse(option, "is for programs that accept by themselves; say --run pool, or leave it away");
+        for (std::size_t index = 0; index < settings_.listen.size(); ++index)
+            if (settings_.listen[index].inetd_wait) waiting(index);
+        if (waits == std::ssize(settings_.listen)) clients("inetd=wait");
     }
 
     void program() const {
@@ -56,11 +61,13 @@ public:
             refuse("sandbox", "strict is for handlers, and a worker of --run pool starts a program; use auto or off");
     }
 
-    void clients() const {
+    /// `how`: what has the program accept.
+    void clients(std::string_view how) const {
         for (const std::string_view option : {"model", "connections", "max-requests", "max-memory", "idle-timeout",
                                               "request-timeout", "line-max", "log-connections"})
             if (!is_default(option, settings_))
-                refuse(option, "has no effect on programs that accept by themselves (--run pool); leave it away");
+                refuse(option,
+                       fmt::format("has no effect on programs that accept by themselves ({}); leave it away", how));
     }
 
     void patience() const {
@@ -79,32 +86,44 @@ public:
     }
 
     void listeners() const {
-        for (std::size_t index = 0; index < settings_.listen.size(); ++index) {
-            const ListenSettings& listen = settings_.listen[index];
-            const std::string endpoint = printable(to_string(listen.endpoint));
-            if (listen.tls)
-                refuse("listen",
-                       fmt::format("{}: with --run pool the program itself would have to speak TLS; listen at tcp://, "
-                                   "and give the program the certificate",
-                                   endpoint),
-                       index);
-            const std::string text = to_string(listen);
-            std::string_view rest = text;
-            (void)take_until(rest, ' ');
-            while (!rest.empty()) {
-                std::string_view word = take_until(rest, ' ');
-                const std::string_view key = take_until(word, '=');
-                if (!suits_copies(key))
-                    refuse("listen",
-                           fmt::format("{}: {}= has no effect on programs that accept by themselves (--run pool); "
-                                       "leave it away, or have another daemon serve this endpoint",
-                                       endpoint, key),
-                           index);
-            }
-        }
+        for (std::size_t index = 0; index < settings_.listen.size(); ++index) socket_alone(index, "--run pool");
     }
 
 private:
+    void waiting(std::size_t index) const {
+        if (!is_program_at(settings_.listen[index], settings_))
+            refuse("listen",
+                   fmt::format("{}: inetd=wait needs a program, which gets the socket: program=, or -- PROGRAM",
+                               printable(to_string(settings_.listen[index].endpoint))),
+                   index);
+        socket_alone(index, "inetd=wait");
+    }
+
+    void socket_alone(std::size_t index, std::string_view how) const {
+        const ListenSettings& listen = settings_.listen[index];
+        const std::string endpoint = printable(to_string(listen.endpoint));
+        if (listen.tls)
+            refuse("listen",
+                   fmt::format("{}: with {} the program itself would have to speak TLS; listen at tcp://, "
+                               "and give the program the certificate",
+                               endpoint, how),
+                   index);
+        const std::string text = to_string(listen);
+        std::string_view rest = text;
+        (void)take_until(rest, ' ');
+        while (!rest.empty()) {
+            const std::string_view word = take_until(rest, ' ');
+            const std::string_view key = word.substr(0, word.find('='));
+            const bool is_about_it = word == how || (listen.inetd_wait && key == "program");
+            if (!suits_copies(key) && !is_about_it)
+                refuse("listen",
+                       fmt::format("{}: {}= has no effect on programs that accept by themselves ({}); "
+                                   "leave it away, or have another daemon serve this endpoint",
+                                   endpoint, key, how),
+                       index);
+        }
+    }
+
     [[noreturn]] void refuse(std::string_view option, std::string_view sentence, std::size_t index = 0) const {
         blame(origin_of(origins_, option, index), option, sentence);
     }
@@ -120,7 +139,7 @@ void check_copies(const Settings& settings, const Origins& origins) {
     if (!runs_copies(settings)) return check.no_copies();
     check.program();
     check.workers();
-    check.clients();
+    check.clients("--run pool");
     check.patience();
     check.watchdog();
     check.listeners();

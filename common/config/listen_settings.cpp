@@ -43,19 +43,28 @@ std::chrono::milliseconds read_linger(std::string_view text) {
     return *duration;
 }
 
-constexpr std::array<ListenRow, 13> common_rows{{
+bool read_inetd(std::string_view text) {
+    if (text != "wait" && text != "nowait") refuse_value("wait or nowait", text);
+    return text == "wait";
+}
+
+constexpr std::array<ListenRow, 14> common_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
      [](const ListenSettings& s) { return unless_empty(s.handler); }},
     {{.name = "program",
       .argument = "COMMAND",
-      .transports = "tcp, unix, fd",
+      .transports = "all",
       .meaning = "instead of --program; %20 for a blank, but plain in a section of a file",
       .plain_in_section = true},
-     may_be_stream,
+     any_transport,
      [](ListenSettings& s, std::string_view text) { s.program = split_command(percent_decoded(text)); },
      [](const ListenSettings& s) { return unless_empty(percent_encoded(join_command(s.program))); }},
+    {{"inetd", "wait|nowait", "all", "whether the program gets the socket itself, and accepts (default nowait)"},
+     any_transport,
+     [](ListenSettings& s, std::string_view text) { s.inetd_wait = read_inetd(text); },
+     [](const ListenSettings& s) { return s.inetd_wait ? std::optional<std::string>{"wait"} : std::nullopt; }},
     {{"backlog", "N", "tcp, unix", "connections that the kernel queues, instead of --backlog"},
      queues_connections,
      [](ListenSettings& s, std::string_view text) { s.backlog = static_cast<int>(read_number(text, backlog_range)); },

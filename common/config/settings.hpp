@@ -74,6 +74,7 @@ struct ListenSettings {
     std::optional<TlsSettings> tls{};                          ///< stream: what tls:// brings along
     ClientLimits limits{};
     std::optional<LogConnections> log_connections{};  ///< instead of the daemon's
+    bool inetd_wait = false;                          ///< a program gets the socket itself, and nobody accepts for it
     Serves serves = Serves::Clients;                  ///< which option asked for it
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
@@ -182,6 +183,11 @@ struct Settings {
 
 /// Whether its workers are copies of a program that accepts by itself.
 [[nodiscard]] inline bool runs_copies(const Settings& settings) noexcept { return settings.run == RunMode::Pool; }
+
+/// Whether programs behind `--` get the socket of `listener` as it is, and accept by themselves.
+[[nodiscard]] inline bool passes_socket(const ListenSettings& listener, const Settings& settings) noexcept {
+    return runs_copies(settings) || listener.inetd_wait;
+}
 
 /// The option that asks for such a listener: `--listen`.
 [[nodiscard]] constexpr const char* option_of(Serves serves) noexcept {

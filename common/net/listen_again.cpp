@@ -43,20 +43,19 @@ bool replace_socket(Listener& listener) {
     return true;
 }
 
-bool disconnect(const Listener& listener) {
-    if (!is_datagram(listener.local.transport)) return false;
-    const int fd = listener.fd.get();
+bool disconnect(int fd, const Endpoint& local) {
+    if (!is_datagram(local.transport)) return false;
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     const bool connected = ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
     constexpr sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
-    if (connected) check(::connect(fd, &nobody, sizeof nobody), "disconnect " + to_string(listener.local));
-    if (listener.local.transport != Transport::Udp) return connected;
+    if (connected) check(::connect(fd, &nobody, sizeof nobody), "disconnect " + to_string(local));
+    if (local.transport != Transport::Udp) return connected;
     // The kernel gives up a port that it had chosen itself.  Source: udp(7); Linux, __udp_disconnect().
     const SocketAddress address = SocketAddress::local_of(fd);
     if (address.port() != 0) return connected;
-    const SocketAddress before = address.with_port(listener.local.port);
-    check(::bind(fd, before.data(), before.size()), "bind " + to_string(listener.local) + " again");
+    const SocketAddress before = address.with_port(local.port);
+    check(::bind(fd, before.data(), before.size()), "bind " + to_string(local) + " again");
     return true;
 }
 

@@ -88,9 +88,9 @@ void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_ba
 /// hold the old one get nothing more.  False for other listeners.  Throws std::system_error.
 [[nodiscard]] bool replace_socket(Listener& listener);
 
-/// Undoes a connect(2) of somebody who shares a datagram socket, by which it hears that peer alone.  Whether there was
-/// anything to undo.  Throws std::system_error.
-bool disconnect(const Listener& listener);
+/// Undoes a connect(2) of somebody who shares the socket `fd`, by which one for datagrams hears that peer alone.
+/// `local`: where it was bound.  Whether there was anything to undo.  Throws std::system_error.
+bool disconnect(int fd, const Endpoint& local);
 
 /// Removes the Unix path of a listener that bind_listeners() made, unless something else has taken the path since.
 void remove_socket_file(const Listener& listener) noexcept;

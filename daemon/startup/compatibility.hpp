@@ -28,7 +28,8 @@ namespace preforkd {
                                                                 std::optional<Model> asked) {
     if (is_datagram(transport))
         return "the program " + program +
-               " serves connections only: give it a tcp:// or unix:// endpoint, or this endpoint a handler=";
+               " serves connections only: give it a tcp:// or unix:// endpoint, or this endpoint inetd=wait if it "
+               "receives datagrams by itself, or a handler=";
     if (asked == Model::Async || asked == Model::Thread)
         return "the program " + program + " is a process for each client, which --model " +
                std::string{to_string(*asked)} + " is not: leave --model away, or use serial for one at a time";

@@ -64,6 +64,14 @@ void refuse_other_way_of_running(const Settings& next, const Settings& current) 
             ExitCode::Configuration,
             "--run cannot be changed by a reload, since both would accept from the same sockets: restart "
             "to apply it"};
+    for (const ListenSettings& listen : next.listen)
+        if (std::ranges::any_of(current.listen, [&](const ListenSettings& before) {
+                return before.endpoint == listen.endpoint && before.inetd_wait != listen.inetd_wait;
+            }))
+            throw OperatorError{ExitCode::Configuration,
+                                fmt::format("--listen {}: inetd= cannot be changed by a reload, since both would "
+                                            "accept from the same socket: restart to apply it",
+                                            printable(to_string(listen.endpoint)))};
 }
 
 /// Whether it may expect of the sockets what the one before has taken back.

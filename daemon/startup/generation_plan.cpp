@@ -112,7 +112,6 @@ PoolSettings pool_of(const GenerationPlan& plan) {
 
 void check_passing(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
-    for (Listener& listener : *plan.listeners) listener.passed_on = true;
     if (const auto misfit = why_not_passed(settings.pass, settings.program, copy_sockets_of(*plan.listeners)))
         throw OperatorError{ExitCode::Configuration, "-- " + printable(settings.program.front()) + ": " + *misfit};
     const int behind = settings.pass == PassStyle::Fd0 ? first_copy_socket
@@ -165,7 +164,7 @@ WorkerPlan GenerationPlan::worker() const {
 void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint) {
     const Settings& settings = *plan.settings;
     const Handlers& handlers = plan.handlers;
-    if (runs_copies(settings)) return;  // whatever it is: that is the program's business
+    if (passes_socket(listen, settings)) return;  // whatever it is: that is the program's business
     const std::vector<std::string>& program = program_at(listen, settings);
     const auto refusal = !program.empty()
                              ? why_not_program(program.front(), endpoint.transport, settings.model)
@@ -235,7 +234,9 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     for (Listener& listener : *plan.listeners) {
         listener.tls = nullptr;  // a kept one's is the last generation's
         const HandlerEntry* const entry = plan.handlers.find(handler_of(listener.settings, *plan.settings));
-        const bool answers_anything = entry != nullptr && entry->answers_any_datagram;
+        const bool answers_anything =
+            entry != nullptr && entry->answers_any_datagram && !is_program_at(listener.settings, *plan.settings);
+        listener.passed_on = passes_socket(listener.settings, *plan.settings);
         listener.replies_per_source = replies_per_source(listener.settings, answers_anything);
         make_sources(listener);
     }

@@ -5,6 +5,7 @@ import proc
 from clients import connect, exchange, read_to_end
 from configured import configured  # noqa: F401: a fixture
 from control import endpoint_in, status
+from datagram_clients import ask as ask_datagram
 
 ANY = "tcp://127.0.0.1:0"
 UPPER = "program = /usr/bin/tr a-z A-Z"
@@ -31,6 +32,18 @@ def test_the_daemon_s_program_serves_who_has_none_of_his_own(configured):
     daemon = configured("program = tr a-z A-Z", f"listen = {ANY}", f"listen = {ANY} handler=echo",
                         f"[{ANY}]", "program = cat").daemon
     assert [exchange(endpoint, b"abc") for endpoint in daemon.endpoints] == [b"ABC", b"abc", b"abc"]
+
+
+def test_a_program_of_its_own_may_get_the_socket_itself(configured, tmp_path):
+    """As inetd.conf has `wait` beside `nowait`."""
+    program = tmp_path / "once.py"
+    program.write_text("import socket\nservice = socket.socket(fileno=0)\ndata, peer = service.recvfrom(99)\n"
+                       "service.sendto(data.upper(), peer)\n")
+    daemon = configured("handler = echo", f"listen = {ANY}", "[udp://127.0.0.1:0]", f"program = /usr/bin/python3 {program}",
+                        "inetd = wait").daemon
+    stream, datagram = daemon.endpoints
+    assert exchange(stream, b"abc") == b"abc"
+    assert [ask_datagram(datagram, text) for text in (b"abc", b"def")] == [b"ABC", b"DEF"]
 
 
 def test_a_handler_serves_beside_the_program_of_an_endpoint(configured):
@@ -71,7 +84,7 @@ def test_what_stands_behind_the_dashes_goes_before_the_file(preforkd, tmp_path):
     (["program = /no/such"], "preforkd.conf:1: program: /no/such: No such file or directory; expected a program"),
     (["program = 'cat"], "preforkd.conf:1: program: expected a closing ' at the end, not \"'cat\""),
     ([f"[{ANY}]", "program = cat", "handler = echo"], "program= and handler= cannot both serve; keep one"),
-    (["[udp://127.0.0.1:0]", "program = cat"], "program= does not fit udp, only tcp, unix, fd"),
+    (["[udp://127.0.0.1:0]", "program = cat"], "the program cat serves connections only"),
     (["run = pool", "program = cat", f"[{ANY}]", "program = cat"],
      "tcp://127.0.0.1:0: program= has no effect on programs that accept by themselves (--run pool)"),
     (["handler = echo", "program = cat"], "preforkd.conf:1: handler: \"echo\" and the program \"cat\" cannot both serve"),

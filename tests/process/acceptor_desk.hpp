@@ -18,10 +18,11 @@ using namespace std::chrono_literals;
 
 /// A worker's acceptor whose clients are served until the test lets them go.
 struct Desk {
-    explicit Desk(AcceptorSettings settings = {.limit = 1024}, bool inherited = false)
+    explicit Desk(AcceptorSettings settings = {.limit = 1024}, bool inherited = false, ListenSettings listen = {})
         : acceptor{reactor, record, with_hooks(std::move(settings))} {
         listener.fd = listen_on_loopback();
         listener.inherited = inherited;
+        listener.settings = std::move(listen);
         listener.local = local_endpoint(listener.fd.get());
         address = SocketAddress::local_of(listener.fd.get());
         queue = listener.fd.get();

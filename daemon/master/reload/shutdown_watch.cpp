@@ -58,7 +58,8 @@ void ShutdownWatch::look_later(Clock::time_point now) noexcept { look_at_ = now 
 void ShutdownWatch::disconnect_all(const std::vector<Listener>& listeners, Clock::time_point now) {
     if (now < may_disconnect_at_) return;
     for (const Listener& listener : listeners) try {
-            if (!disconnect(listener)) continue;
+            // Where a program has the socket, connecting it is its business until it has ended.
+            if (listener.settings.inetd_wait || !disconnect(listener.fd.get(), listener.local)) continue;
             may_disconnect_at_ = now + retry_period;
             log(LogLevel::Error, "a worker has connected {endpoint}, which heard that peer alone: undone",
                 {{"endpoint", to_string(listener.local)}});

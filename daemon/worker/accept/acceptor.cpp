@@ -35,7 +35,9 @@ Acceptor::Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings sett
 
 void Acceptor::add(Listener& listener, Take take) {
     Entry& entry = entries_.emplace_back(listener, std::move(take));
-    has_max_ = has_max_ || listener.settings.limits.max;
+    entry.is_handed_over = listener.settings.inetd_wait;
+    gives_handed_over_ = gives_handed_over_ || listener.settings.inetd_wait;
+    has_max_ = has_max_ || listener.settings.limits.max || listener.settings.inetd_wait;
     entry.queue = reactor_.share(std::move(listener.fd), [this, &entry] { on_readable(entry); });
     if (settings_.lifeline != nullptr)
         entry.on_lifeline.emplace(*settings_.lifeline, entry.queue->fd(), reactor_.epoll_fd());
@@ -45,6 +47,7 @@ void Acceptor::open() {
     state_ = State::Open;
     join_all();
     enter(record_, WorkerState::Idle);
+    ask_for_handed_over();
 }
 
 void Acceptor::on_readable(Entry& entry) {
@@ -77,7 +80,14 @@ Acceptor::Attempt Acceptor::take_from(Entry& entry) {
     const int error = entry.take(entry.queue->fd());
     taking_ = false;
     if (error == at_max) return wait_below_max(entry), Attempt::AtMax;
-    if (std::exchange(entry.at_max, false) && state_ == State::Open) entry.queue->join();
+    if (error == handed_over) {
+        entry.queue->leave();
+        entry.is_handed_over = true;
+        return check_limit(), Attempt::Nobody;
+    }
+    const bool was_at_max = std::exchange(entry.at_max, false);
+    const bool is_back = error != not_now && std::exchange(entry.is_handed_over, false);
+    if ((was_at_max || is_back) && state_ == State::Open) entry.queue->join();
     if (error != 0) return on_error(entry, error);
     failures_in_row_ = 0;
     entry.vain_in_row = 0;
@@ -270,7 +280,9 @@ void Acceptor::close(const ClosingListeners& closing) {
         // Bounded by what the kernel can have queued, because an abstract Unix address still takes new clients.  And
         // one take for a wake-up that may be in our hands alone.
         const bool was_in_queue = had_capacity && !std::exchange(entry.at_max, false);
-        entry.still_to_take = entry.closes_for_good ? entry.listener.settings.backlog.value_or(longest_queue) + 1
+        // What waits for a program is the next one's, or nobody's: one that began now might serve on for long.
+        entry.still_to_take = entry.listener.settings.inetd_wait ? 0
+                              : entry.closes_for_good ? entry.listener.settings.backlog.value_or(longest_queue) + 1
                               : was_in_queue && settings_.has_siblings ? 1
                                                                        : 0;
     }
@@ -295,6 +307,7 @@ void Acceptor::empty_queue() {
     // waiting.
     std::erase_if(entries_,
                   [this](const Entry& entry) { return !entry.at_max && (last_look_ || entry.still_to_take == 0); });
+    if (std::exchange(gives_handed_over_, false)) settings_.ask_sibling();
     if (active() == 0) {
         state_ = State::Closed;
         entries_.clear();
@@ -322,9 +335,20 @@ void Acceptor::leave_all() {
 void Acceptor::join_all() {
     for (Entry& entry : entries_) {
         entry.at_max = false;
-        entry.queue->join();
+        if (!entry.is_handed_over) entry.queue->join();
     }
     some_at_max_ = false;
+}
+
+void Acceptor::ask_for_handed_over() {
+    for (Entry& entry : entries_)
+        if (entry.is_handed_over && state_ == State::Open) (void)take_from(entry);
+}
+
+void Acceptor::take_back(const Listener& listener) {
+    for (Entry& entry : entries_)
+        if (&entry.listener == &listener && std::exchange(entry.is_handed_over, false) && state_ == State::Open)
+            entry.queue->join();
 }
 
 /// Whoever lets a client of the listener go joins again, and the place is his to fill; where he was killed the master
@@ -354,7 +378,8 @@ void Acceptor::count_drops() {
 
 bool Acceptor::somebody_waits() {
     std::vector<pollfd> queues;
-    for (Entry& entry : entries_) queues.push_back({.fd = entry.queue->fd(), .events = POLLIN, .revents = 0});
+    for (Entry& entry : entries_)
+        if (!entry.is_handed_over) queues.push_back({.fd = entry.queue->fd(), .events = POLLIN, .revents = 0});
     return ::poll(queues.data(), queues.size(), 0) > 0;
 }
 

@@ -68,6 +68,10 @@ public:
     /// wait in its queue, which this worker leaves.
     static constexpr int at_max = -2;
 
+    /// The listener is somebody else's for now, who accepts by himself: the program's that was started for a client, or
+    /// another worker's.  Until take_back() this worker leaves the queue, and asks again at each look().
+    static constexpr int handed_over = -3;
+
     Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings settings);
 
     /// Takes the descriptor of `listener`.  Before open().
@@ -84,6 +88,9 @@ public:
     /// Takes no more clients once those queued on the listeners that are `closing` (by the order of add()) are served;
     /// those queued elsewhere are left to the siblings.
     void close(const ClosingListeners& closing);
+
+    /// Nobody else has `listener` any more.
+    void take_back(const Listener& listener);
 
     // What a model reports of each client.  ended() may be called from within take.  `outcome`: unset where somebody
     // else has counted it.
@@ -143,7 +150,8 @@ private:
         int vain_in_row = 0;    ///< wake-ups, of a socket for datagrams
         int still_to_take = 0;  ///< while Emptying
         bool closes_for_good = false;
-        bool at_max = false;  ///< it has left the queue; while Emptying: goes on when a client has gone
+        bool at_max = false;          ///< it has left the queue; while Emptying: goes on when a client has gone
+        bool is_handed_over = false;  ///< likewise, until take_back()
     };
 
     void on_readable(Entry& entry);
@@ -161,6 +169,7 @@ private:
     void empty_queue();
     void leave_all();
     void join_all();
+    void ask_for_handed_over();
     void wait_below_max(Entry& entry);
     void join_those_at_max();
     void count_drops();
@@ -177,7 +186,8 @@ private:
     std::unique_ptr<Timer> rest_timer_;
     std::unique_ptr<Timer> max_timer_{};  ///< made when a listener is first at its max=
     DatagramLosses losses_;
-    bool has_max_ = false;  ///< some listener
+    bool has_max_ = false;            ///< some listener, or one that only one worker has
+    bool gives_handed_over_ = false;  ///< at the close, to a sibling
     bool some_at_max_ = false;
     bool taking_ = false;  ///< a client is being started
     bool awaiting_handshakes_ = false;

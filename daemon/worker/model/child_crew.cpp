@@ -108,7 +108,7 @@ bool ChildCrew::launch(std::unique_ptr<ChildJob>& job) {
         pid = process.pid();
         if (job->linger == 0ms) job->client = {};  // the last who has it closes it
         const auto now = Clock::now();
-        const Deadline patience = deadline_after(now, rules_.request_timeout);
+        const Deadline patience = deadline_after(now, job->is_one_request() ? rules_.request_timeout : 0ms);
         children_.emplace(
             pid, Child{.process = std::move(process), .job = std::move(job), .born = now, .patience = patience});
         if (patience && !overdue_at_) set_overdue_timer(now);
@@ -126,6 +126,7 @@ bool ChildCrew::launch(std::unique_ptr<ChildJob>& job) {
     }
     // The child is in the handler; this process is not, however long it takes.
     enter(record_, stage_ == Stage::Serving ? WorkerState::WaitingForClient : WorkerState::Draining);
+    if (pid != 0 && stage_ == Stage::Draining) children_.at(pid).job->ask_to_leave(children_.at(pid).process);
     if (pid != 0) expect_end_of(pid);
     return job == nullptr;
 }
@@ -240,6 +241,7 @@ void ChildCrew::let_go(ChildJob& job, bool in_use) {
 void ChildCrew::drain() {
     if (stage_ == Stage::Serving) stage_ = Stage::Draining;
     watch_the_rest();
+    for (const auto& [pid, child] : children_) child.job->ask_to_leave(child.process);
 }
 
 void ChildCrew::hurry() {

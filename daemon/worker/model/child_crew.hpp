@@ -49,6 +49,12 @@ public:
     /// Notes how serving the client has ended, if not well.
     virtual void failed(ConnectionOutcome outcome) noexcept { account.failed(outcome); }
 
+    /// This worker has to leave, once the child has ended.  One that serves a client goes on.
+    virtual void ask_to_leave(const ChildProcess&) {}
+
+    /// Whether --request-timeout holds for it.
+    [[nodiscard]] virtual bool is_one_request() const noexcept { return true; }
+
     /// The child has been reaped: say so.
     virtual void report(const ChildEnd& end) = 0;
 
@@ -56,7 +62,7 @@ public:
     [[nodiscard]] virtual bool client_is_in_use(pid_t) const { return false; }
 
     /// The client's address as logs print it.
-    [[nodiscard]] std::string peer() const { return address_of(address.to_endpoint(SOCK_STREAM)); }
+    [[nodiscard]] virtual std::string peer() const { return address_of(address.to_endpoint(SOCK_STREAM)); }
 
     UniqueFd client{};  ///< our copy, for the lingering close; empty for a datagram, and once launched without a time
                         ///< to linger

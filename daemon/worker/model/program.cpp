@@ -14,6 +14,7 @@
 #include "daemon/worker/accept/accept_streams.hpp"
 #include "daemon/worker/model/child_model.hpp"
 #include "daemon/worker/model/serve_model.hpp"
+#include "daemon/worker/model/waiting_program.hpp"
 #include "daemon/worker/program/program_environment.hpp"
 #include "daemon/worker/program/program_launch.hpp"
 #include "daemon/worker/program/stderr_lines.hpp"
@@ -36,11 +37,6 @@ std::optional<PeerIdentity> identity_of_peer(int client) {
     return PeerIdentity{.user = credentials.uid, .group = credentials.gid, .pid = credentials.pid};
 }
 
-struct Pipe {
-    UniqueFd reader{};
-    UniqueFd writer{};
-};
-
 struct SocketPair {
     UniqueFd ours{};
     UniqueFd its{};
@@ -51,15 +47,6 @@ SocketPair connected_sockets() {
     check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),
           "make a socket for a program");
     return {.ours = UniqueFd{ends[0]}, .its = UniqueFd{ends[1]}};
-}
-
-/// We must never wait for the program, and the program expects to wait for us.
-Pipe open_stderr_pipe() {
-    std::array<int, 2> ends{};
-    check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "make a pipe for a program's standard error");
-    Pipe pipe{.reader = UniqueFd{ends[0]}, .writer = UniqueFd{ends[1]}};
-    check(::fcntl(pipe.writer.get(), F_SETFL, 0), "make a pipe blocking");
-    return pipe;
 }
 
 /// Whom a program serves.
@@ -106,6 +93,15 @@ public:
                                 .standard_error = standard_error});
     }
 
+    /// One that gets a listening socket, and knows its clients by itself.
+    [[nodiscard]] ChildProcess start_waiting(int socket, int standard_error) {
+        return launcher_.start({.file = file_,
+                                .arguments = arguments_.data(),
+                                .environment = environment_.of_no_connection(),
+                                .client = socket,
+                                .standard_error = standard_error});
+    }
+
 private:
     const std::string& file_;
     std::vector<std::string> words_;
@@ -143,7 +139,7 @@ public:
     ChildProcess launch() override {
         // O_NONBLOCK belongs to the description, and programs expect a socket that waits.
         check(::fcntl(client.get(), F_SETFL, 0), "make a connection blocking");
-        Pipe pipe = open_stderr_pipe();
+        StderrPipe pipe = open_stderr_pipe();
         errors_.emplace(model_.reactor, std::move(pipe.reader), [this](std::string_view line) { log_line(line); });
         ChildProcess process = starter_.start(client.get(), pipe.writer.get(), whose_, model_);
         pid_ = process.pid();
@@ -204,6 +200,10 @@ int serve_program(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl&
         const std::vector<std::string>& words = program_at(listener.settings, plan.settings);
         if (words.empty()) return take_by_forking(listener, model);
         ProgramStarter& starter = starters.try_emplace(words, plan, words).first->second;
+        if (listener.settings.inetd_wait)
+            return take_by_handing_over(listener, model, [&starter](int socket, int standard_error) {
+                return starter.start_waiting(socket, standard_error);
+            });
         if (listener.tls) return take_by_relaying(listener, starter, model);
         return accept_streams(listener, plan.settings, model.acceptor, [&starter, &model](AcceptedStream stream) {
             model.crew.start(std::make_unique<ProgramJob>(std::move(stream), starter, model));

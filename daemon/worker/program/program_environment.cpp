@@ -46,6 +46,15 @@ char* const* ProgramEnvironment::of(const ConnectionFacts& facts) {
         say_tcp(facts);
     if (facts.announcement != nullptr) say_announcement(*facts.announcement);
     if (facts.tls != nullptr) say_tls(*facts.tls);
+    return pointers();
+}
+
+char* const* ProgramEnvironment::of_no_connection() {
+    own_.clear();
+    return pointers();
+}
+
+char* const* ProgramEnvironment::pointers() {
     pointers_.clear();
     for (std::string& variable : inherited_) pointers_.push_back(variable.data());
     for (std::string& variable : own_) pointers_.push_back(variable.data());

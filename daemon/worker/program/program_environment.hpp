@@ -58,6 +58,9 @@ public:
     /// What execve(2) takes, ended by a null pointer.  Borrowed: valid until the next call.
     [[nodiscard]] char* const* of(const ConnectionFacts& facts);
 
+    /// The same of a program that accepts its connections by itself.
+    [[nodiscard]] char* const* of_no_connection();
+
 private:
     void say(const char* name, const std::string& value) { own_.push_back(std::string{name} + '=' + value); }
     void say_text(const char* name, const std::string& text);
@@ -65,6 +68,7 @@ private:
     void say_announcement(const Announcement& said);
     void say_tls(const Tls& tls);
     void say_unix(const ConnectionFacts& facts);
+    [[nodiscard]] char* const* pointers();
 
     std::vector<std::string> inherited_{};
     std::vector<std::string> own_{};  ///< of one connection

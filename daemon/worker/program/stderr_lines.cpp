@@ -1,15 +1,26 @@
 #include "daemon/worker/program/stderr_lines.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 
+#include "common/base/sys_error.hpp"
+
 namespace preforkd {
 
 namespace {
 constexpr int most_reads_at_end = 64;  // more than a pipe holds; somebody else may go on writing
+}
+
+StderrPipe open_stderr_pipe() {
+    std::array<int, 2> ends{};
+    check(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), "make a pipe for a program's standard error");
+    StderrPipe pipe{.reader = UniqueFd{ends[0]}, .writer = UniqueFd{ends[1]}};
+    check(::fcntl(pipe.writer.get(), F_SETFL, 0), "make a pipe blocking");
+    return pipe;
 }
 
 StderrLines::StderrLines(Reactor& reactor, UniqueFd pipe, Sink sink)

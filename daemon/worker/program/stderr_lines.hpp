@@ -9,6 +9,14 @@
 
 namespace preforkd {
 
+struct StderrPipe {
+    UniqueFd reader{};  ///< never waits
+    UniqueFd writer{};  ///< waits, as programs expect
+};
+
+/// Throws std::system_error.
+[[nodiscard]] StderrPipe open_stderr_pipe();
+
 /// Reads a pipe and gives away each line without its end.  A longer line than `limit_bytes` comes in pieces; a last
 /// line without an end comes when the pipe ends or finish() is called.  Empty lines are left out.
 class StderrLines {

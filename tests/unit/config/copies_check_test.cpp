@@ -75,6 +75,23 @@ TEST(CopiesCheck, a_watchdog_takes_notifications) {
     EXPECT_EQ(copies_refusal(settings), "");
 }
 
+TEST(CopiesCheck, a_program_that_waits_is_refused_what_a_copy_is) {
+    Settings settings = pool_at("udp://:69 inetd=wait rcvbuf=4M v6only=yes");
+    EXPECT_THAT(copies_refusal(settings), HasSubstr("inetd= has no effect"));
+    settings.run = RunMode::Client;
+    settings.stop_signal = 2;
+    EXPECT_EQ(copies_refusal(settings), "");
+    settings.idle_timeout = std::chrono::milliseconds{1};
+    EXPECT_THAT(copies_refusal(settings), HasSubstr("--idle-timeout: has no effect"));
+    settings.listen.push_back(parse_listen("tcp://:70"));
+    EXPECT_EQ(copies_refusal(settings), "");
+    settings.listen.front().limits.max = 3;
+    EXPECT_THAT(copies_refusal(settings), HasSubstr("udp://:69: max= has no effect"));
+    settings.listen.front() = parse_listen("tcp://:69 inetd=wait");
+    settings.program.clear();
+    EXPECT_THAT(copies_refusal(settings), HasSubstr("inetd=wait needs a program"));
+}
+
 TEST(CopiesCheck, what_is_for_copies_needs_them) {
     Settings settings = pool_at("tcp://:80");
     settings.pass = PassStyle::Fd0;

@@ -213,9 +213,10 @@ TEST(ListenSettings, what_is_printed_is_read_back) {
           "tcp://:7 per-source=20 rate=5/s source-prefix=24:56 max=1000 refuse-with=a%20%25%0D%0A",
           "unix:///x rate=off max=1", "udp://:7 replies-per-source=1000/s amplify=no",
           "fd://x replies-per-source=off amplify=yes", "tcp://:7 handler=echo log-connections=end",
-          "udp://:7 log-connections=no"}) {
+          "udp://:7 log-connections=no", "udp://:69 inetd=wait"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }
+    EXPECT_EQ(to_string(parse_listen("udp://:69 inetd=nowait")), "udp://:69");
     EXPECT_EQ(to_string(parse_listen(":7 nodelay=yes keepalive=no linger=0")), "tcp://:7 linger=off");
 }
 

@@ -79,6 +79,12 @@ TEST(ProgramEnvironment, a_connection_that_the_daemon_itself_was_told_of_is_not_
     EXPECT_THAT(lines, Contains("REMOTE_ADDR=198.51.100.7"));
 }
 
+TEST(ProgramEnvironment, of_no_connection_there_is_what_the_daemon_has) {
+    ProgramEnvironment environment{std::vector<std::string>{"COLOUR=red", "TCPREMOTEIP=forged"}};
+    (void)environment.of(tcp);
+    EXPECT_EQ(lines_of(environment.of_no_connection()), Lines{"COLOUR=red"});
+}
+
 TEST(ProgramEnvironment, nothing_of_the_connection_before_is_left) {
     ProgramEnvironment environment{Lines{"PATH=/bin"}};
     (void)environment.of(tcp);
