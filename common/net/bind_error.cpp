@@ -39,6 +39,11 @@ std::string in_use(const ListenSettings& wanted, const SocketAddress& address) {
     const auto holder = find_holder(address, socket_type_of(wanted.endpoint.transport));
     const char* const other = !unix_socket ? "port" : wanted.endpoint.abstract ? "name" : "path";
     if (holder && holder->pid == ::getpid()) return " by another listener of this process: remove one of them";
+    if (holder && is_service_manager(*holder))
+        return fmt::format(
+            " by systemd (pid {}) for a .socket unit, or for a service that has stored it: "
+            "`systemctl list-sockets` shows units; stop that unit or choose another {}",
+            holder->pid, other);
     if (holder) return fmt::format(" by {} (pid {}): stop it or choose another {}", holder->name, holder->pid, other);
     return fmt::format(": `ss -{}` as root shows by whom; stop it or choose another {}",
                        unix_socket ? "lxp" : (datagram ? "lunp" : "ltnp"), other);

@@ -93,20 +93,28 @@ bool has_open(pid_t pid, const std::set<std::string>& links) {
     return false;
 }
 
+std::string name_of(pid_t pid) {
+    std::string name;
+    std::ifstream comm{fmt::format("/proc/{}/comm", pid)};
+    std::getline(comm, name);
+    return name;
+}
+
 std::optional<PortHolder> owner_of(const std::set<std::string>& links, Clock::time_point until) {
     std::vector<pid_t> pids;
     std::error_code ignored;
     for (fs::directory_iterator each{"/proc", ignored}, end; each != end; each.increment(ignored))
         if (const auto pid = parse_number<pid_t>(each->path().filename().native())) pids.push_back(*pid);
     std::ranges::sort(pids);  // a pre-fork server's master comes before its workers
-    const auto found =
-        std::ranges::find_if(pids, [&](pid_t pid) { return Clock::now() >= until || has_open(pid, links); });
-    if (found == pids.end() || Clock::now() >= until) return std::nullopt;
-
-    PortHolder holder{.pid = *found};
-    std::ifstream comm{fmt::format("/proc/{}/comm", *found)};
-    std::getline(comm, holder.name);
-    return holder;
+    std::optional<PortHolder> storing;
+    for (const pid_t pid : pids) {
+        if (Clock::now() >= until) break;
+        if (!has_open(pid, links)) continue;
+        PortHolder holder{.pid = pid, .name = name_of(pid)};
+        if (!is_service_manager(holder)) return holder;
+        if (!storing) storing = std::move(holder);  // for a service, which is the one to be named
+    }
+    return storing;
 }
 
 }  // namespace

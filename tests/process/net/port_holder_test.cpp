@@ -1,13 +1,18 @@
 #include "common/net/port_holder.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <string>
 
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/process/child_process.hpp"
+#include "common/process/spawn.hpp"
+#include "tests/process/child_report.hpp"
 
 namespace preforkd {
 namespace {
@@ -37,6 +42,48 @@ TEST(PortHolder, the_process_that_listens_is_named_as_it_names_itself) {
     std::ifstream comm{"/proc/self/comm"};
     std::getline(comm, name);
     EXPECT_EQ(holder->name, name);
+}
+
+/// Forked now, with all that the test has open; lives until the test lets go of it.
+struct Sharer {
+    explicit Sharer(const char* name)
+        : child{spawn([this, name] {
+              ::prctl(PR_SET_NAME, name);
+              (void)!::write(named.writer.get(), "n", 1);
+              char byte = 0;
+              (void)!::read(end.reader.get(), &byte, 1);
+              return 0;
+          })} {
+        char byte = 0;
+        (void)!::read(named.reader.get(), &byte, 1);
+    }
+    ~Sharer() {
+        child.signal(SIGKILL);
+        ::waitpid(child.pid(), nullptr, 0);
+    }
+
+    testing::Pipe named = testing::make_pipe();
+    testing::Pipe end = testing::make_pipe();
+    ChildProcess child;
+};
+
+TEST(PortHolder, who_serves_is_named_and_not_systemd_which_only_stores_the_socket) {
+    UniqueFd server = socket_on(address("tcp://127.0.0.1:0"), SOCK_STREAM);
+    const SocketAddress where = SocketAddress::local_of(server.get());
+    const Sharer store{"systemd"};
+    {
+        const Sharer service{"server"};
+        server = {};
+        ASSERT_LT(store.child.pid(), service.child.pid());
+        const auto holder = find_holder(where, SOCK_STREAM);
+        ASSERT_TRUE(holder);
+        EXPECT_EQ(holder->pid, service.child.pid());
+        EXPECT_EQ(holder->name, "server");
+    }
+    const auto holder = find_holder(where, SOCK_STREAM);
+    ASSERT_TRUE(holder);
+    EXPECT_EQ(holder->pid, store.child.pid());
+    EXPECT_TRUE(is_service_manager(*holder));
 }
 
 TEST(PortHolder, a_wildcard_holds_every_address_and_the_other_way_round) {
