@@ -91,12 +91,12 @@ public:
 
 private:
     void waiting(std::size_t index) const {
+        socket_alone(index, "inetd=wait");
         if (!is_program_at(settings_.listen[index], settings_))
             refuse("listen",
                    fmt::format("{}: inetd=wait needs a program, which gets the socket: program=, or -- PROGRAM",
                                printable(to_string(settings_.listen[index].endpoint))),
                    index);
-        socket_alone(index, "inetd=wait");
     }
 
     void socket_alone(std::size_t index, std::string_view how) const {
