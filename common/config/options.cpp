@@ -41,12 +41,15 @@ struct Source {
         origins.push_back(std::move(origin));
     }
 
-    /// By that of a file which is read later.  What is outvoted has to be good, too.
-    void replace(std::size_t index, const OptionRow& row, std::string value, Origin origin) {
+    /// All of them that were added.  What is outvoted has to be good, too.
+    void forget(const OptionRow& row) {
         Settings scratch;
-        read_value(scratch, row, parsed.options[index].value.front(), origins[index]);
-        parsed.options[index].value.front() = std::move(value);
-        origins[index] = std::move(origin);
+        for (std::size_t i = origins.size(); i-- > 0;) {
+            if (parsed.options[i].string_key != row.name) continue;
+            read_value(scratch, row, parsed.options[i].value.front(), origins[i]);
+            parsed.options.erase(parsed.options.begin() + static_cast<std::ptrdiff_t>(i));
+            origins.erase(origins.begin() + static_cast<std::ptrdiff_t>(i));
+        }
     }
 };
 
@@ -187,12 +190,8 @@ void add(Source& source, const ListenSection& section) {
 
 Source read_file(const po::options_description& description, const std::string& text, const std::string& file,
                  const Program& program) {
-    struct Given {
-        std::size_t file;
-        std::size_t index;
-    };
     Source source{po::parsed_options{&description}};
-    std::map<std::string_view, Given> given;
+    std::map<std::string_view, std::size_t> given_in;  // the number of the last file
     std::optional<ListenSection> section;
     std::size_t of_file = 0;
     for (ConfigLine& line : parse_config(text, file)) {
@@ -212,12 +211,12 @@ Source read_file(const po::options_description& description, const std::string& 
         const OptionRow* row = find_option(line.name);
         if (row != nullptr && row->in_file()) {
             const Origin origin{.kind = Origin::Kind::File, .place = std::move(line.place)};
-            const auto [before, is_first] = given.try_emplace(row->name, Given{line.file, source.origins.size()});
-            if (is_first || row->repeatable || before->second.file == line.file)
-                source.add(*row, std::move(line.value), origin);
-            else
-                source.replace(before->second.index, *row, std::move(line.value), origin);
-            before->second.file = line.file;
+            const auto [before, is_first] = given_in.try_emplace(row->name, line.file);
+            const bool forgets = row->repeatable && line.value.empty();
+            const bool replaces = !row->repeatable && !is_first && before->second != line.file;
+            if (forgets || replaces) source.forget(*row);
+            if (!forgets) source.add(*row, std::move(line.value), origin);
+            before->second = line.file;
             continue;
         }
         const std::string_view nearest = row == nullptr ? nearest_of(program, line.name) : std::string_view{};

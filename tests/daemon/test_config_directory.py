@@ -54,6 +54,23 @@ def test_what_is_wrong_is_named_where_it_stands(run_preforkd, file, name, lines,
     assert told.returncode == 78 and words.format(d=f"{file}.d") in told.stderr, told.stderr
 
 
+def test_an_empty_value_forgets_the_listeners_above_it(run_preforkd, file):
+    file.write_text("listen = tcp://:7\nworkers = 2\n[tcp://:8]\nhandler = echo\n")
+    put(file, "10.conf", "listen = tcp://:9", "listen =", "listen = tcp://:10", "workers = 3")
+    lines = printed(run_preforkd, file)
+    assert [line for line in lines if line.startswith("listen = ")] == [f"listen = tcp://:10 # {file}.d/10.conf:3"]
+    assert f"workers = 3 # {file}.d/10.conf:4" in lines
+    put(file, "20.conf", 'listen = ""')
+    assert any(line.startswith("# listen = tcp://:10000 # default") for line in printed(run_preforkd, file))
+
+
+def test_what_is_forgotten_has_to_be_good_too(run_preforkd, file):
+    file.write_text("listen = tcp://:7 nonsense=3\n")
+    put(file, "a.conf", "listen =")
+    told = run_preforkd("--config", str(file), "--check-config")
+    assert told.returncode == 78 and f"{file}:1: listen: " in told.stderr, told.stderr
+
+
 def test_what_a_later_file_outvotes_has_to_be_good_too(run_preforkd, file):
     file.write_text("workers = many\n")
     put(file, "a.conf", "workers = 3")
