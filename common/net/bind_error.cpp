@@ -38,7 +38,8 @@ std::string in_use(const ListenSettings& wanted, const SocketAddress& address) {
     if (!unix_socket && address.port() == 0) return ": no port is free: widen net.ipv4.ip_local_port_range";
     const auto holder = find_holder(address, socket_type_of(wanted.endpoint.transport));
     const char* const other = !unix_socket ? "port" : wanted.endpoint.abstract ? "name" : "path";
-    if (holder && holder->pid == ::getpid()) return " by another listener of this process: remove one of them";
+    if (holder && holder->pid == ::getpid())
+        return " by another listener of this process: remove one of them, or restart if a reload shall replace it";
     if (holder && is_service_manager(*holder))
         return fmt::format(
             " by systemd (pid {}) for a .socket unit, or for a service that has stored it: "

@@ -254,7 +254,7 @@ TEST(Listener, a_port_that_another_endpoint_has_is_refused_at_once) {
     const std::string failure = failure_of({settings_for(to_string(first.at(0).local))});
     EXPECT_EQ(failure,
               fmt::format("71: --listen {}: Address already in use by another listener of this process: remove "
-                          "one of them",
+                          "one of them, or restart if a reload shall replace it",
                           to_string(first.at(0).local)));
 }
 
