@@ -112,7 +112,7 @@ def test_its_log_arrives_in_the_journal_with_its_fields(host):
     entry = found[0]
     assert entry["MESSAGE"].startswith("got connection from 127.0.0.1")
     assert (entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"], entry["_TRANSPORT"]) == ("6", "preforkd", "journal")
-    assert int(entry["PREFORKD_WORKER"]) >= 1 and entry["PREFORKD_LISTENER"] == "tcp://:10000"
+    assert int(entry["PREFORKD_WORKER"]) >= 1 and entry["PREFORKD_LISTENER"] == "tcp://127.0.0.1:10000"
 
 
 def test_a_stop_lets_clients_finish(host):
