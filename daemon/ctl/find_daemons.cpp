@@ -39,6 +39,15 @@ std::set<std::string> entries_of(const fs::path& directory) {
     return names;
 }
 
+/// NAME of preforkd@NAME.service, which may be called as systemctl(1) calls it.
+std::string_view instance_of(std::string_view unit) {
+    constexpr std::string_view prefix = "preforkd@";
+    constexpr std::string_view suffix = ".service";
+    if (unit.ends_with(suffix)) unit.remove_suffix(suffix.size());
+    if (unit.starts_with(prefix)) unit.remove_prefix(prefix.size());
+    return unit;
+}
+
 /// Asked with the wrong type, a socket that a process has bound says EPROTOTYPE, and its owner notices nothing.
 int answer_of(const Endpoint& control) {
     const UniqueFd probe{check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
@@ -99,7 +108,9 @@ std::vector<FoundDaemon> find_daemons(const std::optional<std::string>& wanted, 
     const std::string hint = forbidden.empty() ? std::string{}
                                                : fmt::format(" ({}: only root and the user of the daemon may ask it)",
                                                              fmt::join(forbidden, ", "));
-    const auto is_wanted = [&](const FoundDaemon& each) { return !wanted || each.name == *wanted; };
+    const auto is_wanted = [&](const FoundDaemon& each) {
+        return !wanted || each.name == *wanted || each.name == instance_of(*wanted);
+    };
     if (wanted && std::ranges::none_of(live, is_wanted)) refuse_name(*wanted, live, hint);
     if (live.empty()) refuse(directory_by_hand, hint);
     std::erase_if(live, std::not_fn(is_wanted));

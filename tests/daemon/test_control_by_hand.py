@@ -89,6 +89,7 @@ def test_it_has_the_name_that_it_is_given(place):
     daemon = place.start("--name", "web")
     assert place.names() == {"web"}
     assert json.loads(place.ctl("-i", "web", "status", "--json").stdout)["pid"] == daemon.pid
+    assert json.loads(place.ctl("-i", "preforkd@web.service", "status", "--json").stdout)["pid"] == daemon.pid
     told = place.ctl("status", "-i", "wbe")
     assert told.returncode == 1 and told.stderr.startswith('preforkctl: no running daemon has the name "wbe"')
     assert told.stderr.endswith("; there are web\n")

@@ -97,7 +97,9 @@ def test_programs_run_with_the_little_that_the_unit_allows(host):
 
 def test_systemctl_status_shows_what_goes_on(host):
     restart_with(host, "workers = 2\n")
-    assert "2 workers: 2 idle" in host.run("systemctl", "status", UNIT).stdout
+    shown = host.run("systemctl", "status", UNIT).stdout
+    assert "2 workers: 2 idle" in shown
+    assert "preforkd: master /usr/sbin/preforkd" in shown and "preforkd: worker 2 (greet)" in shown
     kill(host, UNIT, signal.SIGTTIN)
     host.exchange()
     shown = re.compile("3 workers: 3 idle.*1 served")

@@ -1,4 +1,6 @@
 """preforkd.socket and the instances: systemd binds, the service is given what it serves."""
+import json
+
 import pytest
 
 from machine import Clients, eventually, read_to_end
@@ -69,6 +71,15 @@ def test_an_instance_serves_what_its_file_says(instance):
     assert host.exchange("/run/preforkd-web.sock", b"hello") == b"hello"
     assert eventually(lambda: host.show("preforkd@web.service", "ActiveState") == "active")
     assert host.show(UNIT, "ActiveState") == "active", "beside the others"
+
+
+@pytest.mark.parametrize("name", ["web", "preforkd@web", "preforkd@web.service"])
+def test_preforkctl_finds_an_instance_by_its_name(instance, name):
+    host = instance("web", "handler = echo\nworkers = 2\n")
+    assert host.exchange("/run/preforkd-web.sock", b"hello") == b"hello"
+    assert eventually(lambda: host.show("preforkd@web.service", "ActiveState") == "active")
+    told = json.loads(host.run("preforkctl", "status", "--json", "-i", name).stdout)
+    assert told["pid"] == host.main_pid("preforkd@web.service")
 
 
 def test_a_restart_of_the_socket_unit_is_one_of_the_service(socket_host):
