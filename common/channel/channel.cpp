@@ -81,8 +81,8 @@ ChannelPair open_channel() {
     return pair;
 }
 
-bool send_order(int orders, Order order, std::uint32_t listener) noexcept {
-    std::array<iovec, 2> parts{{{&order, sizeof order}, {&listener, sizeof listener}}};
+bool send_order(int orders, Order order, std::uint32_t argument) noexcept {
+    std::array<iovec, 2> parts{{{&order, sizeof order}, {&argument, sizeof argument}}};
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = parts.size();
@@ -105,7 +105,7 @@ std::variant<ReceivedOrder, NothingYet, PeerGone> receive_order(int orders) {
     if (size == 0) return PeerGone{};
     if (size < 0) return NothingYet{};
     ReceivedOrder received{.order = static_cast<Order>(bytes[0])};
-    if (size == sizeof bytes) std::memcpy(&received.listener, bytes.data() + sizeof(Order), sizeof(std::uint32_t));
+    if (size == sizeof bytes) std::memcpy(&received.argument, bytes.data() + sizeof(Order), sizeof(std::uint32_t));
     return received;
 }
 

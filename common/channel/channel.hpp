@@ -13,10 +13,11 @@ namespace preforkd {
 
 /// What the master asks of a worker.  Draining and stopping travel as signals, which an operator can send too.
 enum class Order : std::uint8_t {
-    LookForClients,  ///< a sibling may have taken a wake-up with it; also answered by refreshing the record.  May be
-                     ///< lost: the ones before it in a full channel ask for the same
-    EmptyQueue,      ///< a listener will close for good: with the next drain, serve what is queued there first.  2 is
-                     ///< taken: their numbers go from image to image
+    LookForClients,    ///< a sibling may have taken a wake-up with it; also answered by refreshing the record.  May be
+                       ///< lost: the ones before it in a full channel ask for the same
+    EmptyQueue,        ///< a listener will close for good: with the next drain, serve what is queued there first
+    FinishWithin = 3,  ///< what runs has so long from the next drain on, instead of --stop-timeout.  2 is taken: their
+                       ///< numbers go from image to image
 };
 
 /// What a worker tells the master.  Whether the master believes it is for its own book to decide.
@@ -40,9 +41,14 @@ inline constexpr std::uint32_t every_listener = ~std::uint32_t{0};
 /// nothing: the master looks by itself for as long.
 inline constexpr std::chrono::seconds between_full_reports{5};
 
+/// For FinishWithin: in units of that, so that the longest time that an option can say has space.
+inline constexpr std::chrono::milliseconds finish_unit{10};
+
 struct ReceivedOrder {
     Order order{};
-    std::uint32_t listener = every_listener;  ///< for EmptyQueue: its index among those of the worker's generation
+    /// EmptyQueue: the listener, by its index among those of the worker's generation; FinishWithin: how many times
+    /// finish_unit, 0 is for ever.
+    std::uint32_t argument = every_listener;
 };
 
 struct NothingYet {};
@@ -67,7 +73,7 @@ struct ChannelPair {
 
 /// Sends without waiting.  A peer that is gone is no error.  False: there is no place or memory for it just now, and it
 /// has to be sent again unless it may be lost.
-bool send_order(int orders, Order order, std::uint32_t listener = every_listener) noexcept;
+bool send_order(int orders, Order order, std::uint32_t argument = every_listener) noexcept;
 /// The same for a report, which is lost where there is no place for it.  Workers ignore SIGPIPE, which a master that is
 /// gone would bring.
 void send_report(int reports, Report::Kind kind, std::string_view text = {}) noexcept;

@@ -10,8 +10,9 @@ void log_cut_connections(std::uint64_t connections, int generation) noexcept {
         generation == 0
             ? "connections were cut: {connections}, still open when --stop-timeout was over or a faster stop was "
               "ordered"
-            : "connections were cut: {connections} of generation {generation}, still open when --stop-timeout was over "
-              "or a faster stop was ordered",
+            : "connections were cut: {connections} of generation {generation}, still open when --stop-timeout, or "
+              "after "
+              "a reload --reload-timeout, was over, or a faster stop was ordered",
         {{"connections", connections}, {"generation", std::int64_t{generation}}});
 }
 

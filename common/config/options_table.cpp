@@ -249,6 +249,13 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"stop-timeout", 0, "TIME", limits, "let running connections finish for so long at a graceful stop", "",
      [](Settings& s, std::string_view text) { s.stop_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.stop_timeout)}; }},
+    {"reload-timeout", 0, "TIME|never", limits,
+     "let connections of the workers that a reload or an upgrade replaces finish for so long",
+     "never for programs behind --, --stop-timeout for handlers",
+     [](Settings& s, std::string_view text) {
+         s.reload_timeout = text == "never" ? std::chrono::milliseconds::zero() : read_timeout(text);
+     },
+     [](const Settings& s) { return s.reload_timeout ? Values{to_string(*s.reload_timeout)} : Values{}; }},
     {"boot-timeout", 0, "TIME", limits, "give up on a worker that is not ready after so long", "",
      [](Settings& s, std::string_view text) { s.boot_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.boot_timeout)}; }},

@@ -145,6 +145,7 @@ struct Settings {
     std::chrono::milliseconds idle_timeout{60'000};
     std::chrono::milliseconds drain_delay{0};  ///< zero: none
     std::chrono::milliseconds stop_timeout{30'000};
+    std::optional<std::chrono::milliseconds> reload_timeout{};  ///< unset: see the options' table
     std::chrono::milliseconds boot_timeout{30'000};
     std::chrono::milliseconds worker_timeout{60'000};
     std::chrono::milliseconds request_timeout{0};

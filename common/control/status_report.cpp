@@ -107,6 +107,7 @@ ListenerStatus listener_from(const json::value& value) {
 }
 
 json::object object_of(const WorkerStatus& worker, const json::storage_ptr& memory) {
+    const json::value leaving_ms = worker.leaving_for ? json::value(worker.leaving_for->count()) : json::value(nullptr);
     return json::object({{"number", worker.number},
                          {"pid", worker.pid},
                          {"program_pid", or_null(worker.program_pid)},
@@ -114,6 +115,7 @@ json::object object_of(const WorkerStatus& worker, const json::storage_ptr& memo
                          {"state", worker.state},
                          {"state_ms", worker.since.count()},
                          {"age_ms", worker.age.count()},
+                         {"leaving_ms", leaving_ms},
                          {"connections", worker.connections},
                          {"connections_ever", worker.accepted},
                          {"served", worker.served},
@@ -131,6 +133,7 @@ json::object object_of(const WorkerStatus& worker, const json::storage_ptr& memo
 WorkerStatus worker_from(const json::value& value) {
     const JsonFields fields{value};
     const auto cpu_ms = fields.maybe<std::int64_t>("cpu_ms");
+    const auto leaving_ms = fields.maybe<std::int64_t>("leaving_ms");
     return {.number = fields.number<int>("number"),
             .pid = fields.number<int>("pid"),
             .program_pid = fields.maybe<std::uint64_t>("program_pid"),
@@ -138,6 +141,7 @@ WorkerStatus worker_from(const json::value& value) {
             .state = fields.text("state"),
             .since = fields.milliseconds("state_ms"),
             .age = fields.milliseconds("age_ms"),
+            .leaving_for = leaving_ms ? std::optional{std::chrono::milliseconds{*leaving_ms}} : std::nullopt,
             .connections = fields.number<std::uint64_t>("connections"),
             .accepted = fields.number<std::uint64_t>("connections_ever"),
             .served = fields.number<std::uint64_t>("served"),

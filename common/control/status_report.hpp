@@ -60,10 +60,11 @@ struct WorkerStatus {
     std::string state{};
     std::chrono::milliseconds since{};  ///< in this state, without a sign of life
     std::chrono::milliseconds age{};
-    std::uint64_t connections = 0;                  ///< open now
-    std::uint64_t accepted = 0;                     ///< ever
-    std::uint64_t served = 0;                       ///< ended
-    std::optional<std::uint64_t> received_bytes{};  ///< by handlers, ever; unset: it does not see them
+    std::optional<std::chrono::milliseconds> leaving_for{};  ///< since it was told to; unset: it was not
+    std::uint64_t connections = 0;                           ///< open now
+    std::uint64_t accepted = 0;                              ///< ever
+    std::uint64_t served = 0;                                ///< ended
+    std::optional<std::uint64_t> received_bytes{};           ///< by handlers, ever; unset: it does not see them
     std::optional<std::uint64_t> sent_bytes{};
     std::string last_error{};  ///< of a copy: the last line that it has printed
     std::string last_peer{};

@@ -40,8 +40,8 @@ Reason reason_of_master(const DeathReport& death) {
             return {"it was not ready within --boot-timeout",
                     "the log says how far it came; raise --boot-timeout if it may take so long"};
         case DeathOrder::StopTimeout:
-            return {"it had not finished its clients within --stop-timeout",
-                    "raise --stop-timeout, or limit clients by --request-timeout"};
+            return {"it had not finished its clients within --stop-timeout, after a reload --reload-timeout",
+                    "raise that, or limit clients by --request-timeout"};
         case DeathOrder::OutOfTurn:
             return {"it reported to the master what it could not know: somebody may have taken it over",
                     "the log says what it reported"};

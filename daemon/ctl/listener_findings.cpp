@@ -77,7 +77,7 @@ void add_failures(const Looks& looks, const ListenerStatus& listener, std::vecto
                 "raise --request-timeout, or find out what takes so long"},
         Failure{ConnectionOutcome::Cut, false,
                 "ended with a worker that died, or had to leave before they were finished",
-                "raise --stop-timeout if it was told to leave"},
+                "raise --stop-timeout, for reloads --reload-timeout, if it was told to leave"},
         Failure{ConnectionOutcome::Handshake, true, "failed: no TLS was agreed on",
                 "with --log-level debug the log says why of each; preforkctl send --verbose tries it", Harm::Risk}};
     const ListenerCounts counts = change_of(listener, looks).counts;

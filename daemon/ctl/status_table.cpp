@@ -77,6 +77,23 @@ std::string key_process_text(const std::optional<KeyProcessStatus>& keys) {
                        keys->has_own_user ? "" : ", its master's");
 }
 
+/// Workers that others have replaced, and that still serve; of none, nothing.
+std::string leaving_text(const StatusReport& report) {
+    std::uint64_t count = 0;
+    std::uint64_t connections = 0;
+    const WorkerStatus* longest = nullptr;
+    for (const WorkerStatus& each : report.workers) {
+        if (!each.leaving_for) continue;
+        ++count;
+        connections += each.connections;
+        if (longest == nullptr || *each.leaving_for > *longest->leaving_for) longest = &each;
+    }
+    if (longest == nullptr) return "";
+    return fmt::format("{} leaving{}, the longest for {}: worker {}, pid {}\n", counted(count, "worker"),
+                       counts_clients(report) ? ", with " + counted(connections, "connection") : "",
+                       age_text(*longest->leaving_for), longest->number, longest->pid);
+}
+
 std::string summary(const StatusReport& report) {
     std::string text = fmt::format("preforkd {}, pid {}, {} for {}, generation {}\n", report.version, report.pid,
                                    report.phase, age_text(report.uptime), report.generation);
@@ -91,7 +108,7 @@ std::string summary(const StatusReport& report) {
     if (report.replaced != 0) text += fmt::format("; {} replaced", counted(report.replaced, "worker"));
     if (report.dropped_log_lines != 0)
         text += fmt::format("; {} dropped", counted(report.dropped_log_lines, "log line"));
-    return text + '\n' + key_process_text(report.key_process) + events_text(report.counts);
+    return text + '\n' + leaving_text(report) + key_process_text(report.key_process) + events_text(report.counts);
 }
 
 std::string remark_on(const ListenerStatus& listener) {
@@ -167,7 +184,8 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
     for (const WorkerStatus& each : report.workers) {
         std::vector<std::string> cells{std::to_string(each.number), std::to_string(each.pid)};
         if (!clients) cells.push_back(or_dash(each.program_pid));
-        for (std::string cell : {or_dash(each.generation), each.state, age_text(each.since), age_text(each.age)})
+        for (std::string cell : {or_dash(each.generation), each.state, age_text(each.leaving_for.value_or(each.since)),
+                                 age_text(each.age)})
             cells.push_back(std::move(cell));
         if (clients)
             for (std::string cell : {std::to_string(each.connections), std::to_string(each.accepted),

@@ -54,7 +54,7 @@ def test_clients_that_take_too_long(controlled, arguments):
 
 @pytest.mark.parametrize("arguments", EACH, ids=IDS)
 def test_clients_that_a_reload_does_not_wait_for(controlled, arguments):
-    daemon = controlled("--stop-timeout", "300ms", *arguments, workers=1)
+    daemon = controlled("--reload-timeout", "300ms", *arguments, workers=1)
     daemon.expect("connections were cut", "1 connection was cut")
     with connect(daemon.endpoint) as client:
         echo(client)

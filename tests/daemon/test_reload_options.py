@@ -107,6 +107,14 @@ def stops_at_once(daemon):
         return daemon.stop() == 0  # waits for less than the 30 s of before
 
 
+def is_cut_by_the_next_reload(daemon):
+    daemon.expect(CUT)
+    one(daemon)
+    with hold(daemon) as client:
+        daemon.signal(signal.SIGHUP)
+        return read_to_end(client) == b""
+
+
 def is_killed_for_its_hang(daemon):
     daemon.expect("hangs in its handler", "stack of", "killed by SIGABRT", "workers exit early")
     one(daemon)
@@ -201,6 +209,7 @@ HOLDS = {
     "idle-timeout": (ECHO, [*ECHO, "idle-timeout = 100ms"], lambda daemon, tmp: ended_by_the_daemon(daemon)),
     "drain-delay": ([], ["drain-delay = 1h"], lambda daemon, tmp: serves_on_when_told_to_stop(daemon)),
     "stop-timeout": (ECHO, [*ECHO, "stop-timeout = 100ms"], lambda daemon, tmp: stops_at_once(daemon)),
+    "reload-timeout": (ECHO, [*ECHO, "reload-timeout = 100ms"], lambda daemon, tmp: is_cut_by_the_next_reload(daemon)),
     "worker-timeout": ([BLOCKING, "model = serial"], [BLOCKING, "model = serial", "worker-timeout = 1s"],
                        lambda daemon, tmp: is_killed_for_its_hang(daemon)),
     "request-timeout": (ECHO, [*ECHO, "request-timeout = 100ms"], lambda daemon, tmp: ended_by_the_daemon(daemon)),

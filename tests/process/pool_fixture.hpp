@@ -19,9 +19,10 @@ using namespace std::chrono_literals;
 
 /// What a worker tells the test beside its master.
 struct Note {
-    enum class What { Born, Looked, EmptiedQueue, AskedToLeave } what{};
+    enum class What { Born, Looked, EmptiedQueue, TimeToFinish, AskedToLeave } what{};
     int number = 0;
     pid_t pid = 0;
+    std::uint32_t argument = 0;  ///< of the order
 };
 
 /// A worker's way to the test: what happened, and a barrier that the test opens.
@@ -29,8 +30,8 @@ struct Wires {
     testing::Pipe notes = testing::make_pipe();
     testing::Pipe barrier = testing::make_pipe();
 
-    void note(const WorkerHandoff& handoff, Note::What what) const {
-        const Note note{.what = what, .number = handoff.number, .pid = ::getpid()};
+    void note(const WorkerHandoff& handoff, Note::What what, std::uint32_t argument = 0) const {
+        const Note note{.what = what, .number = handoff.number, .pid = ::getpid(), .argument = argument};
         (void)!::write(notes.writer.get(), &note, sizeof note);
     }
     void pass_barrier() const {
@@ -58,6 +59,7 @@ inline int obey(const Wires& wires, WorkerHandoff& handoff, const SignalFd& sign
             switch (order->order) {
                 case Order::LookForClients: wires.note(handoff, Note::What::Looked); break;
                 case Order::EmptyQueue: wires.note(handoff, Note::What::EmptiedQueue); break;
+                case Order::FinishWithin: wires.note(handoff, Note::What::TimeToFinish, order->argument); break;
             }
         }
         if (!leaves) continue;

@@ -10,7 +10,7 @@ struct ExchangeView {
     int starting = 0;       ///< of that: forked, and not ready yet
     int ready = 0;          ///< of that: accept
     int outgoing = 0;       ///< accept too, and are to leave
-    int leaving = 0;        ///< were asked to leave, and are not gone
+    int leaving = 0;        ///< were asked to leave, are not gone, and are waited for
     bool no_space = false;  ///< the last fork was refused, and no worker has gone since
 };
 
@@ -24,10 +24,10 @@ struct ExchangePlan {
 
 /// Decides the next step of an exchange, which is over when `ready` has reached `size`.
 ///
-/// There is at most one process more than `size`: who was asked to leave is waited for.  So a host with capacity for
-/// one generation and one worker is enough, and none that accepts is missing.  Where not even one more has capacity,
-/// one that is to leave goes first, and one that accepts is missing meanwhile, never two.  Nobody is asked to leave
-/// before the first new worker is ready, save there: settings that no worker can start with have cost nothing.
+/// There is at most one process more than `size`: who was asked to leave is waited for, for a time.  So a host with
+/// capacity for one generation and one worker is enough, and none that accepts is missing.  Where not even one more has
+/// capacity, one that is to leave goes first, and one that accepts is missing meanwhile, never two.  Nobody is asked to
+/// leave before the first new worker is ready, save there: settings that no worker can start with have cost nothing.
 [[nodiscard]] constexpr ExchangePlan plan_exchange(const ExchangeView& view) noexcept {
     const int accepting = view.ready + view.outgoing;
     if (view.starting > 0 || view.ready >= view.size) return {};

@@ -25,10 +25,12 @@ struct PoolSettings {
     std::size_t connections_asked = 1;  ///< of which those are what open files allow
     Model model{};                      ///< how each serves them
     bool runs_copies = false;           ///< each is a copy of a program, which accepts by itself
+    bool runs_programs = false;         ///< each serves clients by programs, or is a copy of one
     // Zero means never.
     std::chrono::milliseconds boot_timeout{};
     std::chrono::milliseconds stop_timeout{};
     std::chrono::milliseconds worker_timeout{};
+    std::optional<std::chrono::milliseconds> reload_timeout{};  ///< unset: reload_time() says
 };
 
 /// The most workers that a pool can have; there are records for three generations of them.

@@ -129,6 +129,7 @@ Deadline Generations::next_fork(const WorkerTable& workers, Clock::time_point no
     const bool goes_back = exchange_ && exchange_->goes_back();
     if (!exchange_ || goes_back) consider(current_);
     if (next_ && !goes_back) consider(*next_);
+    if (exchange_) next = earlier(next, RollingExchange::waits_until(workers, coming().plan, now));
     return next;
 }
 

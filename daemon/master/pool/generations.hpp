@@ -44,6 +44,7 @@ public:
     [[nodiscard]] Cohort* find(int number) noexcept;
     /// Whose workers come: of an exchange, and of nothing else.
     [[nodiscard]] Cohort& coming() noexcept { return exchange_->goes_back() ? current_ : *next_; }
+    [[nodiscard]] const Cohort& coming() const noexcept { return exchange_->goes_back() ? current_ : *next_; }
 
     void boot(Generation next, std::optional<RollingReload> rolling);
     void commit();
@@ -58,7 +59,7 @@ public:
     /// The workers of before come again in the place of the new ones, if their code is still there and can be started.
     void turn_back(const WorkerTable& workers);
 
-    /// When a worker that is missing may be forked; unset: none is, or one may now.
+    /// When a worker that is missing may be forked, or one that leaves is waited for no longer; unset: none is, or now.
     [[nodiscard]] Deadline next_fork(const WorkerTable& workers, Clock::time_point now) const;
 
 private:

@@ -162,14 +162,17 @@ DeathOrder order_of(const JsonFields& fields) {
 json::object unsent_to_json(const UnsentOrders& unsent) {
     json::array closing;
     for (const std::uint32_t index : unsent.closing) closing.emplace_back(index);
-    return {{"closing", closing}, {"leave", unsent.leave}};
+    json::object object{{"closing", closing}, {"leave", unsent.leave}};
+    if (unsent.finish_within) object["finish_within"] = *unsent.finish_within;
+    return object;
 }
 
 UnsentOrders unsent_of(const json::value& worker) {
     const json::value* unsent = worker.is_object() ? worker.get_object().if_contains("unsent") : nullptr;
     if (unsent == nullptr) return {};
     const JsonFields fields{*unsent};
-    UnsentOrders orders{.leave = fields.is_true("leave")};
+    UnsentOrders orders{.finish_within = fields.maybe<std::uint32_t>("finish_within"),
+                        .leave = fields.is_true("leave")};
     for (const json::value& index : fields.elements("closing"))
         if (index.is_int64()) orders.closing.insert(static_cast<std::uint32_t>(index.get_int64()));
     return orders;
@@ -188,6 +191,9 @@ json::array workers_to_json(const std::vector<HandedWorker>& workers) {
                                      {"started", ticks(each.started)},
                                      {"state", static_cast<int>(each.state)},
                                      {"patience", each.patience ? json::value(ticks(*each.patience)) : nullptr},
+                                     {"told", ticks(each.told)},
+                                     {"runs_programs", each.runs_programs},
+                                     {"hears_finish_time", each.hears_finish_time},
                                      {"stopped", each.stopped},
                                      {"order", static_cast<int>(each.order)},
                                      {"unsent", unsent_to_json(each.unsent)},
@@ -212,6 +218,9 @@ std::vector<HandedWorker> workers_of(const json::array& array) {
                            .started = time_of(fields.number<std::int64_t>("started")),
                            .state = static_cast<WorkerEntry::State>(fields.number<int>("state")),
                            .patience = patience ? Deadline{time_of(*patience)} : Deadline{},
+                           .told = time_of(fields.number<std::int64_t>("told")),
+                           .runs_programs = fields.is_true("runs_programs"),
+                           .hears_finish_time = fields.is_true("hears_finish_time"),
                            .stopped = fields.is_true("stopped"),
                            .order = order_of(fields),
                            .unsent = unsent_of(value),

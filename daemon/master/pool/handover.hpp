@@ -71,6 +71,9 @@ struct HandedWorker {
     Clock::time_point started{};
     WorkerEntry::State state{};
     Deadline patience{};
+    Clock::time_point told{};        ///< Leaving: since when it is; the epoch: its writer has not said
+    bool runs_programs = false;      ///< as in WorkerEntry; no word of it where its writer knew no FinishWithin
+    bool hears_finish_time = false;  ///< likewise
     bool stopped = false;
     DeathOrder order = DeathOrder::None;
     UnsentOrders unsent{};

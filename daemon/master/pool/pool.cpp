@@ -129,23 +129,27 @@ void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
     // once.
     dismiss_some(
         table_, std::min(surplus, retiring), [&](const WorkerEntry& worker) { return is_one(worker, State::Retiring); },
-        [&](WorkerEntry& worker) { dismiss(worker, DeathOrder::Recycle, patience); });
+        [&](WorkerEntry& worker) {
+            dismiss(worker, {DeathOrder::Recycle, now, patience});
+        });
     dismiss_some(
         table_, surplus - retiring, [&](const WorkerEntry& worker) { return is_one(worker, State::Ready); },
-        [&](WorkerEntry& worker) { dismiss(worker, DeathOrder::Resize, patience); });
+        [&](WorkerEntry& worker) {
+            dismiss(worker, {DeathOrder::Resize, now, patience});
+        });
 }
 
 /// One step; whether another may follow at once.
 bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
     Cohort& coming = generations_.coming();
-    const ExchangePlan plan = exchange.next_step(table_, coming.plan);
+    const ExchangePlan plan = exchange.next_step(table_, coming.plan, now);
     if (plan.failed) generations_.turn_back(table_);
     dismiss_some(
         table_, plan.dismiss,
         [&](const WorkerEntry& worker) { return RollingExchange::is_outgoing(worker, coming.plan); },
         [&](WorkerEntry& worker) {
-            dismiss(worker, order_of_exchange(coming.plan), gone_by(current().pool.stop_timeout, now),
-                    exchange.closing());
+            dismiss(worker,
+                    replaced_by(coming.plan.pool, worker, order_of_exchange(coming.plan), exchange.closing(), now));
         });
     if (!plan.fork) return plan.failed || plan.dismiss > 0;
     if (coming.respawn.not_before > now) return false;
@@ -323,30 +327,18 @@ void Pool::commit(const std::vector<std::uint32_t>& dropped, Clock::time_point n
     health_watch_.look_at_once(now);  // with another --worker-timeout, maybe
     for (WorkerEntry& worker : table_)
         if (worker.generation != current().number && !worker.is_going())
-            dismiss(worker, order, gone_by(current().pool.stop_timeout, now), dropped);
+            dismiss(worker, replaced_by(current().pool, worker, order, dropped, now));
 }
 
 void Pool::abandon(const std::vector<std::uint32_t>& added, Clock::time_point now) {
     for (WorkerEntry& worker : table_) {
         if (worker.generation != next()->number || worker.is_going()) continue;
-        const bool has_taken_nobody = worker.state == State::Starting;
-        dismiss(worker, order_of_exchange(*next()),
-                has_taken_nobody ? now + patience_after_term : gone_by(current().pool.stop_timeout, now), added);
+        Dismissal how = replaced_by(current().pool, worker, order_of_exchange(*next()), added, now);
+        if (worker.state == State::Starting) how.patience = now + patience_after_term;  // it has taken nobody
+        dismiss(worker, how);
     }
     keys_.leave(*next());
     generations_.abandon();
-}
-
-std::set<int> Pool::old_generations() const {
-    std::set<int> numbers;
-    for (const WorkerEntry& worker : table_)
-        if (worker.generation < current().number) numbers.insert(worker.generation);
-    return numbers;
-}
-
-void Pool::end_generation(int number, Clock::time_point now) {
-    for (WorkerEntry& worker : table_)
-        if (worker.generation == number && worker.state != State::Doomed) terminate(worker, DeathOrder::Reload, now);
 }
 
 void Pool::signal_all(int signo) {

@@ -15,6 +15,7 @@
 #include "daemon/master/pool/handover.hpp"
 #include "daemon/master/pool/health_watch.hpp"
 #include "daemon/master/pool/key_processes.hpp"
+#include "daemon/master/pool/leaving.hpp"
 #include "daemon/master/pool/log_writer.hpp"
 #include "daemon/master/pool/orphans.hpp"
 #include "daemon/master/pool/pool_sizing.hpp"
@@ -85,9 +86,9 @@ public:
     }
 
     /// The generations before the current one that still have workers, oldest first.
-    [[nodiscard]] std::set<int> old_generations() const;
+    [[nodiscard]] std::set<int> old_generations() const { return replaced_generations(current(), table_); }
     /// Ends the workers of that generation fast.
-    void end_generation(int number, Clock::time_point now);
+    void end_generation(int number, Clock::time_point now) { preforkd::end_generation(number, table_, now); }
 
     /// Has copies of a program read their own settings anew, --reload-signal.
     void reload_copies() {

@@ -22,7 +22,11 @@ public:
     explicit RollingExchange(RollingReload closing) : closing_{std::move(closing)} {}
 
     /// What follows now; the way back is over when the generation that comes is complete.
-    [[nodiscard]] ExchangePlan next_step(const WorkerTable& workers, const Generation& coming);
+    [[nodiscard]] ExchangePlan next_step(const WorkerTable& workers, const Generation& coming, Clock::time_point now);
+
+    /// When the next worker that was asked to leave is waited for no longer; unset: none is.
+    [[nodiscard]] static Deadline waits_until(const WorkerTable& workers, const Generation& coming,
+                                              Clock::time_point now);
 
     /// Whether it is to leave.
     [[nodiscard]] static bool is_outgoing(const WorkerEntry& worker, const Generation& coming) noexcept;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/parse_number.hpp"
+#include "daemon/master/pool/leaving_policy.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -14,22 +15,21 @@ namespace {
 
 using State = WorkerEntry::State;
 
-/// A leaving worker ends by itself: at the stop timeout, and a fast stop later at the latest; only one that is stuck is
-/// killed.
-constexpr auto grace_beyond_stop_timeout = fast_stop + 2s;
 constexpr auto patience_after_abort = 2s;  // to write a stack, and a core
 
 }  // namespace
 
-void send(WorkerEntry& worker, Order order, std::uint32_t listener) {
+void send(WorkerEntry& worker, Order order, std::uint32_t argument) {
     switch (order) {
         case Order::LookForClients: (void)send_order(worker.channel.orders.get(), order); return;
-        case Order::EmptyQueue: worker.unsent.closing.insert(listener); break;
+        case Order::EmptyQueue: worker.unsent.closing.insert(argument); break;
+        case Order::FinishWithin: worker.unsent.finish_within = argument; break;
     }
     send_unsent(worker);
 }
 
 void ask_to_leave(WorkerEntry& worker) {
+    worker.unsent.finish_within.reset();
     worker.unsent.leave = true;
     send_unsent(worker);
 }
@@ -39,7 +39,10 @@ void send_unsent(WorkerEntry& worker) {
     const int channel = worker.channel.orders.get();
     while (!unsent.closing.empty() && send_order(channel, Order::EmptyQueue, *unsent.closing.begin()))
         unsent.closing.erase(unsent.closing.begin());
-    if (!unsent.closing.empty() || !std::exchange(unsent.leave, false)) return;
+    if (!unsent.closing.empty()) return;
+    if (unsent.finish_within && send_order(channel, Order::FinishWithin, *unsent.finish_within))
+        unsent.finish_within.reset();
+    if (unsent.finish_within || !std::exchange(unsent.leave, false)) return;
     worker.process.signal(SIGQUIT);
 }
 
@@ -60,8 +63,8 @@ DeathOrder order_of_exchange(const Generation& coming) noexcept {
     return coming.binds_again ? DeathOrder::Rebind : DeathOrder::Reload;
 }
 
-Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now) {
-    return stop_timeout == 0ms ? Deadline{} : now + stop_timeout + grace_beyond_stop_timeout;
+Deadline gone_by(std::chrono::milliseconds time, Clock::time_point now) {
+    return time == 0ms ? Deadline{} : now + time + grace_beyond_time;
 }
 
 void extend_patience(WorkerEntry& worker, std::string_view milliseconds, Clock::time_point now) {
@@ -69,18 +72,23 @@ void extend_patience(WorkerEntry& worker, std::string_view milliseconds, Clock::
     const auto asked = parse_number<std::uint32_t>(milliseconds);
     if (!asked || !worker.patience) return;
     const auto more = std::min(std::chrono::milliseconds{*asked}, longest);
-    worker.patience = std::max(*worker.patience, now + more + grace_beyond_stop_timeout);
+    worker.patience = std::max(*worker.patience, now + more + grace_beyond_time);
 }
 
-void dismiss(WorkerEntry& worker, DeathOrder order, Deadline patience, const std::vector<std::uint32_t>& closing) {
-    for (const std::uint32_t index : closing) send(worker, Order::EmptyQueue, index);
+void dismiss(WorkerEntry& worker, const Dismissal& how) {
     worker.state = State::Leaving;
-    worker.order = order;
-    worker.patience = patience;
-    ask_to_leave(worker);
+    worker.order = how.order;
+    worker.told = how.at;
+    worker.patience = how.patience;
+    worker.unsent.closing.insert(how.closing.begin(), how.closing.end());
+    if (how.within)  // rounded up: the units of zero are for ever
+        worker.unsent.finish_within = static_cast<std::uint32_t>((*how.within + finish_unit - 1ms) / finish_unit);
+    worker.unsent.leave = true;
+    send_unsent(worker);
 }
 
 void terminate(WorkerEntry& worker, DeathOrder order, Clock::time_point now) {
+    if (worker.state != State::Leaving) worker.told = now;
     worker.state = State::Leaving;
     worker.order = order;
     worker.patience = now + patience_after_term;
@@ -124,11 +132,14 @@ void kill_out_of_turn(WorkerEntry& worker, std::string_view what) {
 
 void kill_late(WorkerEntry& worker) {
     const bool starting = worker.state == State::Starting;
+    const bool replaced =
+        worker.order == DeathOrder::Reload || worker.order == DeathOrder::Rebind || worker.order == DeathOrder::Upgrade;
     log(LogLevel::Error,
         starting ? "worker {worker_number} (pid {worker_pid}) was not ready within --boot-timeout: killing it"
         : worker.state == State::Doomed
             ? "worker {worker_number} (pid {worker_pid}) has not died of SIGABRT: killing it"
-            : "worker {worker_number} (pid {worker_pid}) has not left within --stop-timeout: killing it",
+        : replaced ? "worker {worker_number} (pid {worker_pid}) has not left within --reload-timeout: killing it"
+                   : "worker {worker_number} (pid {worker_pid}) has not left within --stop-timeout: killing it",
         {{"worker_number", std::int64_t{worker.number}}, {"worker_pid", std::int64_t{worker.process.pid()}}});
     if (worker.state != State::Doomed) worker.order = starting ? DeathOrder::BootTimeout : DeathOrder::StopTimeout;
     worker.patience.reset();

@@ -1,6 +1,7 @@
 #pragma once
 // What the master says to a worker: orders over its channel, and signals, up to the last.
 #include <chrono>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -12,9 +13,9 @@
 namespace preforkd {
 
 /// Sends it now, or with send_unsent() if the channel has no place; save LookForClients, which may be lost.
-void send(WorkerEntry& worker, Order order, std::uint32_t listener = every_listener);
+void send(WorkerEntry& worker, Order order, std::uint32_t argument = every_listener);
 
-/// SIGQUIT, once the orders to empty queues have been sent.
+/// SIGQUIT, once the orders to empty queues have been sent.  What it has has --stop-timeout then.
 void ask_to_leave(WorkerEntry& worker);
 
 /// What its channel had no place for before.
@@ -29,14 +30,23 @@ inline constexpr auto patience_after_term = fast_stop + std::chrono::seconds{1};
 /// Why workers leave that those of `coming` replace.
 [[nodiscard]] DeathOrder order_of_exchange(const Generation& coming) noexcept;
 
-/// When one that is asked to leave now is stuck; zero: it may take for ever.
-[[nodiscard]] Deadline gone_by(std::chrono::milliseconds stop_timeout, Clock::time_point now);
+/// When one that is asked to leave now, and has `time` for its clients, is stuck; zero: it may take for ever.
+[[nodiscard]] Deadline gone_by(std::chrono::milliseconds time, Clock::time_point now);
 
 /// One that leaves asks for so much more time from now on; never for less than it has.
 void extend_patience(WorkerEntry& worker, std::string_view milliseconds, Clock::time_point now);
 
-/// Asks it to leave once it has served its clients, and those that are queued on the listeners `closing`.
-void dismiss(WorkerEntry& worker, DeathOrder order, Deadline patience, const std::vector<std::uint32_t>& closing = {});
+/// How a worker is asked to leave.
+struct Dismissal {
+    DeathOrder order{};
+    Clock::time_point at{};
+    Deadline patience{};                                ///< it is killed if it is not gone by then
+    std::optional<std::chrono::milliseconds> within{};  ///< as FinishTime
+    std::vector<std::uint32_t> closing{};               ///< listeners whose queue it serves first
+};
+
+/// Asks it to leave once it has served its clients.
+void dismiss(WorkerEntry& worker, const Dismissal& how);
 
 /// Ends it fast: its clients are not waited for.
 void terminate(WorkerEntry& worker, DeathOrder order, Clock::time_point now);

@@ -59,6 +59,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                 .printed = std::move(output.reader),
                 .started = now,
                 .patience = deadline_after(now, generation.pool.boot_timeout),
+                .runs_programs = generation.pool.runs_programs,
                 .sources = std::move(sources),
                 .signing = std::move(signing.keys),
                 .row_keys = std::move(row_keys)};

@@ -72,6 +72,8 @@ void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& repo
         const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(age_of(record, now));
         const std::uint64_t program = record.program_pid.load(std::memory_order_relaxed);
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.started);
+        const bool leaves = worker.state == WorkerEntry::State::Leaving;
+        const auto leaving_for = std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.told);
         const WorkerStatus& added = report.workers.emplace_back(WorkerStatus{
             .number = worker.number,
             .pid = worker.process.pid(),
@@ -80,6 +82,7 @@ void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& repo
             .state = state_of(worker),
             .since = std::min(since, age),  // the record's clock is coarse
             .age = age,
+            .leaving_for = leaves ? std::optional{leaving_for} : std::nullopt,
             .connections = record.active.load(std::memory_order_relaxed),
             .accepted = record.accepted.load(std::memory_order_relaxed),
             .served = record.served.load(std::memory_order_relaxed),

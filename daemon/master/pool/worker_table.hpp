@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,10 +24,11 @@ namespace preforkd {
 
 /// What a worker has still to be told, because its channel had no place for it.
 struct UnsentOrders {
-    std::set<std::uint32_t> closing{};  ///< for EmptyQueue
-    bool leave = false;                 ///< SIGQUIT, which counts on the orders to empty queues being there before it
+    std::set<std::uint32_t> closing{};             ///< for EmptyQueue
+    std::optional<std::uint32_t> finish_within{};  ///< for FinishWithin
+    bool leave = false;                            ///< SIGQUIT, which counts on the others being there before it
 
-    [[nodiscard]] bool any() const noexcept { return leave || !closing.empty(); }
+    [[nodiscard]] bool any() const noexcept { return leave || finish_within || !closing.empty(); }
     friend bool operator==(const UnsentOrders&, const UnsentOrders&) = default;
 };
 
@@ -56,7 +58,10 @@ struct WorkerEntry {
     Clock::time_point started{};
     State state = State::Starting;
     DeathOrder order = DeathOrder::None;  ///< why it was told to leave or die, for the report of its death
+    Clock::time_point told{};             ///< Leaving: since when it is
     Deadline patience{};                  ///< Starting: ready by then; Leaving, Doomed: gone by then; else it is killed
+    bool runs_programs = false;           ///< for its clients, or it is a copy of one
+    bool hears_finish_time = true;        ///< FinishWithin: not one of an image that did not know it
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
     HealthHistory history{};
     UnsentOrders unsent{};

@@ -97,7 +97,7 @@ void WorkerFrame::retire() {
     if (control_.has_master())
         send_report(control_.reports_fd(), Report::Kind::Retiring);
     else
-        drain({});
+        drain({}, {});
 }
 
 void WorkerFrame::add_listeners(const std::function<Acceptor::Take(const Listener&)>& take_for) {
@@ -152,19 +152,27 @@ void WorkerFrame::look() {
     acceptor_.look();
 }
 
-void WorkerFrame::drain(const ClosingListeners& closing) {
+void WorkerFrame::drain(const ClosingListeners& closing, FinishTime within) {
+    shorten_drain(within.value_or(plan_.settings.stop_timeout));
     if (acceptor_.draining()) return;
-    auto patience = plan_.settings.stop_timeout;
-    if (Lifeline* lifeline = control_.lifeline()) {
+    if (closing.any()) lift_refusal_of_open_connections();
+    acceptor_.close(closing);
+}
+
+/// What runs has `patience` from now on, unless it has less already: a stop may come while a reload's drain goes on.
+void WorkerFrame::shorten_drain(std::chrono::milliseconds patience) {
+    Lifeline* const lifeline = control_.lifeline();
+    if (lifeline != nullptr) {
         if (control_.orphaned()) lifeline->arm(patience);  // unless its thread has been faster than this loop
         // Counted from the order, which a handler that blocked may have kept from this loop for a while.
         patience = lifeline->left(patience);
-        lifeline->postpone(patience + last_grace);
     }
+    const Deadline end = deadline_after(Clock::now(), patience);
+    if (acceptor_.draining() && earlier(drain_end_, end) == drain_end_) return;
+    drain_end_ = end;
+    if (lifeline != nullptr) lifeline->postpone(patience + last_grace);
     if (patience != 0ms) deadline_->set(patience, [this] { hurry(); });
     hooks_.drain(patience);
-    if (closing.any()) lift_refusal_of_open_connections();
-    acceptor_.close(closing);
 }
 
 void WorkerFrame::hurry() {
@@ -172,6 +180,7 @@ void WorkerFrame::hurry() {
         count(handoff_.record.cut, acceptor_.active());
         if (control_.orphaned()) log_cut_connections(acceptor_.active());  // else the master does, for all of them
     }
+    drain_end_ = Clock::now();
     deadline_->set(fast_stop, [this] { reactor_.stop(); });
     if (Lifeline* lifeline = control_.lifeline()) lifeline->postpone(fast_stop + last_grace);
     acceptor_.cancel_unstarted();

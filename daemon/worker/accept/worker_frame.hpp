@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 
+#include "common/base/clock.hpp"
 #include "common/channel/worker_handoff.hpp"
 #include "daemon/worker/accept/acceptor.hpp"
 #include "daemon/worker/loop/reactor.hpp"
@@ -14,7 +15,8 @@ namespace preforkd {
 
 /// What a model does beside taking clients.
 struct ModelHooks {
-    /// Told to leave: nobody new will come.  What runs has `patience`, then hurry() is called; zero: for ever.
+    /// Told to leave: nobody new will come.  What runs has `patience`, then hurry() is called; zero: for ever.  Called
+    /// again where that gets less.
     std::function<void(std::chrono::milliseconds patience)> drain{};
     std::function<void()> hurry{};  ///< wait for no client any more
     std::function<void()> awake{};  ///< the worker is awake: time for small chores
@@ -39,12 +41,13 @@ public:
     [[nodiscard]] Acceptor& acceptor() noexcept { return acceptor_; }
 
     void look() override;
-    void drain(const ClosingListeners& closing) override;
+    void drain(const ClosingListeners& closing, FinishTime within) override;
     void hurry() override;
     void retire() override;
 
 private:
     AcceptorSettings acceptor_settings();
+    void shorten_drain(std::chrono::milliseconds patience);
     void watch_printed();
 
     const WorkerPlan& plan_;
@@ -55,6 +58,7 @@ private:
     std::optional<MemoryWatch> memory_{};
     Acceptor acceptor_;
     std::unique_ptr<Timer> deadline_;
+    Deadline drain_end_{};  ///< while it drains: until then what runs is waited for
     std::unique_ptr<Timer> printed_timer_;
 };
 

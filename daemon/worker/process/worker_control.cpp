@@ -43,7 +43,7 @@ std::vector<int> WorkerControl::signal_fds() const {
 
 void WorkerControl::read_signals(WorkerActions& actions) {
     if (embedder_.stop_asked) {
-        if (embedder_.stop_asked()) actions.drain({});
+        if (embedder_.stop_asked()) actions.drain({}, {});
         return;
     }
     if (lifeline_ != nullptr)
@@ -65,7 +65,7 @@ void WorkerControl::obey_master(const signalfd_siginfo& signal, WorkerActions& a
             {{"sender_pid", std::int64_t{signal.ssi_pid}}});
         return actions.retire();
     }
-    actions.drain(closing_);
+    actions.drain(closing_, std::exchange(finish_within_, std::nullopt));
     if (signal.ssi_signo == SIGTERM) actions.hurry();
 }
 
@@ -81,7 +81,7 @@ void WorkerControl::obey_operator(int signo) {
 
 void WorkerControl::stop_as_operator_asks(WorkerActions& actions, bool fast) {
     if (!std::exchange(stopping_, true)) hooks_.before_stop();
-    actions.drain({.all = true});
+    actions.drain({.all = true}, {});
     if (fast) actions.hurry();
 }
 
@@ -92,18 +92,21 @@ bool WorkerControl::read_orders(WorkerActions& actions) {
         if (std::holds_alternative<PeerGone>(received)) {
             orphaned_ = true;
             log(LogLevel::Warning, "the master is gone: finishing open requests, then exiting");
-            actions.drain({});
+            actions.drain({}, {});
             return false;
         }
-        const auto& [order, listener] = std::get<ReceivedOrder>(received);
+        const auto& [order, argument] = std::get<ReceivedOrder>(received);
         switch (order) {
             case Order::LookForClients: actions.look(); break;
             case Order::EmptyQueue:
-                if (listener == every_listener)
-                    closing_.all = true;
-                else
-                    closing_.indices.insert(listener);
+                if (argument != every_listener) {
+                    closing_.indices.insert(argument);
+                    break;
+                }
+                closing_.all = true;
+                finish_within_.reset();  // the daemon stops, and the two drains may be one signal
                 break;
+            case Order::FinishWithin: finish_within_ = argument * finish_unit; break;
         }
     }
 }

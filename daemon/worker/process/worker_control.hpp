@@ -26,6 +26,9 @@ struct ClosingListeners {
     [[nodiscard]] bool any() const noexcept { return all || !indices.empty(); }
 };
 
+/// How long what runs may take once the worker is told to leave; unset: --stop-timeout; zero: for ever.
+using FinishTime = std::optional<std::chrono::milliseconds>;
+
 /// What every model can be asked to do.
 class WorkerActions {
 public:
@@ -34,8 +37,9 @@ public:
     /// Accept what is queued: a sibling may have taken a wake-up with it.
     virtual void look() = 0;
 
-    /// Accept no more, finish what runs, after serving the clients queued on `closing`.  Repeating it is harmless.
-    virtual void drain(const ClosingListeners& closing) = 0;
+    /// Accept no more, finish what runs, after serving the clients queued on `closing`.  Repeated, it can only shorten
+    /// the time.
+    virtual void drain(const ClosingListeners& closing, FinishTime within) = 0;
 
     /// As drain(), and wait for no client any more.
     virtual void hurry() = 0;
@@ -101,7 +105,8 @@ private:
     SignalFd signals_;
     Lifeline* lifeline_ = nullptr;
     ClosingListeners closing_{};
-    bool stopping_ = false;  ///< somebody but the master has asked for it
+    FinishTime finish_within_{};  ///< for the next drain: what follows without an order is a stop
+    bool stopping_ = false;       ///< somebody but the master has asked for it
     bool orphaned_ = false;
 };
 

@@ -209,12 +209,18 @@ void ProgramCopy::extend(std::chrono::milliseconds time) {
     send_report(control_.reports_fd(), Report::Kind::Extend, std::to_string(time.count()));
 }
 
-void ProgramCopy::drain(const ClosingListeners&) {
-    if (stage_ >= Stage::Leaving) return;
-    stage_ = Stage::Leaving;
-    enter(handoff_.record, WorkerState::Draining);
-    signal_leader(plan_.settings.stop_signal);
-    if (plan_.settings.stop_timeout != 0ms) kill_at(plan_.settings.stop_timeout);
+void ProgramCopy::drain(const ClosingListeners&, FinishTime within) {
+    if (stage_ == Stage::Ending) return;
+    if (stage_ != Stage::Leaving) {
+        stage_ = Stage::Leaving;
+        enter(handoff_.record, WorkerState::Draining);
+        signal_leader(plan_.settings.stop_signal);
+    }
+    const auto time = within.value_or(plan_.settings.stop_timeout);
+    const Deadline end = deadline_after(Clock::now(), time);
+    if (earlier(kill_at_, end) == kill_at_) return;
+    time_limit_ = within ? "--reload-timeout" : "--stop-timeout";
+    kill_at(time);
 }
 
 void ProgramCopy::hurry() {
@@ -258,8 +264,8 @@ void ProgramCopy::note_end() {
 void ProgramCopy::kill_group() {
     killed_ = !ended_;
     if (killed_ && !hurried_)
-        log(LogLevel::Warning, "{program} (pid {child_pid}) has not ended within --stop-timeout: killing it",
-            {{"program", name_}, {"child_pid", std::int64_t{leader_}}});
+        log(LogLevel::Warning, "{program} (pid {child_pid}) has not ended within {option}: killing it",
+            {{"program", name_}, {"child_pid", std::int64_t{leader_}}, {"option", time_limit_}});
     signal_leader(SIGKILL);  // should it have left its group
     signal_groups(SIGKILL);
 }

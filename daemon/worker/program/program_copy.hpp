@@ -33,8 +33,10 @@ namespace preforkd {
 ///   stage \ event  ready    told to leave        deadline  the copy has ended         and nobody is left in its group
 ///   Starting       Serving  Leaving, stop signal -         Ending, TERM to the group  end, having said why
 ///   Serving        -        Leaving, stop signal -         Ending, TERM to the group  end
-///   Leaving        -        -                    KILL      the group gets the signal  end
+///   Leaving        -        * less time          KILL      the group gets the signal  end
 ///   Ending         -        -                    KILL      -                          end
+///
+/// * a stop may come while a reload leaves it more time than that.
 class ProgramCopy final : public WorkerActions {
 public:
     ProgramCopy(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, Reactor& reactor);
@@ -47,7 +49,7 @@ public:
     [[nodiscard]] int run(std::function<void()> ready);
 
     void look() override;
-    void drain(const ClosingListeners& closing) override;
+    void drain(const ClosingListeners& closing, FinishTime within) override;
     void hurry() override;
     void retire() override;
 
@@ -85,6 +87,7 @@ private:
     std::unique_ptr<Timer> deadline_;
     std::unique_ptr<Timer> watchdog_notice_;
     Deadline kill_at_{};
+    std::string_view time_limit_ = "--stop-timeout";  ///< the option that `kill_at_` follows from
     CopyNews news_;
     std::function<void()> ready_{};
     pid_t leader_ = 0;             ///< its own process, or which of those below it has said MAINPID=; 0: not started

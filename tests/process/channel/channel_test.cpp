@@ -50,9 +50,9 @@ TEST_F(Channel, orders_cross_in_their_order) {
     send_order(pair.master.orders.get(), Order::EmptyQueue, 3);
     const ReceivedOrder first = order();
     EXPECT_EQ(first.order, Order::EmptyQueue);
-    EXPECT_EQ(first.listener, every_listener);
+    EXPECT_EQ(first.argument, every_listener);
     EXPECT_EQ(order().order, Order::LookForClients);
-    EXPECT_EQ(order().listener, 3U);
+    EXPECT_EQ(order().argument, 3U);
     EXPECT_TRUE(is<NothingYet>(receive_order(pair.worker.orders.get())));
 }
 

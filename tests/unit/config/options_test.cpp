@@ -57,6 +57,8 @@ TEST(Options, every_option_is_read) {
                                     "5s",
                                     "--stop-timeout",
                                     "0",
+                                    "--reload-timeout",
+                                    "8h",
                                     "--boot-timeout",
                                     "500ms",
                                     "--worker-timeout",
@@ -96,6 +98,7 @@ TEST(Options, every_option_is_read) {
     EXPECT_EQ(s.idle_timeout, 90s);
     EXPECT_EQ(s.drain_delay, 5s);
     EXPECT_EQ(s.stop_timeout, 0s);
+    EXPECT_EQ(s.reload_timeout, 8h);
     EXPECT_EQ(s.boot_timeout, 500ms);
     EXPECT_EQ(s.worker_timeout, 2h);
     EXPECT_EQ(s.request_timeout, 10min);
@@ -115,6 +118,12 @@ TEST(Options, every_option_is_read) {
     EXPECT_EQ(s.log.file, "/var/log/x");
     EXPECT_EQ(s.log_connections, LogConnections::No);
 }
+TEST(Options, what_a_reload_replaces_may_finish_for_ever_or_as_at_a_stop_if_nobody_says) {
+    EXPECT_EQ(settings_of({}).reload_timeout, std::nullopt);
+    EXPECT_EQ(settings_of({"--reload-timeout", "never"}).reload_timeout, 0s);
+    EXPECT_EQ(settings_of({"--reload-timeout", "0"}).reload_timeout, 0s);
+}
+
 TEST(Options, short_forms_mean_the_same) {
     const Settings s = settings_of({"-l", ":7", "-l:8", "-Hecho", "-w4", "-m", "serial", "-c", "9"});
     EXPECT_EQ(s.listen.size(), 2u);

@@ -52,6 +52,7 @@ StatusReport some_report() {
                          .state = "busy",
                          .since = 200ms,
                          .age = 1500ms,
+                         .leaving_for = 400ms,
                          .connections = 5,
                          .accepted = 95,
                          .served = 90,
@@ -80,6 +81,8 @@ TEST(StatusReport, it_is_read_back_as_it_was_written) {
     EXPECT_EQ(read.processors, 4);
     ASSERT_EQ(read.workers.size(), 2U);
     EXPECT_EQ(read.workers[0].last_error, "handler failed: bad");
+    EXPECT_EQ(read.workers[0].leaving_for, 400ms);
+    EXPECT_EQ(read.workers[1].leaving_for, std::nullopt);
 }
 
 TEST(StatusReport, what_the_kernel_does_not_tell_is_null) {

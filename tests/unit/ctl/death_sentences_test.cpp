@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
         Reason{"stopped", "killed by SIGKILL", name_of(DeathOrder::Lifeless), "stopped it by a signal"},
         Reason{"boot", "killed by SIGKILL", name_of(DeathOrder::BootTimeout), "not ready within --boot-timeout; "},
         Reason{"stop", "killed by SIGKILL", name_of(DeathOrder::StopTimeout),
-               "its clients within --stop-timeout; raise"},
+               "its clients within --stop-timeout, after a reload --reload-timeout; raise that"},
         Reason{"report", "killed by SIGKILL", name_of(DeathOrder::OutOfTurn), "taken it over; "},
         Reason{"reload", "killed by SIGTERM", name_of(DeathOrder::Reload), ": replaced by a reload"},
         Reason{"a_lost_file", "killed by SIGTERM", name_of(DeathOrder::Rebind), "which had lost its file"},

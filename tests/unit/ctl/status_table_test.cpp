@@ -68,6 +68,33 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
               "     2  4713    2  starting     0s     0s    0     0         -     -  -\n");
 }
 
+TEST(StatusTable, what_leaving_workers_still_serve_is_told_and_for_how_long_they_do) {
+    const StatusReport report{
+        .workers_wanted = 1,
+        .workers = {{.number = 1,
+                     .pid = 11,
+                     .generation = 1,
+                     .state = "leaving",
+                     .since = 1s,
+                     .age = 9h,
+                     .leaving_for = 3h,
+                     .connections = 1},
+                    {.number = 2,
+                     .pid = 12,
+                     .generation = 2,
+                     .state = "leaving",
+                     .since = 1s,
+                     .age = 3h,
+                     .leaving_for = 2s,
+                     .connections = 4},
+                    {.number = 3, .pid = 13, .generation = 3, .state = "idle", .since = 2s, .age = 2s}}};
+    const std::string text = status_text(report, 0);
+    EXPECT_NE(text.find("\n2 workers leaving, with 5 connections, the longest for 3h 0m: worker 1, pid 11\n"),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find("leaving  3h 0m  9h 0m    1"), std::string::npos) << text;
+}
+
 TEST(StatusTable, whom_a_listener_has_refused_is_told_by_the_reason) {
     const StatusReport report{
         .listeners = {{.endpoint = "tcp://:7", .handler = "echo", .refused = RefusedClients{.denied = 3, .rate = 1}},

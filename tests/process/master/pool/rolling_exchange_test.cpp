@@ -70,6 +70,29 @@ protected:
     rlimit files_{};
 };
 
+TEST_F(PoolExchange, one_that_serves_on_for_longer_than_a_stop_would_wait_is_waited_for_no_longer) {
+    PoolSettings programs = settings;
+    programs.workers = 2;
+    programs.runs_programs = true;
+    Master master{programs, [](const Wires& wires, WorkerHandoff& handoff) {
+                      (void)serve(wires, handoff);
+                      if (handoff.generation == 1) wires.pass_barrier();
+                      return 0;
+                  }};
+    ASSERT_TRUE(master.until_ready());
+    master.pool.boot(next_of(master), RollingReload{});
+    ASSERT_TRUE(master.until_noted(Note::What::AskedToLeave, 1));
+    EXPECT_EQ(master.noted(Note::What::Born), 3);
+    EXPECT_EQ(master.wakes_in(), 34s) << "and then it is not killed";
+    pass(master, 34s);
+    ASSERT_TRUE(master.until([&] { return master.pool.next_ready(); }));
+    master.pool.commit({}, master.now);
+    master.pool.maintain(master.now);
+    EXPECT_EQ(master.wakes_in(), std::nullopt);
+    master.wires.lift_barrier();
+    master.wires.lift_barrier();
+}
+
 TEST_F(PoolExchange, a_worker_comes_and_then_one_goes) {
     Master master{settings, idle};
     ASSERT_TRUE(master.until_ready());

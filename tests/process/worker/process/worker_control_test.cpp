@@ -20,8 +20,9 @@ using testing::in_child;  // signal masks and the log outlive a test
 struct Diary final : WorkerActions {
     std::string text{};
     void look() override { text += "look "; }
-    void drain(const ClosingListeners& closing) override {
+    void drain(const ClosingListeners& closing, FinishTime within) override {
         text += closing.all ? "drain+empty " : "drain ";
+        if (within) text += "(within " + std::to_string(within->count()) + " ms) ";
         for (const std::uint32_t index : closing.indices) text += "(empty " + std::to_string(index) + ") ";
     }
     void hurry() override { text += "hurry "; }
@@ -97,6 +98,43 @@ TEST(WorkerControl, an_order_to_empty_the_queue_counts_for_the_signal_that_follo
     };
     EXPECT_EQ(asked(ordered_and(SIGQUIT)), "drain+empty ");
     EXPECT_EQ(asked(ordered_and(SIGTERM)), "drain+empty hurry ");
+}
+
+TEST(WorkerControl, a_reload_says_how_long_what_runs_may_take_and_a_stop_that_follows_takes_that_back) {
+    const auto reload = [](const UniqueFd& master) {
+        send_order(master.get(), Order::FinishWithin, 0);
+        ::raise(SIGQUIT);
+    };
+    const auto stop = [](const UniqueFd& master) {
+        send_order(master.get(), Order::EmptyQueue);
+        ::raise(SIGQUIT);
+    };
+    EXPECT_EQ(asked(reload), "drain (within 0 ms) ");
+    EXPECT_EQ(asked([](const UniqueFd& master) {
+                  send_order(master.get(), Order::FinishWithin, 150);
+                  ::raise(SIGQUIT);
+              }),
+              "drain (within 1500 ms) ");
+    EXPECT_EQ(asked([&](const UniqueFd& master) {
+                  reload(master);
+                  stop(master);  // the second signal is lost in the first
+              }),
+              "drain+empty ");
+}
+
+TEST(WorkerControl, the_time_that_a_reload_leaves_holds_for_one_drain) {
+    EXPECT_EQ(in_child([] {
+                  ChannelPair channel = open_channel();
+                  WorkerControl control{std::move(channel.worker), ::getpid()};
+                  Diary diary;
+                  send_order(channel.master.orders.get(), Order::FinishWithin, 0);
+                  for (int times = 0; times < 2; ++times) {
+                      ::raise(SIGQUIT);
+                      control.read_signals(diary);
+                  }
+                  return diary.text;
+              }),
+              "drain (within 0 ms) drain ");
 }
 
 TEST(WorkerControl, single_listeners_can_be_emptied) {

@@ -53,9 +53,12 @@ Handover full() {
                                .started = Clock::time_point{1s},
                                .state = WorkerEntry::State::Leaving,
                                .patience = Clock::time_point{60s},
+                               .told = Clock::time_point{4s},
+                               .runs_programs = true,
+                               .hears_finish_time = true,
                                .stopped = true,
                                .order = DeathOrder::Reload,
-                               .unsent = {.closing = {0, every_listener}, .leave = true},
+                               .unsent = {.closing = {0, every_listener}, .finish_within = 0, .leave = true},
                                .signing_requests = 70,
                                .signing_answers = 71,
                                .key_process = 500},
@@ -121,6 +124,13 @@ TEST(Handover, a_worker_of_a_version_that_did_not_say_so_is_not_stopped) {
     const Handover read = parse_handover(R"({"format": 1, "workers_alive": [{"pid": 7, "number": 2}]})");
     ASSERT_EQ(read.workers_alive.size(), 1U);
     EXPECT_FALSE(read.workers_alive[0].stopped);
+}
+
+TEST(Handover, a_worker_of_a_version_that_did_not_say_so_does_not_hear_how_long_it_has) {
+    const Handover read = parse_handover(R"({"format": 6, "workers_alive": [{"pid": 7, "unsent": {"leave": true}}]})");
+    ASSERT_EQ(read.workers_alive.size(), 1U);
+    EXPECT_FALSE(read.workers_alive[0].hears_finish_time);
+    EXPECT_EQ(read.workers_alive[0].unsent, UnsentOrders{.leave = true});
 }
 
 TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_has_reasons_of_its_own) {
