@@ -178,9 +178,32 @@ def test_no_second_program_is_started_while_that_of_the_old_generation_has_the_s
         command = file.read()
     assert [member.pid for member in daemon.family() if member.pid != before
             and open(f"/proc/{member.pid}/cmdline", "rb").read() == command] == []
-    os.kill(before, signal.SIGKILL)
     daemon.expect("killed by SIGKILL", "has not ended when asked to")
+    os.kill(before, signal.SIGKILL)
+    assert proc.wait_gone(before, 5)  # until then it may take a datagram along
     assert proc.stat(ask(daemon)).parent in daemon.workers()
+
+
+def test_an_upgrade_leaves_the_socket_to_the_program_until_it_has_ended(preforkd, tmp_path):
+    daemon = preforkd("--", script(tmp_path, DATAGRAM_SERVER), listen=UDP, env={"TEST_IGNORES_TERM": "1"})
+    before = ask(daemon)
+    daemon.signal(signal.SIGUSR2)
+    daemon.wait_log("upgraded: version")
+    assert [ask(daemon) for _ in range(5)] == [before] * 5
+    daemon.expect("killed by SIGKILL", "has not ended when asked to")
+    os.kill(before, signal.SIGKILL)
+    assert proc.wait_gone(before, 5)
+    assert proc.stat(ask(daemon)).parent in daemon.workers()
+
+
+@pytest.mark.parametrize("mode", ["generation", "rolling"])
+def test_the_socket_is_somebody_s_after_each_of_many_reloads(preforkd, tmp_path, mode):
+    daemon = preforkd("--reload", mode, "--", script(tmp_path, DATAGRAM_SERVER), listen=UDP, workers=4)
+    for _ in range(8):
+        program = ask(daemon)
+        reload(daemon)
+        assert proc.wait_gone(program, 5)
+    assert ask(daemon)
 
 
 def test_a_stop_ends_the_program_at_once_or_within_the_stop_timeout(preforkd, tmp_path):
