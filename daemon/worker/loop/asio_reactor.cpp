@@ -18,7 +18,9 @@ public:
         : socket_{loop, {AF_UNSPEC, 0}, socket.release()}, readable_{std::move(readable)}, wait_{new Wait{*this}} {
         socket_.start_wait(*wait_);
     }
-    ~AsioQueue() override { wait_->queue = nullptr; }
+    ~AsioQueue() override {
+        if (wait_ != nullptr) wait_->queue = nullptr;
+    }
     AsioQueue(const AsioQueue&) = delete;
     AsioQueue& operator=(const AsioQueue&) = delete;
 
@@ -40,6 +42,7 @@ private:
         static void complete(void* loop, asio::detail::operation* base, const boost::system::error_code&, std::size_t) {
             auto* self = static_cast<Wait*>(base);
             if (loop == nullptr || self->queue == nullptr) {  // the loop ends, or the queue has
+                if (self->queue != nullptr) self->queue->wait_ = nullptr;
                 delete self;
                 return;
             }

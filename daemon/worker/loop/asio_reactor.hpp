@@ -7,6 +7,16 @@
 
 namespace preforkd {
 
+/// An io_context of which what waits can be destroyed while all that it uses is still there.
+class EndableContext : public boost::asio::io_context {
+public:
+    EndableContext() : io_context{1} {}  // one thread; other threads may still post
+
+    /// Destroys what has not ended: coroutines, with their local variables.  What uses the context may be destroyed
+    /// after that, but nothing runs in it any more.
+    void end() { shutdown(); }
+};
+
 /// Boost.Asio's loop.  Made after the fork, never before.
 class AsioReactor final : public Reactor {
 public:
@@ -21,7 +31,7 @@ public:
     void run() override { context.run(); }
     void stop() override { context.stop(); }
 
-    boost::asio::io_context context{1};  ///< one thread; other threads may still post
+    EndableContext context{};
 
 private:
     class Watch;

@@ -15,6 +15,9 @@ namespace preforkd {
 struct Loop {
     Loop(WorkerRecord& worker_record, std::chrono::milliseconds idle, std::size_t parked)
         : record{worker_record}, idle_timeout{idle}, linger{reactor, parked} {}
+    ~Loop() { reactor.context.end(); }  // connections that still wait use all of what follows
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
 
     /// Handler code runs from here.
     void in_handler() noexcept { enter(record, WorkerState::InHandler); }

@@ -8,6 +8,23 @@
 
 namespace preforkd {
 
+namespace {
+
+/// At a fast stop coroutines are left that wait for something else than their client.  They end before what they were
+/// given: their handler, whom their local variables may refer to, the acceptor that counts them.
+class EndOfCoroutines {
+public:
+    explicit EndOfCoroutines(Loop& loop) noexcept : loop_{loop} {}
+    ~EndOfCoroutines() { loop_.reactor.context.end(); }
+    EndOfCoroutines(const EndOfCoroutines&) = delete;
+    EndOfCoroutines& operator=(const EndOfCoroutines&) = delete;
+
+private:
+    Loop& loop_;
+};
+
+}  // namespace
+
 int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     Loop loop{handoff.record, plan.settings.idle_timeout, plan.parked};
     loop.request_timeout = plan.settings.request_timeout;
@@ -29,6 +46,7 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
                                dismiss_handlers(handlers);
                                loop.linger.when_empty(last_linger_limit, std::move(done));
                            }}};
+    const EndOfCoroutines end_of_coroutines{loop};
     frame.add_listeners([&](const Listener& listener) {
         if (is_datagram(listener.local.transport))
             return datagrams.receive(datagram_inlet(plan, listener, frame.acceptor()),
