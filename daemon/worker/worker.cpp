@@ -32,6 +32,8 @@ namespace preforkd {
 
 namespace {
 
+constexpr const char* not_an_exception = "an exception not derived from std::exception";
+
 void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& handoff, int printed_fd) {
     std::vector<int> keep{
         handoff.channel.orders.get(),   handoff.channel.reports.get(), printed_fd, log_fd(), handoff.log_pipe,
@@ -125,7 +127,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         send_report(reports, Report::Kind::Failed, with_remedy(error));
         return static_cast<int>(is_shortage(error) ? ExitCode::System : ExitCode::Internal);
     } catch (...) {
-        send_report(reports, Report::Kind::Failed, "an exception not derived from std::exception");
+        send_report(reports, Report::Kind::Failed, not_an_exception);
         return static_cast<int>(ExitCode::Internal);
     }
 }
@@ -148,7 +150,23 @@ int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<
         lifeline.start();
         give_children_ordinary_signals();
     }
-    return serve_model(plan, handoff, control, std::move(ready));
+    bool is_ready = false;
+    // A handler that cannot start is no bug of ours, as little as it is in a worker.
+    const auto give_up_unless_ready = [&](const std::string& cause) {
+        if (!is_ready) throw OperatorError{ExitCode::Unavailable, "cannot start: " + cause};
+    };
+    try {
+        return serve_model(plan, handoff, control, [&] {
+            is_ready = true;
+            ready();
+        });
+    } catch (const OperatorError&) { throw; } catch (const std::exception& error) {
+        give_up_unless_ready(with_remedy(error));
+        throw;
+    } catch (...) {
+        give_up_unless_ready(not_an_exception);
+        throw;
+    }
 }
 
 }  // namespace preforkd
