@@ -10,10 +10,7 @@ namespace {
 class Discard final : public StreamHandler {
 public:
     awaitable<void> serve(Connection& client) override {
-        for (;;) {  // not `while (co_await ...)`: see StreamHandler::serve()
-            const Received chunk = co_await client.read_some();
-            if (!chunk) co_return;
-        }
+        while (co_await client.read_some()) {}
     }
 };
 

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "preforkd/announcement.hpp"
+#include "preforkd/coroutine_frame.hpp"
 #include "preforkd/endpoint.hpp"
 #include "preforkd/tls.hpp"
 

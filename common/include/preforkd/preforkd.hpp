@@ -4,6 +4,7 @@
 #include "preforkd/asio_socket.hpp"
 #include "preforkd/blocking_connection.hpp"
 #include "preforkd/connection.hpp"
+#include "preforkd/coroutine_frame.hpp"
 #include "preforkd/counter.hpp"
 #include "preforkd/datagram.hpp"
 #include "preforkd/endpoint.hpp"
