@@ -121,8 +121,12 @@ TlsResult TlsStream::result_of(int returned, std::size_t bytes, Call call) {
     if (returned > 0) return {.kind = TlsResult::Kind::Done, .bytes = bytes};
     const int system_error = errno;
     switch (openssl().SSL_get_error(ssl_.get(), returned)) {
-        case SSL_ERROR_WANT_READ: wants_output_ = false; return {.kind = TlsResult::Kind::WantsInput};
-        case SSL_ERROR_WANT_WRITE: wants_output_ = true; return {.kind = TlsResult::Kind::WantsOutput};
+        case SSL_ERROR_WANT_READ:
+            if (call == Call::Read) read_wants_output_ = false;
+            return {.kind = TlsResult::Kind::WantsInput};
+        case SSL_ERROR_WANT_WRITE:
+            if (call == Call::Read) read_wants_output_ = true;
+            return {.kind = TlsResult::Kind::WantsOutput};
         case SSL_ERROR_ZERO_RETURN:
             // OpenSSL says so of whatever fails once the other side has ended its output.
             if (call == Call::Read) return {.kind = TlsResult::Kind::End};

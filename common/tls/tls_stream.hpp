@@ -51,8 +51,8 @@ public:
     enum class Output { Open, Ending, Ended };
     [[nodiscard]] Output output() const noexcept { return output_; }
 
-    /// What the last call but a Done one has to wait for.
-    [[nodiscard]] bool wants_output() const noexcept { return wants_output_; }
+    /// What the last read() but a Done one has to wait for, whatever was written since.
+    [[nodiscard]] bool read_wants_output() const noexcept { return read_wants_output_; }
 
     /// Whether bytes have been taken from the socket that read() has not given out: no poll(2) tells of them.
     [[nodiscard]] bool has_pending() const noexcept { return openssl().SSL_has_pending(ssl_.get()) == 1; }
@@ -79,7 +79,7 @@ private:
     SslPtr ssl_;
     int fd_;
     Output output_ = Output::Open;
-    bool wants_output_ = false;
+    bool read_wants_output_ = false;
     bool more_ = false;           ///< send with MSG_MORE
     bool sent_finished_ = false;  ///< the handshake's last message of ours
     bool holds_tickets_ = false;  ///< they may be in the socket still

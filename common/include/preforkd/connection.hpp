@@ -42,7 +42,13 @@ struct Received {
 /// The framework owns it: it logs, counts, and closes it properly (SHUT_WR, a short drain, close) after serve()
 /// returns.  Each operation first asks the kernel and joins the reactor only when it would block; an idle connection
 /// holds no buffer.  Every wait for the client ends after --idle-timeout with std::errc::timed_out, and at a fast stop
-/// with std::errc::operation_canceled.  Not for use from another thread.
+/// with std::errc::operation_canceled.  One read and one write may wait at once, each for itself, in two coroutines
+/// that have ended before serve() returns.  Not for use from another thread.
+///
+/// Each wait honours Asio's cancellation, so that `co_await (client.read_some() || timer.async_wait(use_awaitable))`
+/// ends with whichever is first: std::errc::operation_canceled.  A canceled read has taken nothing, and the next one
+/// gets it.  A canceled write may have sent a part, behind which nothing makes sense: each write that follows, and
+/// half_close(), fails in the same way.
 class Connection {
 public:
     explicit Connection(ConnectionCore& core) noexcept : core_{core} {}

@@ -2,6 +2,8 @@
 
 #include <sys/socket.h>
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -16,6 +18,9 @@
 namespace preforkd {
 
 namespace {
+using For = ConnectionCore::For;
+using Side = ConnectionCore::Side;
+
 std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
 }  // namespace
 
@@ -80,10 +85,14 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     return Filled{.error = error ? core.broken(error) : error};
 }
 
-awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until) {
+/// `first`: what is waited for before anything is taken, which may be a turn; then there is nothing more yet.
+awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until, std::optional<For> first) {
     for (;;) {
-        if (const auto filled = try_to_receive(core, most)) co_return *filled;
-        if (const auto failed = co_await core.wait(core.wanted_to_read(), until)) co_return Filled{.error = failed};
+        if (!first)
+            if (const auto filled = try_to_receive(core, most)) co_return *filled;
+        const For what = first.value_or(core.wanted_to_read());
+        if (const auto failed = co_await core.wait(Side::Reading, what, until)) co_return Filled{.error = failed};
+        if (first) co_return Filled{.more = true};
     }
 }
 
@@ -112,13 +121,15 @@ std::optional<Received> read_now(ConnectionCore& core, std::size_t most) {
 awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
     const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
     Deadline until;
-    std::optional<Received> received = read_now(core_, most);
+    bool takes_turns = ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state);
+    std::optional<Received> received;
+    if (!takes_turns) received = read_now(core_, most);
     while (!received) {
-        std::error_code error = core_.begin_wait(until);
+        const For what = std::exchange(takes_turns, false) ? For::Turn : core_.wanted_to_read();
+        std::error_code error = core_.begin_wait(Side::Reading, what, until);
         if (!error) {
-            boost::system::error_code waited;
-            co_await core_.readiness(core_.wanted_to_read(), waited);
-            error = core_.end_wait(waited);
+            co_await core_.readiness(Side::Reading, what);
+            error = core_.end_wait(Side::Reading, what);
         }
         received = error ? Received{.error = error} : read_now(core_, most);
     }
@@ -128,9 +139,12 @@ awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
 awaitable<Received> Connection::read_until(std::string_view delimiter, std::size_t limit_bytes) {
     const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
     Deadline until;
+    std::optional<For> first;
+    const bool takes_turns = ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state);
+    if (takes_turns) first = For::Turn;
     for (std::size_t searched = 0;;) {
         const std::string_view unread{reinterpret_cast<const char*>(core_.buffer.get()) + core_.unread_begin,
-                                      core_.unread_end - core_.unread_begin};
+                                      first ? 0 : core_.unread_end - core_.unread_begin};
         const std::size_t found = unread.find(delimiter, searched);
         if (found != std::string_view::npos && found + delimiter.size() <= most)
             co_return take_unread(core_, found + delimiter.size());
@@ -140,7 +154,7 @@ awaitable<Received> Connection::read_until(std::string_view delimiter, std::size
             co_return Received{.error = std::make_error_code(std::errc::message_size)};
         }
         searched = unread.size() < delimiter.size() ? 0 : unread.size() - delimiter.size() + 1;
-        const Filled filled = co_await receive(core_, most, until);
+        const Filled filled = co_await receive(core_, most, until, std::exchange(first, std::nullopt));
         if (filled.more) continue;
         if (filled.error || unread.empty()) co_return Received{.error = filled.error};
         co_return take_unread(core_, core_.unread_end - core_.unread_begin);
@@ -163,7 +177,7 @@ awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::b
     if (core.tls) co_return co_await send_tls(core, bytes, flags == MSG_MORE);
     Deadline until;
     while (!bytes.empty()) {
-        if (const auto error = core.why_cut()) co_return error;
+        if (const auto error = core.why_not_write()) co_return error;
         const ssize_t sent = ::send(core.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | flags);
         if (sent >= 0) {
             core.sent(static_cast<std::size_t>(sent));
@@ -173,7 +187,7 @@ awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::b
         const std::error_code error = last_error();
         if (error == std::errc::interrupted) continue;
         if (error != std::errc::resource_unavailable_try_again) co_return core.broken(error);
-        if (const auto failed = co_await core.wait(ConnectionCore::For::Output, until)) co_return failed;
+        if (const auto failed = co_await core.wait(Side::Writing, For::Output, until)) co_return failed;
     }
     co_return no_error;
 }
@@ -200,6 +214,7 @@ awaitable<std::error_code> Connection::write_last(std::string_view text) {
 }
 
 std::error_code Connection::half_close() {
+    if (core_.half_written) return core_.why_not_write();
     if (core_.tls) return end_tls_at_once(core_);
     core_.output_ended = true;
     return ::shutdown(core_.fd(), SHUT_WR) == 0 ? no_error : last_error();

@@ -22,40 +22,56 @@ std::error_code ConnectionCore::canceled() noexcept {
     return std::make_error_code(std::errc::operation_canceled);
 }
 
-std::error_code ConnectionCore::begin_wait(Deadline& until) {
+std::error_code ConnectionCore::begin_wait(Waiting& wait, Deadline& until) {
     loop.before_wait();
     if (loop.waits.canceled()) return canceled();
     (void)socket();
-    loop.waits.add(*this, patience(until));
+    loop.waits.add(wait, patience(until));
     loop.out_of_handler();
-    return {};
+    return no_error;
 }
 
-std::error_code ConnectionCore::end_wait(boost::system::error_code error) {
+std::error_code ConnectionCore::end_wait(Side side, For what) {
     loop.in_handler();
-    loop.waits.remove(*this);
-    if (cut_) return why_cut();
-    switch (outcome()) {
-        case Outcome::TimedOut:
-            timed_out_ = true;
-            account.failed(ConnectionOutcome::IdleTimeout);
-            return std::make_error_code(std::errc::timed_out);
-        case Outcome::Canceled: return canceled();
-        case Outcome::Pending: break;
+    if (what != For::Turn) {
+        Waiting& wait = waiting(side);
+        loop.waits.remove(wait);
+        if (cut_) return why_cut();
+        switch (wait.outcome()) {
+            case Outcome::TimedOut:
+                timed_out_ = true;
+                account.failed(ConnectionOutcome::IdleTimeout);
+                return std::make_error_code(std::errc::timed_out);
+            case Outcome::Canceled: return canceled();
+            case Outcome::Pending: break;
+        }
     }
-    return error;
+    if (ended(side).withdrawn) {
+        half_written |= side == Side::Writing;
+        return std::make_error_code(std::errc::operation_canceled);
+    }
+    if (const int error = ended(side).error; error != 0) return {error, std::generic_category()};
+    return no_error;
 }
 
-awaitable<std::error_code> ConnectionCore::wait(For what, Deadline& until) {
-    if (const auto error = begin_wait(until)) co_return error;
-    boost::system::error_code waited;
-    co_await readiness(what, waited);
-    co_return end_wait(waited);
+awaitable<std::error_code> ConnectionCore::wait(Side side, For what, Deadline& until) {
+    if (const auto error = begin_wait(side, what, until)) co_return error;
+    co_await readiness(side, what);
+    co_return end_wait(side, what);
 }
 
-void ConnectionCore::give_up() {
+/// Asio ends all that waits on a socket: the other side has to go on.
+void ConnectionCore::end_wait_of(Side side) {
+    const Side other = side == Side::Reading ? Side::Writing : Side::Reading;
+    ended(other).in_vain = true;
     boost::system::error_code ignored;
     socket_->cancel(ignored);
+}
+
+bool ConnectionCore::wakes_in_vain(Side side, const boost::system::error_code& error) noexcept {
+    Ended& wait = ended(side);
+    if (!std::exchange(wait.in_vain, false) || error != asio::error::operation_aborted) return false;
+    return waiting(side).outcome() == Outcome::Pending && !wait.withdrawn;
 }
 
 void ConnectionCore::cut() {

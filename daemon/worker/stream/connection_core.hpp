@@ -1,12 +1,18 @@
 #pragma once
 // What is behind a Connection.
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "common/base/unique_fd.hpp"
@@ -24,7 +30,11 @@ namespace preforkd {
 inline const std::error_code no_error{};
 
 struct ConnectionCore final : private Waiting {
-    enum class For { Input, Output };
+    /// Turn: for nothing but those who are ready before, one of whom may cancel it.
+    enum class For : std::uint8_t { Input, Output, Turn };
+
+    /// What waits: one of each may at a time.
+    enum class Side : std::uint8_t { Reading, Writing };
 
     /// `accepted`: non-blocking; `address`: the client's; outlives this.
     ConnectionCore(Loop& home, UniqueFd accepted, const KeptAddress& address) noexcept
@@ -38,30 +48,33 @@ struct ConnectionCore final : private Waiting {
 
     /// Waits in the reactor until the client has sent, or taken, something; an error if it took too long.
     /// `until`: of the operation as a whole, decided at its first wait.
-    [[nodiscard]] awaitable<std::error_code> wait(For what, Deadline& until);
+    [[nodiscard]] awaitable<std::error_code> wait(Side side, For what, Deadline& until);
 
     // The same in pieces, for the coroutine in which an idle connection waits: no frame of its own is needed for
-    //     if (error = begin_wait(until)) ...;  co_await readiness(what, waited);  if (error = end_wait(waited)) ...
-    [[nodiscard]] std::error_code begin_wait(Deadline& until);
-    [[nodiscard]] auto readiness(For what, boost::system::error_code& error) {
-        using boost::asio::socket_base;
-        const auto wanted = what == For::Input ? socket_base::wait_read : socket_base::wait_write;
+    //     if (error = begin_wait(side, what, until)) ...;
+    //     co_await readiness(side, what);
+    //     if (error = end_wait(side, what)) ...
+    [[nodiscard]] std::error_code begin_wait(Side side, For what, Deadline& until) {
+        ended(side) = {};
+        return what == For::Turn ? no_error : begin_wait(waiting(side), until);
+    }
+    [[nodiscard]] auto readiness(Side side, For what) {
         // redirect_error() of Boost 1.81 does not know `deferred`, and use_awaitable is a coroutine.
         return boost::asio::async_initiate<const boost::asio::deferred_t, void()>(
-            [this, wanted, &error](auto resume) {
-                socket_->async_wait(wanted,
-                                    [&error, resume = std::move(resume)](boost::system::error_code came) mutable {
-                                        error = came;
-                                        std::move(resume)();
-                                    });
-            },
+            [this, side, what]<class Resume>(Resume&& resume) { start_wait(side, what, std::forward<Resume>(resume)); },
             boost::asio::deferred);
     }
-    [[nodiscard]] std::error_code end_wait(boost::system::error_code error);
+    [[nodiscard]] std::error_code end_wait(Side side, For what);
+
+    /// Whether a coroutine of this state can be canceled.  What it had taken when it was would be lost: so a read takes
+    /// nothing before its turn.
+    [[nodiscard]] static bool takes_turns(boost::asio::cancellation_state state) noexcept {
+        return state.slot().is_connected();
+    }
 
     /// What a read waits for that has got nothing: TLS may have to write first.
     [[nodiscard]] For wanted_to_read() const noexcept {
-        return tls && (*tls)->wants_output() ? For::Output : For::Input;
+        return tls && (*tls)->read_wants_output() ? For::Output : For::Input;
     }
 
     /// Its socket in the reactor, which it joins if it had not.
@@ -88,6 +101,12 @@ struct ConnectionCore final : private Waiting {
         return cut_ ? std::make_error_code(std::errc::timed_out) : no_error;
     }
 
+    /// Clear as long as it may be written to: behind a part of something nothing makes sense.
+    [[nodiscard]] std::error_code why_not_write() const noexcept {
+        if (half_written) return std::make_error_code(std::errc::operation_canceled);
+        return why_cut();
+    }
+
     [[nodiscard]] const Endpoint& peer();
     [[nodiscard]] const Endpoint& local();
 
@@ -109,6 +128,7 @@ struct ConnectionCore final : private Waiting {
     [[no_unique_address]] ConnectionAccount account{};
     bool output_ended = false;  ///< SHUT_WR is done
     bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
+    bool half_written = false;  ///< its handler has canceled a write
     Loop& loop;
     const TrafficCounter* traffic = &loop.traffic;
     std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
@@ -122,7 +142,92 @@ struct ConnectionCore final : private Waiting {
     std::uint32_t unread_end = 0;
 
 private:
-    void give_up() override;
+    /// Of a coroutine that nothing cancels, as of most.
+    struct NoSlot {
+        operator boost::asio::cancellation_slot() const noexcept { return {}; }
+    };
+
+    /// What the reactor calls when a wait has ended.
+    template <class Resume, class Slot>
+    struct Woken {
+        using cancellation_slot_type = boost::asio::cancellation_slot;
+        [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept { return slot; }
+
+        [[gnu::always_inline]] void operator()(const boost::system::error_code& error) {
+            if (error) [[unlikely]] {
+                if (core.wakes_in_vain(side, error)) return start_again();
+                core.ended(side).error = static_cast<std::uint16_t>(error.value());
+            }
+            std::move(resume)();
+        }
+        [[gnu::cold, gnu::noinline]] void start_again() { core.start_wait(std::move(*this)); }
+
+        ConnectionCore& core;
+        Side side;
+        For what;
+        Resume resume;
+        [[no_unique_address]] Slot slot;
+    };
+
+    /// Cancels a wait.  That may have ended a moment ago, and its coroutine not know it: that takes nothing either.
+    struct Cancel {
+        Cancel(ConnectionCore& its_core, Side its_side) noexcept : core{its_core}, side{its_side} {}
+        void operator()(boost::asio::cancellation_type_t type) {
+            core.ended(side).withdrawn = true;
+            wait.emit(type);
+        }
+
+        ConnectionCore& core;
+        Side side;
+        boost::asio::cancellation_signal wait{};
+    };
+
+    template <class Resume>
+    void start_wait(Side side, For what, Resume&& resume) {
+        auto canceling = boost::asio::get_associated_cancellation_slot(resume);
+        if (!canceling.is_connected()) [[likely]]
+            return start_wait(Woken<std::decay_t<Resume>, NoSlot>{
+                .core = *this, .side = side, .what = what, .resume = std::forward<Resume>(resume), .slot = {}});
+        const auto slot = canceling.template emplace<Cancel>(*this, side).wait.slot();
+        start_wait(Woken<std::decay_t<Resume>, boost::asio::cancellation_slot>{
+            .core = *this, .side = side, .what = what, .resume = std::forward<Resume>(resume), .slot = slot});
+    }
+    template <class Resume, class Slot>
+    void start_wait(Woken<Resume, Slot>&& woken) {
+        using boost::asio::socket_base;
+        if (woken.what == For::Turn) [[unlikely]]
+            return take_turn(std::move(woken));
+        const auto wanted = woken.what == For::Input ? socket_base::wait_read : socket_base::wait_write;
+        socket_->async_wait(wanted, std::move(woken));
+    }
+    template <class Resume, class Slot>
+    [[gnu::cold, gnu::noinline]] void take_turn(Woken<Resume, Slot>&& woken) {
+        boost::asio::post(loop.reactor.context, [woken = std::move(woken)]() mutable { woken({}); });
+    }
+
+    /// How a wait has ended.
+    struct Ended {
+        std::uint16_t error = 0;  ///< an errno
+        bool in_vain = false;     ///< it is going to, since the other one was to end
+        bool withdrawn = false;   ///< its handler has canceled it
+    };
+    [[nodiscard]] Ended& ended(Side side) noexcept { return ended_[static_cast<std::size_t>(side)]; }
+    [[nodiscard]] bool wakes_in_vain(Side side, const boost::system::error_code& error) noexcept;
+
+    /// What writes and has to wait: not there until it has to, as most never do.
+    struct WaitingToWrite final : Waiting {
+        explicit WaitingToWrite(ConnectionCore& home) noexcept : core{home} {}
+        void give_up() override { core.end_wait_of(Side::Writing); }
+        ConnectionCore& core;
+    };
+    [[nodiscard]] Waiting& waiting(Side side) {
+        if (side == Side::Reading) return *this;
+        if (!waiting_to_write_) waiting_to_write_ = std::make_unique<WaitingToWrite>(*this);
+        return *waiting_to_write_;
+    }
+    [[nodiscard]] std::error_code begin_wait(Waiting& wait, Deadline& until);
+    void give_up() override { end_wait_of(Side::Reading); }
+    void end_wait_of(Side side);
     [[nodiscard]] std::error_code canceled() noexcept;
     [[nodiscard]] std::chrono::milliseconds patience(Deadline& until) const;
 
@@ -130,6 +235,8 @@ private:
     bool timed_out_ = false;
     bool canceled_ = false;
     bool cut_ = false;
+    std::array<Ended, 2> ended_{};  ///< of each side
+    std::unique_ptr<WaitingToWrite> waiting_to_write_{};
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
     const KeptAddress& address_;
     struct Ends {

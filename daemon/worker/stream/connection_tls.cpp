@@ -29,7 +29,10 @@ void end_tls_once_writable(ConnectionCore& core) {
     core.socket().async_wait(boost::asio::socket_base::wait_write,
                              [&core, alive = core.tls->lifetime()](boost::system::error_code error) {
                                  // The connection may have ended when this was under way already.
-                                 if (!error && !alive.expired()) (void)end_tls_at_once(core);
+                                 if (alive.expired()) return;
+                                 // What else waits on the socket was to end.
+                                 if (error == boost::asio::error::operation_aborted) return end_tls_once_writable(core);
+                                 if (!error) (void)end_tls_at_once(core);
                              });
 }
 
@@ -41,7 +44,7 @@ awaitable<bool> begin_tls(ConnectionCore& core, const Listener& listener) {
     Deadline until;
     TlsResult result = (*core.tls)->handshake();
     while (has_to_wait(result)) {
-        std::error_code error = co_await core.wait(what_it_wants(result), until);
+        std::error_code error = co_await core.wait(ConnectionCore::Side::Reading, what_it_wants(result), until);
         // Who sends a byte at a time is never waited for in vain.
         if (!error && has_passed(until, Clock::now())) error = std::make_error_code(std::errc::timed_out);
         result = error ? TlsResult{.kind = Kind::Failed, .error = error} : (*core.tls)->handshake();
@@ -58,7 +61,7 @@ awaitable<bool> begin_tls(ConnectionCore& core, const Listener& listener) {
 awaitable<std::error_code> send_tls(ConnectionCore& core, std::span<const std::byte> bytes, bool more) {
     Deadline until;
     while (!bytes.empty()) {
-        if (const auto error = core.why_cut()) co_return error;
+        if (const auto error = core.why_not_write()) co_return error;
         const TlsResult sent = (*core.tls)->write(bytes, more);
         if (sent.kind == Kind::Done) {
             core.sent(sent.bytes);
@@ -66,7 +69,7 @@ awaitable<std::error_code> send_tls(ConnectionCore& core, std::span<const std::b
             continue;
         }
         if (!has_to_wait(sent)) co_return core.broken(sent.error);
-        const std::error_code failed = co_await core.wait(what_it_wants(sent), until);
+        const std::error_code failed = co_await core.wait(ConnectionCore::Side::Writing, what_it_wants(sent), until);
         if (failed) co_return failed;
     }
     co_return no_error;
@@ -76,7 +79,7 @@ awaitable<std::error_code> end_tls(ConnectionCore& core) {
     Deadline until;
     TlsResult result = (*core.tls)->end_output();
     while (has_to_wait(result)) {
-        const std::error_code error = co_await core.wait(what_it_wants(result), until);
+        const std::error_code error = co_await core.wait(ConnectionCore::Side::Writing, what_it_wants(result), until);
         if (error) co_return error;
         result = (*core.tls)->end_output();
     }

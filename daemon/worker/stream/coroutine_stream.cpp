@@ -94,7 +94,8 @@ Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Tls t
             }
         // What was left half done shall not look whole.
         if constexpr (!std::is_same_v<Tls, Plain>)
-            if (!failure && !core.was_canceled() && !core.output_ended) (void)co_await end_tls(core);
+            if (!failure && !core.was_canceled() && !core.half_written && !core.output_ended)
+                (void)co_await end_tls(core);
         core.account.close();
         stream = {.fd = core.release(), .output_ended = core.output_ended, .outcome = core.account.outcome()};
     } catch (const std::exception& error) {  // no memory, no descriptor
