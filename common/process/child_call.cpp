@@ -64,12 +64,12 @@ std::string contents(int file) {
     return text.empty() ? std::string{attempt} : text;
 }
 
-int call(const ChildCall::Function& function, int answer, std::optional<int> printed) {
+int call(const ChildCall::Function& function, int answer, std::optional<int> printed, int also_kept) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     for (const int standard : {STDOUT_FILENO, STDERR_FILENO})
         if (printed) check(::dup2(*printed, standard), "redirect what is printed");
     // One that hangs must keep no listener open, and no worker's channel.
-    std::array<int, 2> kept{answer, printed ? -1 : log_fd()};
+    std::array<int, 3> kept{answer, printed ? -1 : log_fd(), also_kept};
     close_all_descriptors_except(kept);
     try {
         replace(answer, returned, function([&](std::string_view what) { replace(answer, attempt, what); }));
@@ -90,12 +90,12 @@ UniqueFd make_bounded_file(const char* name, std::size_t bytes) {
     return file;
 }
 
-ChildCall::ChildCall(const Function& function, std::chrono::milliseconds patience, std::optional<int> printed)
+ChildCall::ChildCall(const Function& function, std::chrono::milliseconds patience, std::optional<int> printed, int kept)
     : patience_{patience},
       deadline_{deadline_after(Clock::now(), patience)},
       answer_{make_bounded_file("preforkd-answer", longest_answer_bytes)} {
     replace(answer_.get(), attempt, "");
-    child_.emplace(spawn([&] { return call(function, answer_.get(), printed); }));
+    child_.emplace(spawn([&] { return call(function, answer_.get(), printed, kept); }));
 }
 
 bool ChildCall::reap(pid_t pid) {

@@ -29,8 +29,10 @@ public:
     using Function = std::function<std::string(const Attempt&)>;
 
     /// Zero `patience` means for ever.  The function keeps no descriptor but the standard ones and the log; with
-    /// `printed`, none of these either: what it prints goes there.  Throws std::system_error when no child can be made.
-    ChildCall(const Function& function, std::chrono::milliseconds patience, std::optional<int> printed = {});
+    /// `printed`, none of these either: what it prints goes there.  `kept` (-1: none) it keeps, too.  Throws
+    /// std::system_error when no child can be made.
+    ChildCall(const Function& function, std::chrono::milliseconds patience, std::optional<int> printed = {},
+              int kept = -1);
 
     /// Collects the child, if `pid` is it; it has ended.
     bool reap(pid_t pid);

@@ -216,6 +216,7 @@ private:
             throw OperatorError{ExitCode::Configuration,
                                 "--workers 0 needs a restart: a running master cannot become the one worker"};
         for (const std::string& notice : invocation_->notices) log(LogLevel::Notice, notice);
+        for (const std::string& notice : plan_->notices) log(LogLevel::Notice, notice);
         for (const std::string& warning : invocation_->warnings) log(LogLevel::Warning, warning);
         if (std::string remark = check_emptied_config(current.config_text, *invocation_); !remark.empty()) {
             log(LogLevel::Warning, remark);

@@ -159,6 +159,7 @@ WorkerPlan GenerationPlan::worker() const {
             .model = model,
             .connections = capacity.connections,
             .parked = capacity.parked,
+            .objects = objects,
             .program_files = program_files,
             .original_descriptor_limit = descriptors.original};
 }
@@ -217,7 +218,11 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
                        .config_text = invocation.config_text});
     if (const auto origins = invocation.origins.find("listen"); origins != invocation.origins.end())
         plan->asked_by = origins->second;
-    for (const HandlerTrial& trial : trials) plan->handlers.add(trial.entry());
+    for (const HandlerTrial& trial : trials) {
+        plan->handlers.add(trial.entry());
+        plan->objects.push_back(trial.shared());
+        if (std::string notice = trial.notice(); !notice.empty()) plan->notices.push_back(std::move(notice));
+    }
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
     plan->program_files = find_programs(*plan->settings, invocation.origins);
     check_before_binding(*plan);

@@ -17,6 +17,7 @@ namespace preforkd {
 
 class KeyProcess;
 class Sandbox;
+class SharedObject;
 class Signer;
 
 /// What the process was started with; a reload reads the same again.
@@ -39,7 +40,9 @@ struct GenerationPlan {
     std::shared_ptr<TicketKeys> ticket_keys{};
     std::shared_ptr<Signer> signer{};  ///< for listeners with a key process
     std::optional<std::string> config_text{};
-    std::vector<Origin> asked_by{};  ///< of settings->listen, as far as somebody has given them
+    std::vector<std::shared_ptr<SharedObject>> objects{};  ///< what its workers load
+    std::vector<std::string> notices{};                    ///< for the log
+    std::vector<Origin> asked_by{};                        ///< of settings->listen, as far as somebody has given them
     // Decided with the sockets:
     std::shared_ptr<std::vector<Listener>> listeners{};
     std::shared_ptr<std::vector<Listener>> observed = std::make_shared<std::vector<Listener>>();

@@ -277,6 +277,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
     }
     open_log(plan->settings->log);
     for (const std::string& notice : invocation.notices) log(LogLevel::Notice, notice);
+    for (const std::string& notice : plan->notices) log(LogLevel::Notice, notice);
     for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
     ignore_signals_of_writes();
     return serve(plan, start_up, signals);

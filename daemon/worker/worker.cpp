@@ -21,6 +21,7 @@
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
 #include "common/tls/signer.hpp"
+#include "daemon/worker/handler/shared_object_loading.hpp"
 #include "daemon/worker/model/serve_model.hpp"
 #include "daemon/worker/process/child_signals.hpp"
 #include "daemon/worker/process/lifeline.hpp"
@@ -39,6 +40,7 @@ void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& hand
         handoff.channel.orders.get(),   handoff.channel.reports.get(), printed_fd, log_fd(), handoff.log_pipe,
         handoff.signing.requests.get(), handoff.signing.answers.get()};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
+    for (const std::shared_ptr<SharedObject>& object : plan.objects) keep.push_back(object->copy());
     close_all_descriptors_except(keep);
 }
 

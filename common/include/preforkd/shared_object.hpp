@@ -1,8 +1,9 @@
 #pragma once
 // A handler in a shared object: `preforkd --handler ./libupper.so`.
 //
-// Every worker loads it after the fork, so that a reload takes the new file and its threads start in the worker; a
-// throw-away child loads it first and makes one instance, so that a bad file stops the start with one sentence.
+// Every worker loads it after the fork, so that its threads start in the worker; a throw-away child loads it first and
+// makes one instance, so that a bad file stops the start with one sentence.  What they load is a copy in memory, made
+// when the settings are read: the file may be replaced in any way, and a reload takes the new one.
 // Compile it with -fPIC and BOOST_ASIO_SEPARATE_COMPILATION, and link it with nothing of preforkd: the program that
 // loads it has the library.
 #include <boost/version.hpp>

@@ -21,6 +21,7 @@
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
 #include "daemon/worker/handler/handler_instances.hpp"
+#include "daemon/worker/handler/shared_object_copy.hpp"
 #include "daemon/worker/handler/shared_object_loading.hpp"
 #include "daemon/worker/process/take_place.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
@@ -32,13 +33,17 @@ namespace {
 // --- In the throw-away child ---
 
 /// A line for each fact.  Throws a sentence.
-std::string examine(const std::string& path, const Settings& settings, const Identity& identity,
+std::string examine(const std::string& path, int copy, const Settings& settings, const Identity& identity,
                     const Sandbox& sandbox) {
     leave_terminal();
     (void)raise_descriptor_limit();
     take_place(settings, identity, sandbox);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // another user's: it has to be set anew
-    const HandlerEntry entry = load_shared_object(path);
+    std::optional<std::string> why_not_copied = copy_shared_object(path, copy);
+    const LoadedObject loaded = load_shared_object(path, why_not_copied ? -1 : copy);
+    ::close(copy);
+    if (loaded.why_not_the_copy) why_not_copied = loaded.why_not_the_copy;
+    const HandlerEntry& entry = loaded.entry;
     // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
     static HandlerInstances instances;
     const auto makes_one = [&settings](const auto& make) {
@@ -52,13 +57,38 @@ std::string examine(const std::string& path, const Settings& settings, const Ide
     } catch (const std::exception& error) {
         throw std::runtime_error{std::string{"its constructor failed: "} + error.what()};
     } catch (...) { throw std::runtime_error{"its constructor failed with something not derived from std::exception"}; }
-    facts << '\n' << entry.summary;
+    facts << '\n' << entry.summary << '\n' << why_not_copied.value_or("");
     return facts.str();
 }
 
 // --- In the master ---
 
 constexpr std::size_t longest_print_bytes = std::size_t{1} << 20;  // what comes behind that is lost
+
+/// What the child has told.  Code that it ran may have written that.
+struct TrialFacts {
+    Model model{};
+    bool owns_threads = false;
+    std::array<bool, 4> makes{};
+    std::string summary{};
+    std::string why_not_copied{};
+};
+
+TrialFacts facts_from(const std::string& report) {
+    std::istringstream lines{report};
+    int model = 0;
+    TrialFacts facts;
+    lines >> model >> facts.owns_threads;
+    for (bool& makes : facts.makes) lines >> makes;
+    if (!lines || model < 0 || model > static_cast<int>(Model::Fork))
+        throw std::runtime_error{"it wrote over the report of the process that loaded it for a trial"};
+    facts.model = static_cast<Model>(model);
+    std::string rest;
+    std::getline(lines, rest);
+    std::getline(lines, facts.summary);
+    std::getline(lines, facts.why_not_copied);
+    return facts;
+}
 
 /// The last line that was printed, such as that of a failed assert().
 std::string last_words(int printed) {
@@ -72,20 +102,11 @@ std::string last_words(int printed) {
     return text.empty() ? "" : fmt::format("; it printed: {}", printable(std::string{text}));
 }
 
-HandlerEntry entry_from(const std::string& report, const std::string& name, const std::string& path) {
-    std::istringstream lines{report};
-    int model = 0;
-    bool owns_threads = false;
-    std::array<bool, 4> makes{};
-    lines >> model >> owns_threads >> makes[0] >> makes[1] >> makes[2] >> makes[3];
-    if (!lines || model < 0 || model > static_cast<int>(Model::Fork))
-        throw std::runtime_error{"it wrote over the report of the process that loaded it for a trial"};
-    std::string summary;
-    std::getline(lines >> std::ws, summary);
-
+HandlerEntry entry_of(const std::string& name, const TrialFacts& facts, const std::shared_ptr<SharedObject>& object) {
     HandlerEntry entry{
-        .name = name, .summary = summary, .model = static_cast<Model>(model), .owns_threads = owns_threads};
-    const auto load = [path] { return load_shared_object(path); };
+        .name = name, .summary = facts.summary, .model = facts.model, .owns_threads = facts.owns_threads};
+    const std::array<bool, 4>& makes = facts.makes;
+    const auto load = [object] { return object->load(); };
     if (makes[0]) entry.make_stream = [=](const HandlerOptions& options) { return load().make_stream(options); };
     if (makes[1]) entry.make_blocking = [=](const HandlerOptions& options) { return load().make_blocking(options); };
     if (makes[2]) entry.make_datagram = [=](const HandlerOptions& options) { return load().make_datagram(options); };
@@ -114,8 +135,9 @@ HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const I
       path_{std::filesystem::absolute(object_.name)},
       patience_{settings.boot_timeout},
       printed_{make_bounded_file("preforkd-trial", longest_print_bytes)},
-      call_{[&](const ChildCall::Attempt&) { return examine(path_, settings, identity, sandbox); }, patience_,
-            printed_.get()} {}
+      shared_{std::make_shared<SharedObject>(path_, make_object_copy(path_))},
+      call_{[&](const ChildCall::Attempt&) { return examine(path_, shared_->copy(), settings, identity, sandbox); },
+            patience_, printed_.get(), shared_->copy()} {}
 
 /// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
 std::string HandlerTrial::report() const {
@@ -129,12 +151,23 @@ std::string HandlerTrial::report() const {
 
 HandlerEntry HandlerTrial::entry() const {
     try {
-        return entry_from(report(), object_.name, path_);
+        const TrialFacts facts = facts_from(report());
+        if (!facts.why_not_copied.empty() || !seal_object_copy(shared_->copy())) shared_->load_its_file();
+        return entry_of(object_.name, facts, shared_);
     } catch (const std::runtime_error& error) {
         throw OperatorError{ExitCode::Configuration,
                             fmt::format("{} {}{}: {}", name_at(object_.origin, object_.option),
                                         object_.option == "handler" ? "" : "handler=", object_.name, error.what())};
     }
+}
+
+std::string HandlerTrial::notice() const {
+    if (shared_->copy() >= 0) return {};
+    const std::string why = facts_from(report()).why_not_copied;
+    return fmt::format(
+        "{} is loaded from its file, not from a copy: replace that with mv, since cp into it crashes the "
+        "workers that have it: {}",
+        printable(object_.name), printable(why));
 }
 
 std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& settings, const Origins& origins) {

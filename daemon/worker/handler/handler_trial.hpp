@@ -1,5 +1,6 @@
 #pragma once
 // Finding out, without loading it into the master, what a shared object serves and whether it works.
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 namespace preforkd {
 
 class Sandbox;
+class SharedObject;
 
 /// Where the settings name a shared object.
 struct NamedObject {
@@ -21,9 +23,9 @@ struct NamedObject {
     std::string option{};
 };
 
-/// A throw-away child that loads a shared object as a worker would (its user, directory, limits and sandbox), makes its
-/// instances, tells of them and leaves, within --boot-timeout.  It holds nothing of the master's that it could harm,
-/// and what it tells is not trusted.
+/// A throw-away child that copies a shared object into memory, loads it as a worker would (its user, directory, limits
+/// and sandbox), makes its instances, tells of them and leaves, within --boot-timeout.  It holds nothing of the
+/// master's that it could harm, and what it tells is not trusted.
 class HandlerTrial {
 public:
     /// Begins.  Throws when there can be no child.
@@ -37,6 +39,12 @@ public:
     /// version, or its constructor throws, crashes or takes too long.
     [[nodiscard]] HandlerEntry entry() const;
 
+    /// What the workers of the entry load; of which entry() has decided whether that is a copy.
+    [[nodiscard]] const std::shared_ptr<SharedObject>& shared() const noexcept { return shared_; }
+
+    /// Once there is an entry: what the operator should know of it; empty: nothing.
+    [[nodiscard]] std::string notice() const;
+
 private:
     [[nodiscard]] std::string report() const;
 
@@ -44,6 +52,7 @@ private:
     std::string path_;
     std::chrono::milliseconds patience_;
     UniqueFd printed_;  ///< a file in memory
+    std::shared_ptr<SharedObject> shared_;
     ChildCall call_;
 };
 

@@ -16,6 +16,7 @@
 namespace preforkd {
 
 class Sandbox;
+class SharedObject;
 class Signer;
 
 /// What is executed for each program, by what it is called: that was looked for in PATH.
@@ -30,8 +31,9 @@ struct WorkerPlan {
     std::shared_ptr<const Sandbox> sandbox{};  ///< of a process of ours; null in an embedding program
     std::shared_ptr<Signer> signer{};          ///< for private keys that are another process's; null likewise
     Model model = Model::Async;
-    std::size_t connections = 1;  ///< open at once per worker
-    std::size_t parked = 1;       ///< lingering beside them
+    std::size_t connections = 1;                           ///< open at once per worker
+    std::size_t parked = 1;                                ///< lingering beside them
+    std::vector<std::shared_ptr<SharedObject>> objects{};  ///< with handlers, whose copies it needs until it loads them
     ProgramFiles program_files{};
     rlimit original_descriptor_limit{};  ///< RLIMIT_NOFILE as this daemon was given it, for programs
     bool rehearsal = false;              ///< leaves once it would serve, and takes nobody
