@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -17,6 +18,12 @@
 #include "tests/process/waiting.hpp"
 
 namespace preforkd::testing {
+
+/// More than any socket holds.
+inline const std::string& endless_text() {
+    static const std::string bytes(10'000'000, 'x');
+    return bytes;
+}
 
 class ConnectedClient : public ::testing::Test {
 protected:

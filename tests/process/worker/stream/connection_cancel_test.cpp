@@ -20,12 +20,6 @@ using namespace boost::asio::experimental::awaitable_operators;
 using namespace std::chrono_literals;
 using boost::asio::use_awaitable;
 
-/// More than any socket holds.
-const std::string& endless() {
-    static const std::string bytes(10'000'000, 'x');
-    return bytes;
-}
-
 awaitable<void> ready_at_once() { co_return; }
 
 class Cancellation : public testing::ConnectedClient {
@@ -136,7 +130,7 @@ TEST_F(Cancellation, a_signal_of_the_handlers_own_ends_a_read) {
 
 TEST_F(Cancellation, a_write_ends_too_and_nothing_is_written_behind_the_part_that_went) {
     serve([&](Connection& connection) -> awaitable<void> {
-        const auto faster = co_await (connection.write(endless()) || pass(50ms));
+        const auto faster = co_await (connection.write(testing::endless_text()) || pass(50ms));
         EXPECT_EQ(faster.index(), 1u);
         EXPECT_EQ(co_await connection.write("more"), std::errc::operation_canceled);
         EXPECT_EQ(co_await connection.write_last("more"), std::errc::operation_canceled);
@@ -148,7 +142,7 @@ TEST_F(Cancellation, a_write_ends_too_and_nothing_is_written_behind_the_part_tha
 
 TEST_F(Cancellation, the_last_write_ends_too) {
     serve([&](Connection& connection) -> awaitable<void> {
-        const auto faster = co_await (connection.write_last(endless()) || pass(50ms));
+        const auto faster = co_await (connection.write_last(testing::endless_text()) || pass(50ms));
         EXPECT_EQ(faster.index(), 1u);
         EXPECT_FALSE(core->output_ended);
     });
@@ -228,7 +222,7 @@ TEST_F(TlsCancellation, a_read_ends_and_loses_nothing) {
 TEST_F(TlsCancellation, a_write_ends_too_and_the_stream_gets_no_end_that_would_make_it_look_whole) {
     serve([&](Connection& connection) -> awaitable<void> {
         co_await shake_hands();
-        const auto faster = co_await (connection.write(endless()) || pass(50ms));
+        const auto faster = co_await (connection.write(testing::endless_text()) || pass(50ms));
         EXPECT_EQ(faster.index(), 1u);
         EXPECT_EQ(co_await connection.write("more"), std::errc::operation_canceled);
         EXPECT_EQ(connection.half_close(), std::errc::operation_canceled);

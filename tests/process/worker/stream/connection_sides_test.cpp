@@ -17,12 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// More than any socket holds.
-const std::string& endless() {
-    static const std::string bytes(10'000'000, 'x');
-    return bytes;
-}
-
 class ConnectionSides : public testing::ConnectedClient {
 protected:
     ConnectionSides() : ConnectedClient{300ms} {
@@ -59,7 +53,7 @@ TEST_F(ConnectionSides, a_read_that_waits_still_times_out_when_a_write_has_waite
     };
     serve([&](Connection& connection) -> awaitable<void> {
         start([&]() -> awaitable<void> {
-            EXPECT_FALSE(co_await connection.write(endless()));
+            EXPECT_FALSE(co_await connection.write(testing::endless_text()));
             wrote = true;
         });
         const Received received = co_await connection.read_some();
@@ -82,7 +76,7 @@ TEST_F(ConnectionSides, a_write_that_waits_still_times_out_when_a_read_has_waite
             EXPECT_EQ(received.text(), "something");
             has_read = true;
         });
-        EXPECT_EQ(co_await connection.write(endless()), std::errc::timed_out);
+        EXPECT_EQ(co_await connection.write(testing::endless_text()), std::errc::timed_out);
         EXPECT_TRUE(has_read);
     });
 }
@@ -96,7 +90,7 @@ TEST_F(ConnectionSides, a_fast_stop_ends_a_read_that_waits_when_a_write_has_wait
     };
     serve([&](Connection& connection) -> awaitable<void> {
         start([&]() -> awaitable<void> {
-            EXPECT_FALSE(co_await connection.write(endless()));
+            EXPECT_FALSE(co_await connection.write(testing::endless_text()));
             wrote = true;
         });
         EXPECT_EQ((co_await connection.read_some()).error, std::errc::operation_canceled);
@@ -114,7 +108,7 @@ TEST_F(ConnectionSides, a_fast_stop_ends_both_that_wait) {
         std::error_code write_error;
         bool write_ended = false;
         start([&]() -> awaitable<void> {
-            write_error = co_await connection.write(endless());
+            write_error = co_await connection.write(testing::endless_text());
             write_ended = true;
         });
         start([&]() -> awaitable<void> {
@@ -135,7 +129,7 @@ TEST_F(ConnectionSides, a_read_that_times_out_leaves_a_write_that_began_later_it
         start([&]() -> awaitable<void> {
             boost::asio::steady_timer later{loop.reactor.context, 400ms};
             co_await later.async_wait(boost::asio::use_awaitable);
-            const std::error_code error = co_await connection.write(endless());
+            const std::error_code error = co_await connection.write(testing::endless_text());
             wrote = error;
         });
         EXPECT_EQ((co_await connection.read_some()).error, std::errc::timed_out);
@@ -179,7 +173,7 @@ TEST_F(TlsConnectionSides, a_read_that_waits_still_times_out_when_a_write_has_wa
         EXPECT_TRUE(went_well);
         shaken = true;
         start([&]() -> awaitable<void> {
-            EXPECT_FALSE(co_await connection.write(endless()));
+            EXPECT_FALSE(co_await connection.write(testing::endless_text()));
             wrote = true;
         });
         const Received received = co_await connection.read_some();
