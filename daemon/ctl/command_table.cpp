@@ -40,7 +40,7 @@ constexpr auto options = std::to_array<CtlOption>({
     {"interval", 0, "TIME", "explain top", "from one look to the next (1s)"},
     {"batch", 'b', "", "top", "print each look below the last, without a terminal"},
     {"looks", 'n', "N", "top", "end after so many"},
-    {"force", 0, "", "reload", "terminate the oldest workers that are still draining"},
+    {"force", 0, "", "reload", "where too many workers are still draining, terminate the oldest"},
     {"control", 0, "ENDPOINT", of_daemon,
      "where the daemon listens: its --control (PREFORKD_CONTROL, else control.sock in $RUNTIME_DIRECTORY, else where "
      "one is found). Where several are, status and ready list them"},

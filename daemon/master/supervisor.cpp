@@ -22,6 +22,7 @@ namespace {
 constexpr std::uint64_t signals_key = 0;  // every other key is a worker's pid
 constexpr auto status_period = 5s;        // only where systemd listens, and sent only when it has changed
 constexpr auto retry_period = 100ms;      // of what systemd had no space for
+constexpr auto slots_period = 500ms;      // between two looks for them
 constexpr auto extension = 15s;           // asked of systemd every status_period while we stop
 
 /// Of its workers, and of the process that observes.
@@ -95,7 +96,10 @@ int Supervisor::run() {
 
 Deadline Supervisor::next_deadline(Clock::time_point now) const {
     const Deadline work = earlier(log_reopening_.deadline(), earlier(reloader_.deadline(), upgrader_.deadline()));
-    const Deadline own = earlier(life_.deadline, earlier(next_status_, next_watchdog_));
+    // An upgrade waits for slots, which time may free, or show to be taken.
+    const bool lacks_slots = upgrader_.busy() && slots_for_upgrade() != Slots::Free;
+    const Deadline slots = lacks_slots ? Deadline{now + slots_period} : Deadline{};
+    const Deadline own = earlier(earlier(life_.deadline, slots), earlier(next_status_, next_watchdog_));
     const Deadline sockets = earlier(earlier(socket_files_.deadline(), shutdowns_.deadline()),
                                      earlier(control_.next_deadline(), observer_.deadline()));
     return earlier(earlier(own, pool_.next_deadline(now)), earlier(work, sockets));
@@ -114,6 +118,7 @@ void Supervisor::offer_conditions(Clock::time_point now) {
     if (pool_.empty()) feed(PoolEmpty{});
     if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
     reloader_.offer_conditions(life_.phase == Phase::Running, now);
+    if (upgrader_.busy()) offer_slots(now);
     upgrader_.offer_conditions(rests(), pool_.current().pool.boot_timeout, now);
 }
 

@@ -44,6 +44,7 @@ public:
 
 private:
     void offer_conditions(Clock::time_point now);
+    void offer_slots(Clock::time_point now);
     void watch_listeners(Clock::time_point now);
     void mind_socket_files(Clock::time_point now);
     void mind_shared_listeners(Clock::time_point now);
@@ -63,6 +64,7 @@ private:
     void revert(const std::string& cause);
     void forget_secrets() noexcept;
     [[nodiscard]] bool rests() const;
+    [[nodiscard]] Slots slots_for_upgrade() const;
     [[nodiscard]] std::string state();  ///< for STATUS=
     [[nodiscard]] Timeouts limits() const noexcept;
     [[nodiscard]] Deadline next_deadline(Clock::time_point now) const;

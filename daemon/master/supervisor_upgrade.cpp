@@ -105,9 +105,19 @@ Handover Supervisor::describe() {
     return handover;
 }
 
+/// Copies of a program are left alone.
+Slots Supervisor::slots_for_upgrade() const {
+    return pool_.current().pool.runs_copies ? Slots::Free : pool_.slots(Clock::now());
+}
+
+void Supervisor::offer_slots(Clock::time_point now) {
+    if (life_.phase == Phase::Running && slots_for_upgrade() == Slots::Taken)
+        upgrader_.lack_slots(pool_.why_no_slots(now));
+}
+
 bool Supervisor::rests() const {
     return life_.phase == Phase::Running && pool_.all_ready() && !reloader_.busy() &&
-           pool_.old_generations().size() < most_old_generations;
+           slots_for_upgrade() == Slots::Free;
 }
 
 }  // namespace preforkd

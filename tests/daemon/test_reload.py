@@ -47,21 +47,35 @@ def test_a_connection_of_an_old_generation_is_served_to_its_end(configured):
     service.daemon.wait_workers(2)
 
 
-def test_a_third_reload_waits_for_the_oldest_of_two_generations_that_are_leaving(configured):
-    service = configured(LISTEN, "handler = echo")
+def hold_generations(daemon, control, count, reload):
+    """A client on each of so many that `reload` replaces one by one, of a pool of 1."""
     clients = []
-    for _ in range(2):
-        clients.append(connect(service.daemon.endpoint))
-        clients[-1].sendall(b"x")
-        read_exactly(clients[-1], 1)
-        assert service.reload(LISTEN, "handler = echo")["message"].startswith("reloaded")
-        service.daemon.wait_workers(2 + len(clients))  # the idle ones of the old generation have gone
+    for generation in range(1, count + 1):
+        def held():
+            clients.append(connect(daemon.endpoint))
+            clients[-1].sendall(b"x")
+            read_exactly(clients[-1], 1)
+            return [each for each in status(control)["workers"] if each["generation"] == generation and each["connections"]]
+        assert proc.eventually(held)  # the one before may take one more while it hears that it should leave
+        reload()
+    return clients
+
+
+def test_a_reload_waits_where_four_times_the_pool_is_leaving_that_will_be_gone_in_time(configured, tmp_path):
+    control = f"unix://{tmp_path}/control"
+    lines = [LISTEN, "handler = echo", f"control = {control}"]
+    service = configured(*lines, workers=1)
+
+    def reload():
+        assert service.reload(*lines)["message"].startswith("reloaded")
+    clients = hold_generations(service.daemon, control, 4, reload)
     after = service.daemon.log.mark()
     service.daemon.signal(SIGHUP)
     service.daemon.wait_log("the reload waits", after=after)
     assert exchange(service.daemon.endpoint, b"meanwhile") == b"meanwhile"
     assert not service.daemon.log.find("reloading", after=after)
-    clients[0].close()
+    for client in clients:
+        client.close()
     service.daemon.wait_log("reloaded", after=after)
 
 
@@ -69,23 +83,21 @@ def test_a_third_reload_waits_for_the_oldest_of_two_generations_that_are_leaving
 def test_the_connections_of_an_old_generation_that_are_cut_are_told(configured, tmp_path, force):
     control = f"unix://{tmp_path}/control"
     lines = [LISTEN, "handler = echo", f"control = {control}", f"stop-timeout = {'1h' if force else '200ms'}"]
-    service = configured(*lines)
+    service = configured(*lines, workers=1 if force else 2)
     daemon, due = service.daemon, 3
     held = [connect(daemon.endpoint) for _ in range(due)]
     for client in held:
         client.sendall(b"x")
         read_exactly(client, 1)
-    assert service.reload(*lines)["message"].startswith("reloaded")
-    if force:  # of two old generations the oldest is ended
-        def held_by_the_second():
-            held.append(connect(daemon.endpoint))
-            held[-1].sendall(b"x")
-            read_exactly(held[-1], 1)
-            return [each for each in status(control)["workers"] if each["generation"] == 2 and each["connections"]]
-        assert proc.eventually(held_by_the_second)  # the first may take one more while it hears that it should leave
+
+    def reload():
         assert service.reload(*lines)["message"].startswith("reloaded")
+    if force:  # of four old generations the oldest is ended
+        held += hold_generations(daemon, control, 4, reload)
         due = sum(each["connections"] for each in status(control)["workers"] if each["generation"] == 1)
         assert ask(control, '{"command":"reload","force":true}')["ok"]
+    else:
+        reload()
     line = daemon.wait_log(CUT)
     assert (line["level"], line["connections"], line["generation"]) == ("warning", due, 1)
     assert daemon.cut() == [due], "one line for all workers of a generation"

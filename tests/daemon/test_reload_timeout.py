@@ -12,6 +12,7 @@ from control import endpoint_in, status
 from configured import LISTEN
 from copies import AT_ONCE, copies_of, server
 from daemon_process import CUT
+from test_reload import hold_generations
 
 STOP_TIMEOUT = 0.3
 OVER = (STOP_TIMEOUT + 4) * 1000 + 500  # ms after which a worker that has no more time than that was killed
@@ -194,3 +195,45 @@ def test_status_tells_what_workers_that_leave_still_serve(serving, preforkctl):
         assert len(leaving(service.control)) == 1
         told = preforkctl("status", "--control", service.control).stdout
         assert f"\n1 worker leaving, with 2 connections, the longest for 0s: worker 1, pid {worker}\n" in told
+
+
+# --- slots ----------------------------------------------------------------------------------------------------------
+
+def test_sessions_that_hold_four_times_the_pool_have_a_reload_and_an_upgrade_refused(serving, preforkctl):
+    service = serving(arguments=CAT)
+    service.daemon.expect("reload failed", "upgrade failed")
+    sessions = hold_generations(service.daemon, service.control, 4, service.again)
+    oldest = [each for each in status(service.control)["workers"] if each["leaving_ms"] is not None]
+    named = [f"worker {each['number']} (pid {each['pid']}) for " for each in sorted(oldest, key=lambda each: each["generation"])]
+    for order in ("reload", "upgrade"):
+        told = preforkctl(order, "--control", service.control)
+        assert told.returncode == 1 and "4 workers of before still serve" in told.stderr, told
+        assert [told.stderr.count(name) for name in named] == [1, 1, 1, 0], told
+        assert "to cut the oldest generation: preforkctl reload --force" in told.stderr
+    for session in sessions:
+        talk(session)
+    assert status(service.control)["generation"] == 5
+    sessions[0].close()
+    assert proc.eventually(lambda: len(leaving(service.control)) == 3)
+    service.again()
+
+
+def test_force_cuts_the_oldest_of_these_sessions_and_no_other(serving, preforkctl):
+    service = serving("stop-timeout = 1h", arguments=CAT)
+    sessions = hold_generations(service.daemon, service.control, 4, service.again)
+    theirs = {each["generation"]: each["connections"] for each in status(service.control)["workers"]}
+    told = preforkctl("reload", "--force", "--control", service.control)
+    assert (told.returncode, told.stderr) == (0, ""), told
+    assert read_to_end(sessions[0]) == b""
+    talk(sessions[-1])
+    assert proc.eventually(lambda: {each["generation"] for each in status(service.control)["workers"]} == {2, 3, 4, 6})
+    assert service.daemon.wait_log(CUT)["generation"] == 1
+    assert service.daemon.cut() == [theirs[1]]
+
+
+def test_force_cuts_nobody_where_there_are_slots(serving, preforkctl):
+    service = serving(arguments=CAT)
+    sessions = hold_generations(service.daemon, service.control, 3, service.again)
+    assert preforkctl("reload", "--force", "--control", service.control).returncode == 0
+    for session in sessions:
+        talk(session)

@@ -33,7 +33,7 @@ struct PoolSettings {
     std::optional<std::chrono::milliseconds> reload_timeout{};  ///< unset: reload_time() says
 };
 
-/// The most workers that a pool can have; there are records for three generations of them.
+/// The most workers that a pool can have; there are records for three times as many.
 inline constexpr int most_workers = 1024;
 inline constexpr std::size_t most_records = 3 * std::size_t{most_workers};
 

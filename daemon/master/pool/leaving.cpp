@@ -1,8 +1,90 @@
 #include "daemon/master/pool/leaving.hpp"
 
-#include "daemon/master/pool/leaving_policy.hpp"
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "common/base/counted.hpp"
+#include "common/base/units.hpp"
 
 namespace preforkd {
+namespace {
+
+std::chrono::milliseconds told_for(const WorkerEntry& worker, Clock::time_point now) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now - worker.told);
+}
+
+/// Of one that is going.
+Leaving look_at(const WorkerEntry& worker, const Generation& current, Clock::time_point now) {
+    LeavingLook look{.told_for = told_for(worker, now),
+                     .killed = worker.state == WorkerEntry::State::Doomed || worker.order == DeathOrder::StopTimeout};
+    if (worker.patience) look.left = std::chrono::duration_cast<std::chrono::milliseconds>(*worker.patience - now);
+    return judge(look, current.pool.stop_timeout);
+}
+
+SlotView view_of(const Generation& current, const WorkerTable& workers, Clock::time_point now) {
+    SlotView view{.size = current.pool.range ? current.pool.range->most : current.pool.workers};
+    for (const WorkerEntry& worker : workers) {
+        if (!worker.is_going()) {
+            ++view.staying;
+            continue;
+        }
+        switch (look_at(worker, current, now)) {
+            case Leaving::Soon: ++view.soon; break;
+            case Leaving::InTime: ++view.in_time; break;
+            case Leaving::NotSoon: ++view.not_soon; break;
+        }
+    }
+    return view;
+}
+
+/// Of a generation that others have replaced, and not gone soon.
+bool lasts(const WorkerEntry& worker, const Generation& current, Clock::time_point now) {
+    return worker.is_going() && worker.generation != current.number && look_at(worker, current, now) != Leaving::Soon;
+}
+
+}  // namespace
+
+Slots slots_beside(const Generation& current, const WorkerTable& workers, Clock::time_point now) {
+    return judge(view_of(current, workers, now));
+}
+
+std::string why_no_slots(const Generation& current, const WorkerTable& workers, Clock::time_point now) {
+    constexpr std::size_t most_named = 3;
+    std::vector<const WorkerEntry*> lasting;
+    for (const WorkerEntry& worker : workers)
+        if (lasts(worker, current, now)) lasting.push_back(&worker);
+    std::ranges::stable_sort(lasting, {}, [](const WorkerEntry* worker) { return worker->told; });
+    std::vector<std::string> longest;
+    for (const WorkerEntry* worker : lasting) {
+        if (longest.size() == most_named) break;
+        const auto age = std::chrono::floor<std::chrono::seconds>(told_for(*worker, now));
+        longest.push_back(
+            fmt::format("worker {} (pid {}) for {}", worker->number, worker->process.pid(), to_string(age)));
+    }
+    const SlotView view = view_of(current, workers, now);
+    return fmt::format(
+        "{} of before still serve, and more than {} would with the {} of now; longest: {}; to cut the oldest "
+        "generation: preforkctl reload --force",
+        counted(lasting.size(), "worker"), most_leaving(view.size), view.staying, fmt::join(longest, ", "));
+}
+
+void end_oldest(const Generation& current, WorkerTable& workers, Clock::time_point now) {
+    std::map<int, int> lasting;
+    for (const WorkerEntry& worker : workers)
+        if (lasts(worker, current, now)) ++lasting[worker.generation];
+    std::vector<int> sizes;
+    for (const auto& [generation, size] : lasting) sizes.push_back(size);
+    lasting.erase(std::next(lasting.begin(),
+                            static_cast<std::ptrdiff_t>(generations_to_end(sizes, view_of(current, workers, now)))),
+                  lasting.end());
+    for (WorkerEntry& worker : workers)
+        if (lasting.contains(worker.generation) && worker.state != WorkerEntry::State::Doomed)
+            terminate(worker, DeathOrder::Reload, now);
+}
 
 Dismissal replaced_by(const PoolSettings& coming, const WorkerEntry& worker, DeathOrder order,
                       const std::vector<std::uint32_t>& closing, Clock::time_point now) {
@@ -14,19 +96,6 @@ Dismissal replaced_by(const PoolSettings& coming, const WorkerEntry& worker, Dea
             .patience = gone_by(within.value_or(coming.stop_timeout), now),
             .within = within,
             .closing = closing};
-}
-
-std::set<int> replaced_generations(const Generation& current, const WorkerTable& workers) {
-    std::set<int> numbers;
-    for (const WorkerEntry& worker : workers)
-        if (worker.generation < current.number) numbers.insert(worker.generation);
-    return numbers;
-}
-
-void end_generation(int number, WorkerTable& workers, Clock::time_point now) {
-    for (WorkerEntry& worker : workers)
-        if (worker.generation == number && worker.state != WorkerEntry::State::Doomed)
-            terminate(worker, DeathOrder::Reload, now);
 }
 
 }  // namespace preforkd

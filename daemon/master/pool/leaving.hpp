@@ -1,9 +1,10 @@
 #pragma once
 // Workers of generations that others have replaced, as long as they have clients.
-#include <set>
+#include <string>
 #include <vector>
 
 #include "daemon/master/pool/generation.hpp"
+#include "daemon/master/pool/leaving_policy.hpp"
 #include "daemon/master/pool/worker_orders.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
@@ -14,10 +15,13 @@ namespace preforkd {
 [[nodiscard]] Dismissal replaced_by(const PoolSettings& coming, const WorkerEntry& worker, DeathOrder order,
                                     const std::vector<std::uint32_t>& closing, Clock::time_point now);
 
-/// The generations before `current` that still have workers, oldest first.
-[[nodiscard]] std::set<int> replaced_generations(const Generation& current, const WorkerTable& workers);
+/// Whether a generation may follow on `current`, for the workers that are leaving by now.
+[[nodiscard]] Slots slots_beside(const Generation& current, const WorkerTable& workers, Clock::time_point now);
 
-/// Ends the workers of that generation fast.
-void end_generation(int number, WorkerTable& workers, Clock::time_point now);
+/// Why it may not, with those that have been leaving longest, in one sentence.
+[[nodiscard]] std::string why_no_slots(const Generation& current, const WorkerTable& workers, Clock::time_point now);
+
+/// Ends the workers of as many of the oldest generations as it takes, fast.
+void end_oldest(const Generation& current, WorkerTable& workers, Clock::time_point now);
 
 }  // namespace preforkd

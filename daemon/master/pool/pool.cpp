@@ -78,7 +78,8 @@ void Pool::describe(Handover& handover) const {
 }
 
 void Pool::maintain(Clock::time_point now) {
-    log_writer_.maintain(generations_.next() != nullptr || !old_generations().empty(), now);
+    const auto is_old = [this](const WorkerEntry& worker) { return worker.generation != current().number; };
+    log_writer_.maintain(generations_.next() != nullptr || std::ranges::any_of(table_, is_old), now);
     orphans_.maintain(is_ours_, now);
     for (WorkerEntry& worker : table_)
         if (has_passed(worker.patience, now)) kill_impatiently(worker);

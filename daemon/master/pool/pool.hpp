@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -85,10 +84,12 @@ public:
         return generations_.next() ? &generations_.next()->plan : nullptr;
     }
 
-    /// The generations before the current one that still have workers, oldest first.
-    [[nodiscard]] std::set<int> old_generations() const { return replaced_generations(current(), table_); }
-    /// Ends the workers of that generation fast.
-    void end_generation(int number, Clock::time_point now) { preforkd::end_generation(number, table_, now); }
+    // Workers that others have replaced, and that have clients still: leaving.hpp.
+    [[nodiscard]] Slots slots(Clock::time_point now) const { return slots_beside(current(), table_, now); }
+    [[nodiscard]] std::string why_no_slots(Clock::time_point now) const {
+        return preforkd::why_no_slots(current(), table_, now);
+    }
+    void end_oldest(Clock::time_point now) { preforkd::end_oldest(current(), table_, now); }
 
     /// Has copies of a program read their own settings anew, --reload-signal.
     void reload_copies() {

@@ -12,24 +12,29 @@ namespace preforkd {
 
 enum class ReloadPhase {
     Idle,
-    Waiting,  ///< asked for, but the pool is not ready yet, or two old generations still have workers
-    Loading,  ///< the settings are being read, handlers are being tried, or an address is waited for
-    Booting,  ///< the next generation has been forked
+    Waiting,   ///< asked for, but the pool is not ready yet, or too many workers are leaving
+    Clearing,  ///< the same, and the oldest of those are ended
+    Loading,   ///< the settings are being read, handlers are being tried, or an address is waited for
+    Booting,   ///< the next generation has been forked
 };
 
 struct Reload {
     ReloadPhase phase = ReloadPhase::Idle;
-    bool again = false;   ///< asked for once more since the next generation read its settings
-    Deadline deadline{};  ///< Booting: ready by then
+    ReloadPhase then = ReloadPhase::Idle;  ///< Booting: what follows; not Idle: asked for once more since the next
+                                           ///< generation read its settings
+    Deadline deadline{};                   ///< Booting: ready by then
     friend bool operator==(const Reload&, const Reload&) = default;
 };
 
 struct ReloadAsked {
-    bool force = false;  ///< rather end the oldest workers than wait for them
+    bool force = false;  ///< rather end the oldest workers that leave than wait for them, or be refused
 };
-struct GenerationAllowed {};  ///< the pool is ready and has fewer than two old generations: a condition
-struct LoadingGoesOn {};      ///< something may have come true that it waits for: a condition
-struct GenerationBooting {    ///< its settings are good, its listeners open
+struct GenerationAllowed {};  ///< the pool is ready, and those that would leave have slots: a condition
+struct SlotsLacking {         ///< they have none: a condition
+    bool for_long = false;    ///< nor will they soon
+};
+struct LoadingGoesOn {};    ///< something may have come true that it waits for: a condition
+struct GenerationBooting {  ///< its settings are good, its listeners open
     Deadline deadline{};
 };
 struct GenerationRefused {};   ///< they are not, and the reload is over
@@ -37,17 +42,18 @@ struct GenerationReady {};     ///< all of its workers have reported in: a condi
 struct GenerationHopeless {};  ///< none ever did, and trying on makes no sense: a condition
 struct ReloadLate {};          ///< the deadline has passed
 struct ServiceStops {};
-using ReloadEvent = std::variant<ReloadAsked, GenerationAllowed, LoadingGoesOn, GenerationBooting, GenerationRefused,
-                                 GenerationReady, GenerationHopeless, ReloadLate, ServiceStops>;
+using ReloadEvent = std::variant<ReloadAsked, GenerationAllowed, SlotsLacking, LoadingGoesOn, GenerationBooting,
+                                 GenerationRefused, GenerationReady, GenerationHopeless, ReloadLate, ServiceStops>;
 
 enum class ReloadAction {
-    EndOldest,  ///< of the old generations
-    Load,       ///< read the settings, and go on
-    GoOn,       ///< try handlers, open listeners; answers with GenerationBooting, GenerationRefused or not yet
-    GiveUp,     ///< what is being loaded
-    Commit,     ///< the new generation is the current one; those before are asked to leave
-    Abandon,    ///< everything as it was
-    Refuse,     ///< no reload for the one that asked: the service is stopping
+    EndOldest,   ///< of the generations that leave
+    RefuseFull,  ///< no reload for the one that asked: the slots are taken
+    Load,        ///< read the settings, and go on
+    GoOn,        ///< try handlers, open listeners; answers with GenerationBooting, GenerationRefused or not yet
+    GiveUp,      ///< what is being loaded
+    Commit,      ///< the new generation is the current one; those before are asked to leave
+    Abandon,     ///< everything as it was
+    Refuse,      ///< no reload for the one that asked: the service is stopping
 };
 
 struct ReloadStep {
@@ -55,37 +61,47 @@ struct ReloadStep {
     std::vector<ReloadAction> actions{};
 };
 
-/// How many generations may still be leaving when another takes over.
-inline constexpr std::size_t most_old_generations = 2;
-
 /// Advances a reload by one event.
 ///
-///   phase \ event  Asked            Space           GoesOn  Booting  Refused  Ready         Late **        Stops
-///   Idle           Waiting          -              -       -        -        -             -              -
-///   Waiting        Waiting          Loading, Load  -       -        -        -             -              Idle *
-///   Loading        Waiting, GiveUp  -              GoOn    Booting  Idle     -             -              GiveUp *
-///   Booting        Booting, again   -              -       -        -        Idle, Commit  Idle, Abandon  Abandon *
+///   phase \ event  Asked *           Allowed        SlotsLacking
+///   Idle           Waiting           -              -
+///   Waiting        Waiting           Loading, Load  Idle, RefuseFull; if not for long: -
+///   Clearing       Clearing          Loading, Load  Clearing, EndOldest
+///   Loading        Waiting, GiveUp   -              -
+///   Booting        Booting, then     -              -
 ///
-/// * Idle; those that wait are told why.  ** or Hopeless.
+///   phase \ event  GoesOn  Booting  Refused  Ready         Late **        Stops
+///   Waiting        -       -        -        -             -              Idle ***
+///   Clearing       -       -        -        -             -              Idle ***
+///   Loading        GoOn    Booting  Idle     -             -              Idle, GiveUp ***
+///   Booting        -       -        -        Idle, Commit  Idle, Abandon  Idle, Abandon ***
+///
+/// * with force: Clearing for Waiting.  ** or Hopeless.  *** those that wait are told why.
 /// Another request may mean that the settings have changed: what is being loaded is dropped, and loading begins again.
-/// With `again`, Idle is Waiting: a request that came while a generation was booting gets a reload after it.
+/// With `then`, Idle is that: a request that came while a generation was booting gets a reload after it.
 [[nodiscard]] inline ReloadStep step(const Reload& now, const ReloadEvent& event) {
     using enum ReloadPhase;
     using enum ReloadAction;
     const ReloadStep unchanged{now, {}};
-    const auto over = [&](ReloadAction action) { return ReloadStep{{.phase = now.again ? Waiting : Idle}, {action}}; };
+    const auto over = [&](ReloadAction action) { return ReloadStep{{.phase = now.then}, {action}}; };
 
     return std::visit(overloaded{
                           [&](const ReloadAsked& asked) -> ReloadStep {
-                              std::vector<ReloadAction> actions;
-                              if (asked.force) actions.push_back(EndOldest);
-                              if (now.phase == Loading) actions.push_back(GiveUp);
+                              const bool forced = asked.force || now.phase == Clearing || now.then == Clearing;
+                              const ReloadPhase wait = forced ? Clearing : Waiting;
                               if (now.phase == Booting)
-                                  return {{.phase = Booting, .again = true, .deadline = now.deadline}, actions};
-                              return {{.phase = Waiting}, actions};
+                                  return {{.phase = Booting, .then = wait, .deadline = now.deadline}, {}};
+                              if (now.phase == Loading) return {{.phase = wait}, {GiveUp}};
+                              return {{.phase = wait}, {}};
                           },
                           [&](GenerationAllowed) -> ReloadStep {
-                              return now.phase == Waiting ? ReloadStep{{.phase = Loading}, {Load}} : unchanged;
+                              const bool waits = now.phase == Waiting || now.phase == Clearing;
+                              return waits ? ReloadStep{{.phase = Loading}, {Load}} : unchanged;
+                          },
+                          [&](const SlotsLacking& lacking) -> ReloadStep {
+                              if (now.phase == Clearing) return {now, {EndOldest}};
+                              if (now.phase == Waiting && lacking.for_long) return {{}, {RefuseFull}};
+                              return unchanged;
                           },
                           [&](LoadingGoesOn) -> ReloadStep {
                               return now.phase == Loading ? ReloadStep{now, {GoOn}} : unchanged;
@@ -103,7 +119,8 @@ inline constexpr std::size_t most_old_generations = 2;
                           [&](ServiceStops) -> ReloadStep {
                               switch (now.phase) {
                                   case Idle: return unchanged;
-                                  case Waiting: return {{}, {Refuse}};
+                                  case Waiting:
+                                  case Clearing: return {{}, {Refuse}};
                                   case Loading: return {{}, {GiveUp, Refuse}};
                                   case Booting: return {{}, {Abandon}};
                               }

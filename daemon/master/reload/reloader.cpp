@@ -72,9 +72,9 @@ void Reloader::ask(bool force, Clock::time_point now, Answer answer) {
     }
     read_settings_ = true;
     if (answer) asked_.push_back(std::move(answer));
-    if (pool_.old_generations().size() >= most_old_generations)
-        log(LogLevel::Notice, force ? "terminating the oldest draining workers for a reload"
-                                    : "the reload waits: two old generations are still draining");
+    const Slots slots = busy() || proves_ || force ? Slots::Free : pool_.slots(now);
+    if (slots == Slots::SoonFree || slots == Slots::FreeInTime)
+        log(LogLevel::Notice, "the reload waits: too many workers that others have replaced are still draining");
     feed(ReloadAsked{.force = force}, now);
 }
 
@@ -88,7 +88,22 @@ void Reloader::offer_conditions(bool running, Clock::time_point now) {
     if (pool_.next_ready()) feed(GenerationReady{}, now);
     if (pool_.next_hopeless()) feed(GenerationHopeless{}, now);
     if (has_passed(life_.deadline, now)) feed(ReloadLate{}, now);
-    if (running && pool_.old_generations().size() < most_old_generations) feed(GenerationAllowed{}, now);
+    next_look_.reset();
+    if (running && (life_.phase == ReloadPhase::Waiting || life_.phase == ReloadPhase::Clearing)) look_for_slots(now);
+}
+
+/// An upgrade's generation has to come: the image before has found slots for it.  What is bound again waits; nobody
+/// could be told that it is refused.
+void Reloader::look_for_slots(Clock::time_point now) {
+    constexpr std::chrono::milliseconds period{500};
+    const Slots slots = proves_ ? Slots::Free : pool_.slots(now);
+    if (slots != Slots::Free) next_look_ = now + period;
+    switch (slots) {
+        case Slots::Free: return feed(GenerationAllowed{}, now);
+        case Slots::SoonFree: return;
+        case Slots::FreeInTime: return feed(SlotsLacking{}, now);
+        case Slots::Taken: return feed(SlotsLacking{.for_long = read_settings_}, now);
+    }
 }
 
 void Reloader::stop(Clock::time_point now) {
@@ -105,9 +120,9 @@ void Reloader::feed(const ReloadEvent& event, Clock::time_point now) {
 void Reloader::perform(ReloadAction action, Clock::time_point now) {
     switch (action) {
         case ReloadAction::EndOldest:
-            if (const auto old = pool_.old_generations(); old.size() >= most_old_generations)
-                pool_.end_generation(*old.begin(), now);
-            return;
+            log(LogLevel::Notice, "terminating the oldest draining workers for a reload");
+            return pool_.end_oldest(now);
+        case ReloadAction::RefuseFull: return refuse_full(now);
         case ReloadAction::Load: return load(now);
         case ReloadAction::GoOn: return go_on(now);
         case ReloadAction::GiveUp: return give_up();
@@ -117,9 +132,19 @@ void Reloader::perform(ReloadAction action, Clock::time_point now) {
     }
 }
 
-void Reloader::load(Clock::time_point now) {
+void Reloader::answer_from_now_on() {
     std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
     systemd_.reloading();
+}
+
+void Reloader::refuse_full(Clock::time_point now) {
+    answer_from_now_on();
+    reads_settings_ = std::exchange(read_settings_, false);
+    finish({.done = false, .sentence = pool_.why_no_slots(now)});
+}
+
+void Reloader::load(Clock::time_point now) {
+    answer_from_now_on();
     log(LogLevel::Notice, "reloading");
     go_on(now);
 }

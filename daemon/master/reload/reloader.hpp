@@ -25,8 +25,8 @@ public:
     /// `pool` and `systemd` must outlive it.
     Reloader(Pool& pool, SystemdNotify& systemd, BeginLoading load);
 
-    /// HUP.  `answer` is called once the outcome is known; a stop is one too.  `force`: the oldest of too many
-    /// generations is ended instead of waited for.
+    /// HUP.  `answer` is called once the outcome is known; a stop is one too.  `force`: where too many workers are
+    /// leaving, the oldest are ended, instead of waited for or in the way.
     void ask(bool force, Clock::time_point now, Answer answer = {});
     /// The same where it is what an upgrade comes to, and counts as one.
     void prove(Clock::time_point now, Answer answer);
@@ -38,7 +38,8 @@ public:
     /// Looks what has come true.  `running`: the first generation is ready, and nothing stops the service.
     void offer_conditions(bool running, Clock::time_point now);
     [[nodiscard]] Deadline deadline() const {
-        return loading_ ? earlier(life_.deadline, loading_->deadline()) : life_.deadline;
+        const Deadline own = earlier(life_.deadline, next_look_);
+        return loading_ ? earlier(own, loading_->deadline()) : own;
     }
 
     /// Collects what the loading had started, if `pid` is such a child.
@@ -62,7 +63,10 @@ public:
 private:
     void feed(const ReloadEvent& event, Clock::time_point now);
     void perform(ReloadAction action, Clock::time_point now);
+    void look_for_slots(Clock::time_point now);
+    void answer_from_now_on();
     void load(Clock::time_point now);
+    void refuse_full(Clock::time_point now);
     void go_on(Clock::time_point now);
     [[nodiscard]] bool is_for_copies(const Generation& next) const;
     void tell_copies(Clock::time_point now);
@@ -77,6 +81,7 @@ private:
     BeginLoading load_;
     std::unique_ptr<Loading> loading_{};
     Reload life_{};
+    Deadline next_look_{};  ///< for slots, which time may free
     int last_number_;
     bool stopping_ = false;
     std::string refusal_{};          ///< why the last HUP changed nothing; empty: it worked

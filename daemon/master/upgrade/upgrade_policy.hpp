@@ -26,13 +26,14 @@ struct UpgradeAsked {};
 struct PoolRests {  ///< running, no reload under way, space for a generation: a condition
     Deadline rehearsal_ends{};
 };
+struct NoSlots {};  ///< for the workers that a generation of the new image would replace, nor soon: a condition
 struct RehearsalPassed {};
 struct RehearsalFailed {};
 struct RehearsalLate {};  ///< the deadline has passed
 struct ExecFailed {};
 struct UpgradeStops {};  ///< the service stops
-using UpgradeEvent =
-    std::variant<UpgradeAsked, PoolRests, RehearsalPassed, RehearsalFailed, RehearsalLate, ExecFailed, UpgradeStops>;
+using UpgradeEvent = std::variant<UpgradeAsked, PoolRests, NoSlots, RehearsalPassed, RehearsalFailed, RehearsalLate,
+                                  ExecFailed, UpgradeStops>;
 
 enum class UpgradeAction {
     Rehearse,
@@ -48,13 +49,13 @@ struct UpgradeStep {
 
 /// Advances an upgrade by one event.
 ///
-///   phase \ event  Asked       PoolRests             Passed     Failed        Late          ExecFailed    Stops
-///   Idle           Waiting     -                     -          -             -             -             -
-///   Waiting        Waiting     Rehearsing, Rehearse  -          -             -             -             Idle *
-///   Rehearsing     Rehearsing  -                     Rehearsed  Idle, Refuse  Idle, Kill *  -             Idle, Kill *
-///   Rehearsed      Rehearsed   Execute               -          -             -             Idle, Refuse  Idle *
+///   phase \ event  Asked       PoolRests      NoSlots  Passed     Failed  Late          ExecFailed  Stops
+///   Idle           Waiting     -              -        -          -       -             -           -
+///   Waiting        Waiting     Rehearsing **  Idle *   -          -       -             -           Idle *
+///   Rehearsing     Rehearsing  -              -        Rehearsed  Idle *  Idle, Kill *  -           Idle, Kill *
+///   Rehearsed      Rehearsed   Execute        Idle *   -          -       -             Idle *      Idle *
 ///
-/// * and Refuse
+/// * and Refuse  ** and Rehearse
 [[nodiscard]] inline UpgradeStep step(const Upgrade& now, const UpgradeEvent& event) {
     using enum UpgradePhase;
     using enum UpgradeAction;
@@ -68,6 +69,10 @@ struct UpgradeStep {
                                   return {{.phase = Rehearsing, .deadline = rests.rehearsal_ends}, {Rehearse}};
                               if (now.phase == Rehearsed) return {now, {Execute}};
                               return unchanged;
+                          },
+                          [&](NoSlots) {
+                              const bool waits = now.phase == Waiting || now.phase == Rehearsed;
+                              return waits ? UpgradeStep{{}, {Refuse}} : unchanged;
                           },
                           [&](RehearsalPassed) {
                               return now.phase == Rehearsing ? UpgradeStep{{.phase = Rehearsed}, {}} : unchanged;

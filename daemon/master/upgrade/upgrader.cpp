@@ -68,6 +68,12 @@ void Upgrader::offer_conditions(bool rests, std::chrono::milliseconds boot_timeo
     if (rests) feed(PoolRests{.rehearsal_ends = deadline_after(now, boot_timeout)});
 }
 
+void Upgrader::lack_slots(const std::string& cause) {
+    if (step(life_, NoSlots{}).actions.empty()) return;
+    cause_ = cause;
+    feed(NoSlots{});
+}
+
 void Upgrader::stop() {
     stopping_ = true;
     if (busy()) cause_ = "the service is stopping";

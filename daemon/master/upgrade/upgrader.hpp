@@ -32,6 +32,8 @@ public:
 
     /// `rests`: the pool is ready, nothing is under way, and there is space for another generation.
     void offer_conditions(bool rests, std::chrono::milliseconds boot_timeout, Clock::time_point now);
+    /// There is none, for long; why.
+    void lack_slots(const std::string& cause);
     [[nodiscard]] Deadline deadline() const noexcept { return life_.deadline; }
 
     /// A packet of the rehearsal's, as rehearsal_key tells; whether there may be another.

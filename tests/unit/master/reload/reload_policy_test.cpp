@@ -14,8 +14,10 @@ using enum ReloadAction;
 
 constexpr Clock::time_point limit{1'000'000s};
 const Reload booting{.phase = Booting, .deadline = limit};
-const Reload asked_again{.phase = Booting, .again = true, .deadline = limit};
+const Reload asked_again{.phase = Booting, .then = Waiting, .deadline = limit};
+const Reload forced_again{.phase = Booting, .then = Clearing, .deadline = limit};
 const Reload waiting{.phase = Waiting};
+const Reload clearing{.phase = Clearing};
 const Reload loading{.phase = Loading};
 
 void expect(const Reload& before, const ReloadEvent& event, const Reload& after,
@@ -52,16 +54,33 @@ TEST(ReloadTable, who_asks_while_settings_are_loaded_has_them_read_anew) {
     expect(loading, ReloadAsked{}, waiting, {GiveUp});
 }
 
-TEST(ReloadTable, force_ends_the_oldest_workers_in_any_phase) {
-    expect({}, ReloadAsked{.force = true}, waiting, {EndOldest});
-    expect(waiting, ReloadAsked{.force = true}, waiting, {EndOldest});
-    expect(loading, ReloadAsked{.force = true}, waiting, {EndOldest, GiveUp});
-    expect(booting, ReloadAsked{.force = true}, asked_again, {EndOldest});
+TEST(ReloadTable, where_slots_lack_for_long_a_reload_is_refused_and_else_waits) {
+    expect(waiting, SlotsLacking{}, waiting, {});
+    expect(waiting, SlotsLacking{.for_long = true}, {}, {RefuseFull});
+    for (const Reload& now : {Reload{}, loading, booting, asked_again})
+        expect(now, SlotsLacking{.for_long = true}, now, {});
+}
+
+TEST(ReloadTable, with_force_the_oldest_workers_are_ended_while_slots_lack) {
+    expect({}, ReloadAsked{.force = true}, clearing, {});
+    expect(waiting, ReloadAsked{.force = true}, clearing, {});
+    expect(loading, ReloadAsked{.force = true}, clearing, {GiveUp});
+    for (const bool for_long : {false, true}) expect(clearing, SlotsLacking{for_long}, clearing, {EndOldest});
+    expect(clearing, GenerationAllowed{}, loading, {Load});
+}
+
+TEST(ReloadTable, force_holds_until_the_settings_are_read_whoever_asks_besides) {
+    expect(clearing, ReloadAsked{}, clearing, {});
+    expect(booting, ReloadAsked{.force = true}, forced_again, {});
+    expect(asked_again, ReloadAsked{.force = true}, forced_again, {});
+    expect(forced_again, ReloadAsked{}, forced_again, {});
+    expect(forced_again, GenerationReady{}, clearing, {Commit});
+    expect(forced_again, GenerationHopeless{}, clearing, {Abandon});
 }
 
 TEST(ReloadTable, a_stop_ends_every_reload_and_no_other_follows) {
     expect({}, ServiceStops{}, {}, {});
-    expect(waiting, ServiceStops{}, {}, {Refuse});
+    for (const Reload& now : {waiting, clearing}) expect(now, ServiceStops{}, {}, {Refuse});
     expect(loading, ServiceStops{}, {}, {GiveUp, Refuse});
     expect(booting, ServiceStops{}, {}, {Abandon});
     expect(asked_again, ServiceStops{}, {}, {Abandon});
@@ -69,17 +88,19 @@ TEST(ReloadTable, a_stop_ends_every_reload_and_no_other_follows) {
 
 TEST(ReloadTable, conditions_of_another_phase_change_nothing) {
     const ReloadEvent space = GenerationAllowed{};
+    const ReloadEvent lacking = SlotsLacking{.for_long = true};
     const ReloadEvent goes_on = LoadingGoesOn{};
     const ReloadEvent boots = GenerationBooting{limit};
     const ReloadEvent refused = GenerationRefused{};
     const ReloadEvent ready = GenerationReady{};
     const ReloadEvent hopeless = GenerationHopeless{};
     const ReloadEvent late = ReloadLate{};
-    for (const ReloadEvent& event : {space, goes_on, boots, refused, ready, hopeless, late}) expect({}, event, {}, {});
+    for (const ReloadEvent& event : {space, lacking, goes_on, boots, refused, ready, hopeless, late})
+        expect({}, event, {}, {});
     for (const ReloadEvent& event : {goes_on, boots, refused, ready, hopeless, late})
-        expect(waiting, event, waiting, {});
-    for (const ReloadEvent& event : {space, ready, hopeless, late}) expect(loading, event, loading, {});
-    for (const ReloadEvent& event : {space, goes_on, boots, refused}) expect(booting, event, booting, {});
+        for (const Reload& now : {waiting, clearing}) expect(now, event, now, {});
+    for (const ReloadEvent& event : {space, lacking, ready, hopeless, late}) expect(loading, event, loading, {});
+    for (const ReloadEvent& event : {space, lacking, goes_on, boots, refused}) expect(booting, event, booting, {});
 }
 
 }  // namespace

@@ -37,6 +37,11 @@ TEST(UpgradeTable, a_rehearsal_that_does_not_end_is_killed) {
 
 TEST(UpgradeTable, an_exec_that_fails_ends_it) { expect(rehearsed, ExecFailed{}, {}, {Refuse}); }
 
+TEST(UpgradeTable, where_slots_lack_for_long_it_is_refused) {
+    for (const Upgrade& now : {waiting, rehearsed}) expect(now, NoSlots{}, {}, {Refuse});
+    for (const Upgrade& now : {Upgrade{}, rehearsing}) expect(now, NoSlots{}, now, {});
+}
+
 TEST(UpgradeTable, asking_again_changes_nothing) {
     for (const Upgrade& now : {waiting, rehearsing, rehearsed}) expect(now, UpgradeAsked{}, now, {});
 }
