@@ -2,10 +2,11 @@
 import os
 import socket
 import time
-from signal import SIGKILL, SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
 
+import daemon_process
 import proc
 from clients import connect, exchange, read_exactly, read_to_end
 from control import endpoint_in, status
@@ -13,6 +14,7 @@ from configured import LISTEN
 from copies import AT_ONCE, copies_of, server
 from daemon_process import CUT
 from test_reload import hold_generations
+from test_upgrade import NEXT, Installed
 
 STOP_TIMEOUT = 0.3
 OVER = (STOP_TIMEOUT + 4) * 1000 + 500  # ms after which a worker that has no more time than that was killed
@@ -237,3 +239,36 @@ def test_force_cuts_nobody_where_there_are_slots(serving, preforkctl):
     assert preforkctl("reload", "--force", "--control", service.control).returncode == 0
     for session in sessions:
         talk(session)
+
+
+# --- upgrades -------------------------------------------------------------------------------------------------------
+
+def test_sessions_outlive_upgrades_there_and_back_and_a_stop_of_any_image_ends_them_in_time(preforkd, tmp_path):
+    control = endpoint_in(tmp_path)
+    service = Installed(preforkd, tmp_path, "--control", control, "--stop-timeout", f"{int(STOP_TIMEOUT * 1000)}ms", *CAT, workers=1)
+    sessions = [hold(service.daemon.endpoint)]
+    service.daemon.signal(SIGHUP)
+    service.daemon.wait_log("reloaded")
+    for source in NEXT, daemon_process.PREFORKD, NEXT:
+        sessions.append(hold(service.daemon.endpoint))
+        service.install(source)
+        assert service.upgrade()["message"].startswith("upgraded")
+        assert len(leaving(control)) == len(sessions)
+    assert leaving(control)[0] > leaving(control)[-1], "since when they leave is known to the next image"
+    assert told_for_long(control)
+    for session in sessions:
+        talk(session, b"still there")
+    assert ends_in_time(service.daemon)
+    assert [read_to_end(session) for session in sessions] == [b""] * 4
+    assert service.daemon.cut() == [4]
+
+
+def test_clients_of_a_handler_have_the_same_time_after_an_upgrade(preforkd, tmp_path):
+    service = Installed(preforkd, tmp_path, "--handler", "echo", "--stop-timeout", "1h", "--reload-timeout", "1s", workers=1)
+    client = hold(service.daemon.endpoint)
+    service.install(NEXT)
+    assert service.upgrade()["message"].startswith("upgraded")
+    talk(client, b"a moment more")
+    assert read_to_end(client) == b""
+    service.daemon.wait_log(CUT)
+    assert service.daemon.cut() == [1]
