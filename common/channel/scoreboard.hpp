@@ -30,9 +30,13 @@ enum class WorkerState : std::uint32_t {
 /// Why it asks for a replacement, by Report::Kind::Retiring.  Append-only.
 enum class RetirementReason : std::uint32_t { Unknown, MaxRequests, MaxMemory };
 
-/// One living worker's record.  Only its worker writes it (but see `traffic` and `dropped_log_lines`), between spawn
-/// and reaping; anybody may read it at any time. The layout is append-only: a master that upgrades itself reads the
-/// records of the image before.
+/// Whether it waits in the queues that it shares.  Unknown: a program that accepts by itself, or the image of before
+/// does not say it.
+enum class Accepting : std::uint32_t { Unknown, Yes, No };
+
+/// One living worker's record.  Only its worker writes it (but see `traffic`, `dropped_log_lines` and `told_to_leave`),
+/// between spawn and reaping; anybody may read it at any time. The layout is append-only: a master that upgrades itself
+/// reads the records of the image before.
 struct alignas(128) WorkerRecord {
     std::atomic<std::uint32_t> pid{};
     std::atomic<WorkerState> state{};
@@ -54,6 +58,10 @@ struct alignas(128) WorkerRecord {
     std::atomic<RetirementReason> retirement{};
     std::atomic<std::uint32_t> program_pid{};  ///< of --run pool: the copy that it is; 0: it is none, or has none yet
     NotedBytes<120> program_status{};          ///< what that says of itself, STATUS= of sd_notify(3)
+    std::atomic<Accepting> accepting{};
+    /// Written by the master, before it sends the order: others are there for the clients to come.  A handler may keep
+    /// the order from the worker's loop, which shall not take one more client when it comes back.
+    std::atomic<std::uint32_t> told_to_leave{};
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a worker killed at any instruction must leave no lock");
 

@@ -32,6 +32,15 @@ def test_no_client_is_refused_or_cut_while_the_service_reloads_under_load(config
     assert set(load.outcomes) == {"whole"}, load.broken
 
 
+def test_whoever_calls_when_a_reload_has_returned_meets_the_new_generation(configured, tmp_path):
+    control = f"unix://{tmp_path}/control"
+    service = configured(LISTEN, f"control = {control}", "greeting = 0", workers=4)
+    for number in range(1, 31):
+        service.write(LISTEN, f"control = {control}", f"greeting = {number}")
+        assert ask(control, '{"command":"reload"}')["ok"]
+        assert [exchange(service.daemon.endpoint) for _ in range(4)] == [f"{number}\n".encode()] * 4
+
+
 def test_a_connection_of_an_old_generation_is_served_to_its_end(configured):
     service = configured(LISTEN, "handler = echo")
     client = connect(service.daemon.endpoint)

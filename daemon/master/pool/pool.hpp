@@ -90,6 +90,12 @@ public:
         return preforkd::why_no_slots(current(), table_, now);
     }
     void end_oldest(Clock::time_point now) { preforkd::end_oldest(current(), table_, now); }
+    /// Whether a worker of a generation before the current one may still take a new client.
+    [[nodiscard]] bool old_ones_accept() const {
+        return std::ranges::any_of(table_, [number = current().number](const WorkerEntry& worker) {
+            return worker.generation < number && worker.may_accept();
+        });
+    }
 
     /// Has copies of a program read their own settings anew, --reload-signal.
     void reload_copies() {

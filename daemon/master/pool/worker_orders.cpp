@@ -83,6 +83,7 @@ void dismiss(WorkerEntry& worker, const Dismissal& how) {
     worker.unsent.closing.insert(how.closing.begin(), how.closing.end());
     if (how.within)  // rounded up: the units of zero are for ever
         worker.unsent.finish_within = static_cast<std::uint32_t>((*how.within + finish_unit - 1ms) / finish_unit);
+    worker.record.told_to_leave.store(1, std::memory_order_relaxed);
     worker.unsent.leave = true;
     send_unsent(worker);
 }

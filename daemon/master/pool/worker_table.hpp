@@ -77,6 +77,10 @@ struct WorkerEntry {
     /// Its open connections.
     [[nodiscard]] std::uint64_t active() const noexcept { return record.active.load(std::memory_order_relaxed); }
     [[nodiscard]] bool is_going() const noexcept { return state == State::Leaving || state == State::Doomed; }
+    /// Whether it says that it is in the queues.
+    [[nodiscard]] bool may_accept() const noexcept {
+        return state != State::Doomed && !stopped && record.accepting.load(std::memory_order_relaxed) == Accepting::Yes;
+    }
 };
 
 /// The living workers, oldest first.  A list: entries stay where they are while others come and go.

@@ -16,7 +16,16 @@
 
 namespace preforkd {
 
+using namespace std::chrono_literals;
+
 namespace {
+
+// Workers hear at once that they should leave; one that does not, since its handler blocks or it is stopped, has been
+// told otherwise too, see WorkerRecord::told_to_leave, and is not waited for.
+constexpr auto patience_with_old_queues = 1s;
+/// They are asked in the memory that they share with the master, since their reports have to be understood by older
+/// images.
+constexpr auto between_looks_at_queues = 2ms;
 
 /// Closes the master's copies of a generation that is over; those at `indices`, which no other has, for good.
 void close_generation(std::vector<Listener>& listeners, const std::vector<std::uint32_t>& indices) {
@@ -87,6 +96,7 @@ void Reloader::offer_conditions(bool running, Clock::time_point now) {
     feed(LoadingGoesOn{}, now);
     if (pool_.next_ready()) feed(GenerationReady{}, now);
     if (pool_.next_hopeless()) feed(GenerationHopeless{}, now);
+    look_who_accepts(now);
     if (has_passed(life_.deadline, now)) feed(ReloadLate{}, now);
     next_look_.reset();
     if (running && (life_.phase == ReloadPhase::Waiting || life_.phase == ReloadPhase::Clearing)) look_for_slots(now);
@@ -127,6 +137,7 @@ void Reloader::perform(ReloadAction action, Clock::time_point now) {
         case ReloadAction::GoOn: return go_on(now);
         case ReloadAction::GiveUp: return give_up();
         case ReloadAction::Commit: return commit(now);
+        case ReloadAction::Conclude: return finish({.done = true, .sentence = std::exchange(reloaded_to_, {})});
         case ReloadAction::Abandon: return abandon(now);
         case ReloadAction::Refuse: return finish({.done = false, .sentence = "the service is stopping"});
     }
@@ -220,7 +231,16 @@ void Reloader::commit(Clock::time_point now) {
     close_generation(*before.listeners, dropped);
     close_observed(before, next);
     pool_.commit(dropped, now);
-    finish({.done = true, .sentence = describe(pool_.current(), before)});
+    reloaded_to_ = describe(pool_.current(), before);
+    feed(GenerationLeaving{now + patience_with_old_queues}, now);
+    next_queue_look_ = now;
+}
+
+/// Who asked for a reload may call at once, and shall meet the new generation.
+void Reloader::look_who_accepts(Clock::time_point now) {
+    if (life_.phase != ReloadPhase::Leaving) return next_queue_look_.reset();
+    next_queue_look_ = now + between_looks_at_queues;
+    if (!pool_.old_ones_accept()) feed(OldQueuesLeft{}, now);
 }
 
 void Reloader::abandon(Clock::time_point now) {
@@ -242,16 +262,16 @@ std::string Reloader::status() const {
 }
 
 void Reloader::finish(const ReloadOutcome& outcome) {
-    if (stopping_)
-        log(LogLevel::Notice, "reload canceled: the service is stopping");
-    else if (outcome.done)
+    if (outcome.done)
         log(LogLevel::Notice, "reloaded: {outcome}", {{"outcome", outcome.sentence}});
+    else if (stopping_)
+        log(LogLevel::Notice, "reload canceled: the service is stopping");
     else
         log(LogLevel::Error, "reload failed, nothing has changed: {cause}", {{"cause", outcome.sentence}});
     if (reads_settings_) refusal_ = outcome.done ? std::string{} : outcome.sentence;
     if (!std::exchange(proves_, false) && reads_settings_ && !stopping_) pool_.count_reload(outcome.done);
     if (!stopping_) systemd_.ready(status());
-    if (stopping_) std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
+    if (stopping_ && !outcome.done) std::ranges::move(std::exchange(asked_, {}), std::back_inserter(waiting_));
     for (const Answer& answer : std::exchange(waiting_, {})) answer(outcome);
 }
 

@@ -38,7 +38,7 @@ public:
     /// Looks what has come true.  `running`: the first generation is ready, and nothing stops the service.
     void offer_conditions(bool running, Clock::time_point now);
     [[nodiscard]] Deadline deadline() const {
-        const Deadline own = earlier(life_.deadline, next_look_);
+        const Deadline own = earlier(life_.deadline, earlier(next_look_, next_queue_look_));
         return loading_ ? earlier(own, loading_->deadline()) : own;
     }
 
@@ -74,6 +74,7 @@ private:
     void give_up();
     void commit(Clock::time_point now);
     void abandon(Clock::time_point now);
+    void look_who_accepts(Clock::time_point now);
     void finish(const ReloadOutcome& outcome);
 
     Pool& pool_;
@@ -84,6 +85,8 @@ private:
     Deadline next_look_{};  ///< for slots, which time may free
     int last_number_;
     bool stopping_ = false;
+    Deadline next_queue_look_{};     ///< whether old generations take nobody new any more
+    std::string reloaded_to_{};      ///< what there is to tell when that is so
     std::string refusal_{};          ///< why the last HUP changed nothing; empty: it worked
     bool proves_ = false;            ///< it is an upgrade's
     bool reads_settings_ = false;    ///< the reload that goes on does, unlike bind_again()

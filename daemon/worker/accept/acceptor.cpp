@@ -45,12 +45,14 @@ void Acceptor::add(Listener& listener, Take take) {
 
 void Acceptor::open() {
     state_ = State::Open;
+    record_.accepting.store(Accepting::Yes, std::memory_order_relaxed);
     join_all();
     enter(record_, WorkerState::Idle);
     ask_for_handed_over();
 }
 
 void Acceptor::on_readable(Entry& entry) {
+    if (state_ == State::Open && told_to_leave()) return pass_on();
     // An event may have been on its way when we left the queue.
     if (state_ == State::Open && take_from(entry) == Attempt::Taken && state_ == State::Open &&
         ++entry.taken_in_turn == takes_per_turn) {
@@ -62,11 +64,19 @@ void Acceptor::on_readable(Entry& entry) {
 
 void Acceptor::look() {
     if (taking_) return about_to_block();
+    if (state_ == State::Open && told_to_leave()) return pass_on();
     for (Entry& entry : entries_)
         for (int left = takes_per_turn; left > 0 && state_ == State::Open; --left)
             if (const Attempt attempt = take_from(entry); attempt != Attempt::Taken && attempt != Attempt::Lost) break;
     // A sibling without capacity cannot help: pass it on.
     if (state_ == State::Full && somebody_waits()) settings_.ask_sibling();
+}
+
+/// The order to leave is on its way, and whom we took now would get what has been replaced.
+void Acceptor::pass_on() {
+    leave_all();
+    // A client that came before woke us alone.
+    if (somebody_waits()) settings_.ask_sibling();
 }
 
 void Acceptor::about_to_block() {
@@ -269,8 +279,8 @@ void Acceptor::rest() {
 
 void Acceptor::close(const ClosingListeners& closing) {
     if (draining()) return;
-    const bool had_capacity = state_ == State::Open;
-    leave_all();
+    const bool had_capacity = state_ == State::Open && !told_to_leave();
+    state_ == State::Open && !had_capacity ? pass_on() : leave_all();
     rest_timer_->cancel();
     state_ = State::Emptying;
     for (std::uint32_t index = 0; Entry & entry : entries_) {
@@ -286,6 +296,7 @@ void Acceptor::close(const ClosingListeners& closing) {
                               : was_in_queue && settings_.has_siblings ? 1
                                                                        : 0;
     }
+    record_.accepting.store(Accepting::No, std::memory_order_relaxed);
     if (!taking_) return empty_queue();
     // A blocking handler has heard of it: the entry that called it must outlive it.
     rest_timer_->set(0ms, [this] { empty_queue(); });

@@ -174,6 +174,10 @@ private:
     void join_those_at_max();
     void count_drops();
     [[nodiscard]] bool somebody_waits();
+    [[nodiscard]] bool told_to_leave() const noexcept {
+        return record_.told_to_leave.load(std::memory_order_relaxed) != 0;
+    }
+    void pass_on();
 
     Reactor& reactor_;
     WorkerRecord& record_;

@@ -100,6 +100,31 @@ TEST(Acceptor, a_nudge_takes_everybody_who_is_queued_within_the_limit) {
     EXPECT_EQ(desk.siblings_asked, asked + 1) << "a nudge that cannot be followed is passed on";
 }
 
+/// The order itself waits for a handler to give the loop back.
+TEST(Acceptor, one_that_the_master_has_replaced_takes_nobody_although_its_order_to_leave_is_on_its_way) {
+    Desk desk;
+    desk.acceptor.open();
+    EXPECT_EQ(desk.record.accepting, Accepting::Yes);
+    desk.record.told_to_leave = 1;
+    desk.clients_come(1);
+    EXPECT_TRUE(desk.play({{[&] { return desk.siblings_asked == 1; }, [&] { EXPECT_FALSE(desk.in_queue()); }}}));
+    desk.acceptor.look();
+    EXPECT_EQ(desk.record.accepting, Accepting::Yes) << "it has not heard it yet";
+    desk.acceptor.close({});
+    EXPECT_EQ(desk.record.accepting, Accepting::No);
+    EXPECT_EQ(desk.takes, 0);
+    EXPECT_EQ(desk.finished, 1);
+}
+
+TEST(Acceptor, one_that_the_master_has_replaced_serves_who_waits_at_a_listener_that_closes_for_good) {
+    Desk desk;
+    desk.acceptor.open();
+    desk.clients_come(2);
+    desk.record.told_to_leave = 1;
+    desk.acceptor.close({.all = true});
+    EXPECT_EQ(desk.served.size(), 2u);
+}
+
 TEST(Acceptor, a_nudge_without_clients_does_nothing) {
     Desk desk;
     desk.acceptor.open();

@@ -19,6 +19,9 @@ const Reload forced_again{.phase = Booting, .then = Clearing, .deadline = limit}
 const Reload waiting{.phase = Waiting};
 const Reload clearing{.phase = Clearing};
 const Reload loading{.phase = Loading};
+constexpr Clock::time_point soon{1'000'001s};
+const Reload leaving{.phase = Leaving, .deadline = soon};
+const Reload leaving_asked_again{.phase = Leaving, .then = Waiting, .deadline = soon};
 
 void expect(const Reload& before, const ReloadEvent& event, const Reload& after,
             const std::vector<ReloadAction>& actions) {
@@ -32,7 +35,24 @@ TEST(ReloadTable, a_reload_waits_for_space_then_loads_boots_and_commits) {
     expect(waiting, GenerationAllowed{}, loading, {Load});
     expect(loading, LoadingGoesOn{}, loading, {GoOn});
     expect(loading, GenerationBooting{limit}, booting, {});
-    expect(booting, GenerationReady{}, {}, {Commit});
+    expect(booting, GenerationReady{}, {.phase = Leaving}, {Commit});
+    expect({.phase = Leaving}, GenerationLeaving{soon}, leaving, {});
+    expect(leaving, OldQueuesLeft{}, {}, {Conclude});
+}
+
+TEST(ReloadTable, old_workers_that_do_not_hear_that_they_should_leave_are_not_waited_for_without_end) {
+    expect(leaving, ReloadLate{}, {}, {Conclude});
+}
+
+TEST(ReloadTable, who_asks_while_old_workers_leave_gets_another_reload_after_it) {
+    expect(leaving, ReloadAsked{}, leaving_asked_again, {});
+    expect(leaving_asked_again, OldQueuesLeft{}, waiting, {Conclude});
+    expect(leaving_asked_again, ReloadLate{}, waiting, {Conclude});
+}
+
+TEST(ReloadTable, a_stop_while_old_workers_leave_finds_the_reload_done_and_allows_no_other) {
+    expect(leaving, ServiceStops{}, {}, {Conclude});
+    expect(leaving_asked_again, ServiceStops{}, {}, {Conclude, Refuse});
 }
 
 TEST(ReloadTable, bad_settings_end_it_before_anything_is_forked) { expect(loading, GenerationRefused{}, {}, {}); }
@@ -45,7 +65,8 @@ TEST(ReloadTable, a_generation_that_does_not_become_ready_is_abandoned) {
 TEST(ReloadTable, who_asks_while_a_generation_boots_gets_another_reload_after_it) {
     expect(booting, ReloadAsked{}, asked_again, {});
     expect(asked_again, ReloadAsked{}, asked_again, {});
-    expect(asked_again, GenerationReady{}, waiting, {Commit});
+    expect(asked_again, GenerationReady{}, {.phase = Leaving, .then = Waiting}, {Commit});
+    expect({.phase = Leaving, .then = Waiting}, GenerationLeaving{soon}, leaving_asked_again, {});
     expect(asked_again, GenerationHopeless{}, waiting, {Abandon});
     expect(asked_again, ReloadLate{}, waiting, {Abandon});
 }
@@ -74,7 +95,7 @@ TEST(ReloadTable, force_holds_until_the_settings_are_read_whoever_asks_besides) 
     expect(booting, ReloadAsked{.force = true}, forced_again, {});
     expect(asked_again, ReloadAsked{.force = true}, forced_again, {});
     expect(forced_again, ReloadAsked{}, forced_again, {});
-    expect(forced_again, GenerationReady{}, clearing, {Commit});
+    expect(forced_again, GenerationReady{}, {.phase = Leaving, .then = Clearing}, {Commit});
     expect(forced_again, GenerationHopeless{}, clearing, {Abandon});
 }
 
@@ -95,12 +116,18 @@ TEST(ReloadTable, conditions_of_another_phase_change_nothing) {
     const ReloadEvent ready = GenerationReady{};
     const ReloadEvent hopeless = GenerationHopeless{};
     const ReloadEvent late = ReloadLate{};
-    for (const ReloadEvent& event : {space, lacking, goes_on, boots, refused, ready, hopeless, late})
+    const ReloadEvent leave = GenerationLeaving{soon};
+    const ReloadEvent left = OldQueuesLeft{};
+    for (const ReloadEvent& event : {space, lacking, goes_on, boots, refused, ready, hopeless, late, leave, left})
         expect({}, event, {}, {});
-    for (const ReloadEvent& event : {goes_on, boots, refused, ready, hopeless, late})
+    for (const ReloadEvent& event : {goes_on, boots, refused, ready, hopeless, late, leave, left})
         for (const Reload& now : {waiting, clearing}) expect(now, event, now, {});
-    for (const ReloadEvent& event : {space, lacking, ready, hopeless, late}) expect(loading, event, loading, {});
-    for (const ReloadEvent& event : {space, lacking, goes_on, boots, refused}) expect(booting, event, booting, {});
+    for (const ReloadEvent& event : {space, lacking, ready, hopeless, late, leave, left})
+        expect(loading, event, loading, {});
+    for (const ReloadEvent& event : {space, lacking, goes_on, boots, refused, leave, left})
+        expect(booting, event, booting, {});
+    for (const ReloadEvent& event : {space, lacking, goes_on, boots, refused, ready, hopeless})
+        expect(leaving, event, leaving, {});
 }
 
 }  // namespace
