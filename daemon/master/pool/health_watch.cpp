@@ -70,7 +70,8 @@ bool most_respond(const WorkerTable& workers, std::chrono::milliseconds worker_t
     int counted = 0;
     int hung = 0;
     for (const WorkerEntry& worker : workers) {
-        if (worker.stopped) continue;
+        // What others have replaced serves no new client, however well it is.
+        if (worker.stopped || worker.state == WorkerEntry::State::Leaving) continue;
         ++counted;
         if (worker.state == WorkerEntry::State::Doomed ||
             (worker_timeout != 0ms && worker.history.busy > worker_timeout))

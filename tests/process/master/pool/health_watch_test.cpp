@@ -47,6 +47,30 @@ TEST_F(PoolHealth, the_pool_is_unhealthy_while_half_of_it_hangs) {
     EXPECT_TRUE(master.pool.healthy());
 }
 
+TEST_F(PoolHealth, sessions_of_workers_that_were_replaced_do_not_make_it_healthy) {
+    Master master{{.workers = 1, .runs_programs = true, .worker_timeout = 60s},
+                  [](const Wires& wires, WorkerHandoff& handoff) {
+                      if (handoff.number == 2) {
+                          ::signal(SIGABRT, SIG_IGN);
+                          enter(handoff.record, WorkerState::InHandler);
+                      }
+                      (void)serve(wires, handoff);
+                      wires.pass_barrier();  // who is told to leave stays
+                      return 0;
+                  }};
+    ASSERT_TRUE(master.until_ready());
+    Generation next = master.pool.current();
+    next.number = 2;
+    master.pool.boot(next);
+    ASSERT_TRUE(master.until([&] { return master.pool.next_ready(); }));
+    master.pool.commit({}, master.now);
+    ASSERT_TRUE(master.until_noted(What::AskedToLeave, 1));
+    EXPECT_TRUE(master.pool.healthy());
+    pass(master, 61s);
+    EXPECT_FALSE(master.pool.healthy());
+    master.wires.lift_barrier();
+}
+
 TEST_F(PoolHealth, a_sign_of_life_in_time_saves_a_worker) {
     Master master{{.workers = 1, .worker_timeout = 60s}, first_is_busy};
     ASSERT_TRUE(master.until_ready());
