@@ -31,7 +31,7 @@ protected:
         auto [near, far] = socket_pair(SOCK_STREAM);
         client = std::move(far);
         check(::fcntl(near.get(), F_SETFL, O_NONBLOCK), "fcntl");
-        peer_address = KeptAddress{SocketAddress::local_of(client.get())};
+        peer_address = SocketAddress::local_of(client.get());
         core.emplace(loop, std::move(near), peer_address);
     }
 
@@ -66,7 +66,7 @@ protected:
     WorkerRecord record{};
     Loop loop;
     UniqueFd client{};
-    KeptAddress peer_address{SocketAddress{}};
+    SocketAddress peer_address{};
     std::optional<ConnectionCore> core{};
     bool done = false;
     std::function<void()> beside{};  ///< every millisecond

@@ -28,7 +28,7 @@ const Endpoint& Connection::peer() const { return core_.peer(); }
 const Endpoint& Connection::local() const { return core_.local(); }
 const Tls* Connection::tls() const { return core_.tls ? &core_.tls->facts() : nullptr; }
 const Announcement* Connection::announcement() const noexcept {
-    return core_.announced ? &core_.announced->said : nullptr;
+    return core_.announced() != nullptr ? &core_.announced()->said : nullptr;
 }
 
 namespace {

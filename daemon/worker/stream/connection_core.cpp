@@ -83,7 +83,7 @@ void ConnectionCore::cut() {
 
 asio::generic::stream_protocol::socket& ConnectionCore::socket() {
     if (socket_) return *socket_;
-    const int family = announced ? SocketAddress::local_of(fd_.get()).family() : address_.get().family();
+    const int family = announced() != nullptr ? SocketAddress::local_of(fd_.get()).family() : address_.get().family();
     const asio::generic::stream_protocol protocol{family, 0};
     socket_.emplace(loop.reactor.context, protocol, fd_.get());
     (void)fd_.release();  // only now that the socket has it: emplace may throw
@@ -97,20 +97,16 @@ UniqueFd ConnectionCore::release() {
     return fd;
 }
 
-ConnectionCore::Ends& ConnectionCore::ends() {
-    if (!ends_) ends_ = std::make_unique<Ends>();
-    return *ends_;
-}
-
 const Endpoint& ConnectionCore::peer() {
-    std::optional<Endpoint>& peer = ends().peer;
+    std::optional<Endpoint>& peer = seldom().peer;
     if (!peer) peer = address_.get().to_endpoint(SOCK_STREAM);
     return *peer;
 }
 
 const Endpoint& ConnectionCore::local() {
-    std::optional<Endpoint>& local = ends().local;
-    if (!local) local = (announced ? announced->local : SocketAddress::local_of(fd())).to_endpoint(SOCK_STREAM);
+    std::optional<Endpoint>& local = seldom().local;
+    if (!local)
+        local = (announced() != nullptr ? announced()->local : SocketAddress::local_of(fd())).to_endpoint(SOCK_STREAM);
     return *local;
 }
 

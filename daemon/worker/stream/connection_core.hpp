@@ -36,8 +36,8 @@ struct ConnectionCore final : private Waiting {
     /// What waits: one of each may at a time.
     enum class Side : std::uint8_t { Reading, Writing };
 
-    /// `accepted`: non-blocking; `address`: the client's; outlives this.
-    ConnectionCore(Loop& home, UniqueFd accepted, const KeptAddress& address) noexcept
+    /// `accepted`: non-blocking; `address`: the client's.
+    ConnectionCore(Loop& home, UniqueFd accepted, const SocketAddress& address)
         : loop{home}, fd_{std::move(accepted)}, address_{address} {}
     ~ConnectionCore() { loop.buffers.give_back(std::move(buffer)); }
     ConnectionCore(const ConnectionCore&) = delete;
@@ -107,8 +107,15 @@ struct ConnectionCore final : private Waiting {
         return why_cut();
     }
 
+    [[nodiscard]] SocketAddress address() const noexcept { return address_.get(); }
     [[nodiscard]] const Endpoint& peer();
     [[nodiscard]] const Endpoint& local();
+
+    /// nullptr: nobody has announced the client.
+    [[nodiscard]] const Announced* announced() const noexcept { return seldom_ ? seldom_->announced.get() : nullptr; }
+    void set_announced(std::unique_ptr<const Announced> announced) {
+        if (announced) seldom().announced = std::move(announced);
+    }
 
     void received(std::size_t bytes) noexcept {
         traffic->received(bytes);
@@ -131,8 +138,7 @@ struct ConnectionCore final : private Waiting {
     bool half_written = false;  ///< its handler has canceled a write
     Loop& loop;
     const TrafficCounter* traffic = &loop.traffic;
-    std::unique_ptr<const Announced> announced{};  ///< where somebody has announced the client
-    std::unique_ptr<ClientTls> tls{};              ///< of tls://
+    std::unique_ptr<ClientTls> tls{};  ///< of tls://
     /// No std::optional, which would be as long again.
     static constexpr auto no_operation_timeout = std::chrono::milliseconds::min();
     std::chrono::milliseconds operation_timeout = no_operation_timeout;  ///< that: --idle-timeout for each wait
@@ -222,8 +228,8 @@ private:
     };
     [[nodiscard]] Waiting& waiting(Side side) {
         if (side == Side::Reading) return *this;
-        if (!waiting_to_write_) waiting_to_write_ = std::make_unique<WaitingToWrite>(*this);
-        return *waiting_to_write_;
+        auto& writing = seldom().waiting_to_write;
+        return writing ? *writing : writing.emplace(*this);
     }
     [[nodiscard]] std::error_code begin_wait(Waiting& wait, Deadline& until);
     void give_up() override { end_wait_of(Side::Reading); }
@@ -236,15 +242,20 @@ private:
     bool canceled_ = false;
     bool cut_ = false;
     std::array<Ended, 2> ended_{};  ///< of each side
-    std::unique_ptr<WaitingToWrite> waiting_to_write_{};
     std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
-    const KeptAddress& address_;
-    struct Ends {
+    KeptAddress address_;
+    /// What few connections have, behind one pointer: most are idle most of the time.
+    struct Seldom {
+        std::unique_ptr<const Announced> announced{};
         std::optional<Endpoint> peer{};  ///< once asked for
         std::optional<Endpoint> local{};
+        std::optional<WaitingToWrite> waiting_to_write{};
     };
-    [[nodiscard]] Ends& ends();
-    std::unique_ptr<Ends> ends_{};
+    [[nodiscard]] Seldom& seldom() {
+        if (!seldom_) seldom_ = std::make_unique<Seldom>();
+        return *seldom_;
+    }
+    std::unique_ptr<Seldom> seldom_{};
 };
 
 }  // namespace preforkd

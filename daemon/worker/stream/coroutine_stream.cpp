@@ -22,9 +22,9 @@ using Bottom = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
 struct Plain {};
 
 /// What a connection has of it for as long as it lasts.
-void take(ConnectionCore& core, AcceptedStream& accepted) noexcept {
+void take(ConnectionCore& core, AcceptedStream& accepted) {
     core.account = std::move(accepted.account);
-    core.announced = std::move(accepted.announced);
+    core.set_announced(std::move(accepted.announced));
     if (accepted.client.listener != nullptr) core.traffic = &accepted.client.listener->traffic();
 }
 
@@ -55,8 +55,7 @@ template <class Tls, class Over>
 Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Tls tls, Over over) {
     ServedStream stream;
     try {
-        const KeptAddress address{accepted.address};
-        ConnectionCore core{loop, std::move(accepted.fd), address};
+        ConnectionCore core{loop, std::move(accepted.fd), accepted.address};
         take(core, accepted);
         const auto limit = RequestLimit::of(core);
         if constexpr (!std::is_same_v<Tls, Plain>)
@@ -70,7 +69,7 @@ Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Tls t
         std::exception_ptr failure;
         bool is_set_up = false;
         try {
-            const bool welcome = handler.verify(address.get().to_endpoint(SOCK_STREAM));
+            const bool welcome = handler.verify(core.address().to_endpoint(SOCK_STREAM));
             if (welcome) {
                 co_await handler.setup(client);
                 is_set_up = true;

@@ -1,29 +1,43 @@
 #pragma once
 // An address as an idle connection keeps it.
 #include <cstring>
-#include <memory>
 
 #include "common/net/socket_address.hpp"
 
 namespace preforkd {
 
-/// A SocketAddress in the bytes that it needs: 28 instead of 128 for all but a Unix client that has bound a path, for
+/// A SocketAddress in the bytes that it needs: 32 instead of 132 for all but a Unix client that has bound a path, for
 /// whom it is elsewhere.
 class KeptAddress {
 public:
     explicit KeptAddress(const SocketAddress& address) : size_{address.size()} {
-        if (size_ > inline_bytes) long_ = std::make_unique<SocketAddress>(address);
-        std::memcpy(bytes_, address.data(), long_ ? 0 : size_);
+        if (!is_long()) {
+            std::memcpy(bytes_, address.data(), size_);
+            return;
+        }
+        const SocketAddress* const copy = new SocketAddress{address};
+        std::memcpy(bytes_, &copy, sizeof copy);
     }
+    ~KeptAddress() {
+        if (is_long()) delete elsewhere();
+    }
+    KeptAddress(const KeptAddress&) = delete;
+    KeptAddress& operator=(const KeptAddress&) = delete;
 
     [[nodiscard]] SocketAddress get() const noexcept {
-        return long_ ? *long_ : SocketAddress{reinterpret_cast<const sockaddr*>(bytes_), size_};
+        return is_long() ? *elsewhere() : SocketAddress{reinterpret_cast<const sockaddr*>(bytes_), size_};
     }
 
 private:
     static constexpr socklen_t inline_bytes = 28;  // sockaddr_in6
 
-    std::unique_ptr<SocketAddress> long_{};
+    [[nodiscard]] bool is_long() const noexcept { return size_ > inline_bytes; }
+    [[nodiscard]] const SocketAddress* elsewhere() const noexcept {
+        const SocketAddress* copy = nullptr;
+        std::memcpy(&copy, bytes_, sizeof copy);
+        return copy;
+    }
+
     socklen_t size_;
     alignas(sockaddr) char bytes_[inline_bytes]{};
 };

@@ -175,7 +175,7 @@ TEST_F(Connections, a_reset_by_the_client_is_an_error) {
     UniqueFd peer = testing::connect_to(SocketAddress::local_of(listener.get()));
     ASSERT_TRUE(testing::comes(listener.get()));
     UniqueFd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-    peer_address = KeptAddress{SocketAddress::peer_of(accepted.get())};
+    peer_address = SocketAddress::peer_of(accepted.get());
     const Endpoint peers_view = SocketAddress::local_of(peer.get()).to_endpoint(SOCK_STREAM);
     const Endpoint ours = SocketAddress::local_of(listener.get()).to_endpoint(SOCK_STREAM);
     core.emplace(loop, std::move(accepted), peer_address);
