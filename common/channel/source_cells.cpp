@@ -99,11 +99,16 @@ public:
         std::size_t next = first;
         for (const std::uint64_t word : {source.high, source.low, source.kind, std::uint64_t{0}})
             Word{cells_.cell(next++)}.store(word, std::memory_order_relaxed);
-        Word{cells_.cell(source_layout::rates + row)}.store(0, std::memory_order_relaxed);
+        forget_rate(row, own, marked);
         return swap(own, marked, wanted);
     }
 
 private:
+    /// As long as the row has the mark: whoever has removed it may have taken the row, and spent from it.
+    void forget_rate(std::uint32_t row, std::uint64_t& own, std::uint64_t marked) const noexcept {
+        std::uint64_t& rate = cells_.cell(source_layout::rates + row);
+        for (std::uint64_t before = load(rate); load(own) == marked && !swap(rate, before, 0); before = load(rate)) {}
+    }
     [[nodiscard]] static constexpr std::uint32_t first_row(std::size_t set) noexcept {
         return static_cast<std::uint32_t>(set * source_layout::set_rows);
     }

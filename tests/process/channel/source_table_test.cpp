@@ -195,6 +195,30 @@ TEST(SourceTable, of_two_who_meet_at_the_last_place_one_has_it) {
     EXPECT_EQ(wrong_beside, 0);
 }
 
+/// A worker that has been kept from the processor while it brings a source in finds that another has done so.
+TEST(SourceTable, of_those_who_bring_in_a_new_source_together_none_gives_back_what_it_has_spent) {
+    SourceTable table;
+    constexpr SourceCells::Column workers = 8;
+    constexpr std::uint32_t rounds = 10'000;
+    constexpr SourceQuota quota{.per_second = 3, .burst = 6};
+    for (SourceCells::Column column = 0; column < workers; ++column) table.cells().open_column(column);
+    std::vector<std::atomic<unsigned>> served(rounds);
+    std::barrier together{std::ptrdiff_t{workers}};
+    const auto worker = [&](SourceCells::Column column) {
+        for (std::uint32_t round = 0; round < rounds; ++round) {
+            together.arrive_and_wait();
+            const Source source = source_of_user(round + 1);
+            for (std::uint32_t times = 0; times < quota.burst; ++times)
+                if (!table.cells().spend(column, source, quota, std::chrono::hours{1})) ++served[round];
+        }
+    };
+    std::vector<std::thread> beside;
+    for (SourceCells::Column column = 1; column < workers; ++column) beside.emplace_back(worker, column);
+    worker(0);
+    for (std::thread& each : beside) each.join();
+    for (const auto& each : served) EXPECT_EQ(each, quota.burst);
+}
+
 TEST(SourceTable, another_image_goes_on_with_its_counts) {
     const SourceTable table;
     table.cells().open_column(3);
