@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -21,8 +22,22 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-// Who asks is a master that has others to serve, on a machine that may have a million sockets and descriptors.
-constexpr auto patience = 200ms;
+/// Who asks is a master that has others to serve, on a machine that may have a million sockets and descriptors: 0.2 s
+/// of the processor, however long others keep that from us, but no more than 2 s.
+class Patience {
+public:
+    [[nodiscard]] bool over() const noexcept { return processor_time() >= most_ || Clock::now() >= until_; }
+
+private:
+    static std::chrono::nanoseconds processor_time() noexcept {
+        timespec used{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+        return std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+    }
+
+    std::chrono::nanoseconds most_ = processor_time() + 200ms;
+    Clock::time_point until_ = Clock::now() + 2s;
+};
 
 /// An IP address the way /proc/net/tcp prints it: each 32-bit word of the network order read as a number.
 std::string hex_words(const SocketAddress& address) {
@@ -50,12 +65,12 @@ struct Row {
 };
 
 /// The sockets of one table of /proc/net that stand on `wanted`.
-void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& wanted, Clock::time_point until) {
+void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& wanted, const Patience& patience) {
     const std::string port = fmt::format("{:04X}", wanted.port());
     std::ifstream file{table};
     std::string line;
     std::getline(file, line);  // the heading
-    while (std::getline(file, line) && Clock::now() < until) {
+    while (std::getline(file, line) && !patience.over()) {
         // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...
         std::istringstream fields{line};
         std::string number, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
@@ -68,12 +83,12 @@ void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& 
     }
 }
 
-void collect_unix(std::vector<Row>& rows, const Endpoint& wanted, Clock::time_point until) {
+void collect_unix(std::vector<Row>& rows, const Endpoint& wanted, const Patience& patience) {
     const std::string name = wanted.abstract ? "@" + wanted.path : wanted.path;
     std::ifstream file{"/proc/net/unix"};
     std::string line;
     std::getline(file, line);
-    while (std::getline(file, line) && Clock::now() < until) {
+    while (std::getline(file, line) && !patience.over()) {
         // Num RefCount Protocol Flags Type St Inode Path: a connection has the path of its listener, but not its flag.
         std::istringstream fields{line};
         std::string number, count, protocol, flags, type, state, inode, path;
@@ -100,7 +115,7 @@ std::string name_of(pid_t pid) {
     return name;
 }
 
-std::optional<PortHolder> owner_of(const std::set<std::string>& links, Clock::time_point until) {
+std::optional<PortHolder> owner_of(const std::set<std::string>& links, const Patience& patience) {
     std::vector<pid_t> pids;
     std::error_code ignored;
     for (fs::directory_iterator each{"/proc", ignored}, end; each != end; each.increment(ignored))
@@ -108,7 +123,7 @@ std::optional<PortHolder> owner_of(const std::set<std::string>& links, Clock::ti
     std::ranges::sort(pids);  // a pre-fork server's master comes before its workers
     std::optional<PortHolder> storing;
     for (const pid_t pid : pids) {
-        if (Clock::now() >= until) break;
+        if (patience.over()) break;
         if (!has_open(pid, links)) continue;
         PortHolder holder{.pid = pid, .name = name_of(pid)};
         if (!is_service_manager(holder)) return holder;
@@ -120,23 +135,23 @@ std::optional<PortHolder> owner_of(const std::set<std::string>& links, Clock::ti
 }  // namespace
 
 std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_type) {
-    const auto until = Clock::now() + patience;
+    const Patience patience;
     std::vector<Row> rows;
     if (address.family() == AF_UNIX) {
-        collect_unix(rows, address.to_endpoint(socket_type), until);
+        collect_unix(rows, address.to_endpoint(socket_type), patience);
     } else if (socket_type == SOCK_DGRAM) {
-        collect_ip(rows, "/proc/net/udp", address, until);
-        collect_ip(rows, "/proc/net/udp6", address, until);
+        collect_ip(rows, "/proc/net/udp", address, patience);
+        collect_ip(rows, "/proc/net/udp6", address, patience);
     } else {
-        collect_ip(rows, "/proc/net/tcp", address, until);
-        collect_ip(rows, "/proc/net/tcp6", address, until);
+        collect_ip(rows, "/proc/net/tcp", address, patience);
+        collect_ip(rows, "/proc/net/tcp6", address, patience);
     }
     // A client whose connection happens to use the port counts only if nobody listens.
     const bool any_listens = std::ranges::any_of(rows, &Row::listening);
     std::set<std::string> links;
     for (const Row& row : rows)
         if (row.listening || !any_listens) links.insert(fmt::format("socket:[{}]", row.inode));
-    return links.empty() ? std::nullopt : owner_of(links, until);
+    return links.empty() ? std::nullopt : owner_of(links, patience);
 }
 
 }  // namespace preforkd

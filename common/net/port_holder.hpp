@@ -19,8 +19,8 @@ struct PortHolder {
 
 /// The process with the lowest pid, systemd only where nobody else has, that has a socket on `address`, or on one that
 /// overlaps it: `::` holds 127.0.0.1 too.  nullopt when nobody has, when it belongs to another user or namespace and
-/// /proc keeps it from us, and when it is not found within 0.2 s.  A hint for a message: it may be gone by the time it
-/// is read.  Source: proc(5), /proc/net.
+/// /proc keeps it from us, and when it is not found within 0.2 s of processor time.  A hint for a message: it may be
+/// gone by the time it is read.  Source: proc(5), /proc/net.
 [[nodiscard]] std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_type);
 
 }  // namespace preforkd
