@@ -105,7 +105,7 @@ PoolSettings pool_of(const GenerationPlan& plan) {
             .connections_asked = wanted_connections(settings.connections, plan.model),
             .model = plan.model,
             .runs_copies = runs_copies(settings),
-            .runs_programs = !settings.program.empty(),
+            .runs_programs = starts_programs(settings),
             .boot_timeout = settings.boot_timeout,
             .stop_timeout = settings.stop_timeout,
             .worker_timeout = settings.worker_timeout,

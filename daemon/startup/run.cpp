@@ -191,6 +191,7 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
         std::vector<Listener> observed = take_observed(listeners);
         current = {.pool = {.workers = own.workers,
                             .connections = own.connections,
+                            .runs_copies = own.runs_copies,
                             .boot_timeout = in_force->boot_timeout,
                             .stop_timeout = own.stop_timeout,
                             .worker_timeout = own.worker_timeout},

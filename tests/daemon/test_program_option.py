@@ -5,7 +5,7 @@ import proc
 from clients import connect, exchange, read_to_end
 from configured import configured  # noqa: F401: a fixture
 from control import endpoint_in, status
-from datagram_clients import ask as ask_datagram
+from datagram_clients import Client as DatagramClient, ask as ask_datagram
 
 ANY = "tcp://127.0.0.1:0"
 UPPER = "program = /usr/bin/tr a-z A-Z"
@@ -44,6 +44,14 @@ def test_a_program_of_its_own_may_get_the_socket_itself(configured, tmp_path):
     stream, datagram = daemon.endpoints
     assert exchange(stream, b"abc") == b"abc"
     assert [ask_datagram(datagram, text) for text in (b"abc", b"def")] == [b"ABC", b"DEF"]
+
+
+def test_one_that_gets_the_socket_and_takes_nothing_is_named(configured):
+    daemon = configured("[udp://127.0.0.1:0]", "program = /bin/false", "inetd = wait").daemon
+    daemon.expect("ended at once and left what waits")
+    with DatagramClient(daemon.endpoint) as client:
+        client.send(b"abc")
+        daemon.wait_log("/bin/false has ended at once and left what waits at udp://127.0.0.1:")
 
 
 def test_a_handler_serves_beside_the_program_of_an_endpoint(configured):

@@ -39,7 +39,7 @@ void QueueWatch::look(const Generation& current, const WorkerTable& workers, con
     log(LogLevel::Warning,
         fmt::format(
             "all workers are full and {} in the queue: {}", who,
-            what_helps(pool.model, !current.settings->program.empty(), pool.connections < pool.connections_asked)),
+            what_helps(pool.model, starts_programs(*current.settings), pool.connections < pool.connections_asked)),
         {{"queued", look.queued},
          {"workers", std::int64_t{pool.workers}},
          {"connections_each", std::uint64_t{pool.connections}}});

@@ -176,7 +176,7 @@ void HandedOver::ended(const CountedClient& counted, std::optional<ConnectionOut
         log(LogLevel::Warning,
             "{program} has ended at once and left what waits at {listener}; starting it again after pauses that grow "
             "to 30 s",
-            {{"program", printable(model_.plan.settings.program.front())}, {"listener", endpoint()}});
+            {{"program", printable(server_of(listener_.settings, model_.plan.settings))}, {"listener", endpoint()}});
     stage_ = Stage::Pausing;
     timer_->set(pause_, [this] { go_on(); });
 }
