@@ -1,5 +1,6 @@
 #pragma once
 // An address as an idle connection keeps it.
+#include <cstddef>
 #include <cstring>
 
 #include "common/net/socket_address.hpp"
@@ -16,7 +17,7 @@ public:
             return;
         }
         const SocketAddress* const copy = new SocketAddress{address};
-        std::memcpy(bytes_, &copy, sizeof copy);
+        std::memcpy(bytes_, &copy, pointer_bytes);
     }
     ~KeptAddress() {
         if (is_long()) delete elsewhere();
@@ -30,11 +31,12 @@ public:
 
 private:
     static constexpr socklen_t inline_bytes = 28;  // sockaddr_in6
+    static constexpr std::size_t pointer_bytes = sizeof(void*);
 
     [[nodiscard]] bool is_long() const noexcept { return size_ > inline_bytes; }
     [[nodiscard]] const SocketAddress* elsewhere() const noexcept {
         const SocketAddress* copy = nullptr;
-        std::memcpy(&copy, bytes_, sizeof copy);
+        std::memcpy(&copy, bytes_, pointer_bytes);
         return copy;
     }
 
