@@ -57,7 +57,7 @@ def starve(victims_of):
                 resource.prlimit(victim, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
             arena.wait(pause)
             resource.prlimit(victim, resource.RLIMIT_NOFILE, before)
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):  # or its number is that of another user's process by now
             return "gone meanwhile"
         return "done"
     return act
