@@ -1,9 +1,9 @@
 #include "common/channel/handler_counts.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
+#include "common/base/noted_bytes.hpp"
 #include "common/base/quoted.hpp"
 #include "preforkd/counter.hpp"
 #include "preforkd/log.hpp"
@@ -14,16 +14,6 @@ namespace {
 constexpr auto relaxed = std::memory_order_relaxed;
 
 std::span<HandlerCount> counts_of_this_worker;
-
-void write_name(HandlerCount& row, std::string_view name) noexcept {
-    std::array<char, longest_counter_name + 1> text{};
-    std::ranges::copy(name, text.begin());
-    for (std::size_t index = 0; index < row.words.size(); ++index) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, text.data() + index * sizeof word, sizeof word);
-        row.words[index].store(word, relaxed);
-    }
-}
 
 }  // namespace
 
@@ -37,11 +27,7 @@ bool is_counter_name(std::string_view name) noexcept {
 }
 
 std::string HandlerCount::name() const {
-    std::string text(longest_counter_name + 1, '\0');
-    for (std::size_t index = 0; index < words.size(); ++index) {
-        const std::uint64_t word = words[index].load(relaxed);
-        std::memcpy(text.data() + index * sizeof word, &word, sizeof word);
-    }
+    std::string text = load_bytes(words);
     text.resize(std::min(text.find('\0'), text.size()));
     return text;
 }
@@ -53,7 +39,7 @@ std::atomic<std::uint64_t>* find_handler_count(std::span<HandlerCount> rows, std
     for (HandlerCount& row : rows) {
         auto free = HandlerCount::State::Free;
         if (!row.state.compare_exchange_strong(free, HandlerCount::State::Claimed, relaxed)) continue;
-        write_name(row, name);
+        store_bytes(row.words, name.data(), name.size());  // what is free is zero
         row.state.store(HandlerCount::State::Named, std::memory_order_release);
         return &row.value;
     }

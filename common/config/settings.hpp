@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -245,15 +244,6 @@ struct Settings {
 [[nodiscard]] inline bool starts_programs(const Settings& settings) noexcept {
     return !settings.program.empty() ||
            std::ranges::any_of(settings.listen, [](const ListenSettings& each) { return !each.program.empty(); });
-}
-
-/// What the programs are called, each once: the first word.
-[[nodiscard]] inline std::set<std::string> programs_of(const Settings& settings) {
-    std::set<std::string> names;
-    if (!settings.program.empty()) names.insert(settings.program.front());
-    for (const ListenSettings& each : settings.listen)
-        if (!each.program.empty()) names.insert(each.program.front());
-    return names;
 }
 
 /// Who serves `listener`, as the command line has it: a program, or a handler.

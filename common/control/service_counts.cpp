@@ -69,13 +69,16 @@ void combine(Attempts& into, const Attempts& from, Merge merge) {
 
 }  // namespace
 
+void combine(HandlerCounts& into, const HandlerCounts& from, Merge merge) {
+    for (const auto& [name, count] : from)
+        if (into.size() < most_handler_counts || into.contains(name)) into[name] = merge(into[name], count);
+}
+
 void combine(ServiceCounts& into, const ServiceCounts& from, Merge merge) {
     for (const auto& [endpoint, counts] : from.listeners) combine(into.listeners[endpoint], counts, merge);
     for (const auto& [error, count] : from.accept_errors)
         into.accept_errors[error] = merge(into.accept_errors[error], count);
-    for (const auto& [name, count] : from.handler)
-        if (into.handler.size() < most_handler_counts || into.handler.contains(name))
-            into.handler[name] = merge(into.handler[name], count);
+    combine(into.handler, from.handler, merge);
     combine(into.handler_busy, from.handler_busy, merge);
     std::ranges::transform(into.deaths, from.deaths, into.deaths.begin(), merge);
     combine(into.reloads, from.reloads, merge);

@@ -37,6 +37,12 @@ struct Attempts {
     friend bool operator==(const Attempts&, const Attempts&) = default;
 };
 
+/// Of the counters of handlers: workers that were taken over may make up names, and those of the dead are kept.
+inline constexpr std::size_t most_handler_counts = 256;
+
+/// By the name of the counter.
+using HandlerCounts = std::map<std::string, std::uint64_t>;
+
 struct ServiceCounts {
     std::map<std::string, ListenerCounts> listeners{};     ///< by endpoint; `other`: those without a row of their own
     std::map<std::string, std::uint64_t> accept_errors{};  ///< by the name of the errno
@@ -44,18 +50,16 @@ struct ServiceCounts {
     std::array<std::uint64_t, death_causes> deaths{};
     Attempts reloads{};
     Attempts upgrades{};
-    HistogramCounts worker_boot{};                   ///< from the fork until it is ready
-    std::map<std::string, std::uint64_t> handler{};  ///< what handlers count by themselves, by the name of the counter
+    HistogramCounts worker_boot{};    ///< from the fork until it is ready
+    HandlerCounts handler{};          ///< what handlers count by themselves, by the name of the counter
     std::chrono::milliseconds cpu{};  ///< of the dead and their children; of the living what cannot be read now
     friend bool operator==(const ServiceCounts&, const ServiceCounts&) = default;
 };
 
-/// Of the counters of handlers: workers that were taken over may make up names, and those of the dead are kept.
-inline constexpr std::size_t most_handler_counts = 256;
-
 inline constexpr const char* other_listeners = "other";
 
 /// `merge` of all numbers of both, one by one; of handlers' counters no more than there may be.
+void combine(HandlerCounts& into, const HandlerCounts& from, std::uint64_t (*merge)(std::uint64_t, std::uint64_t));
 void combine(ServiceCounts& into, const ServiceCounts& from, std::uint64_t (*merge)(std::uint64_t, std::uint64_t));
 
 /// An object; of a ServiceCounts without its listeners, each of which has one of its own.

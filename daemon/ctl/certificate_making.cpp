@@ -15,6 +15,7 @@
 #include "common/base/sys_error.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/base/wiped_text.hpp"
+#include "common/base/write_all.hpp"
 #include "common/tls/certificate.hpp"
 #include "common/tls/self_signed.hpp"
 #include "daemon/ctl/date_text.hpp"

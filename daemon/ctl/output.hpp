@@ -2,15 +2,11 @@
 // Standard output.
 #include <cstddef>
 #include <string>
-#include <string_view>
 
 namespace preforkd {
 
 /// Throws std::system_error where it cannot all be written.
 void print(const std::string& text);
-
-/// All of `text`, to a descriptor that blocks; false, with errno, where that fails.
-[[nodiscard]] bool write_all(int file, std::string_view text) noexcept;
 
 /// What somebody else has said, with nothing that a terminal obeys.  `json`: it has to stay JSON.
 [[nodiscard]] std::string harmless(const std::string& text, bool json = false);

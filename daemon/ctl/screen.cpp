@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "common/base/sys_error.hpp"
+#include "common/base/write_all.hpp"
 #include "daemon/ctl/output.hpp"
 
 namespace preforkd {

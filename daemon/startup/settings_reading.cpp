@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +17,15 @@ namespace preforkd {
 using std::filesystem::exists;
 
 namespace {
+
+/// What the programs are called, each once: the first word.
+std::set<std::string> programs_of(const Settings& settings) {
+    std::set<std::string> names;
+    if (!settings.program.empty()) names.insert(settings.program.front());
+    for (const ListenSettings& each : settings.listen)
+        if (!each.program.empty()) names.insert(each.program.front());
+    return names;
+}
 
 /// Whatever of `settings` is in a file system, or is asked of a name service.
 void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt) {

@@ -145,12 +145,9 @@ void CountRegister::add_counts(ServiceCounts& sum, const WorkerEntry& worker, Cl
     combine(sum.handler_busy, preforkd::counts_of(worker.record.handler_busy, most), sum_of);
     for (const auto& [error, count] : worker.record.accept_errors.read(most.events))
         if (const char* const name = ::strerrorname_np(error)) sum.accept_errors[name] += count;
-    if (board_) {
-        ServiceCounts of_handler;
-        of_handler.handler =
-            preforkd::counts_of(board_->handler_counts(Scoreboard::page_of(worker.record_index)), most);
-        combine(sum, of_handler, sum_of);
-    }
+    if (board_)
+        combine(sum.handler,
+                preforkd::counts_of(board_->handler_counts(Scoreboard::page_of(worker.record_index)), most), sum_of);
     const std::span<const ListenerRow> rows = rows_of(worker);
     for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index)
         combine(sum.listeners[(*worker.row_keys)[index]], preforkd::counts_of(rows[index], most), sum_of);

@@ -3,15 +3,16 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 #include "common/base/sys_error.hpp"
+#include "common/base/write_all.hpp"
+#include "common/config/config_file.hpp"
 
 namespace preforkd {
 
@@ -44,31 +45,6 @@ std::size_t mapped_bytes(std::string_view file) {
     return std::min(end, file.size());
 }
 
-std::string read_file(const std::string& path) {
-    const UniqueFd file{check(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "read " + path)};
-    struct stat status {};
-    check(::fstat(file.get(), &status), "read " + path);
-    if (!S_ISREG(status.st_mode)) throw std::system_error{EINVAL, std::generic_category(), "read " + path};
-    std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-        const ssize_t got = ::read(file.get(), bytes.data() + done, bytes.size() - done);
-        if (got == -1 && errno == EINTR) continue;
-        if (check(static_cast<int>(got), "read " + path) == 0) break;
-        done += static_cast<std::size_t>(got);
-    }
-    bytes.resize(done);
-    return bytes;
-}
-
-void write_all(int file, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(file, bytes.data(), bytes.size());
-        if (written == -1 && errno == EINTR) continue;
-        bytes.remove_prefix(static_cast<std::size_t>(check(static_cast<int>(written), "write a copy")));
-    }
-}
-
 }  // namespace
 
 UniqueFd make_object_copy(const std::string& path) {
@@ -80,11 +56,11 @@ UniqueFd make_object_copy(const std::string& path) {
 
 std::optional<std::string> copy_shared_object(const std::string& path, int copy) {
     try {
-        const std::string file = read_file(path);
+        const std::string file = read_config_file(path, std::numeric_limits<std::size_t>::max());
         // That is where the file lies, which a copy does not know.
         for (const std::string_view origin : {"$ORIGIN", "${ORIGIN}"})
             if (file.find(origin) != file.npos) return "it finds libraries by $ORIGIN";
-        write_all(copy, std::string_view{file}.substr(0, mapped_bytes(file)));
+        if (!write_all(copy, std::string_view{file}.substr(0, mapped_bytes(file)))) throw_errno("write a copy");
         return std::nullopt;
     } catch (const std::exception& error) { return error.what(); }
 }

@@ -11,6 +11,7 @@
 
 #include "daemon/worker/stream/connection_tls.hpp"
 #include "tests/process/connection_fixture.hpp"
+#include "tests/process/tls_client_side.hpp"
 #include "tls/tls_fixture.hpp"
 
 namespace preforkd {
@@ -177,12 +178,9 @@ TEST_F(Cancellation, a_canceled_read_does_not_end_a_write_that_waits) {
     EXPECT_EQ(taken, much.size());
 }
 
-class TlsCancellation : public Cancellation {
+class TlsCancellation : public Cancellation, protected testing::TlsClientSide {
 protected:
-    TlsCancellation() {
-        listener.tls = context_of(certificates);
-        check(::fcntl(client.get(), F_SETFL, O_NONBLOCK), "fcntl");
-        stream = trusting.connect(client.get());
+    TlsCancellation() : TlsClientSide{client.get()} {
         beside = [this] {
             give_up_late();
             if (!shaken) (void)stream->handshake();
@@ -198,11 +196,6 @@ protected:
     void say_encrypted(std::string_view text) {
         EXPECT_EQ(stream->write(std::as_bytes(std::span{text})).kind, TlsResult::Kind::Done);
     }
-
-    const std::vector<CertificatePair> certificates{make_self_signed({"localhost"}, std::chrono::days{30})};
-    TlsClient trusting{{.verifies = false}};
-    Listener listener{};
-    std::unique_ptr<TlsStream> stream{};
     bool shaken = false;
 };
 

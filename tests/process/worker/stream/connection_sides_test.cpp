@@ -10,6 +10,7 @@
 
 #include "daemon/worker/stream/connection_tls.hpp"
 #include "tests/process/connection_fixture.hpp"
+#include "tests/process/tls_client_side.hpp"
 #include "tls/tls_fixture.hpp"
 
 namespace preforkd {
@@ -27,6 +28,17 @@ protected:
     template <class Body>
     void start(Body body) {
         boost::asio::co_spawn(loop.reactor.context, std::move(body), boost::asio::detached);
+    }
+
+    /// A read that waits for as long as it may, while a write has to wait and goes on; `wrote`: when that is done.
+    awaitable<void> time_out_beside_a_write(Connection& connection, bool& wrote) {
+        start([&]() -> awaitable<void> {
+            EXPECT_FALSE(co_await connection.write(testing::endless_text()));
+            wrote = true;
+        });
+        const Received received = co_await connection.read_some();
+        EXPECT_EQ(received.error, std::errc::timed_out);
+        EXPECT_TRUE(wrote);
     }
 
     /// Ends the test that waits for ever.
@@ -51,15 +63,7 @@ TEST_F(ConnectionSides, a_read_that_waits_still_times_out_when_a_write_has_waite
         if (wrote) return give_up_late();
         take();
     };
-    serve([&](Connection& connection) -> awaitable<void> {
-        start([&]() -> awaitable<void> {
-            EXPECT_FALSE(co_await connection.write(testing::endless_text()));
-            wrote = true;
-        });
-        const Received received = co_await connection.read_some();
-        EXPECT_EQ(received.error, std::errc::timed_out);
-        EXPECT_TRUE(wrote);
-    });
+    serve([&](Connection& connection) -> awaitable<void> { co_await time_out_beside_a_write(connection, wrote); });
     EXPECT_GE(Clock::now() - began, 300ms);
 }
 
@@ -142,23 +146,14 @@ TEST_F(ConnectionSides, a_read_that_times_out_leaves_a_write_that_began_later_it
     });
 }
 
-class TlsConnectionSides : public ConnectionSides {
+class TlsConnectionSides : public ConnectionSides, protected testing::TlsClientSide {
 protected:
-    TlsConnectionSides() {
-        listener.tls = context_of(certificates);
-        check(::fcntl(client.get(), F_SETFL, O_NONBLOCK), "fcntl");
-        stream = trusting.connect(client.get());
-    }
+    TlsConnectionSides() : TlsClientSide{client.get()} {}
 
     void take_decrypted() {
         std::array<std::byte, 1 << 14> space{};
         while (stream->read(space).kind == TlsResult::Kind::Done) continue;
     }
-
-    const std::vector<CertificatePair> certificates{make_self_signed({"localhost"}, std::chrono::days{30})};
-    TlsClient trusting{{.verifies = false}};
-    Listener listener{};
-    std::unique_ptr<TlsStream> stream{};
 };
 
 TEST_F(TlsConnectionSides, a_read_that_waits_still_times_out_when_a_write_has_waited_meanwhile) {
@@ -172,13 +167,7 @@ TEST_F(TlsConnectionSides, a_read_that_waits_still_times_out_when_a_write_has_wa
         const bool went_well = co_await begin_tls(*core, listener);
         EXPECT_TRUE(went_well);
         shaken = true;
-        start([&]() -> awaitable<void> {
-            EXPECT_FALSE(co_await connection.write(testing::endless_text()));
-            wrote = true;
-        });
-        const Received received = co_await connection.read_some();
-        EXPECT_EQ(received.error, std::errc::timed_out);
-        EXPECT_TRUE(wrote);
+        co_await time_out_beside_a_write(connection, wrote);
     });
 }
 

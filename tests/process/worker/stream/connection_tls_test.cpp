@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tests/process/connection_fixture.hpp"
+#include "tests/process/tls_client_side.hpp"
 #include "tls/tls_fixture.hpp"
 
 namespace preforkd {
@@ -14,18 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class TlsConnection : public testing::ConnectedClient {
+class TlsConnection : public testing::ConnectedClient, protected testing::TlsClientSide {
 protected:
-    TlsConnection() : ConnectedClient{10s} {
-        listener.tls = context_of(certificates);
-        check(::fcntl(client.get(), F_SETFL, O_NONBLOCK), "fcntl");
-        stream = trusting.connect(client.get());
-    }
-
-    const std::vector<CertificatePair> certificates{make_self_signed({"localhost"}, std::chrono::days{30})};
-    TlsClient trusting{{.verifies = false}};
-    Listener listener{};
-    std::unique_ptr<TlsStream> stream{};
+    TlsConnection() : ConnectedClient{10s}, TlsClientSide{client.get()} {}
 };
 
 /// The socket is filled below TLS, since nothing tells beforehand that a record will be the last one to find space.
