@@ -27,6 +27,7 @@ def test_who_looks_has_no_line_in_the_log(preforkd):
     daemon = preforkd("--agent", "tcp://127.0.0.1:0", "--observe", "tcp://127.0.0.1:0", "--handler", "echo", "--log-connections", "both",
                       "--log-level", "debug")
     agent, observed = observed_at(daemon, "answering agent-checks at"), observed_at(daemon)
+    daemon.wait_log("ready with")  # it has said so where it is asked for its endpoints a moment before
     mark = daemon.log.mark()
     assert ask_agent(agent) == "ready up 100%\n"
     assert get(observed, "/healthz").status == get(observed, "/metrics").status == 200

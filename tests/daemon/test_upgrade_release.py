@@ -127,7 +127,7 @@ def test_a_session_that_outlives_a_reload_outlives_the_last_release_too_and_a_st
     session = connect(service.daemon.endpoint)
     session.sendall(b"x")
     assert read_exactly(session, 1) == b"x"
-    kept, = service.daemon.workers()
+    kept, = service.daemon.wait_workers(1)  # the other has closed what it had, and may not be gone yet
     after = service.daemon.log.mark()
     service.daemon.signal(signal.SIGHUP)
     service.daemon.wait_log("reloaded", after=after)
