@@ -4,6 +4,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_an_interrupted_program_may_clean_up_and_nothing_more_is_begun(tmp_path)
     assert shell.log.read_text() == "dev: up\ncleaned up\n"
 
 
-@pytest.mark.parametrize("status, left", [(0, []), (1, ["all"])])
+@pytest.mark.parametrize("status, left", [(0, set()), (1, {"all", "alone"})])
 def test_what_tests_leave_is_kept_where_one_fails(tmp_path, status, left):
     """A tree with one suite, and in the place of pytest what makes the directory that it is told, and ends."""
     (tmp_path / "python").write_text(f"""#!/bin/sh
@@ -95,7 +96,37 @@ def test_what_tests_leave_is_kept_where_one_fails(tmp_path, status, left):
     shell = Logged(tmp_path, f"export TMPDIR={tmp_path}; python={tmp_path}/python; run_pytest style || true; "
                              f"find {tmp_path} -mindepth 2 -maxdepth 2 -path '*preforkd-tests*' -printf '%f '")
     told, _ = shell.rest()
-    assert told.split("\n")[-1].split() == left and ("have left" in told) == bool(left), told
+    assert set(told.split("\n")[-1].split()) == left and ("have left" in told) == bool(left), told
+
+
+@pytest.mark.parametrize("losers, asked, result", [
+    (1, "", "passed; only alone: tests/a/test_race.py::test_won_alone[0]"), (3, "", "passed; only alone: "),
+    (4, "", "FAILED (build/log/style.log)"),  # no race, then
+    (1, "style", "FAILED (build/log/style.log)")])
+def test_a_test_that_passes_alone_only_keeps_nobody_back_and_is_named(tmp_path, losers, asked, result):
+    (tmp_path / "tests/a").mkdir(parents=True)
+    (tmp_path / "tests/a/test_race.py").write_text(f"""import pathlib, pytest
+@pytest.mark.parametrize("number", range({losers}))
+def test_won_alone(number):
+    tried = pathlib.Path(__file__).with_name(f"tried-{{number}}")
+    before = tried.exists()
+    tried.touch()
+    assert before
+def test_always_won():
+    pass
+""")
+    shell = Logged(tmp_path, f"export TMPDIR={tmp_path}; python={sys.executable}; all_parts=style build_packages= test_packages=; "
+                             f"need() {{ :; }}; run_part() {{ run_pytest a; }}; run_tests {asked}")
+    told, status = shell.rest()
+    assert f"\nstyle     {result}" in told and (status == 0) == result.startswith("passed"), told
+
+
+def test_what_fails_alone_as_well_has_failed(tmp_path):
+    (tmp_path / "tests/a").mkdir(parents=True)
+    (tmp_path / "tests/a/test_wrong.py").write_text("def test_wrong():\n    assert 1 == 2\n")
+    shell = Logged(tmp_path, f"export TMPDIR={tmp_path}; python={sys.executable}; run_pytest a")
+    told, status = shell.rest()
+    assert status != 0 and told.count("1 failed") == 2, told
 
 
 def test_why_googletest_skipped_is_told(tmp_path):

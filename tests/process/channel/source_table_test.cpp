@@ -208,7 +208,8 @@ TEST(SourceTable, of_those_who_bring_in_a_new_source_together_none_gives_back_wh
         for (std::uint32_t round = 0; round < rounds; ++round) {
             together.arrive_and_wait();
             const Source source = source_of_user(round + 1);
-            const auto now = std::chrono::hours{1} + std::chrono::milliseconds{round};  // no two have spent until one ns
+            const auto now =
+                std::chrono::hours{1} + std::chrono::milliseconds{round};  // no two have spent until one ns
             for (std::uint32_t times = 0; times < quota.burst; ++times)
                 if (!table.cells().spend(column, source, quota, now)) ++served[round];
         }
