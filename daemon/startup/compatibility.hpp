@@ -1,5 +1,6 @@
 #pragma once
 // Which handler can serve which transport in which model.  Pure.
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -7,6 +8,21 @@
 #include "preforkd/handlers.hpp"
 
 namespace preforkd {
+
+/// One sentence why `entry` cannot be run in `model`, whatever it serves; nullopt if it can.
+[[nodiscard]] inline std::optional<std::string> why_not_in(const HandlerEntry& entry, Model model) {
+    if (model == Model::Fork && entry.owns_threads)
+        return "handler " + entry.name + " owns threads, which --model fork would lose: use another model";
+    if (entry.models.empty() || std::ranges::find(entry.models, model) != entry.models.end()) return std::nullopt;
+    std::string sentence = "handler " + entry.name + " does not allow --model " + std::string{to_string(model)};
+    if (!entry.why_models.empty()) sentence += ": " + entry.why_models;
+    for (const Model& each : entry.models)
+        sentence += (&each == &entry.models.front()  ? "; use "
+                     : &each == &entry.models.back() ? " or "
+                                                     : ", ") +
+                    std::string{to_string(each)};
+    return sentence;
+}
 
 /// One sentence why `entry` cannot serve `transport` in `model`, naming the option and the remedy; nullopt if it can.
 [[nodiscard]] inline std::optional<std::string> why_not(const HandlerEntry& entry, Transport transport, Model model) {
@@ -18,9 +34,7 @@ namespace preforkd {
         return "handler " + entry.name + " serves streams only: give it a tcp:// or unix:// endpoint";
     if (!is_datagram(transport) && model == Model::Async && !entry.make_stream)
         return "handler " + entry.name + " blocks, which --model async cannot have: use serial, thread or fork";
-    if (model == Model::Fork && entry.owns_threads)
-        return "handler " + entry.name + " owns threads, which --model fork would lose: use another model";
-    return std::nullopt;
+    return why_not_in(entry, model);
 }
 
 /// The same for a program behind `--`; `asked`: --model, if somebody said it.

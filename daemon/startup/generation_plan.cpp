@@ -48,12 +48,28 @@ Model model_of(const Settings& settings, const Handlers& handlers) {
     return handlers.find(handler_of(settings.listen.front(), settings))->model;
 }
 
-/// What systemd passes is not known yet, and may replace the default.
+/// In which model a handler of `listen` is run: beside a program it gets a process for each client, too.
+Model model_beside(const GenerationPlan& plan) {
+    return starts_programs(*plan.settings) ? Model::Fork : model_of(*plan.settings, plan.handlers);
+}
+
+[[noreturn]] void refuse(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint,
+                         const std::string& why) {
+    throw OperatorError{ExitCode::Configuration,
+                        name_at(asked_by(plan, listen), "listen") + ' ' + to_string(endpoint) + ": " + why};
+}
+
+/// What systemd passes is not known yet, and may replace the default: of that only the handler's model is checked.
 void check_before_binding(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
-    for (const ListenSettings& listen : settings.listen)
+    for (const ListenSettings& listen : settings.listen) {
         if (!settings.listen_is_default && listen.endpoint.transport != Transport::Passed)
             check_cell(plan, listen, listen.endpoint);
+        else if (const HandlerEntry* entry = plan.handlers.find(handler_of(listen, settings));
+                 entry != nullptr && !is_program_at(listen, settings))
+            if (const auto refusal = why_not_in(*entry, model_beside(plan)))
+                refuse(plan, listen, listen.endpoint, *refusal);
+    }
     if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
         throw OperatorError{ExitCode::Configuration,
                             "--chdir " + settings.chdir + ": no such directory; create it, or name another"};
@@ -166,17 +182,13 @@ WorkerPlan GenerationPlan::worker() const {
 
 void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint) {
     const Settings& settings = *plan.settings;
-    const Handlers& handlers = plan.handlers;
     if (passes_socket(listen, settings)) return;  // whatever it is: that is the program's business
     const std::vector<std::string>& program = program_at(listen, settings);
     const auto refusal = !program.empty()
                              ? why_not_program(program.front(), endpoint.transport, settings.model)
-                             // Beside a program, a handler gets a process for each client too.
-                             : why_not(*handlers.find(handler_of(listen, settings)), endpoint.transport,
-                                       starts_programs(settings) ? Model::Fork : model_of(settings, handlers));
-    if (refusal)
-        throw OperatorError{ExitCode::Configuration,
-                            name_at(asked_by(plan, listen), "listen") + ' ' + to_string(endpoint) + ": " + *refusal};
+                             : why_not(*plan.handlers.find(handler_of(listen, settings)), endpoint.transport,
+                                       model_beside(plan));
+    if (refusal) refuse(plan, listen, endpoint, *refusal);
 }
 
 Origin asked_by(const GenerationPlan& plan, const ListenSettings& listen) {

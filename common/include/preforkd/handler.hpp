@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "preforkd/connection.hpp"
+#include "preforkd/model.hpp"
 
 namespace preforkd {
 
@@ -19,6 +20,8 @@ class Datagram;
 /// and worker_leaving are what a pool adds.
 class Handler {
 public:
+    using Model = preforkd::Model;  ///< so that a class may say `static constexpr auto models = {Model::Async};`
+
     Handler() = default;
     Handler(const Handler&) = delete;
     Handler& operator=(const Handler&) = delete;

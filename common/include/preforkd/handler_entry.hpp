@@ -1,6 +1,8 @@
 #pragma once
 // The entry of a handler class, which is what run(), Server and PREFORKD_HANDLER take.
+#include <algorithm>
 #include <concepts>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -37,10 +39,13 @@ MakeHandler<Kind> maker_of() {
 }  // namespace detail
 
 /// The entry that makes Class, from HandlerOptions if it has such a constructor, under `name`.  The model is that of
-/// its kind: async for coroutines, serial for code that blocks.  Two members of Class, if it has them, say more:
+/// its kind: async for coroutines, serial for code that blocks; or the first of `models`, where that is not among them.
+/// Members of Class, if it has them, say more:
 ///
 ///     static constexpr const char* summary = "one line for --list-handlers";
 ///     static constexpr bool owns_threads = true;
+///     static constexpr auto models = {Model::Async, Model::Serial};  // any other is refused at start
+///     static constexpr const char* why_models = "its connection to the database is for one thread";
 template <HandlerClass Class>
 [[nodiscard]] HandlerEntry handler(std::string name) {
     constexpr bool coroutines =
@@ -53,6 +58,15 @@ template <HandlerClass Class>
                        .make_async_datagram = detail::maker_of<Class, AsyncDatagramHandler>()};
     if constexpr (requires { Class::summary; }) entry.summary = Class::summary;
     if constexpr (requires { Class::owns_threads; }) entry.owns_threads = Class::owns_threads;
+    if constexpr (requires { Class::models; }) {
+        static_assert(std::size(Class::models) != 0, "models names at least one");
+        static_assert(!std::derived_from<Class, BlockingHandler> ||
+                          std::ranges::any_of(Class::models, [](Model each) { return each != Model::Async; }),
+                      "a BlockingHandler blocks: models needs Model::Serial, Model::Thread or Model::Fork");
+        entry.models.assign(std::begin(Class::models), std::end(Class::models));
+        if (std::ranges::find(entry.models, entry.model) == entry.models.end()) entry.model = entry.models.front();
+    }
+    if constexpr (requires { Class::why_models; }) entry.why_models = Class::why_models;
     return entry;
 }
 

@@ -35,6 +35,8 @@ struct HandlerEntry {
     /// what it says could be aimed at others.  Over UDP its replies are then limited in number and in length, unless
     /// `replies-per-source=` and `amplify=` behind the endpoint say otherwise.
     bool answers_any_datagram = false;
+    std::vector<Model> models{};  ///< that it allows; empty: all that can serve its kind
+    std::string why_models{};     ///< why it allows no other, in a few words for the one who asks for one
 
     MakeHandler<StreamHandler> make_stream{};
     MakeHandler<BlockingHandler> make_blocking{};

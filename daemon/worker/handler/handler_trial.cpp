@@ -9,6 +9,7 @@
 #include <array>
 #include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -30,7 +31,16 @@ namespace preforkd {
 
 namespace {
 
+constexpr std::array every_model{Model::Async, Model::Serial, Model::Thread, Model::Fork};
+constexpr unsigned bit_of(Model model) { return 1U << static_cast<unsigned>(model); }
+
 // --- In the throw-away child ---
+
+/// A text of the author's as one line of the report.
+std::string in_a_line(std::string text) {
+    std::ranges::replace(text, '\n', ' ');
+    return text;
+}
 
 /// A line for each fact.  Throws a sentence.
 std::string examine(const std::string& path, int copy, const Settings& settings, const Identity& identity,
@@ -50,14 +60,17 @@ std::string examine(const std::string& path, int copy, const Settings& settings,
         return make && instances.get(make, {.greeting = settings.greeting}) != nullptr;
     };
     std::ostringstream facts;
-    facts << static_cast<int>(entry.model) << ' ' << entry.owns_threads;
+    unsigned allowed = 0;
+    for (const Model model : entry.models) allowed |= bit_of(model);
+    facts << static_cast<int>(entry.model) << ' ' << entry.owns_threads << ' ' << allowed;
     try {
         facts << ' ' << makes_one(entry.make_stream) << ' ' << makes_one(entry.make_blocking) << ' '
               << makes_one(entry.make_datagram) << ' ' << makes_one(entry.make_async_datagram);
     } catch (const std::exception& error) {
         throw std::runtime_error{std::string{"its constructor failed: "} + error.what()};
     } catch (...) { throw std::runtime_error{"its constructor failed with something not derived from std::exception"}; }
-    facts << '\n' << entry.summary << '\n' << why_not_copied.value_or("");
+    facts << '\n' << in_a_line(entry.summary) << '\n' << in_a_line(entry.why_models) << '\n';
+    facts << why_not_copied.value_or("");
     return facts.str();
 }
 
@@ -69,23 +82,29 @@ constexpr std::size_t longest_print_bytes = std::size_t{1} << 20;  // what comes
 struct TrialFacts {
     Model model{};
     bool owns_threads = false;
+    std::vector<Model> models{};
     std::array<bool, 4> makes{};
     std::string summary{};
+    std::string why_models{};
     std::string why_not_copied{};
 };
 
 TrialFacts facts_from(const std::string& report) {
     std::istringstream lines{report};
     int model = 0;
+    unsigned allowed = 0;
     TrialFacts facts;
-    lines >> model >> facts.owns_threads;
+    lines >> model >> facts.owns_threads >> allowed;
     for (bool& makes : facts.makes) lines >> makes;
     if (!lines || model < 0 || model > static_cast<int>(Model::Fork))
         throw std::runtime_error{"it wrote over the report of the process that loaded it for a trial"};
     facts.model = static_cast<Model>(model);
+    std::ranges::copy_if(every_model, std::back_inserter(facts.models),
+                         [allowed](Model each) { return (allowed & bit_of(each)) != 0; });
     std::string rest;
     std::getline(lines, rest);
     std::getline(lines, facts.summary);
+    std::getline(lines, facts.why_models);
     std::getline(lines, facts.why_not_copied);
     return facts;
 }
@@ -103,8 +122,12 @@ std::string last_words(int printed) {
 }
 
 HandlerEntry entry_of(const std::string& name, const TrialFacts& facts, const std::shared_ptr<SharedObject>& object) {
-    HandlerEntry entry{
-        .name = name, .summary = facts.summary, .model = facts.model, .owns_threads = facts.owns_threads};
+    HandlerEntry entry{.name = name,
+                       .summary = facts.summary,
+                       .model = facts.model,
+                       .owns_threads = facts.owns_threads,
+                       .models = facts.models,
+                       .why_models = facts.why_models};
     const std::array<bool, 4>& makes = facts.makes;
     const auto load = [object] { return object->load(); };
     if (makes[0]) entry.make_stream = [=](const HandlerOptions& options) { return load().make_stream(options); };
