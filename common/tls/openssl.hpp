@@ -147,6 +147,7 @@
     X(SSL_get_version)                      \
     X(SSL_has_pending)                      \
     X(SSL_new)                              \
+    X(SSL_peek_ex)                          \
     X(SSL_read_ex)                          \
     X(SSL_select_next_proto)                \
     X(SSL_session_reused)                   \

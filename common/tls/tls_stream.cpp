@@ -168,14 +168,27 @@ void TlsStream::send_what_is_held() const noexcept {
     (void)::setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &none, sizeof none);  // no other socket holds anything
 }
 
+TlsResult TlsStream::result_of_read(int returned, std::size_t bytes) {
+    const TlsResult result = result_of(returned, bytes, Call::Read);
+    if (result.kind == TlsResult::Kind::WantsInput && std::exchange(holds_tickets_, false)) send_what_is_held();
+    return result;
+}
+
 TlsResult TlsStream::read(std::span<std::byte> space) {
     openssl().ERR_clear_error();
     errno = 0;
     std::size_t got = 0;
     const int returned = openssl().SSL_read_ex(ssl_.get(), space.data(), space.size(), &got);
-    const TlsResult result = result_of(returned, got, Call::Read);
-    if (result.kind == TlsResult::Kind::WantsInput && std::exchange(holds_tickets_, false)) send_what_is_held();
-    return result;
+    return result_of_read(returned, got);
+}
+
+TlsResult TlsStream::peek() {
+    openssl().ERR_clear_error();
+    errno = 0;
+    std::byte first{};
+    std::size_t got = 0;
+    const int returned = openssl().SSL_peek_ex(ssl_.get(), &first, 1, &got);
+    return result_of_read(returned, got);
 }
 
 TlsResult TlsStream::write(std::span<const std::byte> bytes, bool more) {

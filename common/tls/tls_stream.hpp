@@ -43,6 +43,8 @@ public:
 
     [[nodiscard]] TlsResult handshake();
     [[nodiscard]] TlsResult read(std::span<std::byte> space);
+    /// As read(), of a byte that stays for it.
+    [[nodiscard]] TlsResult peek();
     /// `more`: what comes next is sent at once, so that this need not be.
     [[nodiscard]] TlsResult write(std::span<const std::byte> bytes, bool more = false);
 
@@ -71,6 +73,7 @@ private:
     struct Socket;
 
     enum class Call { Read, Other };
+    [[nodiscard]] TlsResult result_of_read(int returned, std::size_t bytes);
     [[nodiscard]] TlsResult result_of(int returned, std::size_t bytes, Call call = Call::Other);
     void send_what_is_held() const noexcept;
     static void see_message(int is_written, int version, int type, const void* bytes, std::size_t size, SSL* ssl,

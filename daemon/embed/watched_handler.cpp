@@ -35,6 +35,7 @@ public:
     void handle_timeout(const Endpoint& peer) final { handler_->handle_timeout(peer); }
     void service_actions() final { handler_->service_actions(); }
     void worker_started() final { handler_->worker_started(); }
+    void worker_draining() final { handler_->worker_draining(); }
     void worker_leaving() final { handler_->worker_leaving(); }
 
 protected:

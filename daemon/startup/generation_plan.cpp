@@ -184,10 +184,9 @@ void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const 
     const Settings& settings = *plan.settings;
     if (passes_socket(listen, settings)) return;  // whatever it is: that is the program's business
     const std::vector<std::string>& program = program_at(listen, settings);
-    const auto refusal = !program.empty()
-                             ? why_not_program(program.front(), endpoint.transport, settings.model)
-                             : why_not(*plan.handlers.find(handler_of(listen, settings)), endpoint.transport,
-                                       model_beside(plan));
+    const auto refusal = !program.empty() ? why_not_program(program.front(), endpoint.transport, settings.model)
+                                          : why_not(*plan.handlers.find(handler_of(listen, settings)),
+                                                    endpoint.transport, model_beside(plan));
     if (refusal) refuse(plan, listen, endpoint, *refusal);
 }
 

@@ -15,9 +15,13 @@
 
 namespace preforkd::testing {
 
-/// A worker that can be told to hurry, from any thread.
+/// A worker that can be told to drain and to hurry, from any thread.
 class Whistle final : public StopWatch {
 public:
+    void drain() {
+        draining_ = true;
+        (void)::eventfd_write(drained_.get(), 1);
+    }
     void blow() {
         hurried_ = true;
         (void)::eventfd_write(event_.get(), 1);
@@ -27,13 +31,17 @@ public:
     void hear() override { ++heard; }
     void before_first_wait() override { ++first_waits; }
     [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
+    [[nodiscard]] bool draining() const noexcept override { return draining_; }
+    [[nodiscard]] int drain_fd() override { return drained_.get(); }
 
     std::atomic<int> heard{0};
     std::atomic<int> first_waits{0};
 
 private:
     UniqueFd event_{check(::eventfd(0, EFD_CLOEXEC), "eventfd")};
+    UniqueFd drained_{check(::eventfd(0, EFD_CLOEXEC), "eventfd")};
     std::atomic<bool> hurried_{false};
+    std::atomic<bool> draining_{false};
 };
 
 /// Waits until `record` is in `state`.

@@ -95,6 +95,13 @@ public:
     /// The next bytes, at least one, as soon as there are any.  Do not mix with input().
     [[nodiscard]] Received read_some(std::size_t limit_bytes = std::size_t{16} * 1024);
 
+    /// Sends what output() holds, then waits for the next request and takes nothing of it; see
+    /// Connection::next_request(): `while (client.next_request())`.
+    [[nodiscard]] bool next_request();
+
+    /// Whether the worker has been told to leave: what it answers from now on may be the last answer of a connection.
+    [[nodiscard]] bool draining() const noexcept;
+
     /// Writes all of `bytes`, behind what output() still holds, or reports why not.
     std::error_code write(std::span<const std::byte> bytes);
     std::error_code write(std::string_view text);

@@ -82,6 +82,18 @@ public:
     /// The next line, with its line end, as Python's readline() gives it; see read_until(), and Received::line().
     [[nodiscard]] awaitable<Received> read_line(std::size_t limit_bytes = longest_read_bytes);
 
+    /// Waits for the next request and takes nothing of it: true once there is something to read.  False where nothing
+    /// more will come, or the wait failed; and at once when the worker has been told to leave, if the client has sent
+    /// nothing by then.  So an idle client does not hold up a stop, a reload or an upgrade, and a request that has
+    /// begun is served to its end:
+    ///
+    ///     while (co_await client.next_request()) {
+    ///         const auto line = co_await client.read_line();
+    [[nodiscard]] awaitable<bool> next_request();
+
+    /// Whether the worker has been told to leave: what it answers from now on may be the last answer of a connection.
+    [[nodiscard]] bool draining() const noexcept;
+
     /// Writes all of `bytes` or reports why not.  `bytes` must live until it returns.
     [[nodiscard]] awaitable<std::error_code> write(std::span<const std::byte> bytes);
     [[nodiscard]] awaitable<std::error_code> write(std::string_view text);

@@ -16,8 +16,8 @@ class Datagram;
 /// class that serves both streams and datagrams; in the models thread and fork all its requests share it, at once
 /// (thread) or each a copy of it (fork).
 ///
-/// Python's socketserver calls these verify_request, handle_error, handle_timeout and service_actions; worker_started
-/// and worker_leaving are what a pool adds.
+/// Python's socketserver calls these verify_request, handle_error, handle_timeout and service_actions; worker_started,
+/// worker_draining and worker_leaving are what a pool adds.
 class Handler {
 public:
     using Model = preforkd::Model;  ///< so that a class may say `static constexpr auto models = {Model::Async};`
@@ -40,6 +40,11 @@ public:
     virtual void service_actions();
 
     virtual void worker_started();  ///< before the first client
+
+    /// The worker has been told to leave: it takes nobody new, and serves those it has to their end.  Called once, in
+    /// the thread that accepts; in model serial that may be while serve() waits for its client.
+    virtual void worker_draining();
+
     virtual void worker_leaving();  ///< after the last, unless the worker was killed
 };
 

@@ -23,6 +23,12 @@ void act(Handler& handler) noexcept {
     } catch (...) { log_failure("service_actions"); }
 }
 
+void tell(Handler& handler) noexcept {
+    try {
+        handler.worker_draining();
+    } catch (...) { log_failure("worker_draining"); }
+}
+
 void dismiss(Handler& handler) noexcept {
     try {
         handler.worker_leaving();
@@ -36,6 +42,10 @@ void start_handlers(HandlerSet& handlers) {
 }
 
 void let_handlers_act(HandlerSet& handlers) noexcept { handlers.for_each(act); }
+
+void tell_of_drain(HandlerSet& handlers) noexcept {
+    if (handlers.begin_drain()) handlers.for_each(tell);
+}
 
 void dismiss_handlers(HandlerSet& handlers) noexcept { handlers.for_each(dismiss); }
 

@@ -13,6 +13,9 @@ void start_handlers(HandlerSet& handlers);
 /// The worker is awake.  Costs no system call; throws nothing.
 void let_handlers_act(HandlerSet& handlers) noexcept;
 
+/// The worker has been told to leave: tells them the first time.  Throws nothing.
+void tell_of_drain(HandlerSet& handlers) noexcept;
+
 /// After the last client.  Throws nothing: the worker leaves all the same.
 void dismiss_handlers(HandlerSet& handlers) noexcept;
 

@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "daemon/worker/handler/handler_instances.hpp"
@@ -24,8 +25,11 @@ public:
     [[nodiscard]] AnyStreamHandler stream_handler(const Listener& listener);
     [[nodiscard]] AnyDatagramHandler datagram_handler(const Listener& listener);
 
-    /// Calls `hook` with each instance: worker_started(), service_actions(), worker_leaving().
+    /// Calls `hook` with each instance: worker_started(), service_actions(), worker_draining(), worker_leaving().
     void for_each(const std::function<void(Handler&)>& hook);
+
+    /// Whether this is the first time.
+    [[nodiscard]] bool begin_drain() noexcept { return !std::exchange(draining_, true); }
 
 private:
     template <class Kind>
@@ -34,6 +38,7 @@ private:
 
     const WorkerPlan& plan_;
     std::map<std::string, HandlerInstances> made_{};
+    bool draining_ = false;
 };
 
 }  // namespace preforkd

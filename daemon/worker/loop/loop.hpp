@@ -6,6 +6,7 @@
 #include "common/config/settings.hpp"
 #include "daemon/worker/loop/asio_reactor.hpp"
 #include "daemon/worker/loop/buffer_pool.hpp"
+#include "daemon/worker/loop/drain_notice.hpp"
 #include "daemon/worker/loop/linger_queue.hpp"
 #include "daemon/worker/loop/wait_list.hpp"
 
@@ -36,16 +37,41 @@ struct Loop {
         if (on_first_wait) std::exchange(on_first_wait, nullptr)();
     }
 
+    /// Whether the worker has been told to leave.
+    [[nodiscard]] bool is_draining() const noexcept { return draining || (notice != nullptr && notice->draining()); }
+
+    /// It has: whoever waits for a request that has not begun waits no more.
+    void drain() {
+        draining = true;
+        waits.end_idle();
+    }
+
+    /// Somebody is going to wait for a next request.
+    void before_idle_wait() {
+        if (notice == nullptr || std::exchange(hears_of_drain_, true)) return;
+        before_wait();
+        notice->begin_idle_wait();
+        if (const int fd = notice->drain_fd(); fd >= 0)
+            reactor.watch(fd, [this, fd] {
+                reactor.forget(fd);
+                drain();
+            });
+    }
+
     AsioReactor reactor{};
     WorkerRecord& record;
     TrafficCounter traffic{record.traffic, TrafficCounter::Writers::One};
     std::chrono::milliseconds idle_timeout;
     std::chrono::milliseconds request_timeout{};  ///< zero: never
     bool draining = false;
+    DrainNotice* notice = nullptr;          ///< of a loop for one connection; else `draining` tells
     std::function<void()> on_first_wait{};  ///< what a loop that never waits need not have
     BufferPool buffers{};
     WaitList waits{reactor};
     LingerQueue linger;
+
+private:
+    bool hears_of_drain_ = false;
 };
 
 }  // namespace preforkd

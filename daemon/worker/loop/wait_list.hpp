@@ -13,9 +13,9 @@ namespace preforkd {
 class Waiting : public boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>,
                                                        boost::intrusive::optimize_size<true>> {
 public:
-    enum class Outcome : std::uint8_t { Pending, TimedOut, Canceled };
+    enum class Outcome : std::uint8_t { Pending, TimedOut, Canceled, Drained };
 
-    /// Called when the deadline passes or cancel_all() is called; must make the wait end soon.
+    /// Called when the deadline passes, or by cancel_all() and end_idle(); must make the wait end soon.
     virtual void give_up() = 0;
 
     [[nodiscard]] Outcome outcome() const noexcept { return outcome_; }
@@ -29,7 +29,7 @@ private:
     friend class WaitList;
     Clock::time_point until_{};
     Clock::time_point place_{};  ///< in the list; may be earlier than until_
-    bool waiting_ = false;
+    enum class Waits : std::uint8_t { Not, ForEver, UntilDrain } waits_ = Waits::Not;
     Outcome outcome_ = Outcome::Pending;
 };
 
@@ -45,6 +45,12 @@ public:
     /// `patience` zero: for ever.  The wait may end up to 100 ms late.
     void add(Waiting& wait, std::chrono::milliseconds patience);
     void remove(Waiting& wait) noexcept;
+
+    /// Of one that was just added: end_idle() ends it, too.
+    void until_drain(Waiting& wait) noexcept { wait.waits_ = Waiting::Waits::UntilDrain; }
+
+    /// Ends what waits until_drain().
+    void end_idle();
 
     /// Ends every wait now, and each later one at once: a fast stop.
     void cancel_all();

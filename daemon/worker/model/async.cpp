@@ -34,7 +34,11 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
                       handoff,
                       control,
                       loop.reactor,
-                      {.drain = [&](auto) { loop.draining = true; },
+                      {.drain =
+                           [&](auto) {
+                               loop.drain();
+                               tell_of_drain(handlers);
+                           },
                        .hurry = [&] { loop.waits.cancel_all(); },
                        .awake =
                            [&] {

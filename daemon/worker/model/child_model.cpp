@@ -21,7 +21,11 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                       handoff,
                       control,
                       reactor,
-                      {.drain = [&](auto) { crew.drain(); },
+                      {.drain =
+                           [&](auto) {
+                               crew.drain();
+                               tell_of_drain(handlers);
+                           },
                        .hurry = [&] { crew.hurry(); },
                        .awake =
                            [&] {

@@ -1,10 +1,12 @@
 #pragma once
 // The frame of the models that give each client a process of its own.
 #include <functional>
+#include <optional>
 
 #include "common/channel/worker_handoff.hpp"
 #include "daemon/worker/handler/handler_set.hpp"
 #include "daemon/worker/model/child_crew.hpp"
+#include "daemon/worker/process/shared_flag.hpp"
 #include "daemon/worker/process/worker_control.hpp"
 #include "daemon/worker/process/worker_plan.hpp"
 #include "daemon/worker/program/stderr_rate.hpp"
@@ -18,7 +20,8 @@ struct ChildModel {
     ChildCrew& crew;
     HandlerSet& handlers;
     Acceptor& acceptor;
-    StderrRate& stderr_rate;  ///< of its programs
+    StderrRate& stderr_rate;               ///< of its programs
+    std::optional<SharedFlag> draining{};  ///< for the children that it forks, if it does
 };
 
 /// Takes clients from a listener and starts jobs for them.

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <ctime>
 #include <optional>
@@ -37,7 +38,8 @@ Clock::time_point time_by_call() noexcept {
 /// What every forked child does: makes itself one, serves, and says by its exit code whether that went well.
 class ForkJob : public ChildJob {
 public:
-    explicit ForkJob(ChildModel& model) : acceptor{model.acceptor}, settings{model.plan.settings} {}
+    explicit ForkJob(ChildModel& model)
+        : acceptor{model.acceptor}, settings{model.plan.settings}, draining_{*model.draining} {}
 
     ChildProcess launch() final {
         if (!heap_is_full) {  // now that start-up is over
@@ -47,7 +49,7 @@ public:
         // What the worker has printed must not be in the child's buffer, too.
         return spawn(
             [this, worker = ::getpid(), flushed = flush_standard_output(), forked = exact_time()] {
-                ForkedChild child{worker, kept_fds()};
+                ForkedChild child{worker, kept_fds(), draining_};
                 WorkerRecord record;  // but for what is added up, the worker's own is the worker's to write
                 enter(record, WorkerState::InHandler, forked);
                 const ConnectionOutcome outcome = serve({.idle_timeout = settings.idle_timeout,
@@ -66,6 +68,12 @@ public:
 
     /// The client has heard of it: serve() ends the connection itself.
     [[nodiscard]] bool end_can_wait() const noexcept final { return true; }
+
+    /// It ends when its client has nothing more to ask.
+    void ask_to_leave(const ChildProcess& child) final {
+        draining_.set();
+        signal(child, SIGURG);
+    }
 
     void report(const ChildEnd& end) final {
         const bool orderly = end.report == ExitReport{ExitReport::Kind::Exited, 0};
@@ -91,6 +99,7 @@ private:
     [[nodiscard]] virtual ConnectionOutcome serve(const ServeHere& how) noexcept = 0;
     virtual void count_end(ConnectionOutcome outcome, Clock::time_point now) const noexcept = 0;
 
+    SharedFlag& draining_;
     bool has_counted_ = false;
 };
 
@@ -176,6 +185,7 @@ private:
 }  // namespace
 
 Acceptor::Take take_by_forking(const Listener& listener, ChildModel& model) {
+    if (!model.draining) model.draining.emplace();
     if (is_datagram(listener.local.transport))
         return receive_one_by_one(
             datagram_inlet(model.plan, listener, model.acceptor),

@@ -45,6 +45,13 @@ void on_terminate(int) {
     errno = saved_errno;
 }
 
+/// SIGURG, which nobody notices who does not ask for it: it wakes a wait that a drain ends.
+void on_drain(int) {
+    const int saved_errno = errno;
+    (void)::eventfd_write(terminated_fd, 1);
+    errno = saved_errno;
+}
+
 template <class... Signals>
 void set_disposition(sighandler_t disposition, Signals... signals) {
     (::signal(signals, disposition), ...);
@@ -65,7 +72,8 @@ void take_child_signals() {
 
 }  // namespace
 
-ForkedChild::ForkedChild(pid_t worker, const std::array<int, 3>& keep) {
+ForkedChild::ForkedChild(pid_t worker, const std::array<int, 3>& keep, const SharedFlag& draining)
+    : draining_{draining} {
     // In order where nobody signs for it, for to sort them costs a page.
     std::array kept{keep[1], keep[2], log_fd(), keep[0]};
     close_all_descriptors_except(kept);
@@ -83,7 +91,17 @@ void ForkedChild::before_first_wait() {
 void ForkedChild::hear() {
     eventfd_t times = 0;
     (void)::eventfd_read(terminated_.get(), &times);
-    hurried_ = true;
+    hurried_ = terminated != 0;
 }
+
+/// Only meanwhile: a signal with a handler would cut short what the author's code waits for by itself.
+void ForkedChild::begin_idle_wait() {
+    struct sigaction action {};
+    action.sa_handler = on_drain;
+    action.sa_flags = SA_RESTART;
+    check(::sigaction(SIGURG, &action, &urgent_before_), "handle SIGURG");
+}
+
+void ForkedChild::end_idle_wait() noexcept { ::sigaction(SIGURG, &urgent_before_, nullptr); }
 
 }  // namespace preforkd

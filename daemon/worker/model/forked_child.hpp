@@ -3,8 +3,10 @@
 #include <sys/types.h>
 
 #include <array>
+#include <csignal>
 
 #include "common/base/unique_fd.hpp"
+#include "daemon/worker/process/shared_flag.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
 
 namespace preforkd {
@@ -17,15 +19,21 @@ namespace preforkd {
 /// process; stays until _exit(). Source: PR_SET_PDEATHSIG, prctl(2); signal-safety(7) for timer_settime and write.
 class ForkedChild final : public StopWatch {
 public:
-    ForkedChild(pid_t worker, const std::array<int, 3>& keep);
+    /// `draining`: set, and SIGURG sent, once the worker has been told to leave.
+    ForkedChild(pid_t worker, const std::array<int, 3>& keep, const SharedFlag& draining);
 
     [[nodiscard]] int fd() const noexcept override { return terminated_.get(); }
     void hear() override;
     void before_first_wait() override;
     [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
+    [[nodiscard]] bool draining() const noexcept override { return draining_.is_set(); }
+    void begin_idle_wait() override;
+    void end_idle_wait() noexcept override;
 
 private:
+    const SharedFlag& draining_;
     UniqueFd terminated_{};
+    struct sigaction urgent_before_ {};
     bool hurried_ = false;
 };
 

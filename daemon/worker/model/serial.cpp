@@ -34,7 +34,8 @@ public:
     void attach(WorkerFrame& frame) noexcept { frame_ = &frame; }
 
     /// From now on the handler has this long; zero: for ever.
-    void set_deadline(std::chrono::milliseconds patience) {
+    void drain(std::chrono::milliseconds patience) {
+        draining_ = true;
         itimerspec when{};
         when.it_value.tv_sec = patience / 1s;
         when.it_value.tv_nsec = std::chrono::nanoseconds{patience % 1s}.count();
@@ -56,6 +57,7 @@ public:
     void before_first_wait() override { frame_->acceptor().about_to_block(); }
 
     [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
+    [[nodiscard]] bool draining() const noexcept override { return draining_; }
 
 private:
     WorkerControl& control_;
@@ -63,6 +65,7 @@ private:
     WorkerFrame* frame_ = nullptr;
     EpollSet all_{};  // poll(2) beside the client takes one
     UniqueFd deadline_;
+    bool draining_ = false;
     bool hurried_ = false;
 };
 
@@ -83,7 +86,11 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                       handoff,
                       control,
                       reactor,
-                      {.drain = [&](auto patience) { stop_notifier.set_deadline(patience); },
+                      {.drain =
+                           [&](auto patience) {
+                               stop_notifier.drain(patience);
+                               tell_of_drain(handlers);
+                           },
                        .hurry = [&] { stop_notifier.hurry(); },
                        .awake =
                            [&] {

@@ -116,7 +116,11 @@ private:
 };
 
 ModelHooks ThreadModel::hooks() {
-    return {.drain = [](auto) {},  // what runs is finished
+    return {.drain =
+                [this](auto) {
+                    crew.drain();
+                    tell_of_drain(handlers);
+                },
             .hurry = [this] { crew.hurry(); },
             .awake =
                 [this] {

@@ -54,6 +54,20 @@ bool sleeps_in_epoll(pid_t thread) {
 
 ThreadCrew::Halt::Halt() : readable_{make_event()} {}
 
+void ThreadCrew::Halt::drain() {
+    const std::scoped_lock lock{making_};
+    if (!draining_.exchange(true) && drained_) ring(drained_);
+}
+
+int ThreadCrew::Halt::drain_fd() {
+    const std::scoped_lock lock{making_};
+    if (!drained_) {
+        drained_ = make_event();
+        if (draining_) ring(drained_);
+    }
+    return drained_.get();
+}
+
 void ThreadCrew::Halt::hurry() {
     hurried_.store(true, std::memory_order_relaxed);
     ring(readable_);

@@ -48,6 +48,9 @@ public:
 
     [[nodiscard]] bool short_of_threads() const noexcept { return kept_ != nullptr; }
 
+    /// No thread waits for a request that has not begun any more.
+    void drain() { halt_.drain(); }
+
     /// No thread waits for its client any more.
     void hurry();
 
@@ -82,14 +85,20 @@ private:
     class Halt final : public StopWatch {
     public:
         Halt();
+        void drain();
         void hurry();
         [[nodiscard]] int fd() const noexcept override { return readable_.get(); }
         void hear() override {}
         [[nodiscard]] bool hurried() const noexcept override { return hurried_.load(std::memory_order_relaxed); }
+        [[nodiscard]] bool draining() const noexcept override { return draining_.load(); }
+        [[nodiscard]] int drain_fd() override;
 
     private:
         UniqueFd readable_;  ///< for all threads at once, and for ever once hurried
         std::atomic<bool> hurried_{false};
+        std::atomic<bool> draining_{false};
+        std::mutex making_{};
+        UniqueFd drained_{};  ///< likewise, once a thread has asked for it
     };
 
     static void* run(void* member) noexcept;

@@ -89,11 +89,11 @@ std::error_code BlockingCore::canceled() noexcept {
 
 std::error_code BlockingCore::wait(For what) { return wait_until(deadline_after(Clock::now(), patience), what); }
 
-std::error_code BlockingCore::wait_until(Deadline limit, For what) {
+std::error_code BlockingCore::wait_until(Deadline limit, For what, Until end) {
     if (how_.stop.hurried()) return canceled();
     if (!std::exchange(has_waited_, true)) how_.stop.before_first_wait();
     leave_handler(how_.record, WorkerState::WaitingForClient);
-    const std::error_code error = poll_until(earlier(limit, served_until_), what);
+    const std::error_code error = poll_until(earlier(limit, served_until_), what, end);
     enter(how_.record, WorkerState::InHandler);
     if (const auto late = cut_when_late()) return late;
     if (error == std::errc::operation_canceled) return canceled();
@@ -116,13 +116,18 @@ std::error_code BlockingCore::cut_when_late() {
     return std::make_error_code(std::errc::timed_out);
 }
 
-std::error_code BlockingCore::poll_until(Deadline limit, For what) {
+/// Interrupted: a drain has begun that is to end the wait.
+std::error_code BlockingCore::poll_until(Deadline limit, For what, Until end) {
+    const bool ends_at_drain = end == Until::Drain;
     const short wanted = what == For::Input ? POLLIN : POLLOUT;
     // poll(2) passes over a negative descriptor.
-    std::array<pollfd, 2> watched{
-        {{.fd = fd.get(), .events = wanted, .revents = 0}, {.fd = how_.stop.fd(), .events = POLLIN, .revents = 0}}};
+    std::array<pollfd, 3> watched{{{.fd = fd.get(), .events = wanted, .revents = 0},
+                                   {.fd = how_.stop.fd(), .events = POLLIN, .revents = 0},
+                                   {.fd = -1, .events = POLLIN, .revents = 0}}};
+    if (ends_at_drain) watched[2].fd = how_.stop.drain_fd();
     for (;;) {
-        const int ready = ::poll(watched.data(), watched.size(), milliseconds_left(limit));
+        if (ends_at_drain && draining()) return std::make_error_code(std::errc::interrupted);
+        const int ready = ::poll(watched.data(), ends_at_drain ? 3 : 2, milliseconds_left(limit));
         if (ready == -1 && errno != EINTR) return error_now();
         if (ready > 0 && watched[1].revents != 0) how_.stop.hear();
         if (how_.stop.hurried()) return std::make_error_code(std::errc::operation_canceled);

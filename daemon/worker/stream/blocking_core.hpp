@@ -39,6 +39,9 @@ struct BlockingCore {
     /// The handshake, as a client of `listener`, which speaks TLS; before anything else.  Whether it went well.
     [[nodiscard]] bool begin_tls(const Listener& listener);
 
+    [[nodiscard]] bool next_request();
+    [[nodiscard]] bool draining() const noexcept;
+
     std::error_code flush();
     std::error_code end_output();
 
@@ -65,7 +68,8 @@ struct BlockingCore {
 
 private:
     [[nodiscard]] std::error_code wait(For what);
-    [[nodiscard]] std::error_code wait_until(Deadline limit, For what);
+    enum class Until { Ready, Drain };  ///< what ends a wait, beside its limit and a fast stop
+    [[nodiscard]] std::error_code wait_until(Deadline limit, For what, Until end = Until::Ready);
     template <class Call>
     [[nodiscard]] TlsResult finish_tls(const Call& call, Deadline limit = {});
     [[nodiscard]] Received receive_tls(std::span<std::byte> space);
@@ -73,7 +77,23 @@ private:
     [[nodiscard]] std::error_code end_tls();
     [[nodiscard]] std::error_code cut_when_late();
     [[nodiscard]] std::error_code canceled() noexcept;
-    [[nodiscard]] std::error_code poll_until(Deadline limit, For what);
+    [[nodiscard]] std::error_code poll_until(Deadline limit, For what, Until end);
+
+    /// Whether a request has begun to come; unset: not yet, and what to wait for.
+    struct Look {
+        std::optional<bool> comes{};
+        For missing = For::Input;
+    };
+    [[nodiscard]] Look look_for_request();
+
+    struct IdleWait {
+        explicit IdleWait(StopWatch& its_stop) : stop{its_stop} { stop.begin_idle_wait(); }
+        ~IdleWait() { stop.end_idle_wait(); }
+        IdleWait(const IdleWait&) = delete;
+        IdleWait& operator=(const IdleWait&) = delete;
+        StopWatch& stop;
+    };
+
     [[nodiscard]] std::error_code failed(std::error_code error) noexcept {
         account.failed(ConnectionOutcome::Error);
         return last_error = error;

@@ -33,12 +33,6 @@ const Announcement* Connection::announcement() const noexcept {
 
 namespace {
 
-/// What receive() came to: more bytes in the buffer, or why not.
-struct Filled {
-    bool more = false;
-    std::error_code error{};  ///< clear at an orderly end of the stream
-};
-
 std::optional<Filled> try_to_receive_tls(ConnectionCore& core, std::size_t most) {
     const TlsResult got = (*core.tls)->read({core.buffer.get() + core.unread_end, most - core.unread_end});
     if (got.kind == TlsResult::Kind::Done) {
@@ -53,8 +47,8 @@ std::optional<Filled> try_to_receive_tls(ConnectionCore& core, std::size_t most)
     return std::nullopt;
 }
 
-/// Receives what there is, at least one byte behind the unread ones and at most up to `most` of them in all; nullopt:
-/// nothing yet.  Keeps no buffer when there is nothing unread.
+}  // namespace
+
 std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     if (const auto error = core.why_cut()) return Filled{.error = error};
     // A connection that has waited before is likely to wait again: ask the kernel once, by the wait, whether something
@@ -84,6 +78,8 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     if (error == std::errc::resource_unavailable_try_again) return std::nullopt;
     return Filled{.error = error ? core.broken(error) : error};
 }
+
+namespace {
 
 /// `first`: what is waited for before anything is taken, which may be a turn; then there is nothing more yet.
 awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& until, std::optional<For> first) {

@@ -31,6 +31,15 @@ std::error_code ConnectionCore::begin_wait(Waiting& wait, Deadline& until) {
     return no_error;
 }
 
+std::error_code ConnectionCore::begin_idle_wait(Deadline& until) {
+    loop.before_idle_wait();
+    // Only now is it sure to be heard of, so that it may have been missed.
+    if (loop.is_draining()) return std::make_error_code(std::errc::operation_canceled);
+    if (const auto error = begin_wait(Side::Reading, For::Input, until)) return error;
+    loop.waits.until_drain(*this);
+    return no_error;
+}
+
 std::error_code ConnectionCore::end_wait(Side side, For what) {
     loop.in_handler();
     if (what != For::Turn) {
@@ -43,6 +52,7 @@ std::error_code ConnectionCore::end_wait(Side side, For what) {
                 account.failed(ConnectionOutcome::IdleTimeout);
                 return std::make_error_code(std::errc::timed_out);
             case Outcome::Canceled: return canceled();
+            case Outcome::Drained: return std::make_error_code(std::errc::operation_canceled);
             case Outcome::Pending: break;
         }
     }

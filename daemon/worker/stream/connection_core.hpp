@@ -29,6 +29,18 @@ namespace preforkd {
 /// What std::error_code{} is, without a call into libstdc++, whose code a forked child would have to map for it.
 inline const std::error_code no_error{};
 
+struct ConnectionCore;
+
+/// What receiving came to: more bytes in the buffer, or why not.
+struct Filled {
+    bool more = false;
+    std::error_code error{};  ///< clear at an orderly end of the stream
+};
+
+/// Receives what there is, at least one byte behind the unread ones and at most up to `most` of them in all; nullopt:
+/// nothing yet.  Keeps no buffer when there is nothing unread.
+[[nodiscard]] std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most);
+
 struct ConnectionCore final : private Waiting {
     /// Turn: for nothing but those who are ready before, one of whom may cancel it.
     enum class For : std::uint8_t { Input, Output, Turn };
@@ -65,6 +77,9 @@ struct ConnectionCore final : private Waiting {
             boost::asio::deferred);
     }
     [[nodiscard]] std::error_code end_wait(Side side, For what);
+
+    /// As begin_wait() for input, of a wait that a drain ends.
+    [[nodiscard]] std::error_code begin_idle_wait(Deadline& until);
 
     /// Whether a coroutine of this state can be canceled.  What it had taken when it was would be lost: so a read takes
     /// nothing before its turn.

@@ -55,6 +55,7 @@ ServedStream serve_coroutine(StreamHandler& handler, AcceptedStream stream, cons
     Loop loop{how.record, how.idle_timeout, 0};
     loop.request_timeout = how.request_timeout;
     loop.traffic = how.traffic;
+    loop.notice = &how.stop;
     // A handler that never waits costs no epoll set: Asio makes it when it is first asked to wait.
     loop.on_first_wait = [&] {
         how.stop.before_first_wait();
@@ -65,6 +66,7 @@ ServedStream serve_coroutine(StreamHandler& handler, AcceptedStream stream, cons
         if (how.stop.fd() < 0 || loop.waits.canceled()) return;
         loop.reactor.watch(how.stop.fd(), [&loop, &how, cancel_if_hurried] {
             how.stop.hear();
+            if (!loop.draining && how.stop.draining()) loop.drain();
             cancel_if_hurried();
             // It may stay readable for ever.
             if (loop.waits.canceled()) loop.reactor.forget(how.stop.fd());

@@ -5,15 +5,14 @@
 #include "common/channel/scoreboard.hpp"
 #include "daemon/worker/accept/accept_streams.hpp"
 #include "daemon/worker/handler/handler_set.hpp"
+#include "daemon/worker/loop/drain_notice.hpp"
 #include "preforkd/handler.hpp"
 
 namespace preforkd {
 
 /// How a thread that blocks for a client hears that it should stop: something to poll beside the client.
-class StopWatch {
+class StopWatch : public DrainNotice {
 public:
-    virtual ~StopWatch() = default;
-
     /// Becomes readable when there is something to hear; -1: nothing.
     [[nodiscard]] virtual int fd() const noexcept = 0;
 

@@ -41,8 +41,7 @@ TEST(Compatibility, a_model_that_a_handler_does_not_allow_is_refused_with_its_au
 TEST(Compatibility, what_a_handler_allows_is_named) {
     const HandlerEntry entry = handler<ThreadOrFork>("calls");
     EXPECT_EQ(refusal(entry, Model::Fork), "served");
-    EXPECT_EQ(refusal(entry, Model::Async),
-              "handler calls does not allow --model async; use thread, serial or fork");
+    EXPECT_EQ(refusal(entry, Model::Async), "handler calls does not allow --model async; use thread, serial or fork");
 }
 
 TEST(Compatibility, the_first_model_that_a_handler_allows_is_its_own_unless_that_of_its_kind_is_among_them) {

@@ -131,5 +131,21 @@ TEST_F(WaitLists, canceling_ends_all_at_once) {
     EXPECT_EQ(given_up, "ab");
 }
 
+TEST_F(WaitLists, a_drain_ends_those_that_wait_for_nothing_begun) {
+    list.add(a, 1h);
+    list.until_drain(a);
+    list.add(b, 1h);
+    list.add(c, 0ms);
+    list.until_drain(c);
+    list.remove(c);
+    list.end_idle();
+    EXPECT_EQ(given_up, "a");
+    EXPECT_EQ(a.outcome(), Outcome::Drained);
+    EXPECT_EQ(b.outcome(), Outcome::Pending);
+    list.add(a, 1h);
+    list.end_idle();
+    EXPECT_EQ(given_up, "a") << "it waits for what has begun now";
+}
+
 }  // namespace
 }  // namespace preforkd

@@ -18,8 +18,9 @@ bool readable(int fd) {
 }
 
 TEST(ForkedChild, hears_while_it_waits_that_it_should_end) {
-    const ChildProcess child = spawn([worker = ::getpid()] {
-        ForkedChild self{worker, {STDOUT_FILENO, -1, -1}};
+    const SharedFlag draining;
+    const ChildProcess child = spawn([&draining, worker = ::getpid()] {
+        ForkedChild self{worker, {STDOUT_FILENO, -1, -1}, draining};
         self.before_first_wait();
         const bool quiet = !readable(self.fd()) && !self.hurried();
         ::raise(SIGTERM);
@@ -31,8 +32,9 @@ TEST(ForkedChild, hears_while_it_waits_that_it_should_end) {
 }
 
 TEST(ForkedChild, hears_when_it_first_waits_what_it_was_told_before) {
-    const ChildProcess child = spawn([worker = ::getpid()] {
-        ForkedChild self{worker, {STDOUT_FILENO, -1, -1}};
+    const SharedFlag draining;
+    const ChildProcess child = spawn([&draining, worker = ::getpid()] {
+        ForkedChild self{worker, {STDOUT_FILENO, -1, -1}, draining};
         ::raise(SIGTERM);
         self.before_first_wait();
         return readable(self.fd()) ? 0 : 1;
@@ -41,11 +43,33 @@ TEST(ForkedChild, hears_when_it_first_waits_what_it_was_told_before) {
 }
 
 TEST(ForkedChild, keeps_no_descriptor_for_waiting_until_it_waits) {
-    const ChildProcess child = spawn([worker = ::getpid()] {
-        const ForkedChild self{worker, {STDOUT_FILENO, -1, -1}};
+    const SharedFlag draining;
+    const ChildProcess child = spawn([&draining, worker = ::getpid()] {
+        const ForkedChild self{worker, {STDOUT_FILENO, -1, -1}, draining};
         return self.fd() == -1 ? 0 : 1;
     });
     EXPECT_EQ(testing::end_of(child), testing::success);
+}
+
+TEST(ForkedChild, is_woken_by_a_drain_while_it_waits_for_a_next_request_only) {
+    SharedFlag draining;
+    const ChildProcess child = spawn([&draining, worker = ::getpid()] {
+        ForkedChild self{worker, {STDOUT_FILENO, -1, -1}, draining};
+        self.before_first_wait();
+        ::raise(SIGURG);
+        const bool undisturbed = !readable(self.fd()) && !self.draining();
+        self.begin_idle_wait();
+        draining.set();
+        ::raise(SIGURG);
+        const bool woken = readable(self.fd());
+        self.hear();
+        const bool told = self.draining() && !self.hurried();
+        self.end_idle_wait();
+        ::raise(SIGURG);
+        return undisturbed && woken && told && !readable(self.fd()) ? 0 : 1;
+    });
+    EXPECT_EQ(testing::end_of(child), testing::success);
+    EXPECT_TRUE(draining.is_set()) << "in this process, too";
 }
 
 }  // namespace
