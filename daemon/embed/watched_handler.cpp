@@ -34,7 +34,8 @@ public:
     }
     void handle_timeout(const Endpoint& peer) final { handler_->handle_timeout(peer); }
     void service_actions() final { handler_->service_actions(); }
-    void worker_started() final { handler_->worker_started(); }
+    void worker_started(Worker& worker) final { handler_->worker_started(worker); }
+    void worker_started() final {}
     void worker_draining() final { handler_->worker_draining(); }
     void worker_leaving() final { handler_->worker_leaving(); }
 

@@ -17,7 +17,7 @@ say 'fork lives in common/process/spawn.hpp only' \
 say 'a daemon never sleeps; it waits for events' \
     "$(code '\b(u|nano|clock_nano)?sleep *\(|sleep_(for|until)' | within "$product")"
 say 'catch (...) belongs at a process or connection boundary' \
-    "$(code 'catch *\( *\.\.\. *\)' | within "$product" | outside 'common/process/spawn\.hpp:|daemon/(startup/run|worker/(worker|stream/(coroutine_stream|serve_here)|datagram/datagram_request|handler/(handler|handler_trial|handler_hooks)|program/program_launch|model/[a-z_]+)|embed/watched_handler)\.[ch]pp:')"
+    "$(code 'catch *\( *\.\.\. *\)' | within "$product" | outside 'common/process/spawn\.hpp:|daemon/(startup/run|worker/(worker|stream/(coroutine_stream|serve_here)|datagram/datagram_request|handler/(handler|handler_trial|handler_hooks|worker_core)|program/program_launch|model/[a-z_]+)|embed/watched_handler)\.[ch]pp:')"
 say 'a pure file includes no system header' \
     "$(includes '(sys/|linux/|net/|netinet/|arpa/|systemd/|boost/|unistd|poll|pthread|netdb|signal\.h|csignal|ctime|time\.h|fcntl|fstream|iostream|cstdio|thread|mutex)' | within "$pure")"
 say 'a pure file reads no clock' \

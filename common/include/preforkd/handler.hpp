@@ -11,6 +11,7 @@ namespace preforkd {
 
 class BlockingConnection;
 class Datagram;
+class Worker;
 
 /// What every kind of handler may override.  One instance lives per worker process, made after the fork, also of a
 /// class that serves both streams and datagrams; in the models thread and fork all its requests share it, at once
@@ -39,7 +40,10 @@ public:
     /// The worker is awake and has nothing to do right now.  Not called on a timer: a pool at rest stays asleep.
     virtual void service_actions();
 
-    virtual void worker_started();  ///< before the first client
+    /// Before the first client.  The default calls the one without an argument, which is there for handlers that need
+    /// nothing of their worker.
+    virtual void worker_started(Worker& worker);
+    virtual void worker_started();
 
     /// The worker has been told to leave: it takes nobody new, and serves those it has to their end.  Called once, in
     /// the thread that accepts; in model serial that may be while serve() waits for its client.

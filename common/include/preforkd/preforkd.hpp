@@ -17,3 +17,4 @@
 #include "preforkd/server.hpp"
 #include "preforkd/shared_object.hpp"
 #include "preforkd/tls.hpp"
+#include "preforkd/worker_context.hpp"

@@ -17,6 +17,7 @@ void Handler::handle_error(const Endpoint& peer, std::exception_ptr error) {
 
 void Handler::handle_timeout(const Endpoint&) {}
 void Handler::service_actions() {}
+void Handler::worker_started(Worker&) { worker_started(); }
 void Handler::worker_started() {}
 void Handler::worker_draining() {}
 void Handler::worker_leaving() {}

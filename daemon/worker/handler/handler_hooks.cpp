@@ -37,13 +37,14 @@ void dismiss(Handler& handler) noexcept {
 
 }  // namespace
 
-void start_handlers(HandlerSet& handlers) {
-    handlers.for_each([](Handler& handler) { handler.worker_started(); });
+void start_handlers(HandlerSet& handlers, WorkerCore& core) {
+    handlers.for_each([&core](Handler& handler) { handler.worker_started(core.worker()); });
 }
 
 void let_handlers_act(HandlerSet& handlers) noexcept { handlers.for_each(act); }
 
-void tell_of_drain(HandlerSet& handlers) noexcept {
+void tell_of_drain(HandlerSet& handlers, WorkerCore& core) noexcept {
+    core.drain();
     if (handlers.begin_drain()) handlers.for_each(tell);
 }
 

@@ -3,18 +3,19 @@
 #include <exception>
 
 #include "daemon/worker/handler/handler_set.hpp"
+#include "daemon/worker/handler/worker_core.hpp"
 #include "preforkd/handler.hpp"
 
 namespace preforkd {
 
 /// Before the first client.  What a handler throws keeps the worker from becoming ready.
-void start_handlers(HandlerSet& handlers);
+void start_handlers(HandlerSet& handlers, WorkerCore& core);
 
 /// The worker is awake.  Costs no system call; throws nothing.
 void let_handlers_act(HandlerSet& handlers) noexcept;
 
 /// The worker has been told to leave: tells them the first time.  Throws nothing.
-void tell_of_drain(HandlerSet& handlers) noexcept;
+void tell_of_drain(HandlerSet& handlers, WorkerCore& core) noexcept;
 
 /// After the last client.  Throws nothing: the worker leaves all the same.
 void dismiss_handlers(HandlerSet& handlers) noexcept;

@@ -10,7 +10,8 @@ namespace preforkd {
 /// An io_context of which what waits can be destroyed while all that it uses is still there.
 class EndableContext : public boost::asio::io_context {
 public:
-    EndableContext() : io_context{1} {}  // one thread; other threads may still post
+    /// `threads`: that run it; others may still post.
+    explicit EndableContext(int threads = 1) : io_context{threads} {}
 
     /// Destroys what has not ended: coroutines, with their local variables.  What uses the context may be destroyed
     /// after that, but nothing runs in it any more.

@@ -1,3 +1,5 @@
+#include <boost/asio/post.hpp>
+
 #include "daemon/worker/accept/worker_frame.hpp"
 #include "daemon/worker/datagram/datagram_batch.hpp"
 #include "daemon/worker/handler/handler_hooks.hpp"
@@ -11,16 +13,21 @@ namespace preforkd {
 namespace {
 
 /// At a fast stop coroutines are left that wait for something else than their client.  They end before what they were
-/// given: their handler, whom their local variables may refer to, the acceptor that counts them.
+/// given: their handler, whom their local variables may refer to, the acceptor that counts them.  And after the threads
+/// that would resume them.
 class EndOfCoroutines {
 public:
-    explicit EndOfCoroutines(Loop& loop) noexcept : loop_{loop} {}
-    ~EndOfCoroutines() { loop_.reactor.context.end(); }
+    EndOfCoroutines(Loop& loop, WorkerCore& core) noexcept : loop_{loop}, core_{core} {}
+    ~EndOfCoroutines() {
+        core_.end();
+        loop_.reactor.context.end();
+    }
     EndOfCoroutines(const EndOfCoroutines&) = delete;
     EndOfCoroutines& operator=(const EndOfCoroutines&) = delete;
 
 private:
     Loop& loop_;
+    WorkerCore& core_;
 };
 
 }  // namespace
@@ -28,6 +35,8 @@ private:
 int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     Loop loop{handoff.record, plan.settings.idle_timeout, plan.parked};
     loop.request_timeout = plan.settings.request_timeout;
+    WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = plan.model},
+                    &loop.reactor.context};
     HandlerSet handlers{plan};
     DatagramBatches datagrams;
     WorkerFrame frame{plan,
@@ -37,7 +46,7 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
                       {.drain =
                            [&](auto) {
                                loop.drain();
-                               tell_of_drain(handlers);
+                               tell_of_drain(handlers, core);
                            },
                        .hurry = [&] { loop.waits.cancel_all(); },
                        .awake =
@@ -47,10 +56,14 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
                            },
                        .finish =
                            [&](auto done) {
-                               dismiss_handlers(handlers);
-                               loop.linger.when_empty(last_linger_limit, std::move(done));
+                               core.end_tasks();
+                               // Another turn is for what the tasks do about it.
+                               boost::asio::post(loop.reactor.context, [&, done = std::move(done)]() mutable {
+                                   dismiss_handlers(handlers);
+                                   loop.linger.when_empty(last_linger_limit, std::move(done));
+                               });
                            }}};
-    const EndOfCoroutines end_of_coroutines{loop};
+    const EndOfCoroutines end_of_coroutines{loop, core};
     frame.add_listeners([&](const Listener& listener) {
         if (is_datagram(listener.local.transport))
             return datagrams.receive(datagram_inlet(plan, listener, frame.acceptor()),
@@ -59,7 +72,7 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
         return accept_streams(listener, plan.settings, frame.acceptor(),
                               [&](AcceptedStream stream) { start_coroutine(loop, handler, std::move(stream)); });
     });
-    start_handlers(handlers);
+    start_handlers(handlers, core);
     frame.serve(ready);
     return 0;
 }

@@ -15,6 +15,7 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                     .parked = plan.parked,
                     .strangers = strangers,
                     .request_timeout = plan.settings.request_timeout}};
+    WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = Model::Fork}, nullptr};
     HandlerSet handlers{plan};
     StderrRate stderr_rate{reactor, plan.settings.stderr_rate};
     WorkerFrame frame{plan,
@@ -24,7 +25,7 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                       {.drain =
                            [&](auto) {
                                crew.drain();
-                               tell_of_drain(handlers);
+                               tell_of_drain(handlers, core);
                            },
                        .hurry = [&] { crew.hurry(); },
                        .awake =
@@ -45,7 +46,7 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                      .acceptor = frame.acceptor(),
                      .stderr_rate = stderr_rate};
     frame.add_listeners([&](const Listener& listener) { return crew.bounded(take_for(listener, model)); });
-    start_handlers(handlers);
+    start_handlers(handlers, core);
     frame.serve(ready);
     return 0;
 }

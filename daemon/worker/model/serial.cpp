@@ -80,7 +80,9 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                    const std::function<void()>& ready) {
     EpollReactor reactor;
     LingerQueue linger{reactor, plan.parked};
+    WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = plan.model}, nullptr};
     HandlerSet handlers{plan};
+    const TasksEnd tasks_end{core};
     StopNotifier stop_notifier{control, reactor};
     WorkerFrame frame{plan,
                       handoff,
@@ -89,7 +91,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                       {.drain =
                            [&](auto patience) {
                                stop_notifier.drain(patience);
-                               tell_of_drain(handlers);
+                               tell_of_drain(handlers, core);
                            },
                        .hurry = [&] { stop_notifier.hurry(); },
                        .awake =
@@ -99,6 +101,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                            },
                        .finish =
                            [&](auto done) {
+                               core.end();
                                dismiss_handlers(handlers);
                                linger.when_empty(last_linger_limit, std::move(done));
                            }}};
@@ -132,7 +135,8 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                                   acceptor.ended(client, served.outcome);
                               });
     });
-    start_handlers(handlers);
+    start_handlers(handlers, core);
+    if (!plan.rehearsal) core.start();
     frame.serve(ready);
     return 0;
 }

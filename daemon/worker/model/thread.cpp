@@ -23,6 +23,7 @@ struct ThreadModel {
     ThreadModel(const WorkerPlan& plan, WorkerHandoff& its_handoff, WorkerControl& control)
         : handoff{its_handoff},
           linger{reactor, plan.parked},
+          core{{.number = its_handoff.number, .generation = its_handoff.generation, .model = plan.model}, nullptr},
           handlers{plan},
           crew{reactor,
                {.idle_timeout = plan.settings.idle_timeout,
@@ -44,7 +45,9 @@ struct ThreadModel {
     WorkerHandoff& handoff;
     EpollReactor reactor{};
     LingerQueue linger;
+    WorkerCore core;
     HandlerSet handlers;
+    TasksEnd tasks_end{core};
     ThreadCrew crew;
     std::chrono::milliseconds worker_timeout;
     std::unique_ptr<Timer> watch_timer = reactor.make_timer();
@@ -119,7 +122,7 @@ ModelHooks ThreadModel::hooks() {
     return {.drain =
                 [this](auto) {
                     crew.drain();
-                    tell_of_drain(handlers);
+                    tell_of_drain(handlers, core);
                 },
             .hurry = [this] { crew.hurry(); },
             .awake =
@@ -131,6 +134,7 @@ ModelHooks ThreadModel::hooks() {
             .finish =
                 [this](auto done) {
                     crew.join_finished();
+                    core.end();
                     dismiss_handlers(handlers);
                     linger.when_empty(last_linger_limit, std::move(done));
                 }};
@@ -193,7 +197,8 @@ void ThreadModel::watch_threads() {
 
 int serve_thread(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     auto model = std::make_unique<ThreadModel>(plan, handoff, control);
-    start_handlers(model->handlers);
+    start_handlers(model->handlers, model->core);
+    if (!plan.rehearsal) model->core.start();
     model->frame.serve(ready);
     if (const std::size_t stuck = model->crew.running(); stuck != 0) {
         log(LogLevel::Warning, "exiting although handlers in {threads} threads have not returned",

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -14,6 +13,7 @@
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
 #include "daemon/worker/process/stack_report.hpp"
+#include "daemon/worker/process/thread_signals.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -30,14 +30,6 @@ void ring(const UniqueFd& event) noexcept {
     const std::uint64_t one = 1;
     // Fails only when the counter is full, and then it is readable already.
     (void)!::write(event.get(), &one, sizeof one);
-}
-
-/// Signals are the main thread's, whatever a handler does in its own; only a fault belongs to the thread that faults.
-sigset_t signals_of_a_thread() noexcept {
-    sigset_t blocked;
-    ::sigfillset(&blocked);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) ::sigdelset(&blocked, fault);
-    return blocked;
 }
 
 /// Whether the thread is in its loop, which turns whatever its coroutine waits for.  False without /proc.
@@ -75,7 +67,7 @@ void ThreadCrew::Halt::hurry() {
 
 ThreadCrew::ThreadCrew(Reactor& reactor, const ThreadSettings& settings)
     : reactor_{reactor}, settings_{settings}, try_again_{reactor.make_timer()}, wakeup_{make_event()} {
-    const sigset_t blocked = signals_of_a_thread();
+    const sigset_t blocked = blocked_in_a_thread();
     ::pthread_attr_init(&attributes_);
     // Where glibc sets a mask at each start anyway, this costs no system call.
     ::pthread_attr_setsigmask_np(&attributes_, &blocked);

@@ -1,0 +1,192 @@
+#include "daemon/worker/handler/worker_core.hpp"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <iterator>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "daemon/worker/process/stack_report.hpp"
+#include "daemon/worker/process/thread_signals.hpp"
+#include "preforkd/log.hpp"
+
+namespace preforkd {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr int pool_threads = 8;
+}  // namespace
+
+void LoopThreads::start() {
+    const ThreadSignals quiet;
+    waits_for_more_.emplace(context.get_executor());
+    while (threads_.size() < static_cast<std::size_t>(wanted_)) try {
+            threads_.emplace_back([this] {
+                const SignalStack for_an_overflow;
+                context.run();
+            });
+        } catch (const std::system_error&) {
+            if (threads_.empty()) throw;
+            return;
+        }
+}
+
+void LoopThreads::join() noexcept {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+}
+
+void LoopThreads::stop() noexcept {
+    context.stop();
+    join();
+    waits_for_more_.reset();
+    context.end();
+}
+
+void WorkerCore::refuse_in_fork(const char* what) const {
+    if (facts_.model == Model::Fork)
+        throw std::logic_error{std::string{"Worker::"} + what +
+                               " needs threads, which --model fork would lose: name the other models in `models`"};
+}
+
+asio::io_context& WorkerCore::loop(const char* what) {
+    if (home_ != nullptr) return *home_;
+    refuse_in_fork(what);
+    const std::scoped_lock lock{making_};
+    if (!own_loop_) {
+        own_loop_.emplace(1);
+        if (started_) own_loop_->start();
+    }
+    return own_loop_->context;
+}
+
+asio::io_context& WorkerCore::pool() {
+    refuse_in_fork("offload()");
+    const std::scoped_lock lock{making_};
+    if (!pool_) {
+        pool_.emplace(pool_threads);
+        try {
+            pool_->start();
+        } catch (const std::system_error&) {
+            pool_.reset();
+            throw;
+        }
+    }
+    return pool_->context;
+}
+
+void WorkerCore::start() {
+    const std::scoped_lock lock{making_};
+    started_ = true;
+    if (own_loop_) own_loop_->start();
+}
+
+void WorkerCore::spawn(awaitable<void> task) {
+    asio::post(loop("spawn()"), [this, task = std::move(task)]() mutable { begin(std::move(task)); });
+}
+
+void WorkerCore::begin(awaitable<void> task) {
+    if (tasks_end_) return;
+    const auto canceling = tasks_.emplace(tasks_.end());
+    asio::io_context& home = loop("spawn()");
+    asio::co_spawn(home, std::move(task),
+                   asio::bind_cancellation_slot(canceling->slot(), [=, this, &home](const std::exception_ptr& failure) {
+                       task_ended(failure);
+                       // Its frame refers to it, and goes after this.
+                       asio::post(home, [this, canceling] { tasks_.erase(canceling); });
+                   }));
+}
+
+void WorkerCore::task_ended(const std::exception_ptr& failure) const noexcept {
+    if (!failure) return;
+    std::string cause = "something not derived from std::exception";
+    try {
+        std::rethrow_exception(failure);
+    } catch (const boost::system::system_error& error) {
+        if (tasks_end_ && error.code() == asio::error::operation_aborted) return;
+        cause = error.what();
+    } catch (const std::exception& error) { cause = error.what(); } catch (...) {
+    }
+    log(LogLevel::Error, "a task of the handler's failed: {cause}", {{"cause", cause}});
+}
+
+void WorkerCore::end_tasks() noexcept {
+    tasks_end_ = true;
+    for (asio::cancellation_signal& task : tasks_) task.emit(asio::cancellation_type::terminal);
+}
+
+/// Nobody else but its tasks makes anything any more, and they may until they have ended.
+void WorkerCore::end() noexcept {
+    if (std::exchange(ended_, true)) return;
+    const auto made = [this](std::optional<LoopThreads>& threads) {
+        const std::scoped_lock lock{making_};
+        return threads ? &*threads : nullptr;
+    };
+    if (LoopThreads* const own = made(own_loop_)) {
+        if (started_) {
+            // Another turn is for what the tasks do about it.
+            asio::io_context& home = own->context;
+            asio::post(home, [this, &home] {
+                end_tasks();
+                asio::post(home, [&home] { home.stop(); });
+            });
+            own->join();
+        }
+        own->stop();
+    }
+    if (LoopThreads* const pool = made(pool_)) pool->stop();
+}
+
+// --- What handlers see of it ---
+
+int Worker::number() const noexcept { return core_.facts().number; }
+int Worker::generation() const noexcept { return core_.facts().generation; }
+Model Worker::model() const noexcept { return core_.facts().model; }
+bool Worker::draining() const noexcept { return core_.draining(); }
+asio::any_io_executor Worker::executor() { return core_.loop("executor()").get_executor(); }
+void Worker::spawn(awaitable<void> task) { core_.spawn(std::move(task)); }
+
+namespace {
+
+awaitable<void> run_in(asio::io_context& pool, std::function<void()> call) {
+    return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+        [&pool, call = std::move(call)]<class Resume>(Resume&& resume) mutable {
+            // As long as this goes on elsewhere, the loop that waits for it has work.
+            auto waits = asio::make_work_guard(resume);
+            asio::post(pool, [call = std::move(call), waits = std::move(waits),
+                              resume = std::forward<Resume>(resume)]() mutable {
+                std::exchange(call, nullptr)();
+                asio::post(waits.get_executor(), std::move(resume));
+            });
+        },
+        asio::use_awaitable);
+}
+
+/// Calls it, and leaves what it throws in `failure`.
+std::function<void()> noting_failure(std::function<void()> call, const std::shared_ptr<std::exception_ptr>& failure) {
+    return [call = std::move(call), failure] {
+        try {
+            call();
+        } catch (...) { *failure = std::current_exception(); }
+    };
+}
+
+}  // namespace
+
+awaitable<void> Worker::run_elsewhere(std::function<void()> call) {
+    const auto failure = std::make_shared<std::exception_ptr>();
+    const std::function<void()> noting = noting_failure(std::move(call), failure);
+    co_await run_in(core_.pool(), noting);
+    if (*failure) std::rethrow_exception(*failure);
+}
+
+}  // namespace preforkd

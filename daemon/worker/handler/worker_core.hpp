@@ -1,0 +1,112 @@
+#pragma once
+// What is behind a Worker.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+
+#include <atomic>
+#include <exception>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "daemon/worker/loop/asio_reactor.hpp"
+#include "preforkd/worker_context.hpp"
+
+namespace preforkd {
+
+/// A loop that threads of its own turn once they are started.
+class LoopThreads {
+public:
+    explicit LoopThreads(int threads) : context{threads}, wanted_{threads} {}
+    ~LoopThreads() { stop(); }
+    LoopThreads(const LoopThreads&) = delete;
+    LoopThreads& operator=(const LoopThreads&) = delete;
+
+    /// As many of them as there are to be had; throws std::system_error where that is none.
+    void start();
+
+    /// Until the loop is stopped.
+    void join() noexcept;
+
+    /// Waits for what runs, and destroys what has not ended.  What uses the context may be destroyed after that.
+    void stop() noexcept;
+
+    EndableContext context;
+
+private:
+    int wanted_;
+    std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> waits_for_more_{};
+    std::vector<std::thread> threads_{};
+};
+
+class WorkerCore {
+public:
+    struct Facts {
+        int number = 0;
+        int generation = 1;
+        Model model = Model::Async;
+    };
+
+    /// `home`: the loop that the worker's coroutines run in; nullptr: tasks get one of their own, with a thread.  In
+    /// model fork there are none.
+    WorkerCore(const Facts& facts, EndableContext* home) : facts_{facts}, home_{home} {}
+    ~WorkerCore() { end(); }
+    WorkerCore(const WorkerCore&) = delete;
+    WorkerCore& operator=(const WorkerCore&) = delete;
+
+    [[nodiscard]] Worker& worker() noexcept { return worker_; }
+    [[nodiscard]] const Facts& facts() const noexcept { return facts_; }
+
+    [[nodiscard]] bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
+    void drain() noexcept { draining_.store(true, std::memory_order_relaxed); }
+
+    /// Where tasks run, and where what blocks does.  Throws std::logic_error in model fork: `what` needs it.
+    [[nodiscard]] boost::asio::io_context& loop(const char* what);
+    [[nodiscard]] boost::asio::io_context& pool();
+
+    void spawn(awaitable<void> task);
+
+    /// The worker serves: tasks may begin.
+    void start();
+
+    /// Ends what tasks wait for.  For the thread of their loop.
+    void end_tasks() noexcept;
+
+    /// Ends the tasks that have a thread of their own, and waits for what runs in one.
+    void end() noexcept;
+
+private:
+    void begin(awaitable<void> task);
+    void task_ended(const std::exception_ptr& failure) const noexcept;
+    void refuse_in_fork(const char* what) const;
+
+    Facts facts_;
+    EndableContext* home_;
+    Worker worker_{*this};
+    std::atomic<bool> draining_{false};
+    std::list<boost::asio::cancellation_signal> tasks_{};  ///< the loop's
+    bool tasks_end_ = false;                               ///< likewise
+    bool ended_ = false;
+
+    std::mutex making_{};  ///< for what follows
+    bool started_ = false;
+    std::optional<LoopThreads> own_loop_{};
+    std::optional<LoopThreads> pool_{};
+};
+
+/// Ends the core before what was declared ahead of this goes: what tasks use.
+class TasksEnd {
+public:
+    explicit TasksEnd(WorkerCore& core) noexcept : core_{core} {}
+    ~TasksEnd() { core_.end(); }
+    TasksEnd(const TasksEnd&) = delete;
+    TasksEnd& operator=(const TasksEnd&) = delete;
+
+private:
+    WorkerCore& core_;
+};
+
+}  // namespace preforkd

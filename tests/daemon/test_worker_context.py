@@ -1,0 +1,100 @@
+"""What a handler has of its worker: tasks and timers beside its clients, threads for what blocks, who it is."""
+import re
+import subprocess
+import time
+from signal import SIGHUP, SIGTERM
+
+import pytest
+
+from built_handlers import pkg_config, run
+from clients import connect, exchange
+from log_file import sentences
+
+FAILED = "a task of the handler's failed: as told"
+
+
+def ask(daemon, word):
+    return exchange(daemon.endpoint, word.encode() + b"\n").decode().rstrip("\n")
+
+
+@pytest.fixture
+def tasks(preforkd, trouble):
+    def start(*arguments, **how):
+        daemon = preforkd("--handler", trouble("tasks"), *arguments, **how)
+        daemon.expect(FAILED)
+        return daemon
+    return start
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("model", ["async", "serial", "thread"])
+def test_tasks_and_calls_that_block_go_on_beside_clients(tasks, model, workers):
+    daemon = tasks("--model", model, workers=workers)
+    assert ask(daemon, "ticks") == "it ticks"
+    assert ask(daemon, "offload") == "elsewhere and back"
+    assert ask(daemon, "offload throws") == "no rows"
+    for _ in range(3):
+        assert ask(daemon, "say it") == "say it, said elsewhere and longer than a short string is"
+    assert ask(daemon, "who") == f"{workers} 1 {model}"
+    daemon.wait_log(FAILED)  # and nothing else has ended
+    assert ask(daemon, "ticks") == "it ticks"
+
+
+SENTENCE = "GCC 12 destroys twice what a lambda expression behind co_await has captured by copy"
+CAPTURES = """#include <preforkd/worker_context.hpp>
+#include <string>
+preforkd::awaitable<std::size_t> ask(preforkd::Worker& worker, std::string text) {
+    co_return co_await worker.offload([%s] { return text.size(); });
+}
+"""
+
+
+def test_what_the_compiler_would_get_wrong_it_refuses(prefix, tmp_path):
+    flags = run("pkg-config", "--cflags", "preforkd", env=pkg_config(prefix)).split()
+    for how, is_good in (("&", True), ("text", not run("g++", "-dumpversion").startswith("12"))):
+        (tmp_path / "captures.cpp").write_text(CAPTURES % how)
+        done = subprocess.run(["g++", "-std=c++20", "-fsyntax-only", *flags, "captures.cpp"], cwd=tmp_path,
+                              capture_output=True, text=True)
+        assert (done.returncode == 0) == is_good and (SENTENCE in done.stderr) != is_good, done.stderr
+
+
+@pytest.mark.parametrize("model", ["async", "serial", "thread"])
+def test_a_task_ends_with_its_worker_and_does_not_keep_it(tasks, model):
+    daemon = tasks("--model", model, workers=1)
+    began = time.monotonic()
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"who\n")
+        assert client.recv(100) == f"1 1 {model}\n".encode()
+        daemon.signal(SIGTERM)
+        daemon.wait_log("stdout: draining")
+        client.sendall(b"ticks\n")
+        assert client.recv(100) == b"it ticks\n", "as long as there is a client"
+    assert daemon.wait_exit() == 0
+    assert time.monotonic() - began < 5
+    assert daemon.log.find("stdout: leaving after the task")
+    assert len(daemon.log.find("a task of the handler's failed")) == 1, "the end is no failure"
+
+
+@pytest.mark.parametrize("model", ["serial", "thread"])
+def test_tasks_go_on_beside_clients_that_block(preforkd, trouble, model):
+    daemon = preforkd("--handler", trouble("tasks_blocking"), "--model", model, workers=1)
+    assert ask(daemon, "wait") == "it ticks"
+    assert daemon.stop(SIGTERM) == 0
+    assert daemon.log.find("stdout: leaving after the task")
+
+
+def test_a_worker_knows_its_number_and_its_generation(tasks):
+    daemon = tasks(workers=3)
+    assert {ask(daemon, "who") for _ in range(60)} <= {f"{number} 1 async" for number in (1, 2, 3)}
+    daemon.signal(SIGHUP)
+    daemon.wait_log("reloaded")
+    assert re.fullmatch(r"\d 2 async", ask(daemon, "who"))
+
+
+@pytest.mark.parametrize("handler", ["tasks", "tasks_blocking"])
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_in_model_fork_it_is_refused_with_a_sentence(run_preforkd, trouble, handler, workers):
+    done = run_preforkd("--handler", trouble(handler), "--model", "fork", "--workers", workers, "--listen", "tcp://127.0.0.1:0")
+    assert done.returncode == 69
+    refused = re.compile(r"Worker::\w+\(\) needs threads, which --model fork would lose")
+    assert any(refused.search(told) for told in sentences(done.stderr)), done.stderr
