@@ -2,10 +2,13 @@
 // What a handler has of its worker: tasks beside its clients, timers, threads for what blocks.
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -82,6 +85,16 @@ public:
 #endif
         return run_shared(std::make_shared<std::decay_t<Call>>(std::forward<Call>(call)));
     }
+
+    /// Connects to `tcp://HOST:PORT`, `unix:///PATH` or `unix://@NAME`, to one address of HOST after the other, within
+    /// `patience` together; zero: for ever.  In every model, also fork: the socket is one of the loop that the calling
+    /// coroutine runs in, is not inherited by other programs, and its waits know no --idle-timeout.
+    ///
+    /// Throws std::system_error, `connect to tcp://db:5432: Connection refused`: with std::errc::timed_out, and at a
+    /// fast stop, or when Asio's cancellation ends it, with std::errc::operation_canceled.  Each counts as
+    /// `outbound_connections` or `outbound_failures` where Counter counts.
+    [[nodiscard]] awaitable<boost::asio::generic::stream_protocol::socket> connect(
+        std::string endpoint, std::chrono::milliseconds patience = std::chrono::seconds{10});
 
 private:
     template <class Call>

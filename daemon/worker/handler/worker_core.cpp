@@ -94,6 +94,24 @@ void WorkerCore::spawn(awaitable<void> task) {
     asio::post(loop("spawn()"), [this, task = std::move(task)]() mutable { begin(std::move(task)); });
 }
 
+WorkerCore::AtFastStop WorkerCore::at_fast_stop(std::function<void()> end) {
+    const std::scoped_lock lock{stopping_};
+    const AtFastStop place = at_fast_stop_.insert(at_fast_stop_.end(), std::move(end));
+    if (hurried_) (*place)();
+    return place;
+}
+
+void WorkerCore::forget(AtFastStop place) noexcept {
+    const std::scoped_lock lock{stopping_};
+    at_fast_stop_.erase(place);
+}
+
+void WorkerCore::hurry() {
+    const std::scoped_lock lock{stopping_};
+    if (std::exchange(hurried_, true)) return;
+    for (const auto& end : at_fast_stop_) end();
+}
+
 void WorkerCore::begin(awaitable<void> task) {
     if (tasks_end_) return;
     const auto canceling = tasks_.emplace(tasks_.end());
@@ -154,6 +172,10 @@ Model Worker::model() const noexcept { return core_.facts().model; }
 bool Worker::draining() const noexcept { return core_.draining(); }
 asio::any_io_executor Worker::executor() { return core_.loop("executor()").get_executor(); }
 void Worker::spawn(awaitable<void> task) { core_.spawn(std::move(task)); }
+awaitable<asio::generic::stream_protocol::socket> Worker::connect(std::string endpoint,
+                                                                  std::chrono::milliseconds patience) {
+    return connect_outbound(core_, std::move(endpoint), patience);
+}
 
 namespace {
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <exception>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -69,6 +70,12 @@ public:
 
     void spawn(awaitable<void> task);
 
+    /// Has `end` called at a fast stop, in the worker's thread; at once if that has begun.
+    using AtFastStop = std::list<std::function<void()>>::iterator;
+    [[nodiscard]] AtFastStop at_fast_stop(std::function<void()> end);
+    void forget(AtFastStop place) noexcept;
+    void hurry();
+
     /// The worker serves: tasks may begin.
     void start();
 
@@ -95,7 +102,15 @@ private:
     bool started_ = false;
     std::optional<LoopThreads> own_loop_{};
     std::optional<LoopThreads> pool_{};
+
+    std::mutex stopping_{};  ///< likewise
+    bool hurried_ = false;
+    std::list<std::function<void()>> at_fast_stop_{};
 };
+
+/// Worker::connect().
+[[nodiscard]] awaitable<boost::asio::generic::stream_protocol::socket> connect_outbound(
+    WorkerCore& core, std::string endpoint, std::chrono::milliseconds patience);
 
 /// Ends the core before what was declared ahead of this goes: what tasks use.
 class TasksEnd {

@@ -48,7 +48,11 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
                                loop.drain();
                                tell_of_drain(handlers, core);
                            },
-                       .hurry = [&] { loop.waits.cancel_all(); },
+                       .hurry =
+                           [&] {
+                               core.hurry();
+                               loop.waits.cancel_all();
+                           },
                        .awake =
                            [&] {
                                loop.linger.glance();

@@ -93,7 +93,11 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                                stop_notifier.drain(patience);
                                tell_of_drain(handlers, core);
                            },
-                       .hurry = [&] { stop_notifier.hurry(); },
+                       .hurry =
+                           [&] {
+                               core.hurry();
+                               stop_notifier.hurry();
+                           },
                        .awake =
                            [&] {
                                linger.glance();

@@ -124,7 +124,11 @@ ModelHooks ThreadModel::hooks() {
                     crew.drain();
                     tell_of_drain(handlers, core);
                 },
-            .hurry = [this] { crew.hurry(); },
+            .hurry =
+                [this] {
+                    core.hurry();
+                    crew.hurry();
+                },
             .awake =
                 [this] {
                     linger.glance();

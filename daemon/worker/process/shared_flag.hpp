@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <new>
 
 #include "common/base/sys_error.hpp"
 

@@ -1,0 +1,170 @@
+// Connections that handlers make: Worker::connect().
+#include <fcntl.h>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "common/base/quoted.hpp"
+#include "common/base/sys_error.hpp"
+#include "daemon/worker/handler/worker_core.hpp"
+#include "preforkd/counter.hpp"
+#include "preforkd/endpoint.hpp"
+
+namespace preforkd {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using Protocol = asio::generic::stream_protocol;
+
+Counter connected{"outbound_connections"};
+Counter failed{"outbound_failures"};
+
+/// A step of it ends by `wakeup`: when it is over, when time is up, at a fast stop, or because its coroutine is
+/// canceled. Those who do the step keep it alive: getaddrinfo(3) cannot be ended, and must not be waited for.
+struct Attempt {
+    Attempt(const asio::any_io_executor& home, std::chrono::milliseconds patience)
+        : resolver{home}, socket{home}, wakeup{home} {
+        wakeup.expires_at(patience.count() == 0 ? asio::steady_timer::time_point::max()
+                                                : asio::steady_timer::clock_type::now() + patience);
+    }
+
+    void step_over(const boost::system::error_code& came_to) {
+        error = came_to;
+        over = true;
+        wakeup.cancel();
+    }
+    void stop() {
+        stopped = true;
+        wakeup.cancel();
+    }
+
+    asio::ip::tcp::resolver resolver;
+    Protocol::socket socket;
+    asio::steady_timer wakeup;
+    asio::ip::tcp::resolver::results_type found{};
+    boost::system::error_code error{};
+    bool over = false;
+    bool stopped = false;
+};
+
+/// Whatever becomes of the coroutine, nothing of the attempt goes on, and a fast stop need not know of it.
+class Attempting {
+public:
+    Attempting(WorkerCore& core, const std::shared_ptr<Attempt>& attempt, const asio::any_io_executor& home)
+        : core_{core}, attempt_{attempt}, place_{core.at_fast_stop([home, attempt = std::weak_ptr{attempt}] {
+              asio::post(home, [attempt] {
+                  if (const auto alive = attempt.lock()) alive->stop();
+              });
+          })} {}
+    ~Attempting() {
+        core_.forget(place_);
+        boost::system::error_code ignored;
+        attempt_->resolver.cancel();
+        attempt_->socket.close(ignored);
+    }
+    Attempting(const Attempting&) = delete;
+    Attempting& operator=(const Attempting&) = delete;
+
+private:
+    WorkerCore& core_;
+    std::shared_ptr<Attempt> attempt_;
+    WorkerCore::AtFastStop place_;
+};
+
+/// What the step has come to that was just begun.
+awaitable<std::error_code> end_of_step(Attempt& attempt) {
+    boost::system::error_code ignored;
+    if (!attempt.over && !attempt.stopped)
+        co_await attempt.wakeup.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    const std::error_code came_to = attempt.error;
+    if (std::exchange(attempt.over, false)) co_return came_to;
+    const bool late = !attempt.stopped && attempt.wakeup.expiry() <= asio::steady_timer::clock_type::now();
+    co_return std::make_error_code(late ? std::errc::timed_out : std::errc::operation_canceled);
+}
+
+void refuse_endpoint(const std::string& endpoint) {
+    throw std::invalid_argument{in_quotes(endpoint) +
+                                ": expected tcp://HOST:PORT, unix:///PATH or unix://@NAME to connect to"};
+}
+
+/// Of a host's name; numbers and paths take no step.
+awaitable<std::error_code> find_addresses(std::shared_ptr<Attempt> attempt, const Endpoint& where,
+                                          std::vector<Protocol::endpoint>& addresses) {
+    if (where.transport == Transport::Unix) {
+        addresses.emplace_back(
+            asio::local::stream_protocol::endpoint{(where.abstract ? std::string(1, '\0') : "") + where.path});
+        co_return std::error_code{};
+    }
+    boost::system::error_code not_numeric;
+    const auto address = asio::ip::make_address(where.host, not_numeric);
+    if (!not_numeric) {
+        addresses.emplace_back(asio::ip::tcp::endpoint{address, where.port});
+        co_return std::error_code{};
+    }
+    attempt->resolver.async_resolve(where.host, std::to_string(where.port), asio::ip::tcp::resolver::numeric_service,
+                                    [attempt](const boost::system::error_code& error, const auto& found) {
+                                        attempt->found = found;
+                                        attempt->step_over(error);
+                                    });
+    const std::error_code error = co_await end_of_step(*attempt);
+    if (!error)
+        for (const auto& each : attempt->found) addresses.emplace_back(each.endpoint());
+    co_return error;
+}
+
+awaitable<std::error_code> connect_to(std::shared_ptr<Attempt> attempt, const Protocol::endpoint& address) {
+    boost::system::error_code error;
+    attempt->socket.close(error);  // of the address before
+    attempt->socket.open(address.protocol(), error);
+    const std::error_code cannot_open = error;
+    if (cannot_open) co_return cannot_open;
+    // Asio does not ask for it.
+    check(::fcntl(attempt->socket.native_handle(), F_SETFD, FD_CLOEXEC), "keep a socket from other programs");
+    attempt->socket.async_connect(address,
+                                  [attempt](const boost::system::error_code& came_to) { attempt->step_over(came_to); });
+    co_return co_await end_of_step(*attempt);
+}
+
+[[nodiscard]] bool is_final(const std::error_code& error) {
+    return !error || error == std::errc::timed_out || error == std::errc::operation_canceled;
+}
+
+}  // namespace
+
+awaitable<Protocol::socket> connect_outbound(WorkerCore& core, std::string endpoint,
+                                             std::chrono::milliseconds patience) {
+    const Endpoint where = parse_endpoint(endpoint);
+    const bool is_host = where.transport == Transport::Tcp && !where.host.empty() && where.port != 0;
+    if (!is_host && where.transport != Transport::Unix) refuse_endpoint(endpoint);
+    const auto home = co_await asio::this_coro::executor;
+    const auto attempt = std::make_shared<Attempt>(home, patience);
+    const Attempting attempting{core, attempt, home};
+    std::vector<Protocol::endpoint> addresses;
+    std::error_code error = co_await find_addresses(attempt, where, addresses);
+    for (const Protocol::endpoint& address : addresses) {
+        error = co_await connect_to(attempt, address);
+        if (is_final(error)) break;
+    }
+    (error ? failed : connected).add();
+    if (error) throw std::system_error{error, "connect to " + endpoint};
+    co_return std::move(attempt->socket);
+}
+
+}  // namespace preforkd
