@@ -26,7 +26,7 @@ using Texts = std::vector<std::string>;
 
 void read_value(Settings& settings, const OptionRow& row, const std::string& value, const Origin& origin) {
     try {
-        row.read(settings, value);
+        row.take(settings, value);
     } catch (const std::invalid_argument& error) { blame(origin, row.name, error.what()); }
 }
 
@@ -53,9 +53,9 @@ struct Source {
     }
 };
 
-po::options_description describe_options() {
+po::options_description describe_options(const OptionTable& table) {
     po::options_description description;
-    for (const OptionRow& row : option_table()) {
+    for (const OptionRow& row : table.rows()) {
         const std::string names = row.letter != 0 ? fmt::format("{},{}", row.name, row.letter) : std::string{row.name};
         const po::value_semantic* values = nullptr;
         if (row.takes_value())
@@ -70,7 +70,7 @@ po::options_description describe_options() {
 [[noreturn]] void refuse_usage(const std::string& sentence) { throw OperatorError{ExitCode::Usage, sentence}; }
 
 std::string_view nearest_of(const Program& program, std::string_view wrong) {
-    const std::string_view nearest = nearest_option(wrong);
+    const std::string_view nearest = program.options.nearest(wrong);
     return nearest == "greeting" && !program.greets ? std::string_view{} : nearest;
 }
 
@@ -98,25 +98,26 @@ std::string_view nearest_of(const Program& program, std::string_view wrong) {
 }
 
 /// Whether `word` is spelled as one of our options.
-bool is_option(std::string_view word) {
-    if (word.starts_with("--")) return find_option(word.substr(2, word.find('=') - 2)) != nullptr;
+bool is_option(std::string_view word, const OptionTable& table) {
+    if (word.starts_with("--")) return table.find(word.substr(2, word.find('=') - 2)) != nullptr;
     return word.size() == 2 && word[0] == '-' && find_option(word[1]) != nullptr;
 }
 
 /// Boost takes `--handler --workers 4` for a handler called --workers, and `-workers` for `-w orkers`.
-void refuse_misread(const po::option& option) {
+void refuse_misread(const po::option& option, const OptionTable& table) {
     const Texts& tokens = option.original_tokens;
-    if (tokens.size() == 2 && is_option(tokens[1]))
+    if (tokens.size() == 2 && is_option(tokens[1], table))
         refuse_usage(fmt::format("--{0}: has no value, {1} is an option; if it is meant: --{0}={1}", option.string_key,
                                  printable(tokens[1])));
     if (tokens.empty() || tokens[0].starts_with("--") || tokens[0].size() <= 2) return;
     const std::string name = tokens[0].substr(1, tokens[0].find('=') - 1);
-    if (find_option(name) != nullptr) refuse_usage(fmt::format("-{0} needs two dashes: --{0}", name));
+    if (table.find(name) != nullptr) refuse_usage(fmt::format("-{0} needs two dashes: --{0}", name));
 }
 
 [[noreturn]] void refuse_syntax(const po::invalid_command_line_syntax& error, const Program& program) {
     const std::string option = error.get_option_name();
-    const OptionRow* row = find_option(option.starts_with("--") ? std::string_view{option}.substr(2) : option);
+    const OptionRow* row = option.starts_with("--") ? program.options.find(std::string_view{option}.substr(2))
+                                                    : program.options.find(option);
     if (row == nullptr) refuse_usage(fmt::format("{}; see {} --help", printable(error.what()), program.name));
     if (!row->takes_value()) refuse_usage(fmt::format("--{0}: takes no value; write --{0}", row->name));
     refuse_usage(fmt::format("--{0}: has no value; write --{0} {1}", row->name, row->argument));
@@ -130,7 +131,7 @@ Source read_command_line(const po::options_description& description, const Texts
         for (const po::option& option : source.parsed.options) {
             if (option.unregistered) refuse_unknown(option, program);
             if (option.position_key != -1) refuse_word(option.original_tokens.front(), program);
-            refuse_misread(option);
+            refuse_misread(option, program.options);
         }
         source.origins.assign(source.parsed.options.size(), Origin{.kind = Origin::Kind::CommandLine});
         return source;
@@ -148,7 +149,7 @@ void add_lines(Source& source, const OptionRow& row, std::string_view lines, con
 
 std::string unknown_variable(std::string_view variable, std::string_view name, const Program& program) {
     const std::string_view nearest = nearest_of(program, name);
-    const OptionRow* row = nearest.empty() ? nullptr : find_option(nearest);
+    const OptionRow* row = nearest.empty() ? nullptr : program.options.find(nearest);
     if (row == nullptr || !row->takes_value())
         return fmt::format("{} is not an option of {}, ignored", printable(variable), program.name);
     return fmt::format("{} is not an option of {}, ignored; did you mean {}?", printable(variable), program.name,
@@ -166,7 +167,7 @@ Source read_environment(const po::options_description& description, const Texts&
         // Of a variable that is there twice, getenv(3) finds the first.
         if (equals == std::string_view::npos || !variable.starts_with(prefix) || !seen.insert(variable).second)
             continue;
-        const auto table = option_table();
+        const auto table = program.options.rows();
         const auto row = std::find_if(table.begin(), table.end(), [&](const OptionRow& each) {
             return each.takes_value() && environment_name(each) == variable;
         });
@@ -208,7 +209,7 @@ Source read_file(const po::options_description& description, const std::string& 
             section->read(line);
             continue;
         }
-        const OptionRow* row = find_option(line.name);
+        const OptionRow* row = program.options.find(line.name);
         if (row != nullptr && row->in_file()) {
             const Origin origin{.kind = Origin::Kind::File, .place = std::move(line.place)};
             const auto [before, is_first] = given_in.try_emplace(row->name, line.file);
@@ -234,12 +235,12 @@ Source read_file(const po::options_description& description, const std::string& 
 
 /// Stores the values of `source` that nothing before it has given.  Bad ones are refused even where they are outvoted:
 /// a file that --check-config calls good is good without the command line, too.
-void store(po::variables_map& values, const Source& source, Origins& origins) {
+void store(po::variables_map& values, const Source& source, Origins& origins, const OptionTable& table) {
     Settings scratch;
     Origins own;
     for (std::size_t i = 0; i < source.origins.size(); ++i) {
         const po::option& option = source.parsed.options[i];
-        const OptionRow& row = *find_option(option.string_key);
+        const OptionRow& row = *table.find(option.string_key);
         auto& before = own[option.string_key];
         if (!before.empty() && !row.repeatable)
             blame(source.origins[i], row.name,
@@ -250,7 +251,7 @@ void store(po::variables_map& values, const Source& source, Origins& origins) {
         before.push_back(source.origins[i]);
     }
     for (auto& [name, places] : own)
-        if (find_option(name)->takes_value() && values.count(name) == 0) origins[name] = std::move(places);
+        if (table.find(name)->takes_value() && values.count(name) == 0) origins[name] = std::move(places);
     po::store(source.parsed, values);
 }
 
@@ -281,11 +282,11 @@ bool needs_settings(Task task) {
     return true;
 }
 
-Settings to_settings(const po::variables_map& values, const Origins& origins) {
+Settings to_settings(const po::variables_map& values, const Origins& origins, const OptionTable& table) {
     Settings settings;
     for (const auto& [name, places] : origins) {
         const Texts& texts = values[name].as<Texts>();
-        for (std::size_t i = 0; i < texts.size(); ++i) read_value(settings, *find_option(name), texts[i], places[i]);
+        for (std::size_t i = 0; i < texts.size(); ++i) read_value(settings, *table.find(name), texts[i], places[i]);
     }
     if (settings.listen.empty()) settings.listen = {parse_listen(default_endpoint)};
     return settings;
@@ -318,14 +319,14 @@ Texts options_in(const Texts& arguments) {
 }  // namespace
 
 std::optional<ConfigFile> config_file_of(const Texts& arguments, const Texts& environment, const Program& program) {
-    const po::options_description description = describe_options();
+    const po::options_description description = describe_options(program.options);
     const Source command_line = read_command_line(description, options_in(arguments), program);
     if (!needs_settings(task_of(command_line))) return std::nullopt;
     Texts warnings;
     po::variables_map values;
     Origins origins;
-    store(values, command_line, origins);
-    store(values, read_environment(description, environment, warnings, program), origins);
+    store(values, command_line, origins, program.options);
+    store(values, read_environment(description, environment, warnings, program), origins, program.options);
     if (values.count("config") == 0) return std::nullopt;
     return ConfigFile{values["config"].as<Texts>().front(), origin_of(origins, "config")};
 }
@@ -333,7 +334,7 @@ std::optional<ConfigFile> config_file_of(const Texts& arguments, const Texts& en
 Invocation read_options(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
                         const Program& program, const std::optional<std::string>& config_text) {
     const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
-    const po::options_description description = describe_options();
+    const po::options_description description = describe_options(program.options);
     const Source command_line = read_command_line(description, Texts(arguments.begin(), dashes), program);
 
     Invocation invocation{.task = task_of(command_line)};
@@ -341,8 +342,9 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
     if (!needs_settings(invocation.task)) return invocation;
 
     po::variables_map values;
-    store(values, command_line, invocation.origins);
-    store(values, read_environment(description, environment, invocation.warnings, program), invocation.origins);
+    store(values, command_line, invocation.origins, program.options);
+    store(values, read_environment(description, environment, invocation.warnings, program), invocation.origins,
+          program.options);
     std::string& file = invocation.config_file;
     if (values.count("config") != 0) {
         file = values["config"].as<Texts>().front();
@@ -350,9 +352,9 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
             config_text ? *config_text : read_config({file, origin_of(invocation.origins, "config")});
         const Source in_file = read_file(description, *invocation.config_text, file, program);
         if (values.count("listen") != 0) say_what_is_replaced(in_file, invocation);
-        store(values, in_file, invocation.origins);
+        store(values, in_file, invocation.origins, program.options);
     }
-    invocation.settings = to_settings(values, invocation.origins);
+    invocation.settings = to_settings(values, invocation.origins, program.options);
 
     if (dashes != arguments.end()) {
         invocation.settings.program.assign(dashes + 1, arguments.end());

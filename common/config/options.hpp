@@ -6,6 +6,7 @@
 
 #include "common/config/config_reading.hpp"
 #include "common/config/option_origin.hpp"
+#include "common/config/options_table.hpp"
 #include "common/config/settings.hpp"
 
 namespace preforkd {
@@ -29,6 +30,8 @@ struct Program {
     std::string name = "preforkd";             ///< as it was started
     std::string handler = Settings{}.handler;  ///< what serves when nobody says --handler and there is no PROGRAM
     bool greets = true;                        ///< it has the handler greet, which --greeting is for
+    std::string version{};                     ///< its own; empty: it says none
+    OptionTable options{};                     ///< those that its handlers have declared included
 };
 
 /// nullopt: none, or what the command line asks for needs none.  Opens nothing.  Throws as read_options().
@@ -48,7 +51,7 @@ struct Program {
 /// The text of --help.
 [[nodiscard]] std::string help_text(const Program& program = {});
 
-/// The line of --version: `preforkd 1.0`, or `upper (preforkd 1.0)`.
+/// The line of --version: `preforkd 1.0`, `upper (preforkd 1.0)`, or `kv 1.2 (preforkd 1.0)`.
 [[nodiscard]] std::string version_text(const Program& program);
 
 }  // namespace preforkd

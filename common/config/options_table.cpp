@@ -9,7 +9,6 @@
 #include <optional>
 #include <stdexcept>
 
-#include "common/base/nearest_name.hpp"
 #include "common/base/parse_number.hpp"
 #include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
@@ -374,20 +373,15 @@ const OptionRow* find_option(char letter) noexcept {
 }
 
 bool same_settings(const Settings& one, const Settings& other) {
-    return std::ranges::all_of(
-        rows, [&](const OptionRow& row) { return row.print == nullptr || row.print(one) == row.print(other); });
+    return one.own == other.own && std::ranges::all_of(rows, [&](const OptionRow& row) {
+               return row.print == nullptr || row.print(one) == row.print(other);
+           });
 }
 
 std::string environment_name(const OptionRow& row) {
     std::string name = "PREFORKD_";
-    for (const char c : row.name) name += c == '-' ? '_' : static_cast<char>(c - 'a' + 'A');
+    for (const char c : row.name) name += c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     return name;
-}
-
-std::string_view nearest_option(std::string_view wrong) {
-    std::array<std::string_view, rows.size()> names;
-    std::transform(rows.begin(), rows.end(), names.begin(), [](const OptionRow& row) { return row.name; });
-    return nearest_name(wrong, names).value_or("");
 }
 
 }  // namespace preforkd

@@ -1,11 +1,13 @@
 #pragma once
 // The one list of options: the command line, the environment, the file, --print-config and --help all follow it.
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/config/settings.hpp"
+#include "preforkd/handler_options.hpp"
 
 namespace preforkd {
 
@@ -23,9 +25,14 @@ struct OptionRow {
     std::vector<std::string> (*print)(const Settings&);
 
     bool repeatable = false;
+    const HandlerOption* own = nullptr;  ///< a handler's, which nothing of Settings is made for
 
     [[nodiscard]] bool takes_value() const noexcept { return !argument.empty(); }
-    [[nodiscard]] bool in_file() const noexcept { return print != nullptr; }
+    [[nodiscard]] bool in_file() const noexcept { return print != nullptr || own != nullptr; }
+
+    /// As `read` and `print`, of either kind.
+    void take(Settings& settings, std::string_view text) const;
+    [[nodiscard]] std::vector<std::string> values(const Settings& settings) const;
 };
 
 [[nodiscard]] std::span<const OptionRow> option_table() noexcept;
@@ -37,8 +44,22 @@ struct OptionRow {
 /// `PREFORKD_IDLE_TIMEOUT` for `idle-timeout`.
 [[nodiscard]] std::string environment_name(const OptionRow& row);
 
-/// The name of the option that `wrong` may have meant; empty if none is near.
-[[nodiscard]] std::string_view nearest_option(std::string_view wrong);
+/// The daemon's options and those that the handlers of a program have declared.
+class OptionTable {
+public:
+    OptionTable() : OptionTable(std::vector<HandlerOption>{}) {}
+    explicit OptionTable(std::vector<HandlerOption> own);
+
+    [[nodiscard]] std::span<const OptionRow> rows() const noexcept { return rows_; }
+    [[nodiscard]] const OptionRow* find(std::string_view name) const noexcept;
+
+    /// The name of the option that `wrong` may have meant; empty if none is near.
+    [[nodiscard]] std::string_view nearest(std::string_view wrong) const;
+
+private:
+    std::shared_ptr<const std::vector<HandlerOption>> own_;  // whose texts the rows refer to
+    std::vector<OptionRow> rows_;
+};
 
 /// Whether all options say the same, and the program is the same.
 [[nodiscard]] bool same_settings(const Settings& one, const Settings& other);

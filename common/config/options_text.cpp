@@ -45,7 +45,7 @@ constexpr std::string_view help_signals =
 
 std::string default_of(const OptionRow& row, const Settings& defaults) {
     if (!row.takes_value()) return {};
-    const auto values = row.in_file() ? row.print(defaults) : std::vector<std::string>{};
+    const auto values = row.in_file() ? row.values(defaults) : std::vector<std::string>{};
     if (!values.empty()) return fmt::format(" (default: {})", values.front());
     return row.unset == "none" ? std::string{} : fmt::format(" (default: {})", row.unset);
 }
@@ -63,9 +63,9 @@ void append_unset(std::string& text, const OptionRow& row) {
 std::string print_config(const Settings& settings, const Origins& origins, const std::string& config_file,
                          const Program& program) {
     std::string text;
-    for (const OptionRow& row : option_table()) {
+    for (const OptionRow& row : program.options.rows()) {
         if (!row.in_file() || !has(program, row)) continue;
-        const auto values = row.print(settings);
+        const auto values = row.values(settings);
         if (values.empty()) append_unset(text, row);
         for (std::size_t i = 0; i < values.size(); ++i)
             text += fmt::format("{} = {}  # {}\n", row.name, config_value(values[i]),
@@ -81,7 +81,7 @@ std::string help_text(const Program& program) {
     const Settings defaults{.handler = program.handler};
     std::string help = fmt::format("Usage: {}{}", program.name, help_head);
     std::string_view group;
-    for (const OptionRow& row : option_table()) {
+    for (const OptionRow& row : program.options.rows()) {
         if (!has(program, row)) continue;
         if (row.group != group) {
             group = row.group;
@@ -102,8 +102,9 @@ std::string help_text(const Program& program) {
 }
 
 std::string version_text(const Program& program) {
-    return program.name == Program{}.name ? fmt::format("preforkd {}\n", version())
-                                          : fmt::format("{} (preforkd {})\n", program.name, version());
+    if (program.name == Program{}.name && program.version.empty()) return fmt::format("preforkd {}\n", version());
+    const char* const blank = program.version.empty() ? "" : " ";
+    return fmt::format("{}{}{} (preforkd {})\n", program.name, blank, program.version, version());
 }
 
 }  // namespace preforkd

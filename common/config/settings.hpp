@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -169,6 +171,7 @@ struct Settings {
     std::string chdir{};
     std::optional<unsigned> umask{};
     std::string greeting = "connected";
+    std::map<std::string, std::string, std::less<>> own{};  ///< options that handlers have declared, as given
     LogSettings log{};
     LogConnections log_connections = LogConnections::Begin;
     std::uint32_t stderr_rate = 1000;    ///< lines a second of a worker's programs; 0: no limit

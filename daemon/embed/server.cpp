@@ -15,6 +15,7 @@
 #include "common/channel/stopping.hpp"
 #include "common/config/access_reading.hpp"
 #include "common/config/listen_settings.hpp"
+#include "common/config/own_options.hpp"
 #include "common/tls/tls_reading.hpp"
 #include "daemon/embed/stop_event.hpp"
 #include "daemon/embed/watched_handler.hpp"
@@ -77,7 +78,7 @@ public:
           model_{wanted.model.value_or(entry.model)},
           is_coroutine_{entry.make_stream || entry.make_async_datagram},
           connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},
-          handlers_{watch_handler(checked(entry), wanted.handler, watching_)},
+          handlers_{watch_handler(checked(entry), with_standards(wanted.handler, entry), watching_)},
           listeners_{bind_listeners_of(settings_.listen.front(), entry)},
           local_{listeners_.front().local} {}
 

@@ -13,6 +13,7 @@
 #include "common/config/access_reading.hpp"
 #include "common/config/listen_settings.hpp"
 #include "common/config/observe_endpoint.hpp"
+#include "common/config/own_options.hpp"
 #include "common/config/settings_check.hpp"
 #include "common/process/cpu_count.hpp"
 #include "common/process/kernel_needs.hpp"
@@ -200,6 +201,9 @@ Program program_of(const StartUp& start_up) {
     Program program;
     const std::string name = std::filesystem::path{start_up.launch.arguments.at(0)}.filename();
     if (!name.empty()) program.name = printable(name);
+    if (!start_up.about.program.empty()) program.name = printable(start_up.about.program);
+    program.version = printable(start_up.about.version);
+    program.options = OptionTable{own_options_of(start_up.handlers)};
     program.greets = start_up.handlers.find(program.handler) != nullptr;
     if (!program.greets && !start_up.handlers.entries().empty())
         program.handler = start_up.handlers.entries().front().name;

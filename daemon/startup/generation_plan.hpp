@@ -12,6 +12,7 @@
 #include "daemon/startup/capacity.hpp"
 #include "daemon/worker/handler/handler_trial.hpp"
 #include "daemon/worker/worker.hpp"
+#include "preforkd/run.hpp"
 
 namespace preforkd {
 
@@ -24,6 +25,7 @@ class Signer;
 struct StartUp {
     Launch launch{};
     Handlers handlers{};  ///< the program's own
+    About about{};
     DescriptorLimit descriptors{};
     LogFormat early_errors = LogFormat::Auto;  ///< how to tell of what fails before the log is open
 };

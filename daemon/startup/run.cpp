@@ -273,6 +273,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
             (void)read_access(listen, asked_by(*plan, listen));
             check_tls_files(listen, *plan);
         }
+        try_constructors(plan->handlers, *plan->settings, invocation.origins);
         for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
         return print("configuration is valid\n");
     }
@@ -316,7 +317,7 @@ void give_back(Handover& handover, const char* cause) {
 
 }  // namespace
 
-int run(int argc, char** argv, const Handlers& handlers) noexcept {
+int run(int argc, char** argv, const Handlers& handlers, const About& about) noexcept {
     std::optional<Handover> handover;
     StartUp start_up;
     int report = -1;  // a rehearsal's, whose errors are for the running image to tell
@@ -341,7 +342,8 @@ int run(int argc, char** argv, const Handlers& handlers) noexcept {
         start_up = {.launch = {.arguments = {argv, argv + argc},
                                .environment = lasting_environment(environment_lines()),
                                .executable = find_executable(argv[0])},
-                    .handlers = handlers};
+                    .handlers = handlers,
+                    .about = about};
         start_up.early_errors =
             format_of_early_errors({argv + std::min(argc, 1), argv + argc}, start_up.launch.environment);
         handover = take_handover(report);

@@ -8,6 +8,7 @@ import pytest
 import daemon_process
 
 TROUBLES = Path(__file__).parent / "troubles"
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 def run(*command, **how):
@@ -29,20 +30,29 @@ def prefix(tmp_path_factory):
     return prefix
 
 
+def build_once(base, name, source, prefix, *options, flags=("--cflags",)):
+    """Compiles `source` against what is installed in `prefix`, for all workers of pytest."""
+    shared = base.parent if base.name.startswith("popen-gw") else base
+    built = shared / name
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            found = run("pkg-config", *flags, "preforkd", env=pkg_config(prefix)).split()
+            part = built.with_suffix(".part")
+            run("g++", "-std=c++20", "-g", *options, source, *found, "-o", part)
+            part.rename(built)
+    return str(built)
+
+
 @pytest.fixture(scope="session")
 def trouble(prefix, tmp_path_factory):
     """Builds troubles/NAME.cpp; gives the shared object."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if base.name.startswith("popen-gw") else base
+    return lambda name: build_once(base, f"lib{name}.so", TROUBLES / f"{name}.cpp", prefix, "-fPIC", "-shared")
 
-    def build(name):
-        library = shared / f"lib{name}.so"
-        with open(shared / f"{name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not library.exists():
-                flags = run("pkg-config", "--cflags", "preforkd", env=pkg_config(prefix)).split()
-                part = library.with_suffix(".part")
-                run("g++", "-std=c++20", "-g", "-fPIC", "-shared", *flags, TROUBLES / f"{name}.cpp", "-o", part)
-                part.rename(library)
-        return str(library)
-    return build
+
+@pytest.fixture(scope="session")
+def program(prefix, tmp_path_factory):
+    """Builds programs/NAME.cpp; gives the program."""
+    base = tmp_path_factory.getbasetemp()
+    return lambda name: build_once(base, f"program-{name}", PROGRAMS / f"{name}.cpp", prefix, flags=("--cflags", "--libs"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import daemon_process
-from built_handlers import prefix, trouble  # noqa: F401
+from built_handlers import prefix, program, trouble  # noqa: F401
 from configured import configured  # noqa: F401
 from control import controlled, ctl  # noqa: F401
 from denying import LANDLOCK_CREATE_RULESET

@@ -46,6 +46,7 @@ MakeHandler<Kind> maker_of() {
 ///     static constexpr bool owns_threads = true;
 ///     static constexpr auto models = {Model::Async, Model::Serial};  // any other is refused at start
 ///     static constexpr const char* why_models = "its connection to the database is for one thread";
+///     static void options(preforkd::Options& own) { own.add("database", "PATH", "where it is"); }
 template <HandlerClass Class>
 [[nodiscard]] HandlerEntry handler(std::string name) {
     constexpr bool coroutines =
@@ -67,6 +68,11 @@ template <HandlerClass Class>
         if (std::ranges::find(entry.models, entry.model) == entry.models.end()) entry.model = entry.models.front();
     }
     if constexpr (requires { Class::why_models; }) entry.why_models = Class::why_models;
+    if constexpr (requires(Options & own) { Class::options(own); }) {
+        Options own;
+        Class::options(own);
+        entry.options = own.all();
+    }
     return entry;
 }
 

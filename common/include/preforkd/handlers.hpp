@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "preforkd/handler_options.hpp"
 #include "preforkd/model.hpp"
 
 namespace preforkd {
@@ -14,11 +15,6 @@ class StreamHandler;
 class BlockingHandler;
 class DatagramHandler;
 class AsyncDatagramHandler;
-
-/// What a handler may want to know of the command line when it is made.
-struct HandlerOptions {
-    std::string greeting{};  ///< --greeting
-};
 
 /// Makes the worker's instance, in the worker.  An exception keeps the worker from becoming ready.  One that is of the
 /// other transport's kind too serves both: then the entry's other function is not called.
@@ -35,8 +31,9 @@ struct HandlerEntry {
     /// what it says could be aimed at others.  Over UDP its replies are then limited in number and in length, unless
     /// `replies-per-source=` and `amplify=` behind the endpoint say otherwise.
     bool answers_any_datagram = false;
-    std::vector<Model> models{};  ///< that it allows; empty: all that can serve its kind
-    std::string why_models{};     ///< why it allows no other, in a few words for the one who asks for one
+    std::vector<Model> models{};           ///< that it allows; empty: all that can serve its kind
+    std::string why_models{};              ///< why it allows no other, in a few words for the one who asks for one
+    std::vector<HandlerOption> options{};  ///< of its own
 
     MakeHandler<StreamHandler> make_stream{};
     MakeHandler<BlockingHandler> make_blocking{};

@@ -10,6 +10,7 @@
 #include "preforkd/endpoint.hpp"
 #include "preforkd/handler.hpp"
 #include "preforkd/handler_entry.hpp"
+#include "preforkd/handler_options.hpp"
 #include "preforkd/handlers.hpp"
 #include "preforkd/log.hpp"
 #include "preforkd/model.hpp"

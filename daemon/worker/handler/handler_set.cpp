@@ -1,5 +1,6 @@
 #include "daemon/worker/handler/handler_set.hpp"
 
+#include "common/config/own_options.hpp"
 #include "common/config/settings.hpp"
 
 namespace preforkd {
@@ -9,20 +10,20 @@ const HandlerEntry& HandlerSet::entry_for(const Listener& listener) const {
 }
 
 template <class Kind>
-Kind* HandlerSet::instance(const std::string& name, const MakeHandler<Kind>& make) {
-    return made_[name].get(make, {.greeting = plan_.settings.greeting});
+Kind* HandlerSet::instance(const HandlerEntry& entry, const MakeHandler<Kind>& make) {
+    return made_[entry.name].get(make, options_for(entry, plan_.settings));
 }
 
 AnyStreamHandler HandlerSet::stream_handler(const Listener& listener) {
     const HandlerEntry& entry = entry_for(listener);
-    if (entry.make_stream) return instance(entry.name, entry.make_stream);
-    return instance(entry.name, entry.make_blocking);
+    if (entry.make_stream) return instance(entry, entry.make_stream);
+    return instance(entry, entry.make_blocking);
 }
 
 AnyDatagramHandler HandlerSet::datagram_handler(const Listener& listener) {
     const HandlerEntry& entry = entry_for(listener);
-    if (entry.make_datagram) return instance(entry.name, entry.make_datagram);
-    return instance(entry.name, entry.make_async_datagram);
+    if (entry.make_datagram) return instance(entry, entry.make_datagram);
+    return instance(entry, entry.make_async_datagram);
 }
 
 void HandlerSet::for_each(const std::function<void(Handler&)>& hook) {

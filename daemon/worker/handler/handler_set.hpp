@@ -33,7 +33,7 @@ public:
 
 private:
     template <class Kind>
-    [[nodiscard]] Kind* instance(const std::string& name, const MakeHandler<Kind>& make);
+    [[nodiscard]] Kind* instance(const HandlerEntry& entry, const MakeHandler<Kind>& make);
     [[nodiscard]] const HandlerEntry& entry_for(const Listener& listener) const;
 
     const WorkerPlan& plan_;

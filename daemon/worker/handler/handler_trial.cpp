@@ -18,6 +18,7 @@
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/base/units.hpp"
+#include "common/config/own_options.hpp"
 #include "common/process/child_process.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
@@ -42,33 +43,44 @@ std::string in_a_line(std::string text) {
     return text;
 }
 
-/// A line for each fact.  Throws a sentence.
-std::string examine(const std::string& path, int copy, const Settings& settings, const Identity& identity,
-                    const Sandbox& sandbox) {
+void be_a_worker(const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
     leave_terminal();
     (void)raise_descriptor_limit();
     take_place(settings, identity, sandbox);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // another user's: it has to be set anew
+}
+
+/// Which kinds there are, in the order of HandlerEntry.  Throws a sentence.
+std::array<bool, 4> make_instances(const HandlerEntry& entry, const Settings& settings) {
+    // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
+    static HandlerInstances instances;
+    const HandlerOptions options = options_for(entry, settings);
+    const auto makes_one = [&options](const auto& make) { return make && instances.get(make, options) != nullptr; };
+    try {
+        return {makes_one(entry.make_stream), makes_one(entry.make_blocking), makes_one(entry.make_datagram),
+                makes_one(entry.make_async_datagram)};
+    } catch (const std::exception& error) {
+        throw std::runtime_error{std::string{"its constructor failed: "} + error.what()};
+    } catch (...) { throw std::runtime_error{"its constructor failed with something not derived from std::exception"}; }
+}
+
+/// A line for each fact.  Throws a sentence.
+std::string examine(const std::string& path, int copy, const Settings& settings, const Identity& identity,
+                    const Sandbox& sandbox) {
+    be_a_worker(settings, identity, sandbox);
     std::optional<std::string> why_not_copied = copy_shared_object(path, copy);
     const LoadedObject loaded = load_shared_object(path, why_not_copied ? -1 : copy);
     ::close(copy);
     if (loaded.why_not_the_copy) why_not_copied = loaded.why_not_the_copy;
     const HandlerEntry& entry = loaded.entry;
-    // Not destroyed: the child leaves by _exit(), and a destructor may join threads that wait for clients.
-    static HandlerInstances instances;
-    const auto makes_one = [&settings](const auto& make) {
-        return make && instances.get(make, {.greeting = settings.greeting}) != nullptr;
-    };
+    if (!entry.options.empty())
+        throw std::runtime_error{"it has options of its own, such as --" + entry.options.front().name +
+                                 ", which are not known before it is loaded: link it into a program that calls run()"};
     std::ostringstream facts;
     unsigned allowed = 0;
     for (const Model model : entry.models) allowed |= bit_of(model);
     facts << static_cast<int>(entry.model) << ' ' << entry.owns_threads << ' ' << allowed;
-    try {
-        facts << ' ' << makes_one(entry.make_stream) << ' ' << makes_one(entry.make_blocking) << ' '
-              << makes_one(entry.make_datagram) << ' ' << makes_one(entry.make_async_datagram);
-    } catch (const std::exception& error) {
-        throw std::runtime_error{std::string{"its constructor failed: "} + error.what()};
-    } catch (...) { throw std::runtime_error{"its constructor failed with something not derived from std::exception"}; }
+    for (const bool makes : make_instances(entry, settings)) facts << ' ' << makes;
     facts << '\n' << in_a_line(entry.summary) << '\n' << in_a_line(entry.why_models) << '\n';
     facts << why_not_copied.value_or("");
     return facts.str();
@@ -138,15 +150,36 @@ HandlerEntry entry_of(const std::string& name, const TrialFacts& facts, const st
     return entry;
 }
 
-/// Everywhere that the settings name a shared object.
-std::vector<NamedObject> shared_objects_in(const Settings& settings, const Origins& origins) {
+/// Everywhere that the settings name a handler.
+std::vector<NamedObject> handlers_in(const Settings& settings, const Origins& origins) {
     std::vector<NamedObject> found;
-    if (settings.program.empty() && is_shared_object(settings.handler))
-        found.push_back({settings.handler, origin_of(origins, "handler"), "handler"});
+    if (settings.program.empty()) found.push_back({settings.handler, origin_of(origins, "handler"), "handler"});
     for (std::size_t i = 0; i < settings.listen.size(); ++i)
-        if (is_shared_object(settings.listen[i].handler))
+        if (!settings.listen[i].handler.empty())
             found.push_back({settings.listen[i].handler, origin_of(origins, "listen", i), "listen"});
     return found;
+}
+
+std::vector<NamedObject> shared_objects_in(const Settings& settings, const Origins& origins) {
+    std::vector<NamedObject> found = handlers_in(settings, origins);
+    std::erase_if(found, [](const NamedObject& each) { return !is_shared_object(each.name); });
+    return found;
+}
+
+/// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
+std::string report_of(const ChildCall& call, std::chrono::milliseconds patience, int printed) {
+    if (call.given_up())
+        throw std::runtime_error{"its constructor did not return within --boot-timeout " + to_string(patience)};
+    if (!call.answered())
+        throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(*call.end()) +
+                                 last_words(printed)};
+    return call.result();
+}
+
+[[noreturn]] void refuse(const NamedObject& named, const char* why) {
+    throw OperatorError{ExitCode::Configuration,
+                        fmt::format("{} {}{}: {}", name_at(named.origin, named.option),
+                                    named.option == "handler" ? "" : "handler=", named.name, why)};
 }
 
 }  // namespace
@@ -162,26 +195,14 @@ HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const I
       call_{[&](const ChildCall::Attempt&) { return examine(path_, shared_->copy(), settings, identity, sandbox); },
             patience_, printed_.get(), shared_->copy()} {}
 
-/// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
-std::string HandlerTrial::report() const {
-    if (call_.given_up())
-        throw std::runtime_error{"its constructor did not return within --boot-timeout " + to_string(patience_)};
-    if (!call_.answered())
-        throw std::runtime_error{"it ended a process that loaded it for a trial: " + describe(*call_.end()) +
-                                 last_words(printed_.get())};
-    return call_.result();
-}
+std::string HandlerTrial::report() const { return report_of(call_, patience_, printed_.get()); }
 
 HandlerEntry HandlerTrial::entry() const {
     try {
         const TrialFacts facts = facts_from(report());
         if (!facts.why_not_copied.empty() || !seal_object_copy(shared_->copy())) shared_->load_its_file();
         return entry_of(object_.name, facts, shared_);
-    } catch (const std::runtime_error& error) {
-        throw OperatorError{ExitCode::Configuration,
-                            fmt::format("{} {}{}: {}", name_at(object_.origin, object_.option),
-                                        object_.option == "handler" ? "" : "handler=", object_.name, error.what())};
-    }
+    } catch (const std::runtime_error& error) { refuse(object_, error.what()); }
 }
 
 std::string HandlerTrial::notice() const {
@@ -208,6 +229,29 @@ std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& se
     } catch (const std::exception&) {
         for (HandlerTrial& trial : trials) trial.call().give_up();
         throw;
+    }
+}
+
+void try_constructors(const Handlers& known, const Settings& settings, const Origins& origins) {
+    std::set<std::string> tried;
+    const Handlers builtin = builtin_handlers();
+    for (const HandlerEntry& each : builtin.entries()) tried.insert(each.name);
+    const Identity identity = look_up_identity(settings.user, settings.group);
+    for (const NamedObject& named : handlers_in(settings, origins)) {
+        const HandlerEntry* const entry = known.find(named.name);
+        if (entry == nullptr || is_shared_object(named.name) || !tried.insert(named.name).second) continue;
+        const auto sandbox = make_sandbox(settings, {.model = settings.model.value_or(entry->model), .is_trial = true});
+        const UniqueFd printed = make_bounded_file("preforkd-trial", longest_print_bytes);
+        ChildCall call{[&](const ChildCall::Attempt&) {
+                           be_a_worker(settings, identity, *sandbox);
+                           (void)make_instances(*entry, settings);
+                           return std::string{};
+                       },
+                       settings.boot_timeout, printed.get()};
+        (void)call.wait();
+        try {
+            (void)report_of(call, settings.boot_timeout, printed.get());
+        } catch (const std::runtime_error& error) { refuse(named, error.what()); }
     }
 }
 

@@ -16,7 +16,7 @@ namespace preforkd {
 class Sandbox;
 class SharedObject;
 
-/// Where the settings name a shared object.
+/// Where the settings name a handler.
 struct NamedObject {
     std::string name{};
     Origin origin{};
@@ -55,6 +55,10 @@ private:
     std::shared_ptr<SharedObject> shared_;
     ChildCall call_;
 };
+
+/// Makes an instance of each handler that `settings` name and the program has itself, save the built-in ones, in such a
+/// child, and waits for it.  Throws OperatorError as HandlerTrial::entry() does.
+void try_constructors(const Handlers& known, const Settings& settings, const Origins& origins);
 
 /// Begins a trial of each shared object that `settings` name as a handler and `known` does not have.
 [[nodiscard]] std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& settings,
