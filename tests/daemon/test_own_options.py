@@ -89,7 +89,7 @@ def test_a_reload_reads_them_anew(preforkd, kv, tmp_path, banner):
     assert exchange(daemon.endpoint) == b"one\n"
     assert service.reload(LISTEN, "word = two", f"banner-file = {banner}")["message"].startswith("reloaded")
     assert exchange(daemon.endpoint) == b"hello\ntwo\n"
-    daemon.expect("reload failed", "cannot be read", "exit early", "not ready")
+    daemon.expect("reload failed", "cannot be read", "exited with code 70", "exit early", "not ready")
     assert "cannot be read" in service.reload(LISTEN, "banner-file = /nowhere")["message"]
     assert exchange(daemon.endpoint) == b"hello\ntwo\n"
 

@@ -83,7 +83,8 @@ public:
                       "GCC 12 destroys twice what a lambda expression behind co_await has captured by copy: capture by "
                       "reference, or give it a name before");
 #endif
-        return run_shared(std::make_shared<std::decay_t<Call>>(std::forward<Call>(call)));
+        const auto shared = std::make_shared<std::decay_t<Call>>(std::forward<Call>(call));
+        return run_shared(std::function{[shared] { return (*shared)(); }});
     }
 
     /// Connects to `tcp://HOST:PORT`, `unix:///PATH` or `unix://@NAME`, to one address of HOST after the other, within
@@ -97,16 +98,14 @@ public:
         std::string endpoint, std::chrono::milliseconds patience = std::chrono::seconds{10});
 
 private:
-    template <class Call>
-    [[nodiscard]] awaitable<std::invoke_result_t<Call&>> run_shared(std::shared_ptr<Call> call) {
-        using Result = std::invoke_result_t<Call&>;
+    template <class Result>
+    [[nodiscard]] awaitable<Result> run_shared(std::function<Result()> call) {
         // With names, for the same reason.
         if constexpr (std::is_void_v<Result>) {
-            const std::function<void()> work = [call] { (*call)(); };
-            co_await run_elsewhere(work);
+            co_await run_elsewhere(std::move(call));
         } else {
             const auto result = std::make_shared<std::optional<Result>>();
-            const std::function<void()> work = [call, result] { result->emplace((*call)()); };
+            const std::function<void()> work = [call, result] { result->emplace(call()); };
             co_await run_elsewhere(work);
             co_return std::move(**result);
         }
