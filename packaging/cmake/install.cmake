@@ -17,3 +17,6 @@ set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH pkgconfig_to_prefix /${pkgconfig_dir} /)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/preforkd.pc.in ${PROJECT_BINARY_DIR}/preforkd.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/preforkd.pc DESTINATION ${pkgconfig_dir})
+
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/packaging/new/preforkd-new DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/packaging/new/project/ DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/preforkd/new)

@@ -74,7 +74,8 @@ def test_the_library_is_packaged_for_authors(package):
     for path in ("/usr/include/preforkd/preforkd.hpp", f"/usr/lib/{architecture}/libpreforkd.a",
                  f"/usr/lib/{architecture}/cmake/preforkd/preforkdConfig.cmake",
                  f"/usr/lib/{architecture}/pkgconfig/preforkd.pc", "/usr/share/man/man3/preforkd-handler.3.gz",
-                 "/usr/share/doc/libpreforkd-dev/examples/upper/upper.cpp"):
+                 "/usr/share/doc/libpreforkd-dev/examples/upper/upper.cpp", "/usr/bin/preforkd-new",
+                 "/usr/share/preforkd/new/handler.hpp", "/usr/share/man/man1/preforkd-new.1.gz"):
         assert path in found
 
 
@@ -99,7 +100,7 @@ def test_the_manual_renders_without_a_warning(tmp_path, package):
     for name in ("preforkd", "libpreforkd-dev"):
         run("dpkg-deb", "--extract", package(name), tmp_path, check=True)
     pages = list((tmp_path / "usr/share/man").rglob("*.gz"))
-    assert len(pages) == 4 and [warnings_of_man(page) for page in pages] == [""] * 4
+    assert len(pages) == 5 and [warnings_of_man(page) for page in pages] == [""] * 5
 
 
 def test_a_flaw_in_a_page_is_found(tmp_path):

@@ -1,0 +1,3 @@
+#include "handler.hpp"
+
+int main(int argc, char** argv) { return preforkd::run(argc, argv, preforkd::handler<@CLASS@>("@NAME@")); }
