@@ -1,0 +1,51 @@
+"""The code that preforkd-handler(3) shows is compiled, as an author would copy it."""
+import re
+from pathlib import Path
+
+import pytest
+
+from built_handlers import pkg_config, run
+
+PAGE = (Path(__file__).parents[2] / "packaging/man/preforkd-handler.3.scd").read_text()
+
+# What a block uses that is its reader's own.
+AROUND = """
+#include <preforkd/preforkd.hpp>
+#include <cctype>
+#include <string>
+#include <boost/asio.hpp>
+using preforkd::Model;
+std::string read(const std::string& file);
+double ask_the_bank();
+struct Mine : preforkd::StreamHandler {
+    double rates_ = 0;
+    preforkd::Worker* worker_ = nullptr;
+};
+"""
+
+
+def compilable(block):
+    """In a place where such a thing may stand: a program, members of a class, statements."""
+    if re.search(r"^(struct|class|int main)\b", block, re.MULTILINE):
+        return block
+    if re.search(r"\boverride\b|^static\b|^preforkd::awaitable", block, re.MULTILINE):
+        return f"struct Member : Mine {{ {block} }};"
+    return f"inline void statements() {{ {block} }}"
+
+
+def test_the_code_of_the_page_compiles(prefix, tmp_path):
+    blocks = re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 5
+    parts = [f"namespace block_{number} {{\n{compilable(re.sub('^#include.*', '', block, flags=re.MULTILINE))}\n}}"
+             for number, block in enumerate(blocks)]
+    includes = sorted(set(re.findall(r"^#include.*", PAGE, re.MULTILINE)))
+    source = tmp_path / "page.cpp"
+    source.write_text("\n".join([*includes, AROUND, *parts]))
+    flags = run("pkg-config", "--cflags", "preforkd", env=pkg_config(prefix)).split()
+    run("g++", "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", source, *flags)
+
+
+@pytest.mark.parametrize("block, place", [("static constexpr int a = 1;", "struct Member"), ("int a = f();", "inline void"),
+                                          ("struct A {};", "struct A")])
+def test_a_block_is_put_where_it_may_stand(block, place):
+    assert compilable(block).startswith(place)
