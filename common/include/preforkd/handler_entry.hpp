@@ -5,6 +5,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "preforkd/handler.hpp"
@@ -25,6 +26,23 @@ concept HandlerClass =
                                                                                             AsyncDatagramHandler>);
 
 namespace detail {
+
+/// What an author's mistake is, instead of what the templates below make of it.
+template <class Class>
+consteval bool can_be_made() {
+    static_assert(
+        HandlerClass<Class>,
+        "a handler class derives publicly from StreamHandler or BlockingHandler (connections), from "
+        "DatagramHandler or AsyncDatagramHandler (datagrams), or from one of the first and one of the others");
+    static_assert(!std::is_abstract_v<Class>,
+                  "the handler class lacks serve(): override it with the argument and the result that it has in "
+                  "StreamHandler, BlockingHandler, DatagramHandler or AsyncDatagramHandler");
+    static_assert(std::is_abstract_v<Class> || std::default_initializable<Class> ||
+                      std::constructible_from<Class, const HandlerOptions&>,
+                  "each worker makes a handler of its own, without arguments or from const preforkd::HandlerOptions&: "
+                  "take what differs from its options() or --greeting, and make the rest in the constructor");
+    return true;
+}
 
 template <class Class, class Kind>
 MakeHandler<Kind> maker_of() {
@@ -47,7 +65,8 @@ MakeHandler<Kind> maker_of() {
 ///     static constexpr auto models = {Model::Async, Model::Serial};  // any other is refused at start
 ///     static constexpr const char* why_models = "its connection to the database is for one thread";
 ///     static void options(preforkd::Options& own) { own.add("database", "PATH", "where it is"); }
-template <HandlerClass Class>
+template <class Class>
+    requires(detail::can_be_made<Class>())
 [[nodiscard]] HandlerEntry handler(std::string name) {
     constexpr bool coroutines =
         std::derived_from<Class, StreamHandler> || std::derived_from<Class, AsyncDatagramHandler>;
