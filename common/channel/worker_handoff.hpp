@@ -6,6 +6,7 @@
 #include "common/channel/channel.hpp"
 #include "common/channel/listener_counts.hpp"
 #include "common/channel/scoreboard.hpp"
+#include "common/channel/shared_ends.hpp"
 #include "common/log/standard_output.hpp"
 #include "common/tls/signing.hpp"
 
@@ -20,6 +21,7 @@ struct WorkerHandoff {
     OutputPipe output{};            ///< both ends; empty: its standard output stays as it is
     int log_pipe = -1;              ///< where it logs to, borrowed; -1: where its master does
     SigningEnd signing{};           ///< to the key process; empty: it has its keys itself
+    SharedEnds shared{};            ///< empty: its handlers use none of it
 };
 
 /// What a forked child runs; its result is the exit code.

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/base/sys_error.hpp"
+#include "common/channel/shared_ends.hpp"
 #include "common/channel/source_table.hpp"
 #include "common/channel/stopping.hpp"
 #include "common/config/access_reading.hpp"
@@ -78,6 +79,7 @@ public:
           model_{wanted.model.value_or(entry.model)},
           is_coroutine_{entry.make_stream || entry.make_async_datagram},
           connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},
+          areas_{entry.uses_shared_memory},
           handlers_{watch_handler(checked(entry), with_standards(wanted.handler, entry), watching_)},
           listeners_{bind_listeners_of(settings_.listen.front(), entry)},
           local_{listeners_.front().local} {}
@@ -173,7 +175,7 @@ private:
                               .connections = just_one ? 1 : capacity.connections,
                               .parked = capacity.parked,
                               .leave_after = just_one ? 1u : 0u};
-        WorkerHandoff handoff{.record = record};
+        WorkerHandoff handoff{.record = record, .shared = areas_.ends()};
         WorkerControl control{EmbedderHooks{.fd = wakeup_.fd(), .stop_asked = [this] { return wakeup_.take(); }}};
         (void)serve_model(plan, handoff, control, [] {});
     }
@@ -190,6 +192,7 @@ private:
     std::size_t connections_;
     Watching watching_{.entered = [this] { served_here = this; },
                        .left_for = [this](std::exception_ptr exit) { leave_for(std::move(exit)); }};
+    OwnAreas areas_;  ///< of all its servings
     Handlers handlers_;
     std::vector<Listener> listeners_;
     Endpoint local_;

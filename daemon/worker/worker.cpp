@@ -36,9 +36,14 @@ namespace {
 constexpr const char* not_an_exception = "an exception not derived from std::exception";
 
 void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& handoff, int printed_fd) {
-    std::vector<int> keep{
-        handoff.channel.orders.get(),   handoff.channel.reports.get(), printed_fd, log_fd(), handoff.log_pipe,
-        handoff.signing.requests.get(), handoff.signing.answers.get()};
+    std::vector<int> keep{handoff.channel.orders.get(),
+                          handoff.channel.reports.get(),
+                          printed_fd,
+                          log_fd(),
+                          handoff.log_pipe,
+                          handoff.signing.requests.get(),
+                          handoff.signing.answers.get(),
+                          handoff.shared.memory.get()};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     for (const std::shared_ptr<SharedObject>& object : plan.objects) keep.push_back(object->copy());
     close_all_descriptors_except(keep);
@@ -54,6 +59,11 @@ void log_only_into(int pipe) {
     if (pipe < 0) return;
     log_into_pipe(pipe);
     ::close(pipe);
+}
+
+/// For one whose master, if there is one, has made nothing that it could share with others.
+SharedEnds shared_with_nobody(const WorkerPlan& plan) {
+    return OwnAreas{some_handler(&HandlerEntry::uses_shared_memory, plan)}.ends();
 }
 
 /// Each once, a program without its folder.
@@ -99,6 +109,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         redirect_standard_output(handoff.output, !runs_handlers_itself(plan));
         if (handoff.output.reader) printed.emplace(std::move(handoff.output.reader));
         keep_only_own_descriptors(plan, handoff, printed ? printed->fd() : -1);
+        if (plan.rehearsal) handoff.shared = shared_with_nobody(plan);
         log_only_into(handoff.log_pipe);
         keep_counts_from_children(plan);
         leave_terminal();
@@ -142,6 +153,7 @@ int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<
     report_crashes(0);
     take_place(plan.settings, plan.identity, *plan.sandbox);
     if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
+    handoff.shared = shared_with_nobody(plan);
     WorkerControl control{std::move(hooks)};
     Lifeline lifeline{{.record = handoff.record,
                        .ends = Lifeline::Ends::Alone,

@@ -179,8 +179,8 @@ def test_an_image_that_says_no_hello_is_given_nothing_and_not_believed(installed
 
 def test_an_image_that_understands_other_formats_only_is_refused_with_a_way(installed, tmp_path):
     service = installed()
-    install_speaker(service, tmp_path, 'channel.send(b"preforkd reads 7 to 9"); channel.recv(1)')
-    assert "reads handovers of the formats 7 to 9, and this version writes 1 to 6: upgrade to a version between" in \
+    install_speaker(service, tmp_path, 'channel.send(b"preforkd reads 8 to 9"); channel.recv(1)')
+    assert "reads handovers of the formats 8 to 9, and this version writes 1 to 7: upgrade to a version between" in \
         service.upgrade()["cause"]
     assert exchange(service.daemon.endpoint) == b"connected\n"
 

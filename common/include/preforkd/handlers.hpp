@@ -23,10 +23,11 @@ using MakeHandler = std::function<std::unique_ptr<Kind>(const HandlerOptions&)>;
 
 /// One handler by name: for stream clients (one of the first two), for datagrams (one of the others), or for both.
 struct HandlerEntry {
-    std::string name{};          ///< as --handler says it
-    std::string summary{};       ///< one line for --list-handlers
-    Model model = Model::Async;  ///< unless --model says otherwise
-    bool owns_threads = false;   ///< it starts threads of its own, which a fork would lose: refused in model fork
+    std::string name{};               ///< as --handler says it
+    std::string summary{};            ///< one line for --list-handlers
+    Model model = Model::Async;       ///< unless --model says otherwise
+    bool owns_threads = false;        ///< it starts threads of its own, which a fork would lose: refused in model fork
+    bool uses_shared_memory = false;  ///< it calls Worker::shared(), whose memory is made before the fork
     /// It answers any datagram whatever, as echo does, so that two such services could talk to each other for ever, and
     /// what it says could be aimed at others.  Over UDP its replies are then limited in number and in length, unless
     /// `replies-per-source=` and `amplify=` behind the endpoint say otherwise.

@@ -16,6 +16,7 @@
 #include "preforkd/model.hpp"
 #include "preforkd/run.hpp"
 #include "preforkd/server.hpp"
+#include "preforkd/shared.hpp"
 #include "preforkd/shared_object.hpp"
 #include "preforkd/tls.hpp"
 #include "preforkd/worker_context.hpp"

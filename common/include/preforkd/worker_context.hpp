@@ -1,18 +1,24 @@
 #pragma once
-// What a handler has of its worker: tasks beside its clients, timers, threads for what blocks.
+// What a handler has of its worker: tasks beside its clients, timers, threads for what blocks, and what it shares with
+// the other workers.
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "preforkd/model.hpp"
+#include "preforkd/shared.hpp"
 
 namespace preforkd {
 
@@ -97,7 +103,34 @@ public:
     [[nodiscard]] awaitable<boost::asio::generic::stream_protocol::socket> connect(
         std::string endpoint, std::chrono::milliseconds patience = std::chrono::seconds{10});
 
+    /// One T for all workers of the service, over reloads and upgrades; it is there as long as the worker.  A handler
+    /// that calls this says so, since the memory is made before its worker is forked:
+    ///
+    ///     static constexpr bool uses_shared_memory = true;
+    ///     ...
+    ///     auto& hits = worker.shared<std::atomic<long>>("hits");
+    ///
+    /// It begins as zeros: no constructor runs, and no destructor.  Many processes and threads use it at once, and one
+    /// of them may be killed at any instruction, so it is made of lock-free atomics: a mutex would stay locked.  It
+    /// holds no pointers: an address means nothing in another process.  What workers write nobody checks.
+    ///
+    /// A T of another size, or of another version, is another object: workers that a reload or an upgrade starts with
+    /// it find zeros, the log says so, and the workers before keep theirs as long as they live.  A restart begins anew,
+    /// and so does another --user.  Children of model fork share it, too.  Without a master (a test, a Server,
+    /// --workers 0) it is that server's own.
+    ///
+    /// `name`: at most 47 bytes.  `version`: unless it is given, T::version, if T has that.  Throws
+    /// std::invalid_argument, std::length_error where the service has 64 objects already, and std::logic_error where
+    /// the handler does not say that it uses them.  From any thread.
+    template <class T>
+    [[nodiscard]] T& shared(std::string_view name, std::uint32_t version = detail::shared_version<T>()) {
+        detail::check_shareable<T>();
+        return *std::launder(static_cast<T*>(find_shared(name, sizeof(T), version)));
+    }
+
 private:
+    [[nodiscard]] void* find_shared(std::string_view name, std::size_t bytes, std::uint32_t version);
+
     template <class Result>
     [[nodiscard]] awaitable<Result> run_shared(std::function<Result()> call) {
         // With names, for the same reason.

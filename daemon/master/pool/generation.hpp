@@ -1,5 +1,7 @@
 #pragma once
 // What the workers that were started together have in common.
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -33,6 +35,12 @@ struct PoolSettings {
     std::optional<std::chrono::milliseconds> reload_timeout{};  ///< unset: reload_time() says
 };
 
+/// What its workers share with each other, as its handlers have said.
+struct SharedUse {
+    bool memory = false;
+    uid_t user = 0;  ///< that they are: with another one's nothing is shared
+};
+
 /// The most workers that a pool can have; there are records for three times as many.
 inline constexpr int most_workers = 1024;
 inline constexpr std::size_t most_records = 3 * std::size_t{most_workers};
@@ -50,9 +58,10 @@ struct Generation {
     bool binds_again = false;                  ///< made for what had lost its file or was shut down: no reload
     std::optional<std::string> config_text{};  ///< what the file said that -C names
     std::vector<std::string> remarks{};        ///< what of its settings does not hold, a sentence each with the remedy
-    std::shared_ptr<KeyProcess> keys{};        ///< that has its private keys, and is ready; null: its workers have them
-    WorkerMain body{};       ///< what its workers run; empty if their code is gone: then none can be forked
-    ObserverMain observe{};  ///< what the process runs that observes
+    SharedUse shared{};
+    std::shared_ptr<KeyProcess> keys{};  ///< that has its private keys, and is ready; null: its workers have them
+    WorkerMain body{};                   ///< what its workers run; empty if their code is gone: then none can be forked
+    ObserverMain observe{};              ///< what the process runs that observes
 };
 
 }  // namespace preforkd

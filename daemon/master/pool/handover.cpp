@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "common/base/json_fields.hpp"
+#include "daemon/master/pool/handed_areas.hpp"
 
 namespace preforkd {
 namespace {
@@ -325,6 +326,7 @@ std::string to_text(const Handover& handover) {
         {"deaths", handover.deaths},
         {"count_memory", handover.count_memory},
         {"counts", handover.counts},
+        {"areas", to_json(handover.areas)},
         {"control", control_to_json(handover.control)},
     };
     return json::serialize(object);
@@ -377,6 +379,7 @@ Handover parse_handover(std::string_view text) {
         .deaths = fields.text("deaths"),
         .count_memory = fields.maybe<int>("count_memory").value_or(-1),
         .counts = fields.text("counts"),
+        .areas = areas_of(fields.elements("areas")),
         .control = control_of(value),
     };
     if (const json::value* config = value.as_object().if_contains("config_text"); config && config->is_string())

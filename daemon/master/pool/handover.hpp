@@ -90,6 +90,13 @@ struct HandedGroup {
     friend bool operator==(const HandedGroup&, const HandedGroup&) = default;
 };
 
+/// Memory that workers share with each other, whatever its layout.
+struct HandedArea {
+    int memory = -1;
+    int wakeup = -1;  ///< an eventfd; -1: it has none
+    friend bool operator==(const HandedArea&, const HandedArea&) = default;
+};
+
 /// Connections of a generation that were cut, and are not told of yet.
 struct HandedCut {
     int generation = 0;
@@ -105,7 +112,7 @@ struct FormatRange {
 
 /// A field is added without a new format, and reads as zero or empty where it lacks.  One with descriptors is not:
 /// where the reader does not know it they would be nobody's.
-inline constexpr FormatRange known_formats{.oldest = 1, .newest = 6};
+inline constexpr FormatRange known_formats{.oldest = 1, .newest = 7};
 
 /// The newest format that both know.
 [[nodiscard]] constexpr std::optional<int> common_format(FormatRange one, FormatRange other) {
@@ -158,9 +165,10 @@ struct Handover {
     HandedLog log{};                      ///< since format 4
     std::vector<pid_t> key_processes{};   ///< that live, until the last worker has gone that they sign for
     std::vector<HandedCut> cut{};
-    std::string deaths{};   ///< as to_json(DeathRing) writes them
-    int count_memory = -1;  ///< memfd; since format 6
-    std::string counts{};   ///< as CountRegister writes them
+    std::string deaths{};             ///< as to_json(DeathRing) writes them
+    int count_memory = -1;            ///< memfd; since format 6
+    std::string counts{};             ///< as CountRegister writes them
+    std::vector<HandedArea> areas{};  ///< since format 7
 
     HandedControl control{};
 };

@@ -19,6 +19,7 @@ void restrict_to(int format, Handover& handover) {
         for (HandedWorker& each : handover.workers_alive) each.signing_requests = each.signing_answers = -1;
         handover.count_memory = -1;
     }
+    if (format < 7) handover.areas.clear();
 }
 
 std::vector<int*> descriptors_of(Handover& handover) {
@@ -34,6 +35,10 @@ std::vector<int*> descriptors_of(Handover& handover) {
         descriptors.push_back(&each.orders);
         for (int* fd : {&each.reports, &each.printed, &each.signing_requests, &each.signing_answers})
             if (*fd >= 0) descriptors.push_back(fd);
+    }
+    for (HandedArea& each : handover.areas) {
+        descriptors.push_back(&each.memory);
+        if (each.wakeup >= 0) descriptors.push_back(&each.wakeup);
     }
     for (int& fd : handover.control.waiting) descriptors.push_back(&fd);
     for (HandedPeer& each : handover.control.peers) descriptors.push_back(&each.fd);

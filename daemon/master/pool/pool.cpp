@@ -44,6 +44,7 @@ Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     orphans_.adopt(handover.groups);
     deaths_.adopt(handover);
     log_writer_.adopt(handover.log);
+    shared_.adopt(handover.areas);
     keys_.adopt(handover.key_processes);
     for (const HandedWorker& handed : handover.workers_alive) {
         WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
@@ -67,6 +68,7 @@ void Pool::describe(Handover& handover) const {
     handover.dead_workers = scoreboard_.totals();
     handover.count_memory = counts_.memory_fd();
     handover.counts = counts_.to_text();
+    handover.areas = shared_.describe();
     handover.replaced = replaced_;
     handover.dropped_log_lines = dropped_before_ + dropped_log_lines() + log_writer_.dropped_lines();
     deaths_.describe(handover);
@@ -166,8 +168,8 @@ bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
 void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
     try {
         log_writer_.follow(now);
-        table_.add(
-            start_worker(cohort.plan, table_.free_number(), scoreboard_, counts_, log_writer_.pipe(), events_, now));
+        table_.add(start_worker(cohort.plan, table_.free_number(), scoreboard_, counts_, shared_, log_writer_.pipe(),
+                                events_, now));
     } catch (const std::exception& error) {
         cohort.note_failed_fork(error, now);
         if (cohort.respawn.early_deaths == 1 && &cohort == &generations_.current())
@@ -211,6 +213,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     nudge_least_busy(table_, current().pool.connections, worker);
     table_.remove(*worker);
     counts_.forget_removed(table_, current(), next());
+    shared_.tidy(table_, current(), next());
     tell_of_cut_connections(death.generation);
     // One that left in good order has ended what it had started.
     if (!death.in_good_order()) orphans_.end(pid, closing_ && death.by_sigkill(), now);

@@ -19,6 +19,7 @@
 #include "daemon/master/pool/orphans.hpp"
 #include "daemon/master/pool/pool_sizing.hpp"
 #include "daemon/master/pool/queue_watch.hpp"
+#include "daemon/master/pool/shared_areas.hpp"
 #include "daemon/master/pool/status_line.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
@@ -158,6 +159,7 @@ private:
     QueueWatch queue_watch_{};
     HealthWatch health_watch_{};
     DeathRegister deaths_{};
+    SharedAreas shared_{};
     LogWriter log_writer_{};
     KeyProcesses keys_{events_, generations_, table_};
     Orphans orphans_{};

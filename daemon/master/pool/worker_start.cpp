@@ -13,7 +13,7 @@
 namespace preforkd {
 
 WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, CountRegister& counts,
-                         int log_pipe, EpollSet& events, Clock::time_point now) {
+                         SharedAreas& shared, int log_pipe, EpollSet& events, Clock::time_point now) {
     const std::size_t index = scoreboard.acquire();
     try {
         ChannelPair channel = open_channel();
@@ -23,6 +23,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         SigningPipes signing = generation.keys ? open_signing_pipes() : SigningPipes{};
         RowKeys row_keys = counts.keys_of(generation);
         const std::size_t place = Scoreboard::page_of(index);
+        SharedEnds ends = shared.ends_for(generation.shared);
         counts.clear(place);  // a child of a dead worker may have counted there since
         // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
         // many workers takes of RLIMIT_NOFILE.
@@ -35,7 +36,8 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                                         .channel = std::move(channel.worker),
                                         .output = std::move(output),
                                         .log_pipe = log_pipe,
-                                        .signing = std::move(signing.worker)});
+                                        .signing = std::move(signing.worker),
+                                        .shared = std::move(ends)});
             },
             ChildProcess::Handle::Later);
         record.pid.store(static_cast<std::uint32_t>(process.pid()), std::memory_order_relaxed);

@@ -2,6 +2,7 @@
 #include "common/base/epoll_set.hpp"
 #include "daemon/master/pool/count_register.hpp"
 #include "daemon/master/pool/generation.hpp"
+#include "daemon/master/pool/shared_areas.hpp"
 #include "daemon/master/pool/worker_table.hpp"
 
 namespace preforkd {
@@ -12,6 +13,7 @@ namespace preforkd {
 /// Throws when the machine is out of processes, descriptors or memory, or `scoreboard` of records; nothing is left
 /// then.
 [[nodiscard]] WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard,
-                                       CountRegister& counts, int log_pipe, EpollSet& events, Clock::time_point now);
+                                       CountRegister& counts, SharedAreas& shared, int log_pipe, EpollSet& events,
+                                       Clock::time_point now);
 
 }  // namespace preforkd

@@ -79,7 +79,8 @@ std::string examine(const std::string& path, int copy, const Settings& settings,
     std::ostringstream facts;
     unsigned allowed = 0;
     for (const Model model : entry.models) allowed |= bit_of(model);
-    facts << static_cast<int>(entry.model) << ' ' << entry.owns_threads << ' ' << allowed;
+    facts << static_cast<int>(entry.model) << ' ' << entry.owns_threads << ' ' << entry.uses_shared_memory << ' '
+          << allowed;
     for (const bool makes : make_instances(entry, settings)) facts << ' ' << makes;
     facts << '\n' << in_a_line(entry.summary) << '\n' << in_a_line(entry.why_models) << '\n';
     facts << why_not_copied.value_or("");
@@ -94,6 +95,7 @@ constexpr std::size_t longest_print_bytes = std::size_t{1} << 20;  // what comes
 struct TrialFacts {
     Model model{};
     bool owns_threads = false;
+    bool uses_shared_memory = false;
     std::vector<Model> models{};
     std::array<bool, 4> makes{};
     std::string summary{};
@@ -106,7 +108,7 @@ TrialFacts facts_from(const std::string& report) {
     int model = 0;
     unsigned allowed = 0;
     TrialFacts facts;
-    lines >> model >> facts.owns_threads >> allowed;
+    lines >> model >> facts.owns_threads >> facts.uses_shared_memory >> allowed;
     for (bool& makes : facts.makes) lines >> makes;
     if (!lines || model < 0 || model > static_cast<int>(Model::Fork))
         throw std::runtime_error{"it wrote over the report of the process that loaded it for a trial"};
@@ -138,6 +140,7 @@ HandlerEntry entry_of(const std::string& name, const TrialFacts& facts, const st
                        .summary = facts.summary,
                        .model = facts.model,
                        .owns_threads = facts.owns_threads,
+                       .uses_shared_memory = facts.uses_shared_memory,
                        .models = facts.models,
                        .why_models = facts.why_models};
     const std::array<bool, 4>& makes = facts.makes;

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "daemon/worker/handler/service_shares.hpp"
 #include "daemon/worker/loop/asio_reactor.hpp"
 #include "preforkd/worker_context.hpp"
 
@@ -52,14 +53,16 @@ public:
     };
 
     /// `home`: the loop that the worker's coroutines run in; nullptr: tasks get one of their own, with a thread.  In
-    /// model fork there are none.
-    WorkerCore(const Facts& facts, EndableContext* home) : facts_{facts}, home_{home} {}
+    /// model fork there are none.  `shares`: what it has in common with other workers; nullptr: nothing.
+    WorkerCore(const Facts& facts, EndableContext* home, const ServiceShares* shares)
+        : facts_{facts}, home_{home}, shares_{shares} {}
     ~WorkerCore() { end(); }
     WorkerCore(const WorkerCore&) = delete;
     WorkerCore& operator=(const WorkerCore&) = delete;
 
     [[nodiscard]] Worker& worker() noexcept { return worker_; }
     [[nodiscard]] const Facts& facts() const noexcept { return facts_; }
+    [[nodiscard]] const ServiceShares* shares() const noexcept { return shares_; }
 
     [[nodiscard]] bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
     void drain() noexcept { draining_.store(true, std::memory_order_relaxed); }
@@ -92,6 +95,7 @@ private:
 
     Facts facts_;
     EndableContext* home_;
+    const ServiceShares* shares_;
     Worker worker_{*this};
     std::atomic<bool> draining_{false};
     std::list<boost::asio::cancellation_signal> tasks_{};  ///< the loop's

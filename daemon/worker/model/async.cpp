@@ -1,5 +1,7 @@
 #include <boost/asio/post.hpp>
 
+#include <utility>
+
 #include "daemon/worker/accept/worker_frame.hpp"
 #include "daemon/worker/datagram/datagram_batch.hpp"
 #include "daemon/worker/handler/handler_hooks.hpp"
@@ -35,8 +37,10 @@ private:
 int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     Loop loop{handoff.record, plan.settings.idle_timeout, plan.parked};
     loop.request_timeout = plan.settings.request_timeout;
+    const ServiceShares shares{std::move(handoff.shared), handoff.generation};
     WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = plan.model},
-                    &loop.reactor.context};
+                    &loop.reactor.context,
+                    &shares};
     HandlerSet handlers{plan};
     DatagramBatches datagrams;
     WorkerFrame frame{plan,

@@ -1,5 +1,7 @@
 #include "daemon/worker/model/child_model.hpp"
 
+#include <utility>
+
 #include "daemon/worker/accept/worker_frame.hpp"
 #include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/loop/epoll_reactor.hpp"
@@ -15,7 +17,9 @@ int serve_with_children(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerCo
                     .parked = plan.parked,
                     .strangers = strangers,
                     .request_timeout = plan.settings.request_timeout}};
-    WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = Model::Fork}, nullptr};
+    const ServiceShares shares{std::move(handoff.shared), handoff.generation};
+    WorkerCore core{
+        {.number = handoff.number, .generation = handoff.generation, .model = Model::Fork}, nullptr, &shares};
     HandlerSet handlers{plan};
     StderrRate stderr_rate{reactor, plan.settings.stderr_rate};
     WorkerFrame frame{plan,

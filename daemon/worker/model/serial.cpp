@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/epoll_set.hpp"
 #include "common/base/sys_error.hpp"
@@ -80,7 +81,9 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
                    const std::function<void()>& ready) {
     EpollReactor reactor;
     LingerQueue linger{reactor, plan.parked};
-    WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = plan.model}, nullptr};
+    const ServiceShares shares{std::move(handoff.shared), handoff.generation};
+    WorkerCore core{
+        {.number = handoff.number, .generation = handoff.generation, .model = plan.model}, nullptr, &shares};
     HandlerSet handlers{plan};
     const TasksEnd tasks_end{core};
     StopNotifier stop_notifier{control, reactor};

@@ -23,7 +23,10 @@ struct ThreadModel {
     ThreadModel(const WorkerPlan& plan, WorkerHandoff& its_handoff, WorkerControl& control)
         : handoff{its_handoff},
           linger{reactor, plan.parked},
-          core{{.number = its_handoff.number, .generation = its_handoff.generation, .model = plan.model}, nullptr},
+          shares{std::move(its_handoff.shared), its_handoff.generation},
+          core{{.number = its_handoff.number, .generation = its_handoff.generation, .model = plan.model},
+               nullptr,
+               &shares},
           handlers{plan},
           crew{reactor,
                {.idle_timeout = plan.settings.idle_timeout,
@@ -45,6 +48,7 @@ struct ThreadModel {
     WorkerHandoff& handoff;
     EpollReactor reactor{};
     LingerQueue linger;
+    ServiceShares shares;
     WorkerCore core;
     HandlerSet handlers;
     TasksEnd tasks_end{core};

@@ -46,6 +46,20 @@ struct WorkerPlan {
         plan.listeners, [&](const Listener& listener) { return is_program_at(listener.settings, plan.settings); });
 }
 
+/// Whether a handler that serves one of `listeners` says so of itself.
+[[nodiscard]] inline bool some_handler(bool HandlerEntry::*says_so, const std::vector<Listener>& listeners,
+                                       const Settings& settings, const Handlers& handlers) {
+    return std::ranges::any_of(listeners, [&](const Listener& listener) {
+        if (is_program_at(listener.settings, settings)) return false;
+        const HandlerEntry* const entry = handlers.find(handler_of(listener.settings, settings));
+        return entry != nullptr && entry->*says_so;
+    });
+}
+
+[[nodiscard]] inline bool some_handler(bool HandlerEntry::*says_so, const WorkerPlan& plan) {
+    return some_handler(says_so, plan.listeners, plan.settings, plan.handlers);
+}
+
 /// Whether handlers run in the worker's own process, whose loop may then be kept from what it should hear.
 [[nodiscard]] inline bool runs_handlers_itself(const WorkerPlan& plan) {
     return !starts_programs(plan.settings) && plan.model != Model::Fork;

@@ -28,7 +28,7 @@ awaitable<void> wait_for_ever(std::promise<std::thread::id>& begun, bool& told) 
 
 class WorkerCores : public ::testing::TestWithParam<Model> {
 protected:
-    WorkerCore core{{.number = 3, .generation = 2, .model = GetParam()}, nullptr};
+    WorkerCore core{{.number = 3, .generation = 2, .model = GetParam()}, nullptr, nullptr};
     Worker& worker = core.worker();
 };
 INSTANTIATE_TEST_SUITE_P(models, WorkerCores, ::testing::Values(Model::Serial, Model::Thread),
@@ -91,13 +91,13 @@ TEST_P(WorkerCores, wait_at_the_end_for_a_call_that_runs) {
 }
 
 TEST(WorkerCore, has_no_threads_in_model_fork) {
-    WorkerCore core{{.model = Model::Fork}, nullptr};
+    WorkerCore core{{.model = Model::Fork}, nullptr, nullptr};
     EXPECT_THROW((void)core.worker().executor(), std::logic_error);
     EXPECT_THROW((void)core.pool(), std::logic_error);
 }
 
 TEST(WorkerCore, calls_at_a_fast_stop_whom_it_was_told_of_and_nobody_else) {
-    WorkerCore core{{}, nullptr};
+    WorkerCore core{{}, nullptr, nullptr};
     int first = 0;
     int second = 0;
     int late = 0;

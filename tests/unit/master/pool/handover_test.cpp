@@ -73,6 +73,7 @@ Handover full() {
             .deaths = "[]",
             .count_memory = 61,
             .counts = "{}",
+            .areas = {{.memory = 80, .wakeup = 81}, {.memory = 82}},
             .control = {.fd = 30,
                         .local = "unix:///run/control.sock",
                         .file = FileIdentity{.device = 3, .inode = 4},
@@ -109,6 +110,7 @@ TEST(Handover, what_is_written_is_read_back) {
     EXPECT_EQ(after.cut, before.cut);
     EXPECT_EQ(after.count_memory, 61);
     EXPECT_EQ(after.counts, "{}");
+    EXPECT_EQ(after.areas, before.areas);
     EXPECT_EQ(after.control, before.control);
 }
 
@@ -143,7 +145,7 @@ TEST(Handover, why_a_worker_leaves_is_unknown_where_the_writer_does_not_say_or_h
 }
 
 TEST(Handover, the_format_comes_first_and_is_kept) {
-    EXPECT_TRUE(to_text({}).starts_with(R"({"format":6,)"));
+    EXPECT_TRUE(to_text({}).starts_with(R"({"format":7,)"));
     EXPECT_EQ(parse_handover(R"({"format": 1})").format, 1);
 }
 
@@ -212,6 +214,14 @@ TEST(Handover, a_reader_of_format_5_is_given_no_memory_of_counts) {
     EXPECT_EQ(parse_handover(to_text(handover)).count_memory, -1);
 }
 
+TEST(Handover, a_reader_of_format_6_is_given_no_memory_that_workers_share) {
+    Handover handover = full();
+    restrict_to(7, handover);
+    EXPECT_EQ(handover.areas.size(), 2U);
+    restrict_to(6, handover);
+    EXPECT_TRUE(parse_handover(to_text(handover)).areas.empty());
+}
+
 TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
     const Handover older = parse_handover(R"({"format": 1, "control": {"fd": 3, "waiting": [4]}})");
     EXPECT_EQ(older.report, -1);
@@ -224,12 +234,12 @@ TEST(Handover, what_a_version_of_before_has_not_written_is_absent) {
 }
 
 TEST(Handover, what_is_not_understood_is_refused_with_the_formats_that_are) {
-    for (const char* text : {"", "{", "[]", "{}", R"({"format": 7})", R"({"format": "1"})", "null"}) try {
+    for (const char* text : {"", "{", "[]", "{}", R"({"format": 8})", R"({"format": "1"})", "null"}) try {
             (void)parse_handover(text);
             ADD_FAILURE() << text;
         } catch (const std::runtime_error& error) {
             EXPECT_THAT(error.what(), testing::StartsWith("not understood")) << text;
-            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 6")) << text;
+            EXPECT_THAT(error.what(), testing::EndsWith("this version reads 1 to 7")) << text;
         }
 }
 
@@ -237,7 +247,8 @@ TEST(Handover, every_descriptor_in_it_is_listed) {
     Handover handover = full();
     std::vector<int> listed;
     for (const int* fd : descriptors_of(handover)) listed.push_back(*fd);
-    EXPECT_EQ(listed, (std::vector{11, 13, 61, 30, 40, 41, 5, 60, 6, 20, 23, 22, 70, 71, 21, 31, 32, 33, 34, 35}));
+    EXPECT_EQ(listed,
+              (std::vector{11, 13, 61, 30, 40, 41, 5, 60, 6, 20, 23, 22, 70, 71, 21, 80, 81, 82, 31, 32, 33, 34, 35}));
 }
 
 }  // namespace

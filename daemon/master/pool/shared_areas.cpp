@@ -1,0 +1,59 @@
+#include "daemon/master/pool/shared_areas.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace preforkd {
+namespace {
+
+constexpr std::size_t most_unknown = 8;  // what back and forth between versions may leave
+
+/// nullptr: `descriptors` are none that this version knows, and are left.
+template <class Area, class... Descriptors>
+std::unique_ptr<Area> read_area(Descriptors&... descriptors) {
+    try {
+        return std::make_unique<Area>(descriptors...);
+    } catch (const std::runtime_error&) { return nullptr; }  // a std::system_error, too
+}
+
+/// That of `user`, which is made if there is none.
+template <class Area, class... Size>
+Area& area_of(std::vector<std::unique_ptr<Area>>& areas, uid_t user, Size... size) {
+    const auto found = std::ranges::find(areas, user, [](const auto& area) { return area->owner(); });
+    return found != areas.end() ? **found : *areas.emplace_back(std::make_unique<Area>(user, size...));
+}
+
+}  // namespace
+
+void SharedAreas::adopt(const std::vector<HandedArea>& handed) {
+    for (const HandedArea& each : handed) {
+        Unknown area{.memory = UniqueFd{each.memory}, .wakeup = UniqueFd{each.wakeup}};
+        if (auto memory = read_area<SharedMemory>(area.memory))
+            memories_.push_back(std::move(memory));
+        else if (area.memory)
+            unknown_.push_back(std::move(area));
+    }
+    if (unknown_.size() > most_unknown) unknown_.erase(unknown_.begin(), unknown_.end() - most_unknown);
+}
+
+std::vector<HandedArea> SharedAreas::describe() const {
+    std::vector<HandedArea> handed;
+    for (const Unknown& each : unknown_) handed.push_back({.memory = each.memory.get(), .wakeup = each.wakeup.get()});
+    for (const auto& each : memories_) handed.push_back({.memory = each->memory_fd()});
+    return handed;
+}
+
+SharedEnds SharedAreas::ends_for(const SharedUse& use) {
+    return ends_of(use.memory ? &area_of(memories_, use.user) : nullptr);
+}
+
+void SharedAreas::tidy(const WorkerTable& workers, const Generation& current, const Generation* next) {
+    // An image that has just taken another's place knows of its workers neither the user nor what they use.
+    if (memories_.empty() || next != nullptr || !current.body) return;
+    if (std::ranges::any_of(workers, [&](const auto& each) { return each.generation != current.number; })) return;
+    std::erase_if(memories_, [&](const auto& area) { return area->owner() != current.shared.user; });
+    for (const auto& each : memories_) each->forget_superseded(current.number);
+}
+
+}  // namespace preforkd
