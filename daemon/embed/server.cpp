@@ -79,7 +79,7 @@ public:
           model_{wanted.model.value_or(entry.model)},
           is_coroutine_{entry.make_stream || entry.make_async_datagram},
           connections_{model_ == Model::Serial ? 1 : wanted.connections.value_or(wanted_connections({}, model_))},
-          areas_{entry.uses_shared_memory},
+          areas_{entry.uses_shared_memory, entry.uses_bus},
           handlers_{watch_handler(checked(entry), with_standards(wanted.handler, entry), watching_)},
           listeners_{bind_listeners_of(settings_.listen.front(), entry)},
           local_{listeners_.front().local} {}

@@ -13,6 +13,9 @@ namespace preforkd {
 [[nodiscard]] inline std::optional<std::string> why_not_in(const HandlerEntry& entry, Model model) {
     if (model == Model::Fork && entry.owns_threads)
         return "handler " + entry.name + " owns threads, which --model fork would lose: use another model";
+    if (model == Model::Fork && entry.uses_bus)
+        return "handler " + entry.name +
+               " uses the bus, which the children of --model fork do not hear: use another model";
     if (entry.models.empty() || std::ranges::find(entry.models, model) != entry.models.end()) return std::nullopt;
     std::string sentence = "handler " + entry.name + " does not allow --model " + std::string{to_string(model)};
     if (!entry.why_models.empty()) sentence += ": " + entry.why_models;

@@ -313,6 +313,7 @@ Generation to_generation(const std::shared_ptr<GenerationPlan>& plan, std::share
             .config_text = plan->config_text,
             .shared = {.memory = some_handler(&HandlerEntry::uses_shared_memory, *plan->listeners, *plan->settings,
                                               plan->handlers),
+                       .bus = some_handler(&HandlerEntry::uses_bus, *plan->listeners, *plan->settings, plan->handlers),
                        .user = plan->identity.uid.value_or(::geteuid())},
             .keys = std::move(keys),
             .body = [plan](WorkerHandoff handoff) { return run_worker(plan->worker(), std::move(handoff)); },

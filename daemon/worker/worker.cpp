@@ -43,7 +43,9 @@ void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& hand
                           handoff.log_pipe,
                           handoff.signing.requests.get(),
                           handoff.signing.answers.get(),
-                          handoff.shared.memory.get()};
+                          handoff.shared.memory.get(),
+                          handoff.shared.bus.get(),
+                          handoff.shared.wakeup.get()};
     for (const Listener& listener : plan.listeners) keep.push_back(listener.fd.get());
     for (const std::shared_ptr<SharedObject>& object : plan.objects) keep.push_back(object->copy());
     close_all_descriptors_except(keep);
@@ -63,7 +65,9 @@ void log_only_into(int pipe) {
 
 /// For one whose master, if there is one, has made nothing that it could share with others.
 SharedEnds shared_with_nobody(const WorkerPlan& plan) {
-    return OwnAreas{some_handler(&HandlerEntry::uses_shared_memory, plan)}.ends();
+    const OwnAreas areas{some_handler(&HandlerEntry::uses_shared_memory, plan),
+                         some_handler(&HandlerEntry::uses_bus, plan)};
+    return areas.ends();
 }
 
 /// Each once, a program without its folder.

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import cases_bus
 import cases_change
 import cases_children
 import cases_echo
@@ -48,6 +49,7 @@ CASES = {
     "tls-traffic": cases_edge.traffic,
     "proxy": cases_limits.proxy,
     "limits": cases_limits.limits,
+    "bus": cases_bus.bus,
     "idle": cases_echo.idle,
     "memory": cases_life.memory,
     "start": cases_life.start,

@@ -17,6 +17,7 @@ AROUND = """
 using preforkd::Model;
 std::string read(const std::string& file);
 double ask_the_bank();
+void show(std::string_view text);
 struct Mine : preforkd::StreamHandler {
     double rates_ = 0;
     preforkd::Worker* worker_ = nullptr;

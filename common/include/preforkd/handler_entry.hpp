@@ -63,6 +63,7 @@ MakeHandler<Kind> maker_of() {
 ///     static constexpr const char* summary = "one line for --list-handlers";
 ///     static constexpr bool owns_threads = true;
 ///     static constexpr bool uses_shared_memory = true;               // it calls Worker::shared()
+///     static constexpr bool uses_bus = true;                         // it calls Worker::bus()
 ///     static constexpr auto models = {Model::Async, Model::Serial};  // any other is refused at start
 ///     static constexpr const char* why_models = "its connection to the database is for one thread";
 ///     static void options(preforkd::Options& own) { own.add("database", "PATH", "where it is"); }
@@ -80,6 +81,7 @@ template <class Class>
     if constexpr (requires { Class::summary; }) entry.summary = Class::summary;
     if constexpr (requires { Class::owns_threads; }) entry.owns_threads = Class::owns_threads;
     if constexpr (requires { Class::uses_shared_memory; }) entry.uses_shared_memory = Class::uses_shared_memory;
+    if constexpr (requires { Class::uses_bus; }) entry.uses_bus = Class::uses_bus;
     if constexpr (requires { Class::models; }) {
         static_assert(std::size(Class::models) != 0, "models names at least one");
         static_assert(!std::derived_from<Class, BlockingHandler> ||

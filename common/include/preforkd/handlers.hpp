@@ -28,6 +28,7 @@ struct HandlerEntry {
     Model model = Model::Async;       ///< unless --model says otherwise
     bool owns_threads = false;        ///< it starts threads of its own, which a fork would lose: refused in model fork
     bool uses_shared_memory = false;  ///< it calls Worker::shared(), whose memory is made before the fork
+    bool uses_bus = false;            ///< it calls Worker::bus(), likewise; refused in model fork
     /// It answers any datagram whatever, as echo does, so that two such services could talk to each other for ever, and
     /// what it says could be aimed at others.  Over UDP its replies are then limited in number and in length, unless
     /// `replies-per-source=` and `amplify=` behind the endpoint say otherwise.

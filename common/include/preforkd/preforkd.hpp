@@ -3,6 +3,7 @@
 #include "preforkd/announcement.hpp"
 #include "preforkd/asio_socket.hpp"
 #include "preforkd/blocking_connection.hpp"
+#include "preforkd/bus.hpp"
 #include "preforkd/connection.hpp"
 #include "preforkd/coroutine_frame.hpp"
 #include "preforkd/counter.hpp"

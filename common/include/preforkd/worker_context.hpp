@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "preforkd/bus.hpp"
 #include "preforkd/model.hpp"
 #include "preforkd/shared.hpp"
 
@@ -128,7 +129,12 @@ public:
         return *std::launder(static_cast<T*>(find_shared(name, sizeof(T), version)));
     }
 
+    /// Its end of the bus; subscriptions last as long as the worker.  Throws std::logic_error where the handler does
+    /// not say that it uses the bus.  From any thread.
+    [[nodiscard]] Bus& bus();
+
 private:
+    friend class Bus;
     [[nodiscard]] void* find_shared(std::string_view name, std::size_t bytes, std::uint32_t version);
 
     template <class Result>

@@ -38,6 +38,7 @@ struct PoolSettings {
 /// What its workers share with each other, as its handlers have said.
 struct SharedUse {
     bool memory = false;
+    bool bus = false;
     uid_t user = 0;  ///< that they are: with another one's nothing is shared
 };
 

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "common/channel/bus_waker.hpp"
+
 namespace preforkd {
 namespace {
 
@@ -31,6 +33,8 @@ void SharedAreas::adopt(const std::vector<HandedArea>& handed) {
         Unknown area{.memory = UniqueFd{each.memory}, .wakeup = UniqueFd{each.wakeup}};
         if (auto memory = read_area<SharedMemory>(area.memory))
             memories_.push_back(std::move(memory));
+        else if (auto bus = read_area<BusMemory>(area.memory, area.wakeup))
+            buses_.push_back(std::move(bus));
         else if (area.memory)
             unknown_.push_back(std::move(area));
     }
@@ -41,18 +45,24 @@ std::vector<HandedArea> SharedAreas::describe() const {
     std::vector<HandedArea> handed;
     for (const Unknown& each : unknown_) handed.push_back({.memory = each.memory.get(), .wakeup = each.wakeup.get()});
     for (const auto& each : memories_) handed.push_back({.memory = each->memory_fd()});
+    for (const auto& each : buses_) handed.push_back({.memory = each->memory_fd(), .wakeup = each->wakeup_fd()});
     return handed;
 }
 
-SharedEnds SharedAreas::ends_for(const SharedUse& use) {
-    return ends_of(use.memory ? &area_of(memories_, use.user) : nullptr);
+SharedEnds SharedAreas::ends_for(const SharedUse& use, std::size_t place) {
+    return ends_of(use.memory ? &area_of(memories_, use.user) : nullptr,
+                   use.bus ? &area_of(buses_, use.user, most_records) : nullptr, place);
 }
 
 void SharedAreas::tidy(const WorkerTable& workers, const Generation& current, const Generation* next) {
+    // What the worker has published last, it may not have woken anybody for.
+    for (const auto& each : buses_) wake_readers(each->wakeup_fd());
     // An image that has just taken another's place knows of its workers neither the user nor what they use.
-    if (memories_.empty() || next != nullptr || !current.body) return;
+    if ((memories_.empty() && buses_.empty()) || next != nullptr || !current.body) return;
     if (std::ranges::any_of(workers, [&](const auto& each) { return each.generation != current.number; })) return;
-    std::erase_if(memories_, [&](const auto& area) { return area->owner() != current.shared.user; });
+    const auto is_another_user_s = [&](const auto& area) { return area->owner() != current.shared.user; };
+    std::erase_if(memories_, is_another_user_s);
+    std::erase_if(buses_, is_another_user_s);
     for (const auto& each : memories_) each->forget_superseded(current.number);
 }
 

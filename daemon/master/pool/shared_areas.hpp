@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/channel/bus_memory.hpp"
 #include "common/channel/shared_ends.hpp"
 #include "common/channel/shared_memory.hpp"
 #include "daemon/master/pool/generation.hpp"
@@ -18,8 +19,8 @@ public:
     void adopt(const std::vector<HandedArea>& handed);
     [[nodiscard]] std::vector<HandedArea> describe() const;
 
-    /// What a worker of a generation with this use gets.  Throws std::system_error.
-    [[nodiscard]] SharedEnds ends_for(const SharedUse& use);
+    /// What a worker of a generation with this use gets; `place` is that of its record.  Throws std::system_error.
+    [[nodiscard]] SharedEnds ends_for(const SharedUse& use, std::size_t place);
 
     /// A worker is gone: gives back what only those before the current generation had.
     void tidy(const WorkerTable& workers, const Generation& current, const Generation* next);
@@ -31,6 +32,7 @@ private:
     };
 
     std::vector<std::unique_ptr<SharedMemory>> memories_{};
+    std::vector<std::unique_ptr<BusMemory>> buses_{};
     std::vector<Unknown> unknown_{};
 };
 

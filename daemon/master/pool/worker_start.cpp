@@ -23,7 +23,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         SigningPipes signing = generation.keys ? open_signing_pipes() : SigningPipes{};
         RowKeys row_keys = counts.keys_of(generation);
         const std::size_t place = Scoreboard::page_of(index);
-        SharedEnds ends = shared.ends_for(generation.shared);
+        SharedEnds ends = shared.ends_for(generation.shared, place);
         counts.clear(place);  // a child of a dead worker may have counted there since
         // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
         // many workers takes of RLIMIT_NOFILE.

@@ -50,6 +50,12 @@ void tell_of_drain(HandlerSet& handlers, WorkerCore& core) noexcept {
 
 void dismiss_handlers(HandlerSet& handlers) noexcept { handlers.for_each(dismiss); }
 
+void call_subscriber(const std::function<void()>& hear) noexcept {
+    try {
+        hear();
+    } catch (...) { log_failure("a subscription"); }
+}
+
 void report_failure(Handler& handler, const Endpoint& peer, std::exception_ptr failure) noexcept {
     try {
         handler.handle_error(peer, std::move(failure));

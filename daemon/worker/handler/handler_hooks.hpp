@@ -1,6 +1,7 @@
 #pragma once
 // What a worker tells its handlers about itself and their clients: the same in every model.
 #include <exception>
+#include <functional>
 
 #include "daemon/worker/handler/handler_set.hpp"
 #include "daemon/worker/handler/worker_core.hpp"
@@ -19,6 +20,9 @@ void tell_of_drain(HandlerSet& handlers, WorkerCore& core) noexcept;
 
 /// After the last client.  Throws nothing: the worker leaves all the same.
 void dismiss_handlers(HandlerSet& handlers) noexcept;
+
+/// Calls `hear`, a callback of the bus.  Throws nothing.
+void call_subscriber(const std::function<void()>& hear) noexcept;
 
 /// Has `handler` deal with what its request threw; if that throws too, it is logged: a failure must not end more than
 /// the request.

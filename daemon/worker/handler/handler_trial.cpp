@@ -80,7 +80,7 @@ std::string examine(const std::string& path, int copy, const Settings& settings,
     unsigned allowed = 0;
     for (const Model model : entry.models) allowed |= bit_of(model);
     facts << static_cast<int>(entry.model) << ' ' << entry.owns_threads << ' ' << entry.uses_shared_memory << ' '
-          << allowed;
+          << entry.uses_bus << ' ' << allowed;
     for (const bool makes : make_instances(entry, settings)) facts << ' ' << makes;
     facts << '\n' << in_a_line(entry.summary) << '\n' << in_a_line(entry.why_models) << '\n';
     facts << why_not_copied.value_or("");
@@ -96,6 +96,7 @@ struct TrialFacts {
     Model model{};
     bool owns_threads = false;
     bool uses_shared_memory = false;
+    bool uses_bus = false;
     std::vector<Model> models{};
     std::array<bool, 4> makes{};
     std::string summary{};
@@ -108,7 +109,7 @@ TrialFacts facts_from(const std::string& report) {
     int model = 0;
     unsigned allowed = 0;
     TrialFacts facts;
-    lines >> model >> facts.owns_threads >> facts.uses_shared_memory >> allowed;
+    lines >> model >> facts.owns_threads >> facts.uses_shared_memory >> facts.uses_bus >> allowed;
     for (bool& makes : facts.makes) lines >> makes;
     if (!lines || model < 0 || model > static_cast<int>(Model::Fork))
         throw std::runtime_error{"it wrote over the report of the process that loaded it for a trial"};
@@ -141,6 +142,7 @@ HandlerEntry entry_of(const std::string& name, const TrialFacts& facts, const st
                        .model = facts.model,
                        .owns_threads = facts.owns_threads,
                        .uses_shared_memory = facts.uses_shared_memory,
+                       .uses_bus = facts.uses_bus,
                        .models = facts.models,
                        .why_models = facts.why_models};
     const std::array<bool, 4>& makes = facts.makes;

@@ -14,8 +14,8 @@
 #include <system_error>
 #include <utility>
 
+#include "common/process/thread_signals.hpp"
 #include "daemon/worker/process/stack_report.hpp"
-#include "daemon/worker/process/thread_signals.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {

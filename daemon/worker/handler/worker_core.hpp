@@ -63,6 +63,7 @@ public:
     [[nodiscard]] Worker& worker() noexcept { return worker_; }
     [[nodiscard]] const Facts& facts() const noexcept { return facts_; }
     [[nodiscard]] const ServiceShares* shares() const noexcept { return shares_; }
+    [[nodiscard]] Bus& bus();  ///< see Worker
 
     [[nodiscard]] bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
     void drain() noexcept { draining_.store(true, std::memory_order_relaxed); }
@@ -104,6 +105,7 @@ private:
 
     std::mutex making_{};  ///< for what follows
     bool started_ = false;
+    std::optional<Bus> bus_{};
     std::optional<LoopThreads> own_loop_{};
     std::optional<LoopThreads> pool_{};
 

@@ -4,6 +4,7 @@
 
 #include "daemon/worker/accept/worker_frame.hpp"
 #include "daemon/worker/datagram/datagram_batch.hpp"
+#include "daemon/worker/handler/bus_watch.hpp"
 #include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/handler/handler_set.hpp"
 #include "daemon/worker/loop/loop.hpp"
@@ -38,6 +39,7 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
     Loop loop{handoff.record, plan.settings.idle_timeout, plan.parked};
     loop.request_timeout = plan.settings.request_timeout;
     const ServiceShares shares{std::move(handoff.shared), handoff.generation};
+    const BusWatch bus{shares, handoff.record, loop.reactor};
     WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = plan.model},
                     &loop.reactor.context,
                     &shares};

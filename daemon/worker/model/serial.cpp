@@ -8,6 +8,7 @@
 #include "common/base/sys_error.hpp"
 #include "daemon/worker/accept/worker_frame.hpp"
 #include "daemon/worker/datagram/receive_datagrams.hpp"
+#include "daemon/worker/handler/bus_watch.hpp"
 #include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/loop/epoll_reactor.hpp"
 #include "daemon/worker/loop/linger_queue.hpp"
@@ -82,6 +83,7 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
     EpollReactor reactor;
     LingerQueue linger{reactor, plan.parked};
     const ServiceShares shares{std::move(handoff.shared), handoff.generation};
+    const BusWatch bus{shares, handoff.record, reactor};
     WorkerCore core{
         {.number = handoff.number, .generation = handoff.generation, .model = plan.model}, nullptr, &shares};
     HandlerSet handlers{plan};

@@ -4,6 +4,7 @@
 
 #include "daemon/worker/accept/worker_frame.hpp"
 #include "daemon/worker/datagram/receive_datagrams.hpp"
+#include "daemon/worker/handler/bus_watch.hpp"
 #include "daemon/worker/handler/handler_hooks.hpp"
 #include "daemon/worker/loop/epoll_reactor.hpp"
 #include "daemon/worker/loop/linger_queue.hpp"
@@ -24,6 +25,7 @@ struct ThreadModel {
         : handoff{its_handoff},
           linger{reactor, plan.parked},
           shares{std::move(its_handoff.shared), its_handoff.generation},
+          bus{shares, its_handoff.record, reactor},
           core{{.number = its_handoff.number, .generation = its_handoff.generation, .model = plan.model},
                nullptr,
                &shares},
@@ -49,6 +51,7 @@ struct ThreadModel {
     EpollReactor reactor{};
     LingerQueue linger;
     ServiceShares shares;
+    BusWatch bus;
     WorkerCore core;
     HandlerSet handlers;
     TasksEnd tasks_end{core};

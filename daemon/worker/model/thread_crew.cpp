@@ -12,8 +12,8 @@
 
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/process/thread_signals.hpp"
 #include "daemon/worker/process/stack_report.hpp"
-#include "daemon/worker/process/thread_signals.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
