@@ -1,5 +1,6 @@
 #include "daemon/embed/watched_handler.hpp"
 
+#include "daemon/embed/forwarding_handler.hpp"
 #include "daemon/worker/handler/handler_instances.hpp"
 #include "preforkd/server.hpp"
 
@@ -15,53 +16,30 @@ bool is_server_exit(const std::exception_ptr& error) {
     }
 }
 
-/// Passes every hook on to the author's instance.
+/// The author's instance, and what it throws is noticed.
 template <class Kind>
-class Watched : public Kind {
+class Watched : public Forwarding<Kind> {
 public:
     Watched(std::shared_ptr<Kind> handler, const Watching& watching)
-        : handler_{std::move(handler)}, watching_{watching} {}
+        : Forwarding<Kind>{std::move(handler)}, watching_{watching} {}
 
     bool verify(const Endpoint& peer) final {
         watching_.entered();
-        return handler_->verify(peer);
+        return Forwarding<Kind>::verify(peer);
     }
     void handle_error(const Endpoint& peer, std::exception_ptr error) final {
         if (is_server_exit(error))
             watching_.left_for(std::move(error));
         else
-            handler_->handle_error(peer, std::move(error));
+            Forwarding<Kind>::handle_error(peer, std::move(error));
     }
-    void handle_timeout(const Endpoint& peer) final { handler_->handle_timeout(peer); }
-    void service_actions() final { handler_->service_actions(); }
-    void worker_started(Worker& worker) final { handler_->worker_started(worker); }
-    void worker_started() final {}
-    void worker_draining() final { handler_->worker_draining(); }
-    void worker_leaving() final { handler_->worker_leaving(); }
-
-protected:
-    [[nodiscard]] Kind& handler() const noexcept { return *handler_; }
 
 private:
-    std::shared_ptr<Kind> handler_;
     const Watching& watching_;
 };
 
-class WatchedStream final : public Watched<StreamHandler> {
-public:
-    using Watched::Watched;
-    awaitable<void> setup(Connection& client) override { return handler().setup(client); }
-    awaitable<void> serve(Connection& client) override { return handler().serve(client); }
-    awaitable<void> finish(Connection& client) override { return handler().finish(client); }
-};
-
-class WatchedBlocking final : public Watched<BlockingHandler> {
-public:
-    using Watched::Watched;
-    void setup(BlockingConnection& client) override { handler().setup(client); }
-    void serve(BlockingConnection& client) override { handler().serve(client); }
-    void finish(BlockingConnection& client) override { handler().finish(client); }
-};
+using WatchedStream = ForwardingStream<Watched<StreamHandler>>;
+using WatchedBlocking = ForwardingBlocking<Watched<BlockingHandler>>;
 
 class WatchedDatagram final : public Watched<DatagramHandler> {
 public:

@@ -1,7 +1,7 @@
 # What handler authors find in an install prefix: the library, its headers, a CMake package and a pkg-config file.
 install(TARGETS preforkd RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 install(TARGETS preforkctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS preforkd_library preforkd_headers EXPORT preforkd ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS preforkd_library preforkd_headers preforkd_test EXPORT preforkd ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/common/include/preforkd DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/preforkd)

@@ -138,6 +138,15 @@ def test_a_server_object_serves_inside_a_program(built_by_cmake):
     assert process.returncode == 0
 
 
+# --- The test kit ----------------------------------------------------------------------------------------------------
+
+def test_the_test_kit_holds_what_it_promises(prefix, tmp_path):
+    run("cmake", "-S", Path(__file__).parent / "kit", "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", tmp_path)
+    done = run(tmp_path / "kit_test")
+    assert "[  PASSED  ] 10 tests" in done, done
+
+
 def test_the_readme_shows_the_example_that_is_tested():
     readme = (EXAMPLES.parents[1] / "README.md").read_text()
     assert re.search(r"^```cpp\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[1] == \

@@ -18,6 +18,9 @@ using preforkd::Model;
 std::string read(const std::string& file);
 double ask_the_bank();
 void show(std::string_view text);
+struct Answering : preforkd::BlockingHandler {
+    void serve(preforkd::BlockingConnection& client) override;
+};
 struct Mine : preforkd::StreamHandler {
     double rates_ = 0;
     preforkd::Worker* worker_ = nullptr;

@@ -17,7 +17,7 @@ say 'fork lives in common/process/spawn.hpp only' \
 say 'a daemon never sleeps; it waits for events' \
     "$(code '\b(u|nano|clock_nano)?sleep *\(|sleep_(for|until)' | within "$product")"
 say 'catch (...) belongs at a process or connection boundary' \
-    "$(code 'catch *\( *\.\.\. *\)' | within "$product" | outside 'common/process/spawn\.hpp:|daemon/(startup/run|worker/(worker|stream/(coroutine_stream|serve_here)|datagram/datagram_request|handler/(handler|handler_trial|handler_hooks|worker_core)|program/program_launch|model/[a-z_]+)|embed/watched_handler)\.[ch]pp:')"
+    "$(code 'catch *\( *\.\.\. *\)' | within "$product" | outside 'common/process/spawn\.hpp:|daemon/(startup/run|worker/(worker|stream/(coroutine_stream|serve_here)|datagram/datagram_request|handler/(handler|handler_trial|handler_hooks|worker_core)|program/program_launch|model/[a-z_]+)|(embed/watched_handler|test_kit/service))\.[ch]pp:')"
 say 'a pure file includes no system header' \
     "$(includes '(sys/|linux/|net/|netinet/|arpa/|systemd/|boost/|unistd|poll|pthread|netdb|signal\.h|csignal|ctime|time\.h|fcntl|fstream|iostream|cstdio|thread|mutex)' | within "$pure")"
 say 'a pure file reads no clock' \
@@ -48,8 +48,8 @@ say 'the folders of daemon/master form a line: control pool observe reload upgra
     "$(in_line daemon/master 'control pool observe reload upgrade')"
 say 'the folders of daemon/worker form a line: loop process accept handler stream datagram program model' \
     "$(in_line daemon/worker 'loop process accept handler stream datagram program model')"
-say 'the folders of daemon form a line: handlers worker observe master ctl startup embed' \
-    "$(in_line daemon 'handlers worker observe master ctl startup embed')"
+say 'the folders of daemon form a line: handlers worker observe master ctl startup embed test_kit' \
+    "$(in_line daemon 'handlers worker observe master ctl startup embed test_kit')"
 say 'Boost.Asio lives below the fork: worker, handlers, observe, public headers' \
     "$(includes 'boost/asio' | within "$product" | outside 'daemon/(worker|handlers|observe)/|common/include/preforkd/')"
 say 'Boost.Program_options lives in common/config/options only' \

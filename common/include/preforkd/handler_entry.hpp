@@ -54,30 +54,12 @@ MakeHandler<Kind> maker_of() {
         return [](const HandlerOptions&) { return std::make_unique<Class>(); };
 }
 
-}  // namespace detail
-
-/// The entry that makes Class, from HandlerOptions if it has such a constructor, under `name`.  The model is that of
-/// its kind: async for coroutines, serial for code that blocks; or the first of `models`, where that is not among them.
-/// Members of Class, if it has them, say more:
-///
-///     static constexpr const char* summary = "one line for --list-handlers";
-///     static constexpr bool owns_threads = true;
-///     static constexpr bool uses_shared_memory = true;               // it calls Worker::shared()
-///     static constexpr bool uses_bus = true;                         // it calls Worker::bus()
-///     static constexpr auto models = {Model::Async, Model::Serial};  // any other is refused at start
-///     static constexpr const char* why_models = "its connection to the database is for one thread";
-///     static void options(preforkd::Options& own) { own.add("database", "PATH", "where it is"); }
+/// What Class says of itself.
 template <class Class>
-    requires(detail::can_be_made<Class>())
-[[nodiscard]] HandlerEntry handler(std::string name) {
+void describe(HandlerEntry& entry) {
     constexpr bool coroutines =
         std::derived_from<Class, StreamHandler> || std::derived_from<Class, AsyncDatagramHandler>;
-    HandlerEntry entry{.name = std::move(name),
-                       .model = coroutines ? Model::Async : Model::Serial,
-                       .make_stream = detail::maker_of<Class, StreamHandler>(),
-                       .make_blocking = detail::maker_of<Class, BlockingHandler>(),
-                       .make_datagram = detail::maker_of<Class, DatagramHandler>(),
-                       .make_async_datagram = detail::maker_of<Class, AsyncDatagramHandler>()};
+    entry.model = coroutines ? Model::Async : Model::Serial;
     if constexpr (requires { Class::summary; }) entry.summary = Class::summary;
     if constexpr (requires { Class::owns_threads; }) entry.owns_threads = Class::owns_threads;
     if constexpr (requires { Class::uses_shared_memory; }) entry.uses_shared_memory = Class::uses_shared_memory;
@@ -96,6 +78,30 @@ template <class Class>
         Class::options(own);
         entry.options = own.all();
     }
+}
+
+}  // namespace detail
+
+/// The entry that makes Class, from HandlerOptions if it has such a constructor, under `name`.  The model is that of
+/// its kind: async for coroutines, serial for code that blocks; or the first of `models`, where that is not among them.
+/// Members of Class, if it has them, say more:
+///
+///     static constexpr const char* summary = "one line for --list-handlers";
+///     static constexpr bool owns_threads = true;
+///     static constexpr bool uses_shared_memory = true;               // it calls Worker::shared()
+///     static constexpr bool uses_bus = true;                         // it calls Worker::bus()
+///     static constexpr auto models = {Model::Async, Model::Serial};  // any other is refused at start
+///     static constexpr const char* why_models = "its connection to the database is for one thread";
+///     static void options(preforkd::Options& own) { own.add("database", "PATH", "where it is"); }
+template <class Class>
+    requires(detail::can_be_made<Class>())
+[[nodiscard]] HandlerEntry handler(std::string name) {
+    HandlerEntry entry{.name = std::move(name),
+                       .make_stream = detail::maker_of<Class, StreamHandler>(),
+                       .make_blocking = detail::maker_of<Class, BlockingHandler>(),
+                       .make_datagram = detail::maker_of<Class, DatagramHandler>(),
+                       .make_async_datagram = detail::maker_of<Class, AsyncDatagramHandler>()};
+    detail::describe<Class>(entry);
     return entry;
 }
 
