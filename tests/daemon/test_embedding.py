@@ -1,5 +1,6 @@
 """Handler authors: programs and shared objects built outside the tree, from an install prefix."""
 import contextlib
+import functools
 import os
 import re
 import resource
@@ -12,7 +13,7 @@ import pytest
 
 import daemon_process
 from built_handlers import pkg_config, run
-from clients import exchange
+from clients import connect, exchange
 from datagram_clients import ask
 from log_file import sentences
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.programs("cmake", "make", "g++", "pkg-config")
 
 @pytest.fixture(scope="session")
 def built_by_cmake(prefix, tmp_path_factory):
+    @functools.cache
     def build(example):
         there = tmp_path_factory.mktemp(example)
         run("cmake", "-S", EXAMPLES / example, "-B", there, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_PREFIX_PATH={prefix}")
@@ -136,6 +138,69 @@ def test_a_server_object_serves_inside_a_program(built_by_cmake):
         assert [exchange(endpoint, text) for text in (b"hello\n", b"hello", b"a\nb")] == [b"hello\n"] * 2 + [b"a\nb\n"]
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def rows(client, count):
+    return [client.readline() for _ in range(count)]
+
+
+def test_a_chat_reaches_clients_of_all_workers(built_by_cmake):
+    """One for each worker, and one more."""
+    there = built_by_cmake("chat")
+    with serving(there / "chat", "--listen", "tcp://127.0.0.1:0", "--workers", "3", "-c", "1") as endpoint, \
+            contextlib.ExitStack() as ends:
+        clients = [ends.enter_context(connect(endpoint)) for _ in range(3)]
+        lines = [ends.enter_context(client.makefile("rb")) for client in clients]
+        for number, client in enumerate(clients):  # each takes part once it has heard itself
+            client.sendall(b"I am %d\n" % number)
+            while lines[number].readline() != b"I am %d\n" % number:
+                pass
+        for number in range(20):
+            clients[0].sendall(b"%d\n" % number)
+        expected = [b"%d\n" % number for number in range(20)]
+        for each in lines:
+            heard = rows(each, 20)
+            while heard[0].startswith(b"I am"):
+                heard = heard[1:] + rows(each, 1)
+            assert heard == expected
+
+
+@pytest.mark.programs("nc")
+def test_netcat_takes_part_in_the_chat(built_by_cmake):
+    there = built_by_cmake("chat")
+    with serving(there / "chat", "--listen", "tcp://127.0.0.1:0", "--workers", "2") as endpoint, contextlib.ExitStack() as ends:
+        def join(greeting):
+            client = ends.enter_context(subprocess.Popen(["nc", "-N", "127.0.0.1", endpoint.rsplit(":", 1)[1]], bufsize=0,
+                                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            ends.callback(client.stdin.close)
+            client.stdin.write(greeting)
+            assert client.stdout.readline() == greeting
+            return client
+        first = join(b"I am first\n")
+        join(b"hello\n")
+        assert first.stdout.readline() == b"hello\n"
+
+
+def test_a_store_is_one_for_all_workers(built_by_cmake):
+    there = built_by_cmake("store")
+    with serving(there / "store", "--listen", "tcp://127.0.0.1:0", "--workers", "4") as endpoint:
+        assert [exchange(endpoint, b"INCR a\r\n") for _ in range(8)] == [b":%d\r\n" % n for n in range(1, 9)]
+        assert exchange(endpoint, b"GET b\r\n") == b"$-1\r\n"
+
+
+@pytest.mark.programs("redis-cli")
+def test_redis_cli_talks_to_the_store(built_by_cmake):
+    there = built_by_cmake("store")
+    with serving(there / "store", "--listen", "tcp://127.0.0.1:0", "--workers", "2") as endpoint:
+        def ask(*words):
+            return run("redis-cli", "-p", endpoint.rsplit(":", 1)[1], *words).strip()
+        assert [ask(*words.split()) for words in ("PING", "GET a", "SET a 41", "INCR a", "GET a", "DEL a", "DEL a", "GET a", "SET a x")] == \
+            ["PONG", "", "OK", "42", "42", "1", "0", "", "ERR value is not an integer"]
+
+
+@pytest.mark.parametrize("example", ["chat", "store"])
+def test_the_tests_of_the_examples_pass(built_by_cmake, example):
+    assert "[  PASSED  ]" in run(built_by_cmake(example) / f"{example}_test")
 
 
 # --- The test kit ----------------------------------------------------------------------------------------------------
