@@ -65,6 +65,18 @@ def test_a_client_that_has_ended_its_output_reads_all_that_is_left(service, vers
     assert [line["cause"] for line in daemon.log.find("read to the end")] == ["in good order"] * 2
 
 
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_parts_arrive_as_one_and_in_one_record_where_they_fit(service, size):
+    daemon = service(workers=1)
+    with TlsClient(daemon.endpoint) as client:
+        client.sendall(b"parts\n%05dabc" % size)
+        assert len(client.recv()) == min(size + 6, 1 << 14)
+        read_to_end_tls(client)
+        client.end()
+    assert exchange_tls(daemon.endpoint, b"parts\n%05dabc" % size) == b"abc" + b"x" * size + b"end"
+    daemon.wait_log("read to the end", count=2)
+
+
 def test_the_last_bytes_come_before_a_proper_end(service):
     daemon = service(workers=1)
     for size in (1, 100, 1 << 20):

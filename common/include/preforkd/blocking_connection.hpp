@@ -95,6 +95,13 @@ public:
     /// The next bytes, at least one, as soon as there are any.  Do not mix with input().
     [[nodiscard]] Received read_some(std::size_t limit_bytes = std::size_t{16} * 1024);
 
+    // As Connection's, of which each says more.  They and read_some() may be mixed, but not with input() either.
+    [[nodiscard]] Received read_exactly(std::size_t size_bytes);
+    [[nodiscard]] Received peek(std::size_t size_bytes = 1);
+    [[nodiscard]] Received read_some(std::span<std::byte> space);
+    [[nodiscard]] Received read_exactly(std::span<std::byte> space);
+    [[nodiscard]] Received buffered() const noexcept;
+
     /// Sends what output() holds, then waits for the next request and takes nothing of it; see
     /// Connection::next_request(): `while (client.next_request())`.
     [[nodiscard]] bool next_request();
@@ -104,12 +111,23 @@ public:
 
     /// Writes all of `bytes`, behind what output() still holds, or reports why not.
     std::error_code write(std::span<const std::byte> bytes);
-    std::error_code write(std::string_view text);
+    template <std::convertible_to<std::string_view> Text>
+    std::error_code write(const Text& text) {
+        return write(std::as_bytes(std::span{std::string_view{text}}));
+    }
+
+    /// Writes them all as if they were one, `write({head, body})`: in one system call, and over TLS in one record, as
+    /// far as they fit.
+    std::error_code write(Parts parts);
 
     /// Writes all of `bytes` and ends our output: the client gets the last bytes and the end of the stream in one
     /// segment.  Reading goes on.
     std::error_code write_last(std::span<const std::byte> bytes);
-    std::error_code write_last(std::string_view text);
+    template <std::convertible_to<std::string_view> Text>
+    std::error_code write_last(const Text& text) {
+        return write_last(std::as_bytes(std::span{std::string_view{text}}));
+    }
+    std::error_code write_last(Parts parts);
 
     /// Ends our output; the client sees the end of the stream, and its input goes on.
     std::error_code half_close();

@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "preforkd/announcement.hpp"
 #include "preforkd/coroutine_frame.hpp"
 #include "preforkd/endpoint.hpp"
+#include "preforkd/parts.hpp"
 #include "preforkd/tls.hpp"
 
 namespace preforkd {
@@ -73,6 +75,23 @@ public:
     /// A client's half-close is the end of its input only: writing goes on.
     [[nodiscard]] awaitable<Received> read_some(std::size_t limit_bytes = longest_read_bytes);
 
+    /// Exactly `size_bytes`, at most longest_read_bytes; what the client sent beyond them is kept for the next read.
+    /// Where the stream ends before the first of them, none; where it ends, or something fails, between them, none and
+    /// an error (of the end, std::errc::connection_aborted), and those that came are kept.  Of more than
+    /// longest_read_bytes, none, std::errc::message_size and a line in the log.
+    [[nodiscard]] awaitable<Received> read_exactly(std::size_t size_bytes);
+
+    /// The same, but all of it is kept for the next read.
+    [[nodiscard]] awaitable<Received> peek(std::size_t size_bytes = 1);
+
+    // Into `space`, of any size, without a copy in between; Received::bytes is what of it was filled.  Those that
+    // read_exactly() has put there are lost where it fails.
+    [[nodiscard]] awaitable<Received> read_some(std::span<std::byte> space);
+    [[nodiscard]] awaitable<Received> read_exactly(std::span<std::byte> space);
+
+    /// What has been received and is kept for the next read; none is no end of the stream.  Valid until that.
+    [[nodiscard]] Received buffered() const noexcept;
+
     /// Everything up to and with `delimiter` (not empty); what the client sent beyond it is kept for the next read.
     /// At the end of the stream what is left, without a delimiter.  If `limit_bytes` (at most longest_read_bytes) do
     /// not hold one, no bytes, std::errc::message_size and a line in the log: the connection is then of no more use.
@@ -96,12 +115,23 @@ public:
 
     /// Writes all of `bytes` or reports why not.  `bytes` must live until it returns.
     [[nodiscard]] awaitable<std::error_code> write(std::span<const std::byte> bytes);
-    [[nodiscard]] awaitable<std::error_code> write(std::string_view text);
+    template <std::convertible_to<std::string_view> Text>
+    [[nodiscard]] awaitable<std::error_code> write(const Text& text) {
+        return write(std::as_bytes(std::span{std::string_view{text}}));
+    }
+
+    /// Writes them all as if they were one, `write({head, body})`: in one system call, and over TLS in one record, as
+    /// far as they fit.  What they refer to must live until it returns.
+    [[nodiscard]] awaitable<std::error_code> write(Parts parts);
 
     /// Writes all of `bytes` and ends our output: the client gets the last bytes and the end of the stream in one
     /// segment, which costs both sides one wake-up less than write() and a close.  Reading goes on.
     [[nodiscard]] awaitable<std::error_code> write_last(std::span<const std::byte> bytes);
-    [[nodiscard]] awaitable<std::error_code> write_last(std::string_view text);
+    template <std::convertible_to<std::string_view> Text>
+    [[nodiscard]] awaitable<std::error_code> write_last(const Text& text) {
+        return write_last(std::as_bytes(std::span{std::string_view{text}}));
+    }
+    [[nodiscard]] awaitable<std::error_code> write_last(Parts parts);
 
     /// From now on each operation as a whole ends by then with std::errc::timed_out, however the client dribbles; zero:
     /// never.  Until it is called, each wait for the client lasts at most --idle-timeout.

@@ -64,26 +64,66 @@ Received BlockingConnection::read_some(std::size_t limit_bytes) {
     (void)core_.flush();
     if (!core_.read_buffer) core_.read_buffer = std::make_unique_for_overwrite<std::byte[]>(BufferPool::buffer_bytes);
     const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, BufferPool::buffer_bytes);
+    if (!core_.unread().empty()) return core_.take_unread(std::min(most, core_.unread().size()));
     return core_.receive({core_.read_buffer.get(), most});
 }
+
+Received BlockingConnection::peek(std::size_t size_bytes) {
+    (void)core_.flush();
+    return core_.fill(size_bytes);
+}
+
+Received BlockingConnection::read_exactly(std::size_t size_bytes) {
+    const Received all = peek(size_bytes);
+    return all ? core_.take_unread(size_bytes) : all;
+}
+
+Received BlockingConnection::read_some(std::span<std::byte> space) {
+    (void)core_.flush();
+    if (space.empty()) return {};
+    if (core_.unread().empty()) return core_.receive(space);
+    const Received kept = core_.take_unread(std::min(space.size(), core_.unread().size()));
+    std::ranges::copy(kept.bytes, space.begin());
+    return {.bytes = space.first(kept.bytes.size())};
+}
+
+Received BlockingConnection::read_exactly(std::span<std::byte> space) {
+    for (std::size_t filled = 0; filled < space.size();) {
+        const Received got = read_some(space.subspan(filled));
+        filled += got.bytes.size();
+        if (got) continue;
+        if (got.error || filled == 0) return got;
+        return {.error = core_.last_error = std::make_error_code(std::errc::connection_aborted)};
+    }
+    return {.bytes = space};
+}
+
+Received BlockingConnection::buffered() const noexcept { return {.bytes = core_.unread()}; }
 
 std::error_code BlockingConnection::write(std::span<const std::byte> bytes) {
     if (const auto error = core_.flush()) return error;
     return core_.send(bytes);
 }
 
-std::error_code BlockingConnection::write(std::string_view text) { return write(std::as_bytes(std::span{text})); }
-
-std::error_code BlockingConnection::write_last(std::span<const std::byte> bytes) {
+std::error_code BlockingConnection::write(Parts parts) {
     if (const auto error = core_.flush()) return error;
-    // The last segment is held back for the FIN, which the shutdown sends at once.
-    if (const auto error = core_.send(bytes, /*more=*/true)) return error;
-    return core_.end_output();
+    return core_.send(Gathered{parts});
 }
 
-std::error_code BlockingConnection::write_last(std::string_view text) {
-    return write_last(std::as_bytes(std::span{text}));
+namespace {
+
+template <class Bytes>
+std::error_code send_last(BlockingCore& core, Bytes bytes) {
+    if (const auto error = core.flush()) return error;
+    // The last segment is held back for the FIN, which the shutdown sends at once.
+    if (const auto error = core.send(std::move(bytes), /*more=*/true)) return error;
+    return core.end_output();
 }
+
+}  // namespace
+
+std::error_code BlockingConnection::write_last(std::span<const std::byte> bytes) { return send_last(core_, bytes); }
+std::error_code BlockingConnection::write_last(Parts parts) { return send_last(core_, Gathered{parts}); }
 
 std::error_code BlockingConnection::half_close() {
     if (const auto error = core_.flush()) return error;

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "common/net/error_queue.hpp"
+#include "daemon/worker/stream/long_read.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -63,6 +65,56 @@ std::error_code BlockingCore::send(std::span<const std::byte> bytes, bool more) 
         if (const auto vain = wait(For::Output)) return failed(vain);
     }
     return {};
+}
+
+std::error_code BlockingCore::send(Gathered parts, bool more) {
+    if (tls) return send_tls(parts, more);
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+    while (!parts.empty()) {
+        if (const auto late = cut_when_late()) return failed(late);
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(parts.rest().data());
+        message.msg_iovlen = parts.rest().size();
+        const ssize_t sent = ::sendmsg(fd.get(), &message, flags);
+        if (sent >= 0) {
+            traffic.sent(static_cast<std::size_t>(sent));
+            account.sent(static_cast<std::size_t>(sent));
+            parts.drop(static_cast<std::size_t>(sent));
+            continue;
+        }
+        const std::error_code error = error_now();
+        if (error == std::errc::interrupted) continue;
+        if (error != std::errc::resource_unavailable_try_again) return failed(error);
+        if (const auto vain = wait(For::Output)) return failed(vain);
+    }
+    return {};
+}
+
+Received BlockingCore::fill(std::size_t size_bytes) {
+    if (size_bytes > BufferPool::buffer_bytes) {
+        log_long_read(peer(), size_bytes);
+        return {.error = failed(std::make_error_code(std::errc::message_size))};
+    }
+    if (!read_buffer) read_buffer = std::make_unique_for_overwrite<std::byte[]>(BufferPool::buffer_bytes);
+    if (unread_begin != 0) {
+        std::memmove(read_buffer.get(), read_buffer.get() + unread_begin, unread_end - unread_begin);
+        unread_end -= std::exchange(unread_begin, 0U);
+    }
+    while (unread_end < size_bytes) {
+        const Received got = receive({read_buffer.get() + unread_end, BufferPool::buffer_bytes - unread_end});
+        unread_end += got.bytes.size();
+        if (got) continue;
+        const bool cut_short = !got.error && unread_end != 0;
+        return {.error = cut_short ? failed(std::make_error_code(std::errc::connection_aborted)) : got.error};
+    }
+    return {.bytes = unread().first(size_bytes)};
+}
+
+Received BlockingCore::take_unread(std::size_t size_bytes) noexcept {
+    const auto taken = unread().first(size_bytes);
+    unread_begin += size_bytes;
+    if (unread_begin == unread_end) unread_begin = unread_end = 0;
+    return {.bytes = taken};
 }
 
 std::error_code BlockingCore::flush() { return buffer ? buffer->flush() : std::error_code{}; }

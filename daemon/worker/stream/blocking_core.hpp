@@ -9,6 +9,7 @@
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/loop/buffer_pool.hpp"
 #include "daemon/worker/stream/client_tls.hpp"
+#include "daemon/worker/stream/gathered.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
 #include "daemon/worker/stream/stream_buffer.hpp"
 #include "preforkd/blocking_connection.hpp"
@@ -35,6 +36,18 @@ struct BlockingCore {
 
     /// Sends all of `bytes`; `more`: the end of our output comes at once.
     std::error_code send(std::span<const std::byte> bytes, bool more = false);
+
+    /// Sends all of them, which TLS makes records of as if they were one.
+    std::error_code send(Gathered parts, bool more = false);
+
+    /// `size_bytes` that are unread, and stay so; or why there are fewer.
+    [[nodiscard]] Received fill(std::size_t size_bytes);
+
+    /// Takes the first of what is unread.
+    Received take_unread(std::size_t size_bytes) noexcept;
+    [[nodiscard]] std::span<const std::byte> unread() const noexcept {
+        return {read_buffer.get() + unread_begin, unread_end - unread_begin};
+    }
 
     /// The handshake, as a client of `listener`, which speaks TLS; before anything else.  Whether it went well.
     [[nodiscard]] bool begin_tls(const Listener& listener);
@@ -63,6 +76,8 @@ struct BlockingCore {
     bool was_canceled = false;  ///< its handler was told to leave it, perhaps half done
     bool output_ended = false;  ///< SHUT_WR is done
     Buffer read_buffer{};
+    std::size_t unread_begin = 0;
+    std::size_t unread_end = 0;
     std::optional<StreamBuffer> buffer{};
     std::optional<ClientStream> stream{};
 
@@ -74,6 +89,8 @@ private:
     [[nodiscard]] TlsResult finish_tls(const Call& call, Deadline limit = {});
     [[nodiscard]] Received receive_tls(std::span<std::byte> space);
     [[nodiscard]] std::error_code send_tls(std::span<const std::byte> bytes, bool more);
+    [[nodiscard]] std::error_code send_tls(Gathered parts, bool more);
+    [[nodiscard]] std::error_code send_record(std::span<const std::byte> bytes, bool more, std::size_t& sent_bytes);
     [[nodiscard]] std::error_code end_tls();
     [[nodiscard]] std::error_code cut_when_late();
     [[nodiscard]] std::error_code canceled() noexcept;

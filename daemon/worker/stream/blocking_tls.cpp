@@ -40,13 +40,31 @@ Received BlockingCore::receive_tls(std::span<std::byte> space) {
     return {.bytes = space.first(got.bytes)};  // none at the end
 }
 
+/// `sent_bytes`: of them, those that made a record.
+std::error_code BlockingCore::send_record(std::span<const std::byte> bytes, bool more, std::size_t& sent_bytes) {
+    const TlsResult sent = finish_tls([&] { return (*tls)->write(bytes, more); });
+    if (sent.kind == TlsResult::Kind::Failed) return failed(sent.error);
+    traffic.sent(sent.bytes);
+    account.sent(sent.bytes);
+    sent_bytes = sent.bytes;
+    return {};
+}
+
 std::error_code BlockingCore::send_tls(std::span<const std::byte> bytes, bool more) {
     while (!bytes.empty()) {
-        const TlsResult sent = finish_tls([&] { return (*tls)->write(bytes, more); });
-        if (sent.kind == TlsResult::Kind::Failed) return failed(sent.error);
-        traffic.sent(sent.bytes);
-        account.sent(sent.bytes);
-        bytes = bytes.subspan(sent.bytes);
+        std::size_t sent_bytes = 0;
+        if (const auto error = send_record(bytes, more, sent_bytes)) return error;
+        bytes = bytes.subspan(sent_bytes);
+    }
+    return {};
+}
+
+std::error_code BlockingCore::send_tls(Gathered parts, bool more) {
+    const auto space = std::make_unique_for_overwrite<std::byte[]>(BufferPool::buffer_bytes);
+    while (!parts.empty()) {
+        std::size_t sent_bytes = 0;
+        if (const auto error = send_record(one_record(parts.rest(), space.get()), more, sent_bytes)) return error;
+        parts.drop(sent_bytes);
     }
     return {};
 }

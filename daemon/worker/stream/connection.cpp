@@ -12,6 +12,8 @@
 
 #include "daemon/worker/stream/connection_core.hpp"
 #include "daemon/worker/stream/connection_tls.hpp"
+#include "daemon/worker/stream/gathered.hpp"
+#include "daemon/worker/stream/long_read.hpp"
 #include "preforkd/asio_socket.hpp"
 #include "preforkd/log.hpp"
 
@@ -20,8 +22,9 @@ namespace preforkd {
 namespace {
 using For = ConnectionCore::For;
 using Side = ConnectionCore::Side;
+using Arrived = ConnectionCore::Arrived;
 
-std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
+std::error_code last_error() noexcept { return error_of(errno); }
 }  // namespace
 
 const Endpoint& Connection::peer() const { return core_.peer(); }
@@ -31,29 +34,9 @@ const Announcement* Connection::announcement() const noexcept {
     return core_.announced() != nullptr ? &core_.announced()->said : nullptr;
 }
 
-namespace {
-
-std::optional<Filled> try_to_receive_tls(ConnectionCore& core, std::size_t most) {
-    const TlsResult got = (*core.tls)->read({core.buffer.get() + core.unread_end, most - core.unread_end});
-    if (got.kind == TlsResult::Kind::Done) {
-        core.received(got.bytes);
-        core.unread_end += static_cast<std::uint32_t>(got.bytes);
-        core.drained = !(*core.tls)->has_pending();
-        return Filled{.more = true};
-    }
-    if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
-    if (got.kind == TlsResult::Kind::End) return Filled{};
-    if (got.kind == TlsResult::Kind::Failed) return Filled{.error = core.broken(got.error)};
-    return std::nullopt;
-}
-
-}  // namespace
-
 std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     if (const auto error = core.why_cut()) return Filled{.error = error};
-    // A connection that has waited before is likely to wait again: ask the kernel once, by the wait, whether something
-    // has come.
-    if (std::exchange(core.drained, false) && core.in_reactor()) {
+    if (!core.may_have_something()) {
         if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
         return std::nullopt;
     }
@@ -62,21 +45,14 @@ std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
         std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
         core.unread_end -= std::exchange(core.unread_begin, 0U);
     }
-    if (core.tls) return try_to_receive_tls(core, most);
-    const std::size_t space = most - core.unread_end;
-    ssize_t got = 0;
-    do got = ::recv(core.fd(), core.buffer.get() + core.unread_end, space, MSG_DONTWAIT);
-    while (got == -1 && errno == EINTR);
-    if (got > 0) {
-        core.received(static_cast<std::size_t>(got));
-        core.unread_end += static_cast<std::uint32_t>(got);
-        core.drained = static_cast<std::size_t>(got) < space;
+    const Arrived got = core.receive_now({core.buffer.get() + core.unread_end, most - core.unread_end});
+    if (got.kind == Arrived::Kind::Bytes) {
+        core.unread_end += static_cast<std::uint32_t>(got.bytes);
         return Filled{.more = true};
     }
-    const std::error_code error = got == 0 ? std::error_code{} : last_error();
     if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
-    if (error == std::errc::resource_unavailable_try_again) return std::nullopt;
-    return Filled{.error = error ? core.broken(error) : error};
+    if (got.kind == Arrived::Kind::Nothing) return std::nullopt;
+    return Filled{.error = error_of(got.error)};
 }
 
 namespace {
@@ -130,6 +106,75 @@ awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
         received = error ? Received{.error = error} : read_now(core_, most);
     }
     co_return *received;
+}
+
+namespace {
+
+/// Fills the buffer until `size_bytes` are unread; those, or why there are fewer.
+awaitable<Received> fill(ConnectionCore& core, std::size_t size_bytes) {
+    if (size_bytes > Connection::longest_read_bytes) {
+        log_long_read(core.peer(), size_bytes);
+        co_return Received{.error = std::make_error_code(std::errc::message_size)};
+    }
+    Deadline until;
+    std::optional<For> first;
+    const bool takes_turns = ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state);
+    if (takes_turns) first = For::Turn;
+    while (first || core.unread_end - core.unread_begin < size_bytes) {
+        const Filled filled =
+            co_await receive(core, Connection::longest_read_bytes, until, std::exchange(first, std::nullopt));
+        if (filled.more) continue;
+        const bool cut_short = !filled.error && core.unread_end != core.unread_begin;
+        co_return Received{.error = cut_short ? std::make_error_code(std::errc::connection_aborted) : filled.error};
+    }
+    co_return Received{.bytes = {core.buffer.get() + core.unread_begin, size_bytes}};
+}
+
+/// `all`: until `space` is full.
+awaitable<Received> read_into(ConnectionCore& core, std::span<std::byte> space, bool all) {
+    Deadline until;
+    std::size_t filled = 0;
+    bool takes_turns = ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state);
+    while (filled < space.size() && (all || filled == 0)) {
+        if (!takes_turns) {
+            if (const auto error = core.why_cut()) co_return Received{.error = error};
+            if (core.unread_begin != core.unread_end) {
+                const std::size_t kept = core.unread_end - core.unread_begin;
+                const Received taken = take_unread(core, std::min(space.size() - filled, kept));
+                std::ranges::copy(taken.bytes, space.begin() + static_cast<std::ptrdiff_t>(filled));
+                filled += taken.bytes.size();
+                continue;
+            }
+            core.loop.buffers.give_back(std::move(core.buffer));
+            Arrived got;
+            if (core.may_have_something()) got = core.receive_now(space.subspan(filled));
+            filled += got.bytes;
+            if (got.kind == Arrived::Kind::Bytes) continue;
+            if (got.kind == Arrived::Kind::Failed) co_return Received{.error = error_of(got.error)};
+            if (got.kind == Arrived::Kind::End) {
+                if (filled != 0) co_return Received{.error = std::make_error_code(std::errc::connection_aborted)};
+                co_return Received{};
+            }
+        }
+        const For what = std::exchange(takes_turns, false) ? For::Turn : core.wanted_to_read();
+        if (const auto error = co_await core.wait(Side::Reading, what, until)) co_return Received{.error = error};
+    }
+    co_return Received{.bytes = space.first(filled)};
+}
+
+}  // namespace
+
+awaitable<Received> Connection::read_exactly(std::size_t size_bytes) {
+    const Received all = co_await fill(core_, size_bytes);
+    co_return all ? take_unread(core_, size_bytes) : all;
+}
+
+awaitable<Received> Connection::peek(std::size_t size_bytes) { return fill(core_, size_bytes); }
+awaitable<Received> Connection::read_some(std::span<std::byte> space) { return read_into(core_, space, false); }
+awaitable<Received> Connection::read_exactly(std::span<std::byte> space) { return read_into(core_, space, true); }
+
+Received Connection::buffered() const noexcept {
+    return {.bytes = {core_.buffer.get() + core_.unread_begin, core_.unread_end - core_.unread_begin}};
 }
 
 awaitable<Received> Connection::read_until(std::string_view delimiter, std::size_t limit_bytes) {
@@ -188,9 +233,23 @@ awaitable<std::error_code> send_all(ConnectionCore& core, std::span<const std::b
     co_return no_error;
 }
 
-awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::byte> bytes) {
+awaitable<std::error_code> send_all(ConnectionCore& core, Gathered parts, int flags) {
+    Deadline until;
+    while (!parts.empty()) {
+        if (const auto error = core.why_not_write()) co_return error;
+        const ConnectionCore::Sent sent = core.send_now(parts.rest(), flags);
+        if (sent.error != 0) co_return error_of(sent.error);
+        parts.drop(sent.bytes);
+        if (!sent.waits_for) continue;
+        if (const auto failed = co_await core.wait(Side::Writing, *sent.waits_for, until)) co_return failed;
+    }
+    co_return no_error;
+}
+
+template <class Bytes>
+awaitable<std::error_code> send_last(ConnectionCore& core, Bytes bytes) {
     // MSG_MORE holds the last segment back for the FIN, which the shutdown sends at once.
-    const std::error_code error = co_await send_all(core, bytes, MSG_MORE);
+    const std::error_code error = co_await send_all(core, std::move(bytes), MSG_MORE);
     if (error) co_return error;
     if (core.tls) co_return co_await end_tls(core);
     core.output_ended = true;
@@ -201,13 +260,9 @@ awaitable<std::error_code> send_last(ConnectionCore& core, std::span<const std::
 }  // namespace
 
 awaitable<std::error_code> Connection::write(std::span<const std::byte> bytes) { return send_all(core_, bytes, 0); }
-awaitable<std::error_code> Connection::write(std::string_view text) {
-    return send_all(core_, std::as_bytes(std::span{text}), 0);
-}
+awaitable<std::error_code> Connection::write(Parts parts) { return send_all(core_, Gathered{parts}, 0); }
 awaitable<std::error_code> Connection::write_last(std::span<const std::byte> bytes) { return send_last(core_, bytes); }
-awaitable<std::error_code> Connection::write_last(std::string_view text) {
-    return send_last(core_, std::as_bytes(std::span{text}));
-}
+awaitable<std::error_code> Connection::write_last(Parts parts) { return send_last(core_, Gathered{parts}); }
 
 std::error_code Connection::half_close() {
     if (core_.half_written) return core_.why_not_write();

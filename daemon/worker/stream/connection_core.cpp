@@ -1,5 +1,9 @@
 #include "daemon/worker/stream/connection_core.hpp"
 
+#include <sys/socket.h>
+
+#include <cerrno>
+
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -60,14 +64,27 @@ std::error_code ConnectionCore::end_wait(Side side, For what) {
         half_written |= side == Side::Writing;
         return std::make_error_code(std::errc::operation_canceled);
     }
-    if (const int error = ended(side).error; error != 0) return {error, std::generic_category()};
-    return no_error;
+    return error_of(ended(side).error);
 }
 
 awaitable<std::error_code> ConnectionCore::wait(Side side, For what, Deadline& until) {
     if (const auto error = begin_wait(side, what, until)) co_return error;
     co_await readiness(side, what);
     co_return end_wait(side, what);
+}
+
+ConnectionCore::Sent ConnectionCore::send_now(std::span<const iovec> parts, int flags) {
+    if (tls) return send_record(parts, flags == MSG_MORE);
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(parts.data());
+    message.msg_iovlen = parts.size();
+    ssize_t taken = 0;
+    do taken = ::sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+    while (taken == -1 && errno == EINTR);
+    if (taken == -1 && errno == EAGAIN) return {.waits_for = For::Output};
+    if (taken == -1) return {.error = broken(errno)};
+    sent(static_cast<std::size_t>(taken));
+    return {.bytes = static_cast<std::size_t>(taken)};
 }
 
 /// Asio ends all that waits on a socket: the other side has to go on.

@@ -8,7 +8,11 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,6 +44,10 @@ struct Filled {
 /// Receives what there is, at least one byte behind the unread ones and at most up to `most` of them in all; nullopt:
 /// nothing yet.  Keeps no buffer when there is nothing unread.
 [[nodiscard]] std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most);
+
+[[nodiscard]] inline std::error_code error_of(int number) noexcept {
+    return number == 0 ? no_error : std::error_code{number, std::generic_category()};
+}
 
 struct ConnectionCore final : private Waiting {
     /// Turn: for nothing but those who are ready before, one of whom may cancel it.
@@ -86,6 +94,46 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] static bool takes_turns(boost::asio::cancellation_state state) noexcept {
         return state.slot().is_connected();
     }
+
+    /// What receive_now() came to.
+    struct Arrived {
+        enum class Kind : std::uint8_t { Bytes, Nothing, End, Failed };
+        Kind kind = Kind::Nothing;
+        int error = 0;          ///< Failed: an errno
+        std::size_t bytes = 0;  ///< Bytes
+    };
+
+    /// Receives into `space`, which is not empty, what there is; counts it.
+    [[nodiscard]] Arrived receive_now(std::span<std::byte> space) {
+        if (tls) return receive_record(space);
+        ssize_t got = 0;
+        do got = ::recv(fd(), space.data(), space.size(), MSG_DONTWAIT);
+        while (got == -1 && errno == EINTR);
+        if (got > 0) {
+            const auto bytes = static_cast<std::size_t>(got);
+            received(bytes);
+            drained = bytes < space.size();
+            return {.kind = Arrived::Kind::Bytes, .bytes = bytes};
+        }
+        if (got == 0) return {.kind = Arrived::Kind::End};
+        if (errno == EAGAIN) return {};
+        return {.kind = Arrived::Kind::Failed, .error = broken(errno)};
+    }
+
+    /// What send_now() came to.
+    struct Sent {
+        std::size_t bytes = 0;
+        int error = 0;                   ///< an errno
+        std::optional<For> waits_for{};  ///< set: nothing was sent
+    };
+
+    /// Sends what the socket takes of `parts`, which are not empty, and TLS at most a record; counts it.  `flags`:
+    /// MSG_MORE, where the end of our output comes at once.
+    [[nodiscard]] Sent send_now(std::span<const iovec> parts, int flags);
+
+    /// Whether it may be asked for something before a wait has.  A connection that has waited is likely to wait again:
+    /// the kernel is asked once, by the wait, whether something has come.
+    [[nodiscard]] bool may_have_something() noexcept { return !std::exchange(drained, false) || !in_reactor(); }
 
     /// What a read waits for that has got nothing: TLS may have to write first.
     [[nodiscard]] For wanted_to_read() const noexcept {
@@ -142,6 +190,10 @@ struct ConnectionCore final : private Waiting {
     }
     /// The connection broke.
     [[nodiscard]] std::error_code broken(std::error_code error) noexcept {
+        account.failed(ConnectionOutcome::Error);
+        return error;
+    }
+    [[nodiscard]] int broken(int error) noexcept {
         account.failed(ConnectionOutcome::Error);
         return error;
     }
@@ -251,6 +303,9 @@ private:
     void end_wait_of(Side side);
     [[nodiscard]] std::error_code canceled() noexcept;
     [[nodiscard]] std::chrono::milliseconds patience(Deadline& until) const;
+
+    [[nodiscard]] Arrived receive_record(std::span<std::byte> space);
+    [[nodiscard]] Sent send_record(std::span<const iovec> parts, bool more);
 
     UniqueFd fd_;  ///< until it joins the reactor
     bool timed_out_ = false;

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "daemon/worker/stream/gathered.hpp"
+
 namespace preforkd {
 
 namespace {
@@ -73,6 +75,32 @@ awaitable<std::error_code> send_tls(ConnectionCore& core, std::span<const std::b
         if (failed) co_return failed;
     }
     co_return no_error;
+}
+
+ConnectionCore::Arrived ConnectionCore::receive_record(std::span<std::byte> space) {
+    const TlsResult got = (*tls)->read(space);
+    switch (got.kind) {
+        case Kind::Done:
+            received(got.bytes);
+            drained = !(*tls)->has_pending();
+            return {.kind = Arrived::Kind::Bytes, .bytes = got.bytes};
+        case Kind::WantsInput:
+        case Kind::WantsOutput: return {};
+        case Kind::End: return {.kind = Arrived::Kind::End};
+        case Kind::Failed: break;
+    }
+    return {.kind = Arrived::Kind::Failed, .error = broken(got.error.value())};
+}
+
+ConnectionCore::Sent ConnectionCore::send_record(std::span<const iovec> parts, bool more) {
+    Buffer space;
+    if (parts.size() > 1) space = loop.buffers.take();
+    const TlsResult result = (*tls)->write(one_record(parts, space.get()), more);
+    loop.buffers.give_back(std::move(space));
+    if (has_to_wait(result)) return {.waits_for = what_it_wants(result)};
+    if (result.kind != Kind::Done) return {.error = broken(result.error.value())};
+    sent(result.bytes);
+    return {.bytes = result.bytes};
 }
 
 awaitable<std::error_code> end_tls(ConnectionCore& core) {

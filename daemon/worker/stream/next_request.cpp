@@ -73,7 +73,7 @@ BlockingCore::Look BlockingCore::look_for_request() {
 
 bool BlockingCore::next_request() {
     if (flush()) return false;
-    if (buffer && buffer->in_avail() > 0) return true;
+    if (!unread().empty() || (buffer && buffer->in_avail() > 0)) return true;
     if (const Look look = look_for_request(); look.comes) return *look.comes;
     const IdleWait idle{how_.stop};
     for (;;) {

@@ -13,6 +13,13 @@ struct Told : preforkd::BlockingHandler {
         if (word == "echo") read(client, [&](const auto& chunk) { return !client.write(chunk.bytes); });
         if (word == "lines")
             for (std::string line; getline(client.stream(), line);) client.stream() << line << '\n';
+        if (word == "parts") {
+            const std::string body(std::stoul(std::string{client.read_exactly(5).text()}), 'x');
+            std::string space(3, '\0');
+            (void)client.read_exactly(std::as_writable_bytes(std::span{space}));
+            (void)client.write_last({space, body, "end"});
+            read(client, [](const auto&) { return true; });
+        }
         if (word == "half") {
             client.output() << "half\n";
             (void)client.half_close();

@@ -14,6 +14,14 @@ struct Told : preforkd::StreamHandler {
         if (word == "echo") co_await echo(client);
         if (word == "lines")
             while (const auto next = co_await client.read_line()) (void)co_await client.write(next.text());
+        if (word == "parts") {
+            const auto size = co_await client.read_exactly(5);
+            const std::string body(std::stoul(std::string{size.text()}), 'x');
+            std::string space(3, '\0');
+            (void)co_await client.read_exactly(std::as_writable_bytes(std::span{space}));
+            (void)co_await client.write_last({space, body, "end"});
+            co_await discard(client);
+        }
         if (word == "half") {
             (void)co_await client.write("half\n");
             (void)client.half_close();

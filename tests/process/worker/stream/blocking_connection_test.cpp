@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <functional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "daemon/worker/stream/blocking_core.hpp"
 #include "here.hpp"
@@ -135,6 +137,48 @@ TEST_F(BlockingConnectionTest, the_last_bytes_and_the_end_go_out_together) {
     EXPECT_EQ(client.read_rest(), "bye");
     client.send("heard");
     EXPECT_EQ(served.read_some().text(), "heard") << "reading goes on";
+}
+
+TEST_F(BlockingConnectionTest, so_many_bytes_come_together_and_the_rest_is_kept) {
+    client.send("12");
+    meanwhile([&] {
+        wait_for(record, WorkerState::WaitingForClient);
+        client.send("345rest");
+        client.half_close();
+    });
+    EXPECT_EQ(served.peek(3).text(), "123");
+    EXPECT_EQ(served.read_exactly(4).text(), "1234");
+    EXPECT_EQ(served.buffered().text(), "5rest");
+    EXPECT_TRUE(served.next_request()) << "whose first bytes have come along";
+    EXPECT_EQ(served.read_some(2).text(), "5r");
+    std::array<std::byte, 2> space{};
+    EXPECT_EQ(served.read_exactly(space).text(), "es");
+    EXPECT_EQ(served.read_exactly(2).error, std::errc::connection_aborted) << "one is there";
+    EXPECT_EQ(served.last_error(), std::errc::connection_aborted);
+    EXPECT_EQ(served.read_some(space).text(), "t");
+    const Received over = served.read_exactly(1);
+    EXPECT_FALSE(over || over.error);
+    EXPECT_EQ(served.read_exactly(BufferPool::buffer_bytes + 1).error, std::errc::message_size);
+}
+
+TEST_F(BlockingConnectionTest, more_than_a_buffer_holds_comes_into_the_handlers_own) {
+    const std::string text(1 << 20, 'x');
+    meanwhile([&] { client.send(text); });
+    EXPECT_EQ(served.read_exactly(1).text(), "x");
+    std::vector<std::byte> space(text.size() - 1);
+    EXPECT_EQ(served.read_exactly(space).text(), text.substr(1));
+}
+
+TEST_F(BlockingConnectionTest, parts_are_written_as_one_behind_what_the_stream_holds) {
+    served.stream() << "held ";
+    EXPECT_FALSE(served.write({"head ", std::string{"body"}}));
+    EXPECT_EQ(client.read_some(), "held head body");
+    const std::string much(4 << 20, 'x');
+    std::string received;
+    meanwhile([&] { received = client.read_rest(); });
+    EXPECT_FALSE(served.write_last({much, "", "end"}));
+    join_others();
+    EXPECT_TRUE(received == much + "end");
 }
 
 TEST_F(BlockingConnectionTest, lines_come_and_go_through_the_stream) {
