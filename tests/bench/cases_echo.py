@@ -8,7 +8,7 @@ import descriptors
 import procfs
 import turns
 from figures import Figure, compared, judged_by_value, medians, not_measured, peers_of
-from peers import RawEcho, RawUdpEcho
+from peers import TOOLS, RawEcho, RawUdpEcho
 from servers import Preforkd
 
 ECHO = ["--handler", "echo"]
@@ -20,6 +20,14 @@ QUICK_LOSS_PPM = 1000  # of datagrams; a full run grants none where the raw loop
 
 def echoing(workers, *options):
     return Preforkd(workers, options=[*ECHO, *options])
+
+
+class BeastAsio(RawEcho):
+    label, loop = "Boost.Asio", "beast_asio"
+
+
+class BeastStream(Preforkd):
+    program = TOOLS / "beast_stream"
 
 
 def echo(effort):
@@ -47,6 +55,15 @@ def stream(effort):
     for figure in compared("echo, a stream on one connection", "us CPU/MiB", cost, {"": 1 / 0.9}):
         figure.note = ", ".join(f"{label} {1e6 / value:.0f} MiB/CPU s" for label, value in medians(cost).items())
         yield figure
+
+
+def beast(effort):
+    """HTTP with Boost.Beast over preforkd::Stream, beside the same over a socket of Boost.Asio."""
+    for clients in (1, 64):
+        cost, _ = turns.measure_rounds(effort, [functools.partial(BeastAsio, 1), functools.partial(BeastStream, 1)], "echo_load",
+                                       clients=clients, bytes=64, rounds=effort.round_trips, http="yes")
+        yield from compared(f"HTTP by Beast, 64 B posted, connections: {clients}", "us CPU/request", cost, {"": 1.05},
+                            judge=BeastAsio.label)
 
 
 def udp(effort):

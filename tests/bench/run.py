@@ -42,6 +42,7 @@ CASES = {
     "echo": cases_echo.echo,
     "stream": cases_echo.stream,
     "udp": cases_echo.udp,
+    "beast": cases_echo.beast,
     "fork": cases_children.fork,
     "thread": cases_children.thread,
     "program": cases_children.program,

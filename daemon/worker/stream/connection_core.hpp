@@ -89,6 +89,16 @@ struct ConnectionCore final : private Waiting {
     /// As begin_wait() for input, of a wait that a drain ends.
     [[nodiscard]] std::error_code begin_idle_wait(Deadline& until);
 
+    // And where somebody else waits in the reactor, on socket(), between begin_wait() and this.  `error`: an errno.
+    [[nodiscard]] std::error_code end_wait(Side side, int error) {
+        ended(side).error = static_cast<std::uint16_t>(error);
+        return end_wait(side, For::Input);
+    }
+    /// Whether the wait has to go on: not it was to end, but that of the other side.
+    [[nodiscard]] bool wakes_in_vain(Side side, const boost::system::error_code& error) noexcept;
+    /// Its handler has canceled it.
+    void withdraw(Side side) noexcept { ended(side).withdrawn = true; }
+
     /// Whether a coroutine of this state can be canceled.  What it had taken when it was would be lost: so a read takes
     /// nothing before its turn.
     [[nodiscard]] static bool takes_turns(boost::asio::cancellation_state state) noexcept {
@@ -203,6 +213,7 @@ struct ConnectionCore final : private Waiting {
     bool output_ended = false;  ///< SHUT_WR is done
     bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
     bool half_written = false;  ///< its handler has canceled a write
+    bool input_ended = false;   ///< Stream has seen that, of which the reactor tells once
     Loop& loop;
     const TrafficCounter* traffic = &loop.traffic;
     std::unique_ptr<ClientTls> tls{};  ///< of tls://
@@ -246,7 +257,7 @@ private:
     struct Cancel {
         Cancel(ConnectionCore& its_core, Side its_side) noexcept : core{its_core}, side{its_side} {}
         void operator()(boost::asio::cancellation_type_t type) {
-            core.ended(side).withdrawn = true;
+            core.withdraw(side);
             wait.emit(type);
         }
 
@@ -285,7 +296,6 @@ private:
         bool withdrawn = false;   ///< its handler has canceled it
     };
     [[nodiscard]] Ended& ended(Side side) noexcept { return ended_[static_cast<std::size_t>(side)]; }
-    [[nodiscard]] bool wakes_in_vain(Side side, const boost::system::error_code& error) noexcept;
 
     /// What writes and has to wait: not there until it has to, as most never do.
     struct WaitingToWrite final : Waiting {

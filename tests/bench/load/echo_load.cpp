@@ -1,12 +1,16 @@
 // Many connections that stay open, in one thread: each sends BYTES, waits until all are back, checks them, sends again.
 //
 //   echo_load --port P [--clients C] [--bytes B] [--rounds N] [--source S] [--timeout-s T] [--tls yes|no]
+//             [--http yes|no]
+//
+// With HTTP they are the body of a POST and of its answer, which has no field but Content-Length.
 //
 // Connects from 127.0.0.S and makes one round on each connection; then, when told to, N rounds in all.  With N = 0 it
 // keeps its connections silent until it is told to leave.
 #include <sys/epoll.h>
 
 #include <array>
+#include <string>
 
 #include "link.hpp"
 
@@ -27,7 +31,9 @@ public:
         : plan_{plan},
           bytes_{plan["bytes"]},
           pattern_{bytes_},
-          buffer_(bytes_ + 1),
+          request_{head(plan, "POST / HTTP/1.1\r\nHost: x\r\n")},
+          reply_{head(plan, "HTTP/1.1 200 OK\r\n")},
+          buffer_(reply_.size() + bytes_ + 1),
           poll_{check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")} {}
 
     void run() {
@@ -41,13 +47,18 @@ public:
     }
 
 private:
+    static std::string head(const Arguments& plan, const std::string& first_lines) {
+        if (plan.text("http") == "no") return {};
+        return first_lines + "Content-Length: " + std::to_string(plan["bytes"]) + "\r\n\r\n";
+    }
+
     /// One round: the server has accepted it and has seen what a client of its does.
     void open(std::size_t index) {
         Client& client =
             clients_.emplace_back(Client{.link = {plan_["source"], plan_["port"], plan_.text("tls") == "yes"}});
         client.at = index * 61;
         send(client);
-        while (client.received < bytes_)
+        while (!is_complete(client))
             if (!receive(client)) fail("the first echo of a connection is missing", ETIMEDOUT);
         client.link.stop_waiting();
         epoll_event wanted{};
@@ -62,8 +73,9 @@ private:
         client.received = 0;
         client.sent = Clock::now();
         ++started_;
-        for (std::size_t sent = 0, now = 0; sent < bytes_; sent += now) {
-            now = client.link.send(pattern_.at(client.at) + sent, bytes_ - sent);
+        const std::string message = request_ + std::string{pattern_.at(client.at), bytes_};
+        for (std::size_t sent = 0, now = 0; sent < message.size(); sent += now) {
+            now = client.link.send(message.data() + sent, message.size() - sent);
             if (now == 0) fail("send a whole message", ETIMEDOUT);
         }
     }
@@ -72,12 +84,13 @@ private:
     bool receive(Client& client) {
         const std::size_t size = client.link.receive(buffer_.data(), buffer_.size());
         if (size == 0) return false;
-        if (size > bytes_ - client.received ||
-            std::memcmp(buffer_.data(), pattern_.at(client.at) + client.received, size) != 0)
-            fail("wrong echo", EPROTO);
+        const std::string whole = reply_ + std::string{pattern_.at(client.at), bytes_};
+        if (whole.compare(client.received, size, buffer_.data(), size) != 0) fail("wrong echo", EPROTO);
         client.received += size;
         return true;
     }
+
+    [[nodiscard]] bool is_complete(const Client& client) const { return client.received == reply_.size() + bytes_; }
 
     void wait(Clock::time_point deadline) {
         std::array<epoll_event, 256> events;
@@ -85,7 +98,7 @@ private:
         if (count <= 0 && Clock::now() > deadline) fail("echoes are missing", ETIMEDOUT);
         for (int each = 0; each < count; ++each) {
             Client& client = clients_[events[static_cast<std::size_t>(each)].data.u64];
-            if (!receive(client) || client.received < bytes_) continue;
+            if (!receive(client) || !is_complete(client)) continue;
             times_.push_back(Clock::now() - client.sent);
             if (started_ < plan_["rounds"]) send(client);
         }
@@ -94,6 +107,8 @@ private:
     const Arguments& plan_;
     std::size_t bytes_;
     Pattern pattern_;
+    std::string request_;  ///< what goes before a message; empty: nothing
+    std::string reply_;    ///< and before its echo
     std::vector<char> buffer_;
     int poll_;
     std::vector<Client> clients_{};
@@ -113,7 +128,7 @@ int main(int argc, char** argv) {
                               {.name = "rounds", .fallback = 0},
                               {.name = "source", .least = 1, .most = 254, .fallback = 1},
                               {.name = "timeout-s", .least = 1, .most = 3600, .fallback = 60}},
-                             {tls_option()}};
+                             {tls_option(), {.name = "http", .fallback = "no", .choices = {"yes", "no"}}}};
         EchoLoad{plan}.run();
     });
 }
