@@ -1,0 +1,75 @@
+"""Examples whose clients exist already: what those see beyond what the examples' README shows."""
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from built_handlers import build_once
+from clients import connect, port_of, read_exactly, read_to_end
+from tls_clients import below
+
+EXAMPLES = Path(__file__).parents[2] / "packaging/examples"
+LINES_AT_MOST = 100
+
+
+@pytest.fixture(scope="session")
+def example(prefix, tmp_path_factory):
+    base = tmp_path_factory.getbasetemp()
+    return lambda name: build_once(base, f"example-{name}", EXAMPLES / name / f"{name}.cpp", prefix, flags=("--cflags", "--libs"))
+
+
+def curl(*arguments):
+    done = subprocess.run(["curl", "--silent", "--show-error", "--max-time", "60", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_each_is_short():
+    for file in EXAMPLES.rglob("*.cpp"):
+        assert len(file.read_text().splitlines()) < LINES_AT_MOST, file
+
+
+@pytest.mark.programs("curl")
+@pytest.mark.parametrize("model", ["async", "thread", "fork"])
+def test_http_keeps_connections_over_tls(preforkd, example, authority, pair, model):
+    daemon = preforkd("--model", model, executable=example("http"), listen=f"tls://127.0.0.1:0 {pair}")
+    host = f"localhost:{port_of(below(daemon.endpoint))}"
+    to_it = ["--cacert", authority.certificate, "--connect-to", f"::127.0.0.1:{port_of(below(daemon.endpoint))}"]
+    told = curl(*to_it, "--write-out", "%{num_connects}\n", f"https://{host}/one", f"https://{host}/two")
+    assert told.split() == ["/one", "1", "/two", "0"]
+    assert curl(*to_it, "--data", "x" * 60_000, f"https://{host}/") == "x" * 60_000
+
+
+@pytest.mark.programs("curl")
+def test_http_refuses_a_body_that_is_too_long(preforkd, example, tmp_path):
+    body = tmp_path / "body"
+    body.write_bytes(b"x" * ((1 << 20) + 1))
+    daemon = preforkd(executable=example("http"))
+    url = f"http://127.0.0.1:{port_of(below(daemon.endpoint))}/"
+    assert curl("--data-binary", f"@{body}", "--output", "/dev/null", "--write-out", "%{http_code}", url) == "413"
+
+
+def test_http_lets_an_idle_client_go_at_a_stop(preforkd, example):
+    daemon = preforkd(executable=example("http"), workers=1)
+    with connect(daemon.endpoint) as client:
+        client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"/a\n"):
+            answer += read_exactly(client, 1)
+        assert b"Connection: close" not in answer
+        began = time.monotonic()
+        assert daemon.stop() == 0
+        assert read_to_end(client) == b""
+        assert time.monotonic() - began < 15, "--stop-timeout is 30 s"
+
+
+@pytest.mark.localhost
+def test_websockets_are_secret_over_tls(preforkd, example, authority, pair):
+    pytest.importorskip("websockets", reason="python3-websockets is not installed")
+    daemon = preforkd(executable=example("websocket"), listen=f"tls://127.0.0.1:0 {pair}")
+    asked = subprocess.run([sys.executable, EXAMPLES / "websocket/ask.py", f"wss://localhost:{port_of(below(daemon.endpoint))}", "x" * 100_000],
+                           capture_output=True, text=True, timeout=60, env=os.environ | {"SSL_CERT_FILE": str(authority.certificate)})
+    assert asked.stdout.strip() == "X" * 100_000, asked.stderr
