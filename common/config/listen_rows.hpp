@@ -27,6 +27,9 @@ struct ListenRow {
 /// Those about clients.
 [[nodiscard]] std::span<const ListenRow> client_rows() noexcept;
 
+/// Those of the handler `forward`.
+[[nodiscard]] std::span<const ListenRow> forward_rows() noexcept;
+
 /// Those that need tls://.
 [[nodiscard]] std::span<const ListenRow> tls_rows() noexcept;
 

@@ -124,6 +124,7 @@ const std::vector<ListenRow>& all_rows() {
     static const auto rows = [] {
         std::vector<ListenRow> all{common_rows.begin(), common_rows.end()};
         all.insert(all.end(), client_rows().begin(), client_rows().end());
+        all.insert(all.end(), forward_rows().begin(), forward_rows().end());
         all.insert(all.end(), tls_rows().begin(), tls_rows().end());
         return all;
     }();

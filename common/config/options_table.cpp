@@ -176,6 +176,10 @@ constexpr auto rows = std::to_array<OptionRow>({
     {"greeting", 0, "TEXT", serving, "what the handler greet says", "",
      [](Settings& s, std::string_view text) { s.greeting = text; },
      [](const Settings& s) { return Values{s.greeting}; }},
+    {"to", 0, "ENDPOINT,...", serving,
+     "where the handler forward sends its clients, by turns: tcp://HOST:PORT, unix:///PATH, or with tls", "none",
+     [](Settings& s, std::string_view text) { s.to = parse_targets(text); },
+     [](const Settings& s) { return if_set(to_string(s.to)); }},
     {"line-max", 0, "SIZE", serving,
      "how long a line may be that a blocking handler reads; 0: as long as the client likes", "",
      [](Settings& s, std::string_view text) {

@@ -11,6 +11,7 @@
 
 #include "common/base/internet_host.hpp"
 #include "common/config/access.hpp"
+#include "common/config/forward_settings.hpp"
 #include "common/config/log_connections.hpp"
 #include "common/config/tls_settings.hpp"
 #include "common/log/log_output.hpp"
@@ -74,6 +75,7 @@ struct ListenSettings {
     AccessList deny{};                                         ///< and who may not
     std::optional<TlsSettings> tls{};                          ///< stream: what tls:// brings along
     ClientLimits limits{};
+    ForwardSettings forward{};                        ///< of the handler `forward`
     std::optional<LogConnections> log_connections{};  ///< instead of the daemon's
     bool inetd_wait = false;                          ///< a program gets the socket itself, and nobody accepts for it
     Serves serves = Serves::Clients;                  ///< which option asked for it
@@ -172,6 +174,7 @@ struct Settings {
     std::optional<unsigned> umask{};
     std::string greeting = "connected";
     std::map<std::string, std::string, std::less<>> own{};  ///< options that handlers have declared, as given
+    std::vector<ForwardTarget> to{};                        ///< of listeners that say none themselves
     LogSettings log{};
     LogConnections log_connections = LogConnections::Begin;
     std::uint32_t stderr_rate = 1000;    ///< lines a second of a worker's programs; 0: no limit

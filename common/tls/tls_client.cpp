@@ -14,14 +14,16 @@ TlsClient::TlsClient(TlsClientSettings settings) : settings_{std::move(settings)
     openssl().SSL_CTX_ctrl(context, SSL_CTRL_MODE, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
                            nullptr);
     openssl().SSL_CTX_set_verify(context, settings_.verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-    openssl().SSL_CTX_set_cert_verify_callback(context, verify, this);
-    openssl().SSL_CTX_set_cert_cb(
-        context,
-        [](SSL*, void* client) {
-            static_cast<TlsClient*>(client)->was_asked_ = true;
-            return 1;
-        },
-        this);
+    if (settings_.explains) {
+        openssl().SSL_CTX_set_cert_verify_callback(context, verify, this);
+        openssl().SSL_CTX_set_cert_cb(
+            context,
+            [](SSL*, void* client) {
+                static_cast<TlsClient*>(client)->was_asked_ = true;
+                return 1;
+            },
+            this);
+    }
     trust_authorities();
     show_certificate();
     offer_protocols();
@@ -54,8 +56,10 @@ void TlsClient::offer_protocols() {
 }
 
 std::unique_ptr<TlsStream> TlsClient::connect(int fd) {
-    distrust_.reset();
-    was_asked_ = false;
+    if (settings_.explains) {
+        distrust_.reset();
+        was_asked_ = false;
+    }
     std::unique_ptr<TlsStream> stream = TlsStream::connect(context_.get(), fd);
     SSL* const ssl = stream->ssl();
     const std::string& name = settings_.server_name;

@@ -17,6 +17,8 @@ struct TlsClientSettings {
     /// Empty: for any, and none is asked for.
     std::string server_name{};
     bool verifies = true;
+    /// Whether distrust() and was_asked_for_certificate() are wanted, which takes one stream at a time, in one thread.
+    bool explains = true;
     std::optional<CertificateChain> authorities{};  ///< to believe instead of the system's; also a server's own
     std::optional<CertificateChain> certificate{};  ///< to show to a server that asks for one
     KeyPtr key{};                                   ///< of that

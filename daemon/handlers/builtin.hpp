@@ -1,5 +1,6 @@
 #pragma once
-// The entries that builtin_handlers() gathers, one file each.
+// The entries that builtin_handlers() gathers, one file each here; forward, which needs the worker, is in
+// worker/forward.
 #include "preforkd/handlers.hpp"
 
 namespace preforkd {
@@ -10,5 +11,6 @@ namespace preforkd {
 [[nodiscard]] HandlerEntry discard_handler();
 [[nodiscard]] HandlerEntry daytime_handler();
 [[nodiscard]] HandlerEntry chargen_handler();
+[[nodiscard]] HandlerEntry forward_handler();
 
 }  // namespace preforkd

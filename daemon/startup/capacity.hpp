@@ -21,16 +21,17 @@ struct Capacity {
 }
 
 /// What serves a connection.
-enum class ServedBy { BlockingHandler, Coroutine, Program, ProgramBehindTls };
+enum class ServedBy { BlockingHandler, Coroutine, Forward, Program, ProgramBehindTls };
 
 /// The connection itself; where it has a process, that one's handle too; where that is a program, its standard error,
 /// and the socket that leads to it where that is not the connection; where it has a thread, what a coroutine's own loop
-/// waits with: an epoll set, an eventfd, a timerfd.
+/// waits with: an epoll set, an eventfd, a timerfd; where it is forwarded, the socket that leads on.
 [[nodiscard]] constexpr std::size_t descriptors_each(Model model, ServedBy by) noexcept {
     if (by == ServedBy::Program) return 3;
     if (by == ServedBy::ProgramBehindTls) return 4;
-    if (model == Model::Thread && by == ServedBy::Coroutine) return 4;
-    return model == Model::Fork ? 2 : 1;
+    const std::size_t onward = by == ServedBy::Forward ? 1 : 0;
+    if (model == Model::Thread && by != ServedBy::BlockingHandler) return 4 + onward;
+    return (model == Model::Fork ? 2 : 1) + onward;
 }
 
 /// Fits `wanted` into RLIMIT_NOFILE: a quarter of it, at most 1024, is for parked connections, and what the worker

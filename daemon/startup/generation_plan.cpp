@@ -11,6 +11,7 @@
 #include "common/base/quoted.hpp"
 #include "common/channel/source_table.hpp"
 #include "common/config/access_reading.hpp"
+#include "common/config/forward_check.hpp"
 #include "common/config/listen_settings.hpp"
 #include "common/config/observe_endpoint.hpp"
 #include "common/config/own_options.hpp"
@@ -88,6 +89,10 @@ ServedBy served_by(const GenerationPlan& plan) {
         const HandlerEntry& entry = *plan.handlers.find(handler_of(listener.settings, *plan.settings));
         return entry.make_stream || entry.make_async_datagram;
     });
+    const bool forwards = std::ranges::any_of(*plan.listeners, [&](const Listener& listener) {
+        return plan.handlers.find(handler_of(listener.settings, *plan.settings))->forwards;
+    });
+    if (forwards) return ServedBy::Forward;
     return coroutine ? ServedBy::Coroutine : ServedBy::BlockingHandler;
 }
 
@@ -239,6 +244,10 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
         if (std::string notice = trial.notice(); !notice.empty()) plan->notices.push_back(std::move(notice));
     }
     check_settings(*plan->settings, names_of(plan->handlers), invocation.origins, is_file_here);
+    check_forwarding(*plan->settings, invocation.origins, [&plan](const std::string& name) {
+        const HandlerEntry* const entry = plan->handlers.find(name);
+        return entry != nullptr && entry->forwards;
+    });
     plan->program_files = find_programs(*plan->settings, invocation.origins);
     check_before_binding(*plan);
     plan->identity = look_up_identity(plan->settings->user, plan->settings->group);

@@ -17,6 +17,7 @@ import cases_change
 import cases_children
 import cases_echo
 import cases_edge
+import cases_forward
 import cases_greet
 import cases_growth
 import cases_life
@@ -48,6 +49,7 @@ CASES = {
     "program": cases_children.program,
     "tls": cases_edge.tls,
     "tls-traffic": cases_edge.traffic,
+    "forward": cases_forward.forward,
     "proxy": cases_limits.proxy,
     "limits": cases_limits.limits,
     "bus": cases_bus.bus,

@@ -6,7 +6,7 @@ import pytest
 
 from clients import exchange, port_of
 
-BUILT_IN = ("greet", "print", "echo", "discard", "daytime", "chargen")
+BUILT_IN = ("greet", "print", "echo", "discard", "daytime", "chargen", "forward")
 
 
 def netcat(*arguments, wrap=(), text=""):

@@ -38,7 +38,7 @@ in_line() {
             sub("/.*", "", path)
             return path in ranks ? ranks[path] : 0
         }
-        BEGIN { last = split(line, names, " "); for (at in names) ranks[names[at]] = at }
+        BEGIN { last = split(line, names, " "); for (at in names) ranks[names[at]] = at + 0 }
         { own = rank($1); other = $3; sub(/^[^"<]*["<]/, "", other)
           if (own == 0 || rank(other) == 0 || rank(other) > own) print }'
 }
@@ -46,8 +46,8 @@ say 'the folders of common form a line: base log process config tls net systemd 
     "$(in_line common 'base log process config tls net systemd channel control')"
 say 'the folders of daemon/master form a line: control pool observe reload upgrade' \
     "$(in_line daemon/master 'control pool observe reload upgrade')"
-say 'the folders of daemon/worker form a line: loop process accept handler stream datagram program model' \
-    "$(in_line daemon/worker 'loop process accept handler stream datagram program model')"
+say 'the folders of daemon/worker form a line: loop process accept handler stream forward datagram program model' \
+    "$(in_line daemon/worker 'loop process accept handler stream forward datagram program model')"
 say 'the folders of daemon form a line: handlers worker observe master ctl startup embed test_kit' \
     "$(in_line daemon 'handlers worker observe master ctl startup embed test_kit')"
 say 'Boost.Asio lives below the fork: worker, handlers, observe, public headers' \

@@ -8,6 +8,8 @@
 
 namespace preforkd {
 
+struct ForwardSettings;
+
 /// An option that a handler has declared.
 struct HandlerOption {
     std::string name{};
@@ -42,6 +44,7 @@ private:
 struct HandlerOptions {
     std::string greeting{};                                 ///< --greeting
     std::map<std::string, std::string, std::less<>> own{};  ///< by name, all that the handler has declared
+    const ForwardSettings* forward = nullptr;               ///< preforkd's own: of the handler `forward`
 
     /// Empty: nobody has given it, and it has no standard.  Throws std::out_of_range for one that was not declared.
     [[nodiscard]] const std::string& operator[](std::string_view name) const;

@@ -36,6 +36,7 @@ struct HandlerEntry {
     std::vector<Model> models{};           ///< that it allows; empty: all that can serve its kind
     std::string why_models{};              ///< why it allows no other, in a few words for the one who asks for one
     std::vector<HandlerOption> options{};  ///< of its own
+    bool forwards = false;                 ///< preforkd's own: it is `forward`, which --to and to= are about
 
     MakeHandler<StreamHandler> make_stream{};
     MakeHandler<BlockingHandler> make_blocking{};
@@ -62,7 +63,7 @@ private:
     std::vector<HandlerEntry> entries_{};
 };
 
-/// greet, print, echo, discard, daytime, chargen.
+/// greet, print, echo, discard, daytime, chargen, forward.
 [[nodiscard]] Handlers builtin_handlers();
 
 }  // namespace preforkd

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <list>
 #include <map>
 #include <string>
 #include <utility>
@@ -34,11 +35,19 @@ public:
 private:
     template <class Kind>
     [[nodiscard]] Kind* instance(const HandlerEntry& entry, const MakeHandler<Kind>& make);
+    [[nodiscard]] StreamHandler* forwarding(const Listener& listener);
     [[nodiscard]] const HandlerEntry& entry_for(const Listener& listener) const;
 
     const WorkerPlan& plan_;
     std::map<std::string, HandlerInstances> made_{};
     bool draining_ = false;
+
+    /// Listeners that forward to the same targets share what is known of these.
+    struct Forwarding {
+        ForwardSettings settings;
+        HandlerInstances instances;
+    };
+    std::list<Forwarding> forwarding_{};
 };
 
 }  // namespace preforkd

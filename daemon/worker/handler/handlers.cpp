@@ -30,7 +30,7 @@ const HandlerEntry* Handlers::find(const std::string& name) const noexcept {
 Handlers builtin_handlers() {
     Handlers handlers;
     handlers.add(greet_handler()).add(print_handler()).add(echo_handler());
-    handlers.add(discard_handler()).add(daytime_handler()).add(chargen_handler());
+    handlers.add(discard_handler()).add(daytime_handler()).add(chargen_handler()).add(forward_handler());
     return handlers;
 }
 
