@@ -73,3 +73,22 @@ def test_websockets_are_secret_over_tls(preforkd, example, authority, pair):
     asked = subprocess.run([sys.executable, EXAMPLES / "websocket/ask.py", f"wss://localhost:{port_of(below(daemon.endpoint))}", "x" * 100_000],
                            capture_output=True, text=True, timeout=60, env=os.environ | {"SSL_CERT_FILE": str(authority.certificate)})
     assert asked.stdout.strip() == "X" * 100_000, asked.stderr
+
+
+@pytest.mark.localhost
+@pytest.mark.programs("curl")
+def test_a_browsers_tls_goes_through_the_proxy(preforkd, example, authority, pair):
+    behind = preforkd(executable=example("http"), listen=f"tls://127.0.0.1:0 {pair}")
+    proxy = preforkd(executable=example("proxy"))
+    host = f"localhost:{port_of(below(behind.endpoint))}"
+    through = ["--proxy", f"http://127.0.0.1:{port_of(proxy.endpoint)}", "--cacert", authority.certificate]
+    assert curl(*through, f"https://{host}/a", f"https://{host}/b") == "/a\n/b\n"
+    assert curl(*through, "--data", "x" * 60_000, f"https://{host}/") == "x" * 60_000
+
+
+def test_the_proxy_says_that_it_cannot_connect(preforkd, example):
+    proxy = preforkd(executable=example("proxy"))
+    with connect(proxy.endpoint) as client:
+        client.sendall(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")
+        assert read_to_end(client).startswith(b"HTTP/1.1 502 ")
+    assert "connect to tcp://127.0.0.1:1: Connection refused" in proxy.wait_log("connect to")["message"]
