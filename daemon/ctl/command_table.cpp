@@ -30,6 +30,8 @@ constexpr auto commands = std::to_array<CtlCommand>({
      "before a TEXT that begins with -."},
     {"certificate", "NAME...",
      "make a self-signed certificate for host names and IP addresses: NAME.pem and NAME.key, called after the first"},
+    {"import", "PATH...",
+     "write the services of xinetd.conf, xinetd.d or inetd.conf as a preforkd.conf, and name what it cannot hold"},
 });
 
 constexpr std::string_view of_daemon = "status ready workers reload upgrade stop deaths sources explain top";
@@ -82,7 +84,7 @@ constexpr std::string_view of_send =
 
 constexpr std::string_view exit_codes =
     "\nExit codes: 0 answered (--no-reply: sent) or done; 1 no answer, not the expected one, refused or failed;\n"
-    "64 usage.\n";
+    "64 usage; 65 import: written, but for what is named.\n";
 
 std::string usage_of(const CtlCommand& command) {
     return fmt::format("{}{}{}", command.name, command.words.empty() ? "" : " ", command.words);

@@ -14,6 +14,7 @@
 #include "daemon/ctl/certificate_making.hpp"
 #include "daemon/ctl/ctl_options.hpp"
 #include "daemon/ctl/explain.hpp"
+#include "daemon/ctl/import/service_import.hpp"
 #include "daemon/ctl/output.hpp"
 #include "daemon/ctl/top.hpp"
 
@@ -22,11 +23,14 @@ namespace preforkd {
 namespace {
 
 constexpr int failed = 1;
-constexpr int usage_error = 64;  // EX_USAGE, sysexits.h
+// Source: sysexits.h
+constexpr int usage_error = 64;      // EX_USAGE
+constexpr int incomplete_data = 65;  // EX_DATAERR: something in the files has no counterpart
 
 int obey(const CommandLine& line) {
     const std::string_view command = line.command->name;
     if (command == "explain") return explain(read_control_order(line)) ? 0 : failed;
+    if (command == "import") return import_services(line) ? 0 : incomplete_data;
     if (command == "send")
         send(read_send_request(line), SendChannels{});
     else if (command == "certificate")

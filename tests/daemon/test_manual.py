@@ -139,6 +139,7 @@ def test_values_are_completed():
     assert {"greet", "echo"} <= complete("preforkd", "--handler", "")
     assert complete("preforkd", "--model", "s") == {"serial"}
     assert complete("preforkctl", "se") == {"send"}
+    assert "/etc/passwd" in complete("preforkctl", "import", "/etc/passw")
 
 
 @needs_completion
