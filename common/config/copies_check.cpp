@@ -12,7 +12,7 @@
 #include "common/base/quoted.hpp"
 #include "common/base/take_until.hpp"
 #include "common/base/units.hpp"
-#include "common/config/listen_settings.hpp"
+#include "common/config/listen_rows.hpp"
 #include "common/config/options_table.hpp"
 
 namespace preforkd {
@@ -24,10 +24,11 @@ bool is_default(std::string_view option, const Settings& settings) {
     return row.print(settings) == row.print(Settings{});
 }
 
-/// About the socket itself, whoever accepts from it.
+/// About the socket itself, whoever accepts from it, or about the process that does.
 bool suits_copies(std::string_view key) {
     constexpr std::array keys{"backlog", "mode", "user", "group", "v6only", "nodelay", "keepalive", "rcvbuf"};
-    return std::ranges::find(keys, key) != keys.end();
+    return std::ranges::find(keys, key) != keys.end() ||
+           std::ranges::any_of(process_rows(), [key](const ListenRow& row) { return row.key.name == key; });
 }
 
 class CopiesCheck {
@@ -87,6 +88,13 @@ public:
 
     void listeners() const {
         for (std::size_t index = 0; index < settings_.listen.size(); ++index) socket_alone(index, "--run pool");
+        for (std::size_t index = 1; index < settings_.listen.size(); ++index)
+            if (settings_.listen[index].run_as != settings_.listen.front().run_as)
+                refuse("listen",
+                       fmt::format("{}: each copy of --run pool has all endpoints, so they have to say the same of its "
+                                   "process (run-user=, nice= and so on); or have another daemon serve this one",
+                                   printable(to_string(settings_.listen[index].endpoint))),
+                       index);
     }
 
 private:

@@ -30,6 +30,9 @@ struct ListenRow {
 /// Those of the handler `forward`.
 [[nodiscard]] std::span<const ListenRow> forward_rows() noexcept;
 
+/// Those about the processes of programs.
+[[nodiscard]] std::span<const ListenRow> process_rows() noexcept;
+
 /// Those that need tls://.
 [[nodiscard]] std::span<const ListenRow> tls_rows() noexcept;
 

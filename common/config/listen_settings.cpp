@@ -125,6 +125,7 @@ const std::vector<ListenRow>& all_rows() {
         std::vector<ListenRow> all{common_rows.begin(), common_rows.end()};
         all.insert(all.end(), client_rows().begin(), client_rows().end());
         all.insert(all.end(), forward_rows().begin(), forward_rows().end());
+        all.insert(all.end(), process_rows().begin(), process_rows().end());
         all.insert(all.end(), tls_rows().begin(), tls_rows().end());
         return all;
     }();
@@ -152,8 +153,10 @@ bool fits(const ListenRow& row, const ListenSettings& settings) {
 
 std::string known_keys(const ListenSettings& settings) {
     std::vector<std::string_view> names;
-    for (const ListenRow& row : all_rows())
-        if (fits(row, settings)) names.push_back(row.key.name);
+    for (const ListenRow& row : all_rows()) {
+        const std::string_view name = row.key.name.starts_with("limit-") ? "limit-*" : row.key.name;
+        if (fits(row, settings) && (names.empty() || names.back() != name)) names.push_back(name);
+    }
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -235,6 +238,12 @@ void refuse_endpoint(std::string_view endpoint, std::string_view sentence) {
     throw std::invalid_argument{fmt::format("{}: {}", in_quotes(endpoint), sentence)};
 }
 
+std::string_view process_key_of(const ListenSettings& settings) {
+    const auto rows = process_rows();
+    const auto said = std::ranges::find_if(rows, [&](const ListenRow& row) { return row.print(settings).has_value(); });
+    return said == rows.end() ? std::string_view{} : said->key.name;
+}
+
 const char* why_not_known_by(const AccessList& list, Transport transport, bool is_announced) noexcept {
     const bool is_local = transport == Transport::Unix || transport == Transport::UnixDatagram;
     if (is_local && !is_announced && !list.prefixes.empty())
@@ -295,7 +304,7 @@ void ListenReader::read(std::string_view key, std::string_view value) {
     said_.emplace_back(key);
     try {
         if (value.find_first_of(separators) != value.npos)
-            refuse_value("a value without blanks (%20 for one in refuse-with and program)", value);
+            refuse_value("a value without blanks (%20 for one in program, env, chdir and refuse-with)", value);
         row.read(settings_, value);
     } catch (const std::invalid_argument& error) {
         refuse_endpoint(endpoint_, fmt::format("{}: {}", key, error.what()));

@@ -21,6 +21,9 @@ struct ListenKey {
 
 [[nodiscard]] std::span<const ListenKey> listen_keys() noexcept;
 
+/// The first key of `settings` that says as what its programs run; empty: none does.
+[[nodiscard]] std::string_view process_key_of(const ListenSettings& settings);
+
 /// What is wrong with allow= or deny= if that is `list`, whose clients are known by something else; nullptr: nothing.
 [[nodiscard]] const char* why_not_known_by(const AccessList& list, Transport transport, bool is_announced) noexcept;
 

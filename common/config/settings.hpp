@@ -15,6 +15,7 @@
 #include "common/config/log_connections.hpp"
 #include "common/config/tls_settings.hpp"
 #include "common/log/log_output.hpp"
+#include "common/process/run_as.hpp"
 #include "common/process/sandbox_policy.hpp"
 #include "preforkd/endpoint.hpp"
 #include "preforkd/model.hpp"
@@ -77,6 +78,7 @@ struct ListenSettings {
     ClientLimits limits{};
     ForwardSettings forward{};                        ///< of the handler `forward`
     std::optional<LogConnections> log_connections{};  ///< instead of the daemon's
+    RunAs run_as{};                                   ///< its programs
     bool inetd_wait = false;                          ///< a program gets the socket itself, and nobody accepts for it
     Serves serves = Serves::Clients;                  ///< which option asked for it
 

@@ -13,6 +13,7 @@
 #include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
 #include "common/config/copies_check.hpp"
+#include "common/config/listen_settings.hpp"
 #include "common/config/option_values.hpp"
 
 namespace preforkd {
@@ -139,6 +140,30 @@ public:
                    "--sandbox auto");
     }
 
+    void processes() const {
+        for (std::size_t i = 0; i < settings_.listen.size(); ++i) {
+            const ListenSettings& listen = settings_.listen[i];
+            const std::string_view key = process_key_of(listen);
+            if (key.empty()) continue;
+            const std::string where = printable(to_string(listen.endpoint));
+            if (!is_program_at(listen, settings_))
+                refuse("listen",
+                       fmt::format("{}: {}= is for programs, and the handler {} runs in a worker, as --user and the "
+                                   "options of the process say; leave it away, or give it a daemon of its own",
+                                   where, key, in_quotes(handler_of(listen, settings_))),
+                       i);
+            const RunAs& run_as = listen.run_as;
+            const bool stays = (run_as.user.empty() || run_as.user == settings_.user) &&
+                               (run_as.group.empty() || run_as.group == settings_.group);
+            if (!settings_.user.empty() && !stays)
+                refuse("listen",
+                       fmt::format("{}: workers of --user {} cannot start programs as somebody else; leave --user "
+                                   "away, and say run-user= of each endpoint",
+                                   where, printable(settings_.user)),
+                       i);
+        }
+    }
+
     void log() const {
         if (settings_.log.format == LogFormat::Journal && !settings_.log.file.empty())
             refuse("log-format", "journal does not go to a file; choose text or json, or leave --log-file away");
@@ -203,6 +228,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.observer();
     check.own_sockets();
     check.sandbox();
+    check.processes();
     check.log();
     check_copies(settings, origins);
 }

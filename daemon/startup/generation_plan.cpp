@@ -183,6 +183,7 @@ WorkerPlan GenerationPlan::worker() const {
             .parked = capacity.parked,
             .objects = objects,
             .program_files = program_files,
+            .process_changes = process_changes,
             .original_descriptor_limit = descriptors.original};
 }
 
@@ -249,6 +250,7 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
         return entry != nullptr && entry->forwards;
     });
     plan->program_files = find_programs(*plan->settings, invocation.origins);
+    plan->process_changes = look_up_changes(*plan->settings, invocation.origins);
     check_before_binding(*plan);
     plan->identity = look_up_identity(plan->settings->user, plan->settings->group);
     plan->sandbox = make_sandbox(

@@ -36,6 +36,7 @@ struct GenerationPlan {
     Handlers handlers{};  ///< shared objects included
     Identity identity{};
     ProgramFiles program_files{};
+    ProcessChanges process_changes{};
     std::shared_ptr<const Sandbox> sandbox{};
     ObserverMain observe{};
     DescriptorLimit descriptors{};

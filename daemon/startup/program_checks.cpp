@@ -4,47 +4,90 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/base/quoted.hpp"
+#include "daemon/worker/program/program_environment.hpp"
 #include "daemon/worker/program/program_launch.hpp"
 #include "daemon/worker/program/program_trial.hpp"
 
 namespace preforkd {
 namespace {
 
-using CheckProgram = std::function<void(const std::vector<std::string>& words)>;
+/// `--listen tcp://:80: `, to begin a sentence with.
+std::string listener_at(std::size_t index, const Settings& settings, const Origins& origins) {
+    return name_at(origin_of(origins, "listen", index), "listen") + ' ' +
+           printable(to_string(settings.listen[index].endpoint)) + ": ";
+}
 
-/// What is wrong with one is said of the option that names it, as its writer knows that.
+/// What `check` finds wrong is said of what `named` gives, as its writer knows that.
+template <class Named>
+void check_one(const Named& named, const std::function<void()>& check) {
+    try {
+        check();
+    } catch (const OperatorError& error) { throw OperatorError{error.code(), named() + error.what()}; }
+}
+
+using CheckProgram = std::function<void(const std::vector<std::string>& words, const RunAs& run_as)>;
+
 void check_each(const Settings& settings, const Origins& origins, const CheckProgram& check) {
-    const auto check_one = [&](const std::vector<std::string>& words, const auto& named) {
-        if (words.empty()) return;
-        try {
-            check(words);
-        } catch (const OperatorError& error) { throw OperatorError{error.code(), named() + error.what()}; }
-    };
-    check_one(settings.program, [&] {
-        const Origin origin = origin_of(origins, "program");
-        return is_behind_dashes(origin) ? "-- " : name_at(origin, "program") + ": ";
-    });
+    if (!settings.program.empty())
+        check_one(
+            [&] {
+                const Origin origin = origin_of(origins, "program");
+                return is_behind_dashes(origin) ? "-- " : name_at(origin, "program") + ": ";
+            },
+            [&] { check(settings.program, {}); });
     for (std::size_t index = 0; index < settings.listen.size(); ++index) {
         const ListenSettings& listen = settings.listen[index];
-        check_one(listen.program, [&] {
-            return name_at(origin_of(origins, "listen", index), "listen") + ' ' +
-                   printable(to_string(listen.endpoint)) + ": program: ";
-        });
+        const std::vector<std::string>& words = program_at(listen, settings);
+        if (words.empty() || (listen.program.empty() && listen.run_as == RunAs{})) continue;
+        check_one([&] { return listener_at(index, settings, origins) + (listen.program.empty() ? "" : "program: "); },
+                  [&] { check(words, listen.run_as); });
     }
+}
+
+using CheckChange = std::function<void(const RunAs& run_as)>;
+
+void check_each_change(const Settings& settings, const Origins& origins, const CheckChange& check) {
+    for (std::size_t index = 0; index < settings.listen.size(); ++index)
+        if (const RunAs& run_as = settings.listen[index].run_as; run_as != RunAs{})
+            check_one([&] { return listener_at(index, settings, origins); }, [&] { check(run_as); });
+}
+
+/// Of what is told of each client, and of what a daemon alone is told.
+void check_variables(const RunAs& run_as) {
+    for (const std::string& variable : run_as.environment)
+        if (!is_passed_on(variable))
+            throw OperatorError{ExitCode::Configuration,
+                                "env: " + variable.substr(0, variable.find('=')) +
+                                    " is what preforkd tells programs, or is told itself; choose another name"};
 }
 
 }  // namespace
 
 ProgramFiles find_programs(const Settings& settings, const Origins& origins) {
     ProgramFiles files;
-    check_each(settings, origins,
-               [&](const std::vector<std::string>& words) { files[words.front()] = find_program(words.front()); });
+    check_each(settings, origins, [&](const std::vector<std::string>& words, const RunAs&) {
+        files[words.front()] = find_program(words.front());
+    });
     return files;
 }
 
+ProcessChanges look_up_changes(const Settings& settings, const Origins& origins) {
+    ProcessChanges changes;
+    check_each_change(settings, origins, [&](const RunAs& run_as) {
+        check_variables(run_as);
+        changes.try_emplace(run_as, run_as);
+    });
+    return changes;
+}
+
 void try_programs(const GenerationPlan& plan, const Origins& origins) {
-    check_each(*plan.settings, origins, [&](const std::vector<std::string>& words) {
-        try_program(plan.program_files.at(words.front()), words, *plan.settings, plan.identity, *plan.sandbox);
+    const Settings& settings = *plan.settings;
+    check_each_change(settings, origins, [&](const RunAs& run_as) {
+        try_change(plan.process_changes.at(run_as), settings, plan.identity);
+    });
+    check_each(settings, origins, [&](const std::vector<std::string>& words, const RunAs& run_as) {
+        try_program(plan.program_files.at(words.front()), words, settings, plan.identity, *plan.sandbox,
+                    change_for(run_as, plan.process_changes));
     });
 }
 

@@ -102,7 +102,10 @@ std::vector<Listener> open_listeners(const Settings& settings, std::vector<Passe
 /// After everything that could still be refused: an error at start-up is then the only line.
 void say_what_is_served(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
-    if (::geteuid() == 0 && settings.user.empty())
+    // Who starts programs as others has to stay root.
+    const bool changes_users =
+        std::ranges::any_of(settings.listen, [](const ListenSettings& each) { return !each.run_as.user.empty(); });
+    if (::geteuid() == 0 && settings.user.empty() && !changes_users)
         log(LogLevel::Notice, "workers run as root; --user USER changes that");
     if (const auto& cause = plan.sandbox->missing())
         log(LogLevel::Notice, "--sandbox auto: workers have no filter of system calls: {cause}", {{"cause", *cause}});

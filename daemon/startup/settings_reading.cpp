@@ -46,6 +46,12 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
             for (const std::string& file : list->files)
                 look(list == &listen.allow ? "allow=@" : "deny=@", file, [&] { (void)read_config_file(file); });
     for (const ListenSettings& listen : settings.listen) {
+        const RunAs& run_as = listen.run_as;
+        look("run-user=", run_as.user, [&] { (void)look_up_identity(run_as.user, {}); });
+        look("run-group=", run_as.group, [&] { (void)look_up_identity({}, run_as.group); });
+        look("chdir=", run_as.chdir, [&] { (void)std::filesystem::is_directory(run_as.chdir, ignored); });
+    }
+    for (const ListenSettings& listen : settings.listen) {
         if (!listen.tls) continue;
         const auto look_all = [&](const std::string& key, const std::vector<std::string>& files) {
             for (const std::string& file : files)

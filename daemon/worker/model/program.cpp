@@ -68,8 +68,12 @@ struct ProgramClient {
 /// What all processes of one program have in common.
 class ProgramStarter {
 public:
-    ProgramStarter(const WorkerPlan& plan, const std::vector<std::string>& words)
-        : file_{plan.program_files.at(words.front())}, words_{words}, launcher_{plan.original_descriptor_limit} {
+    ProgramStarter(const WorkerPlan& plan, const std::vector<std::string>& words, const RunAs& run_as)
+        : file_{plan.program_files.at(words.front())},
+          words_{words},
+          change_{change_for(run_as, plan.process_changes)},
+          environment_{change_ == nullptr ? daemon_environment() : change_->environment(daemon_environment())},
+          launcher_{plan.original_descriptor_limit} {
         (void)find_program(file_);  // as the user that we are now
         for (std::string& word : words_) arguments_.push_back(word.data());
         arguments_.push_back(nullptr);
@@ -90,7 +94,8 @@ public:
                                 .arguments = arguments_.data(),
                                 .environment = environment,
                                 .client = client,
-                                .standard_error = standard_error});
+                                .standard_error = standard_error,
+                                .change = change_});
     }
 
     /// One that gets a listening socket, and knows its clients by itself.
@@ -99,14 +104,16 @@ public:
                                 .arguments = arguments_.data(),
                                 .environment = environment_.of_no_connection(),
                                 .client = socket,
-                                .standard_error = standard_error});
+                                .standard_error = standard_error,
+                                .change = change_});
     }
 
 private:
     const std::string& file_;
     std::vector<std::string> words_;
+    const ProcessChange* change_;  ///< nullptr: they run as this process
     std::vector<char*> arguments_{};
-    ProgramEnvironment environment_{daemon_environment()};
+    ProgramEnvironment environment_;
     ProgramLauncher launcher_;
 };
 
@@ -195,11 +202,12 @@ Acceptor::Take take_by_relaying(const Listener& listener, ProgramStarter& starte
 }  // namespace
 
 int serve_program(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
-    std::map<std::vector<std::string>, ProgramStarter> starters;
+    std::map<std::pair<std::vector<std::string>, RunAs>, ProgramStarter> starters;
     const auto take_for = [&](const Listener& listener, ChildModel& model) {
         const std::vector<std::string>& words = program_at(listener.settings, plan.settings);
         if (words.empty()) return take_by_forking(listener, model);
-        ProgramStarter& starter = starters.try_emplace(words, plan, words).first->second;
+        const RunAs& run_as = listener.settings.run_as;
+        ProgramStarter& starter = starters.try_emplace({words, run_as}, plan, words, run_as).first->second;
         if (listener.settings.inetd_wait)
             return take_by_handing_over(listener, model, [&starter](int socket, int standard_error) {
                 return starter.start_waiting(socket, standard_error);

@@ -11,6 +11,7 @@
 #include "common/config/settings.hpp"
 #include "common/net/listener.hpp"
 #include "common/process/identity.hpp"
+#include "common/process/process_change.hpp"
 #include "preforkd/handlers.hpp"
 
 namespace preforkd {
@@ -35,6 +36,7 @@ struct WorkerPlan {
     std::size_t parked = 1;                                ///< lingering beside them
     std::vector<std::shared_ptr<SharedObject>> objects{};  ///< with handlers, whose copies it needs until it loads them
     ProgramFiles program_files{};
+    ProcessChanges process_changes{};    ///< as what programs run
     rlimit original_descriptor_limit{};  ///< RLIMIT_NOFILE as this daemon was given it, for programs
     bool rehearsal = false;              ///< leaves once it would serve, and takes nobody
     std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never

@@ -8,6 +8,7 @@
 
 #include "common/config/settings.hpp"
 #include "common/process/child_process.hpp"
+#include "common/process/process_change.hpp"
 
 namespace preforkd {
 
@@ -23,6 +24,7 @@ struct CopyStart {
     int ready_place = 0;
     int stop_signal = 0;  ///< sent by the kernel, too, should this process die first
     const rlimit& descriptor_limit;
+    const ProcessChange* change = nullptr;  ///< nullptr: it runs as this process
 };
 
 /// Starts it as a shell would: no signal blocked or ignored, a process group of its own, no other descriptor.

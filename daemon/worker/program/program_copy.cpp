@@ -34,10 +34,11 @@ constexpr int killed_by = 128;                             // what a shell adds 
 
 std::string name_of(const std::string& file) { return printable(file.substr(file.rfind('/') + 1)); }
 
-std::vector<std::string> environment_with(std::vector<std::string> own) {
+std::vector<std::string> environment_with(std::vector<std::string> own, const ProcessChange* change) {
     std::vector<std::string> all;
     for (char** variable = environ; *variable != nullptr; ++variable)
         if (is_passed_on(*variable)) all.emplace_back(*variable);
+    if (change != nullptr) all = change->environment(std::move(all));
     std::ranges::move(own, std::back_inserter(all));
     return all;
 }
@@ -115,16 +116,19 @@ void ProgramCopy::start() {
         variables_of(settings.pass, sockets, {.pid = ::getpid(), .generation = handoff_.generation});
     std::ranges::move(news_.variables(), std::back_inserter(told));
     output_.emplace(reactor_, std::move(reader), [this](std::string_view line) { log_line(line); });
+    // Listeners of copies say all the same.
+    const ProcessChange* const change = change_for(plan_.listeners.front().settings.run_as, plan_.process_changes);
     leader_ = start_copy({.file = plan_.program_files.at(settings.program.front()),
                           .arguments = with_descriptors(settings.program, sockets),
-                          .environment = environment_with(std::move(told)),
+                          .environment = environment_with(std::move(told), change),
                           .sockets = descriptors,
                           .pass = settings.pass,
                           .output = writer.get(),
                           .ready = news_.for_the_copy(),
                           .ready_place = settings.ready.fd,
                           .stop_signal = settings.stop_signal,
-                          .descriptor_limit = plan_.original_descriptor_limit})
+                          .descriptor_limit = plan_.original_descriptor_limit,
+                          .change = change})
                   .pid();
     groups_.push_back(leader_);
     // What a copy closes shall be closed.

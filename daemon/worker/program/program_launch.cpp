@@ -11,6 +11,7 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/base/sys_error.hpp"
+#include "daemon/worker/program/program_fork.hpp"
 
 namespace preforkd {
 
@@ -121,6 +122,7 @@ std::string attempt_to_start(const std::string& file, int error) {
 }
 
 ChildProcess ProgramLauncher::start(const ProgramStart& program) const {
+    if (program.change != nullptr) return start_changed(program);
     FileActions actions;
     actions.copy(program.client, STDIN_FILENO);
     actions.copy(program.client, STDOUT_FILENO);
@@ -134,6 +136,20 @@ ChildProcess ProgramLauncher::start(const ProgramStart& program) const {
     }
     check_spawn(error, attempt_to_start(program.file, error));
     return ChildProcess{pid, ChildProcess::Handle::Later};
+}
+
+ChildProcess ProgramLauncher::start_changed(const ProgramStart& program) const {
+    return start_by_fork(program.file, [&](int&) {
+        check(::setpgid(0, 0), "make a process group");
+        for (const int standard : {STDIN_FILENO, STDOUT_FILENO})
+            check(::dup2(program.client, standard), "pass a program its client");
+        check(::dup2(program.standard_error, STDERR_FILENO), "redirect a program's standard error");
+        check(::setrlimit(RLIMIT_NOFILE, &original_), "restore RLIMIT_NOFILE for a program");
+        let_others_open(STDERR_FILENO);
+        take_ordinary_signals();
+        program.change->make();
+        ::execve(program.file.c_str(), program.arguments, program.environment);
+    });
 }
 
 }  // namespace preforkd

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/process/child_process.hpp"
+#include "common/process/process_change.hpp"
 
 namespace preforkd {
 
@@ -21,14 +22,16 @@ struct ProgramStart {
     const std::string& file;
     char* const* arguments;
     char* const* environment;
-    int client;          ///< becomes 0 and 1
-    int standard_error;  ///< becomes 2
+    int client;                             ///< becomes 0 and 1
+    int standard_error;                     ///< becomes 2
+    const ProcessChange* change = nullptr;  ///< nullptr: it runs as this process
 };
 
 /// Starts programs as a shell would: no signal blocked or ignored, RLIMIT_NOFILE as the daemon was given it, a process
 /// group of their own.  Every other descriptor of this process must be close-on-exec.
 ///
-/// posix_spawn(3) borrows the worker's memory until the exec instead of copying its page tables.
+/// posix_spawn(3) borrows the worker's memory until the exec instead of copying its page tables.  It cannot change user
+/// or limits, so a program with a change is forked.
 class ProgramLauncher {
 public:
     explicit ProgramLauncher(const rlimit& original_descriptor_limit);
@@ -41,6 +44,8 @@ public:
     [[nodiscard]] ChildProcess start(const ProgramStart& program) const;
 
 private:
+    [[nodiscard]] ChildProcess start_changed(const ProgramStart& program) const;
+
     posix_spawnattr_t attributes_{};
     rlimit original_;
     rlimit own_{};

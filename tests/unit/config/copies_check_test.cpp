@@ -32,6 +32,17 @@ TEST(CopiesCheck, what_concerns_the_socket_itself_fits) {
     EXPECT_EQ(copies_refusal(pool_at("udp://:53 rcvbuf=4M")), "");
 }
 
+TEST(CopiesCheck, all_endpoints_say_the_same_of_the_process_that_has_them) {
+    Settings settings = pool_at("tcp://:80 run-user=git nice=5 env=A=1 env=B=2 limit-nofile=64");
+    EXPECT_EQ(copies_refusal(settings), "");
+    settings.listen.push_back(parse_listen("tcp://:81 nice=5 run-user=git env=A=1 env=B=2 limit-nofile=64:64"));
+    EXPECT_EQ(copies_refusal(settings), "");
+    settings.listen.push_back(parse_listen("tcp://:82 run-user=git"));
+    EXPECT_THAT(copies_refusal(settings), HasSubstr("tcp://:82: each copy of --run pool has all endpoints"));
+    settings.run = RunMode::Client;
+    EXPECT_EQ(copies_refusal(settings), "");
+}
+
 TEST(CopiesCheck, what_concerns_clients_does_not) {
     for (const char* const key : {"handler=echo", "linger=1s", "allow=::1", "per-source=3", "rate=5/s", "max=9",
                                   "proxy=::1", "log-connections=end"})

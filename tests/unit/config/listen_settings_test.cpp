@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <stdexcept>
 #include <string>
@@ -213,11 +214,32 @@ TEST(ListenSettings, what_is_printed_is_read_back) {
           "tcp://:7 per-source=20 rate=5/s source-prefix=24:56 max=1000 refuse-with=a%20%25%0D%0A",
           "unix:///x rate=off max=1", "udp://:7 replies-per-source=1000/s amplify=no",
           "fd://x replies-per-source=off amplify=yes", "tcp://:7 handler=echo log-connections=end",
-          "udp://:7 log-connections=no", "udp://:69 inetd=wait"}) {
+          "udp://:7 log-connections=no", "udp://:69 inetd=wait",
+          "tcp://:7 program=cat%20-u run-user=git run-group=33 nice=-20 env=A=a%20%25 env=B= chdir=/srv/a%20b "
+          "umask=0027",
+          "unix:///x user=a run-user=b limit-as=512M:infinity limit-cpu=60 limit-nofile=64:1024 limit-stack=8M"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }
     EXPECT_EQ(to_string(parse_listen("udp://:69 inetd=nowait")), "udp://:69");
     EXPECT_EQ(to_string(parse_listen(":7 nodelay=yes keepalive=no linger=0")), "tcp://:7 linger=off");
+}
+
+TEST(ListenSettings, as_what_programs_run_is_read) {
+    const RunAs run_as =
+        parse_listen("tcp://:7 limit-nofile=64 limit-cpu=1:2 limit-as=1G:infinity nice=5 env=A=").run_as;
+    EXPECT_EQ(run_as.nice, 5);
+    EXPECT_THAT(run_as.environment, testing::ElementsAre("A="));
+    EXPECT_EQ(run_as.limits.at("limit-nofile"), (ResourceLimit{.resource = RLIMIT_NOFILE, .soft = 64, .hard = 64}));
+    EXPECT_EQ(run_as.limits.at("limit-cpu"), (ResourceLimit{.resource = RLIMIT_CPU, .soft = 1, .hard = 2}));
+    EXPECT_EQ(run_as.limits.at("limit-as"),
+              (ResourceLimit{.resource = RLIMIT_AS, .soft = std::uint64_t{1} << 30, .hard = RLIM_INFINITY}));
+    EXPECT_EQ(process_key_of(parse_listen("tcp://:7 limit-cpu=1 nice=5")), "nice");
+    EXPECT_EQ(process_key_of(parse_listen("tcp://:7 program=cat")), "");
+    EXPECT_THAT(listen_refusal("tcp://:7 limits=5"), HasSubstr("umask, limit-*"));
+    for (const char* value : {"", ":", "5:", ":5", "-1", "1:2:3", "18446744073709551615", "1x"})
+        EXPECT_THAT(listen_refusal(std::string{"tcp://:7 limit-nofile="} + value),
+                    HasSubstr("limit-nofile: expected SOFT or SOFT:HARD"))
+            << value;
 }
 
 TEST(ListenSettings, every_key_names_where_it_fits) {

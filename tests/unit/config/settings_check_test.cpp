@@ -234,5 +234,26 @@ TEST(SettingsCheck, the_journal_is_no_file) {
     EXPECT_THAT(refusal(settings).sentence, StartsWith("--log-format: journal does not go to a file"));
 }
 
+TEST(SettingsCheck, as_what_programs_run_is_said_where_there_are_some) {
+    EXPECT_EQ(refusal(listening({":7 program=cat nice=5 run-user=git"})).sentence, "");
+    EXPECT_THAT(refusal(listening({":7 nice=5"})).sentence,
+                HasSubstr("tcp://:7: nice= is for programs, and the handler \"greet\" runs in a worker"));
+    Settings settings = listening({":7 limit-as=1G"});
+    settings.program = {"cat"};
+    EXPECT_EQ(refusal(settings).sentence, "");
+    settings.listen.push_back(parse_listen(":8 handler=echo limit-as=1G"));
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("tcp://:8: limit-as= is for programs"));
+}
+
+TEST(SettingsCheck, workers_that_have_become_a_user_become_no_other) {
+    Settings settings = listening({":7 program=cat run-user=git run-group=git"});
+    settings.user = "www-data";
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("workers of --user www-data cannot start programs as somebody"));
+    settings.user = "git";
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("workers of --user git"));
+    settings.group = "git";
+    EXPECT_EQ(refusal(settings).sentence, "");
+}
+
 }  // namespace
 }  // namespace preforkd
