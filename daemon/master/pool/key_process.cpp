@@ -52,12 +52,14 @@ void KeyProcess::fail(ExitCode code, std::string sentence) {
 }
 
 void KeyProcess::hear() {
-    while (socket_) {
+    for (bool has_ended = false; socket_;) {
         auto report = receive_key_report(socket_.get());
+        if (!report && has_ended) return close_socket();  // which would only keep us awake
         if (!report) {
             ::pollfd end{.fd = socket_.get(), .events = 0, .revents = 0};
-            if (::poll(&end, 1, 0) == 1) close_socket();  // which would only keep us awake
-            return;
+            if (::poll(&end, 1, 0) != 1) return;
+            has_ended = true;  // what it said last may have come after we looked
+            continue;
         }
         switch (report->kind) {
             case KeyReport::Kind::Reading: reads_ = std::move(report->text); break;
