@@ -47,7 +47,7 @@ constexpr auto options = std::to_array<CtlOption>({
      "where the daemon listens: its --control (PREFORKD_CONTROL, else control.sock in $RUNTIME_DIRECTORY, else where "
      "one is found). Where several are, status and ready list them"},
     {"instance", 'i', "NAME", of_daemon,
-     "the daemon that was started with this name, the instance preforkd@NAME, or the service preforkd"},
+     "the daemon that was started with this name, the instance preforkd@NAME, or the service NAME"},
     {"timeout", 0, "TIME", of_daemon,
      "how long to wait for an answer (5s; 5m for reload, upgrade and stop, which end when their outcome is known); 0 "
      "is for ever"},

@@ -48,6 +48,10 @@ std::string_view instance_of(std::string_view unit) {
     return unit;
 }
 
+bool is_file_name(std::string_view name) noexcept {
+    return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos;
+}
+
 /// Asked with the wrong type, a socket that a process has bound says EPROTOTYPE, and its owner notices nothing.
 int answer_of(const Endpoint& control) {
     const UniqueFd probe{check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
@@ -57,7 +61,8 @@ int answer_of(const Endpoint& control) {
     } catch (const std::system_error& error) { return error.code().value(); }  // its path is too long
 }
 
-std::vector<FoundDaemon> candidates(const std::optional<std::string>& directory_by_hand) {
+std::vector<FoundDaemon> candidates(const std::optional<std::string>& directory_by_hand,
+                                    const std::optional<std::string>& wanted) {
     std::vector<FoundDaemon> all;
     const auto add_service = [&](std::string_view name, std::string_view directory) {
         all.push_back(
@@ -68,6 +73,10 @@ std::vector<FoundDaemon> candidates(const std::optional<std::string>& directory_
     for (const std::string& name : entries_of(runtime))
         if (name.starts_with(instances) && name != by_hand)
             add_service(std::string_view{name}.substr(instances.size()), name);
+    // A program of one's own as a service with RuntimeDirectory=NAME.
+    if (wanted)
+        if (const std::string_view name = instance_of(*wanted); is_file_name(name) && name != service)
+            add_service(name, name);
     if (!directory_by_hand) return all;
     for (const std::string& file : entries_of(*directory_by_hand))
         if (const auto name = name_by_hand(file))
@@ -97,7 +106,7 @@ std::vector<FoundDaemon> find_daemons(const std::optional<std::string>& wanted, 
     const auto directory_by_hand = control_directory_by_hand(::geteuid() == 0, xdg_runtime_dir);
     std::vector<FoundDaemon> live;
     std::vector<std::string> forbidden;
-    for (FoundDaemon& each : candidates(directory_by_hand)) {
+    for (FoundDaemon& each : candidates(directory_by_hand, wanted)) {
         const int answer = answer_of(each.control);
         if (answer == EACCES) forbidden.push_back(to_string(each.control));
         if (answer == EPROTOTYPE) live.push_back(std::move(each));

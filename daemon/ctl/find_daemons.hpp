@@ -14,7 +14,7 @@ struct FoundDaemon {
 };
 
 /// Those that live: the service (`preforkd`) and its instances (NAME of preforkd@NAME), and those that this user has
-/// started by hand (--name).  `wanted`: of that name alone.
+/// started by hand (--name).  `wanted`: of that name alone, also the service whose RuntimeDirectory= is that name.
 /// Throws std::runtime_error with one sentence where there is none.
 [[nodiscard]] std::vector<FoundDaemon> find_daemons(const std::optional<std::string>& wanted,
                                                     const char* xdg_runtime_dir);

@@ -95,6 +95,16 @@ def test_it_has_the_name_that_it_is_given(place):
     assert told.stderr.endswith("; there are web\n")
 
 
+def test_a_service_of_ones_own_has_the_name_of_its_runtime_directory(root):
+    directory = root.outside.parent / "hello"
+    directory.mkdir()
+    daemon = root.start(env={"RUNTIME_DIRECTORY": "/run/hello"})
+    for name in ("hello", "hello.service"):
+        assert json.loads(root.ctl("-i", name, "status", "--json").stdout)["pid"] == daemon.pid
+    for name in ("../run/hello", "..", ""):
+        assert "no running daemon has the name" in root.ctl("-i", name, "status").stderr
+
+
 def test_of_several_each_has_a_name_and_orders_want_one(place):
     first, second = place.start(), place.start()
     name = f"preforkd-{second.pid}"

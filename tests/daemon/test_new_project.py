@@ -31,7 +31,7 @@ def test_what_it_writes_is_built_tested_and_serves(begin, prefix, tmp_path):
     assert "class TwoWords " in (project / "handler.hpp").read_text()
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "9lives", "a_b", "dash-", "a b", "test"])
+@pytest.mark.parametrize("name", ["", "Upper", "9lives", "a_b", "dash-", "a b", "test", "all", "install", "preforkd"])
 def test_a_name_that_no_program_can_have_is_refused(begin, tmp_path, name):
     refused = begin(name)
     assert refused.returncode == 64 and "preforkd-new: " in refused.stderr and not list(tmp_path.iterdir())
