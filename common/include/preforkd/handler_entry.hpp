@@ -56,7 +56,7 @@ MakeHandler<Kind> maker_of() {
 
 /// What Class says of itself.
 template <class Class>
-void describe(HandlerEntry& entry) {
+void fill_in(HandlerEntry& entry) {
     constexpr bool coroutines =
         std::derived_from<Class, StreamHandler> || std::derived_from<Class, AsyncDatagramHandler>;
     entry.model = coroutines ? Model::Async : Model::Serial;
@@ -101,7 +101,7 @@ template <class Class>
                        .make_blocking = detail::maker_of<Class, BlockingHandler>(),
                        .make_datagram = detail::maker_of<Class, DatagramHandler>(),
                        .make_async_datagram = detail::maker_of<Class, AsyncDatagramHandler>()};
-    detail::describe<Class>(entry);
+    detail::fill_in<Class>(entry);
     return entry;
 }
 

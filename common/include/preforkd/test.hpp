@@ -37,7 +37,7 @@ template <class Class>
     static_assert(std::is_base_of_v<StreamHandler, Class> || std::is_base_of_v<BlockingHandler, Class>,
                   "preforkd::test: the handler has to be a StreamHandler or a BlockingHandler");
     HandlerEntry entry{.name = "test"};
-    preforkd::detail::describe<Class>(entry);
+    preforkd::detail::fill_in<Class>(entry);
     if constexpr (std::is_base_of_v<StreamHandler, Class>)
         entry.make_stream = [&handler](const HandlerOptions&) { return lend(static_cast<StreamHandler&>(handler)); };
     else
