@@ -253,7 +253,8 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](Settings& s, std::string_view text) { s.stop_timeout = read_timeout(text); },
      [](const Settings& s) { return Values{to_string(s.stop_timeout)}; }},
     {"reload-timeout", 0, "TIME|never", limits,
-     "let connections of the workers that a reload or an upgrade replaces finish for so long",
+     "let connections of the workers that a reload, an upgrade, --max-requests or --max-memory replaces finish for so "
+     "long",
      "never for programs behind --, --stop-timeout for handlers",
      [](Settings& s, std::string_view text) {
          s.reload_timeout = text == "never" ? std::chrono::milliseconds::zero() : read_timeout(text);

@@ -82,6 +82,24 @@ def test_a_session_of_a_program_outlives_reloads_and_a_stop_ends_it_in_time(serv
     assert service.daemon.cut() == [2]
 
 
+def test_a_session_of_a_program_outlives_the_retirement_of_its_worker(serving):
+    service = serving(SHORT, "max-requests = 1", arguments=CAT)
+    session = hold(service.daemon.endpoint)
+    assert exchange(service.daemon.endpoint, b"others") == b"others"
+    assert told_for_long(service.control)
+    talk(session, b"still there")
+    assert ends_in_time(service.daemon)
+    assert read_to_end(session) == b"" and service.daemon.cut() == [1]
+
+
+def test_clients_of_a_handler_whose_worker_retires_have_the_stop_timeout(serving):
+    service = serving("handler = echo", "max-requests = 1", "stop-timeout = 1s")
+    session = hold(service.daemon.endpoint)
+    exchange(service.daemon.endpoint, b"others")
+    assert read_to_end(session) == b""
+    service.daemon.wait_log(CUT)
+
+
 def test_a_stop_in_the_middle_of_a_reload_ends_its_sessions_in_time(serving):
     """Its two signals may come as one."""
     service = serving(SHORT, arguments=CAT)

@@ -7,6 +7,7 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/base/shortage.hpp"
+#include "daemon/master/pool/leaving.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -15,11 +16,11 @@ using State = WorkerEntry::State;
 
 bool Cohort::is_incomplete(const WorkerTable& workers) const noexcept {
     const int living = workers.count(State::Starting, plan.number) + workers.count(State::Ready, plan.number);
-    return plan.body && living < plan.pool.workers;
+    return plan.body && living + kept_although_retiring(plan, workers) < plan.pool.workers;
 }
 
 bool Cohort::is_ready(const WorkerTable& workers) const noexcept {
-    return workers.count(State::Ready, plan.number) >= plan.pool.workers;
+    return workers.count(State::Ready, plan.number) + kept_although_retiring(plan, workers) >= plan.pool.workers;
 }
 
 bool Cohort::is_hopeless() const noexcept {

@@ -41,12 +41,22 @@ SlotView view_of(const Generation& current, const WorkerTable& workers, Clock::t
     return view;
 }
 
-/// Of a generation that others have replaced, and not gone soon.
+/// Others have replaced it, or its generation, and it is not gone soon.
 bool lasts(const WorkerEntry& worker, const Generation& current, Clock::time_point now) {
-    return worker.is_going() && worker.generation != current.number && look_at(worker, current, now) != Leaving::Soon;
+    const bool replaced = worker.generation != current.number || worker.order == DeathOrder::Recycle;
+    return worker.is_going() && replaced && look_at(worker, current, now) != Leaving::Soon;
 }
 
 }  // namespace
+
+int kept_although_retiring(const Generation& plan, const WorkerTable& workers) noexcept {
+    using State = WorkerEntry::State;
+    if (!reload_time(plan.pool.runs_programs, plan.pool.reload_timeout)) return 0;
+    const int going = workers.count(State::Leaving) + workers.count(State::Doomed);
+    const int retiring = workers.count(State::Retiring, plan.number);
+    const int left_to_reloads = plan.pool.workers;
+    return retiring - std::clamp(most_leaving(plan.pool.workers) - left_to_reloads - going, 0, retiring);
+}
 
 Slots slots_beside(const Generation& current, const WorkerTable& workers, Clock::time_point now) {
     return judge(view_of(current, workers, now));
@@ -82,7 +92,7 @@ void end_oldest(const Generation& current, WorkerTable& workers, Clock::time_poi
                             static_cast<std::ptrdiff_t>(generations_to_end(sizes, view_of(current, workers, now)))),
                   lasting.end());
     for (WorkerEntry& worker : workers)
-        if (lasting.contains(worker.generation) && worker.state != WorkerEntry::State::Doomed)
+        if (worker.state == WorkerEntry::State::Leaving && lasting.contains(worker.generation))
             terminate(worker, DeathOrder::Reload, now);
 }
 

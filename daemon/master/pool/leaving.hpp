@@ -15,6 +15,11 @@ namespace preforkd {
 [[nodiscard]] Dismissal replaced_by(const PoolSettings& coming, const WorkerEntry& worker, DeathOrder order,
                                     const std::vector<std::uint32_t>& closing, Clock::time_point now);
 
+/// How many workers of `plan` that retire serve on for now, because too many are leaving already: each that is replaced
+/// is a process more until its last client has gone, which may take longer than a stop would.  A reload still has
+/// slots.
+[[nodiscard]] int kept_although_retiring(const Generation& plan, const WorkerTable& workers) noexcept;
+
 /// Whether a generation may follow on `current`, for the workers that are leaving by now.
 [[nodiscard]] Slots slots_beside(const Generation& current, const WorkerTable& workers, Clock::time_point now);
 

@@ -133,7 +133,7 @@ void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
     dismiss_some(
         table_, std::min(surplus, retiring), [&](const WorkerEntry& worker) { return is_one(worker, State::Retiring); },
         [&](WorkerEntry& worker) {
-            dismiss(worker, {DeathOrder::Recycle, now, patience});
+            dismiss(worker, replaced_by(current().pool, worker, DeathOrder::Recycle, {}, now));
         });
     dismiss_some(
         table_, surplus - retiring, [&](const WorkerEntry& worker) { return is_one(worker, State::Ready); },

@@ -133,8 +133,8 @@ void kill_out_of_turn(WorkerEntry& worker, std::string_view what) {
 
 void kill_late(WorkerEntry& worker) {
     const bool starting = worker.state == State::Starting;
-    const bool replaced =
-        worker.order == DeathOrder::Reload || worker.order == DeathOrder::Rebind || worker.order == DeathOrder::Upgrade;
+    const bool replaced = worker.order == DeathOrder::Reload || worker.order == DeathOrder::Rebind ||
+                          worker.order == DeathOrder::Upgrade || worker.order == DeathOrder::Recycle;
     log(LogLevel::Error,
         starting ? "worker {worker_number} (pid {worker_pid}) was not ready within --boot-timeout: killing it"
         : worker.state == State::Doomed

@@ -82,5 +82,33 @@ TEST_F(PoolReload, a_reload_leaves_programs_all_their_time_and_handlers_the_stop
     }
 }
 
+/// Retires at once, and is held by its client when it is told to leave, until the test lifts the barrier.
+int retire_and_stay(const Wires& wires, WorkerHandoff& handoff) {
+    const SignalFd signals{SIGQUIT, SIGTERM};
+    send_report(handoff.channel.reports.get(), Report::Kind::Ready);
+    send_report(handoff.channel.reports.get(), Report::Kind::Retiring);
+    (void)obey(wires, handoff, signals);
+    wires.pass_barrier();
+    return 0;
+}
+
+TEST_F(PoolReload, while_three_times_the_pool_is_leaving_for_as_long_as_clients_like_who_retires_serves_on) {
+    Master master{{.workers = 1, .runs_programs = true, .stop_timeout = 10s}, retire_and_stay};
+    const auto serving = [&](std::ptrdiff_t born) {
+        return master.until([&] {
+            return master.noted(Note::What::Born) == born && master.pool.counts().starting == 0 &&
+                   master.noted(Note::What::AskedToLeave) == 3;
+        });
+    };
+    ASSERT_TRUE(serving(4));
+    pass(master, 1s);
+    EXPECT_EQ(master.pool.slots(master.now), Slots::Free) << "for a reload";
+    EXPECT_EQ(master.noted(Note::What::Born), 4);
+    master.wires.lift_barrier();
+    ASSERT_TRUE(master.until_noted(Note::What::Born, 5)) << "one has gone, so another may leave";
+    ASSERT_TRUE(master.until_noted(Note::What::AskedToLeave, 4));
+    for (int each = 0; each < 5; ++each) master.wires.lift_barrier();
+}
+
 }  // namespace
 }  // namespace preforkd::pool_test
