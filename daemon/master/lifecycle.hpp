@@ -53,7 +53,10 @@ struct StopRequested {
 struct DeadlinePassed {
     Clock::time_point at{};
 };
-using Event = std::variant<PoolReady, PoolHopeless, PoolEmpty, StopRequested, DeadlinePassed>;
+struct StartExtended {  ///< a worker that starts has asked for time: a condition
+    Clock::time_point until{};
+};
+using Event = std::variant<PoolReady, PoolHopeless, PoolEmpty, StopRequested, DeadlinePassed, StartExtended>;
 
 enum class Action {
     AnnounceReady,
@@ -88,6 +91,8 @@ struct Step {
 ///   Draining        -           -                  Killing       Killing   Killing             Stopped
 ///   Killing         -           -                  -             -         Killing (SIGKILL)   Stopped
 ///   Stopped         -           -                  -             -         -                   -
+///
+/// StartExtended moves the deadline of Starting, never to an earlier time, and is nothing elsewhere.
 ///
 /// * Draining when there is nothing to wait for: no --drain-delay.  While it starts nobody sends clients yet.
 ///
@@ -148,6 +153,11 @@ struct Step {
                                   case Stopped: return unchanged;
                               }
                               return unchanged;
+                          },
+                          [&](const StartExtended& more) -> Step {
+                              if (now.phase != Starting || !now.deadline || *now.deadline >= more.until)
+                                  return unchanged;
+                              return {{Starting, more.until, now.exit_code}, {}};
                           },
                       },
                       event);

@@ -23,7 +23,7 @@ constexpr std::uint64_t signals_key = 0;  // every other key is a worker's pid
 constexpr auto status_period = 5s;        // only where systemd listens, and sent only when it has changed
 constexpr auto retry_period = 100ms;      // of what systemd had no space for
 constexpr auto slots_period = 500ms;      // between two looks for them
-constexpr auto extension = 15s;           // asked of systemd every status_period while we stop
+constexpr auto extension = 15s;           // asked of systemd every status_period while we stop, or start for long
 
 /// Of its workers, and of the process that observes.
 std::vector<const Listener*> all_listeners(const Generation& generation) {
@@ -116,6 +116,7 @@ void Supervisor::offer_conditions(Clock::time_point now) {
     if (pool_.all_ready()) feed(PoolReady{});
     if (pool_.hopeless()) feed(PoolHopeless{now});
     if (pool_.empty()) feed(PoolEmpty{});
+    if (const Deadline until = pool_.boot_extended_to(pool_.current().number)) feed(StartExtended{*until});
     if (has_passed(life_.deadline, now)) feed(DeadlinePassed{now});
     reloader_.offer_conditions(life_.phase == Phase::Running, now);
     if (upgrader_.busy()) offer_slots(now);
@@ -245,7 +246,9 @@ void Supervisor::tell_systemd(Clock::time_point now) {
     if (!parts_.systemd.flush()) next_status_ = earlier(next_status_, now + retry_period);
     if (has_passed(next_status_, now)) {
         next_status_ = now + status_period;
-        if (life_.phase >= Phase::Withdrawing) parts_.systemd.extend_timeout(extension);
+        const bool starts_late =
+            life_.phase == Phase::Starting && pool_.boot_extended_to(pool_.current().number).has_value();
+        if (starts_late || life_.phase >= Phase::Withdrawing) parts_.systemd.extend_timeout(extension);
         if (life_.phase >= Phase::Running) parts_.systemd.status(state());
     }
     if (has_passed(next_watchdog_, now)) {

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -162,6 +163,28 @@ def test_who_asks_for_time_to_stop_gets_it(preforkd, tmp_path):
     daemon.signal(signal.SIGTTOU)
     daemon.wait_log("left in order")
     assert proc.eventually(lambda: len(copies_of(daemon)) == 1)
+
+
+def test_who_asks_for_time_to_start_gets_it(preforkd, tmp_path):
+    program = script(tmp_path, SAY + "say('EXTEND_TIMEOUT_USEC=30000000')\ntime.sleep(2.5)\nsay('READY=1')\nsignal.pause()")
+    preforkd(*NOTIFY, "--boot-timeout", "2s", "--", program, workers=2)
+
+
+def test_it_gets_it_at_a_reload_too(configured, tmp_path):
+    lines = ["listen = tcp://127.0.0.1:0", "run = pool", "ready = notify", "boot-timeout = 2s"]
+    program = script(tmp_path, SAY + "say('EXTEND_TIMEOUT_USEC=30000000')\ntime.sleep(2.5)\nsay('READY=1')\nsignal.pause()")
+    service = configured(*lines, arguments=("--", program), workers=1)
+    assert service.reload(*lines)["message"].startswith("reloaded")
+
+
+def test_who_asks_for_time_to_start_and_is_not_ready_then_is_given_up(preforkd, tmp_path):
+    program = script(tmp_path, SAY + "say('EXTEND_TIMEOUT_USEC=4000000')\nprint('asked', flush=True)\nsignal.pause()")
+    daemon = preforkd(*NOTIFY, "--boot-timeout", "2s", "--", program, workers=1, wait=False)
+    daemon.expect("was not ready within --boot-timeout", "killed by SIGKILL", "no worker became ready", "exit early")
+    asked, killed = (datetime.fromisoformat(daemon.wait_log(text)["time"].replace("Z", "+00:00"))
+                     for text in ("program: asked", "was not ready within --boot-timeout"))
+    assert 3.5 < (killed - asked).total_seconds() < 8
+    assert daemon.wait_exit(30) == 69
 
 
 def test_the_process_that_it_names_is_the_one_that_counts(controlled, tmp_path):

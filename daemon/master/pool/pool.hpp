@@ -111,6 +111,10 @@ public:
     [[nodiscard]] bool all_ready() const noexcept { return generations_.current().is_ready(table_); }
     /// None ever became ready, and trying on makes no sense.
     [[nodiscard]] bool hopeless() const noexcept { return generations_.current().is_hopeless(); }
+    /// When the last of the workers that start gives up, where one has asked for time; unset: none has.
+    [[nodiscard]] Deadline boot_extended_to(int generation) const noexcept {
+        return table_.boot_extended_to(generation);
+    }
     /// No worker is left, nor anything that a dead one had started.
     [[nodiscard]] bool empty() const noexcept { return table_.empty() && orphans_.none(); }
     /// Where what it forks logs to; -1: where the master does.

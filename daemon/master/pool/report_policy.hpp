@@ -14,7 +14,7 @@ enum class ReportVerdict {
 /// What a worker may say by what it is told and has said.  One that has `failed` exits, and has said its last word.
 ///
 ///              Ready       Paused, Full  Retiring    Failed      Extend
-///   Starting   accept      out of turn   out of turn accept      ignore
+///   Starting   accept      out of turn   out of turn accept      accept   a copy of a program has asked for time
 ///   Ready      out of turn accept        accept      accept      ignore
 ///   Retiring   out of turn accept        ignore      accept      ignore
 ///   Leaving    ignore      accept        ignore      accept      accept   it may have been told so before it was ready
@@ -34,7 +34,8 @@ enum class ReportVerdict {
             if (state == State::Starting) return ReportVerdict::OutOfTurn;
             return state == State::Ready ? ReportVerdict::Accept : ReportVerdict::Ignore;
         case Report::Kind::Failed: return ReportVerdict::Accept;
-        case Report::Kind::Extend: return state == State::Leaving ? ReportVerdict::Accept : ReportVerdict::Ignore;
+        case Report::Kind::Extend:
+            return state == State::Starting || state == State::Leaving ? ReportVerdict::Accept : ReportVerdict::Ignore;
     }
     return ReportVerdict::OutOfTurn;
 }

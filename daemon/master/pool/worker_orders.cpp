@@ -72,7 +72,9 @@ void extend_patience(WorkerEntry& worker, std::string_view milliseconds, Clock::
     const auto asked = parse_number<std::uint32_t>(milliseconds);
     if (!asked || !worker.patience) return;
     const auto more = std::min(std::chrono::milliseconds{*asked}, longest);
-    worker.patience = std::max(*worker.patience, now + more + grace_beyond_time);
+    worker.boot_extended = worker.state == State::Starting;
+    const auto grace = worker.boot_extended ? 0ms : grace_beyond_time;  // it has nothing to end
+    worker.patience = std::max(*worker.patience, now + more + grace);
 }
 
 void dismiss(WorkerEntry& worker, const Dismissal& how) {

@@ -33,7 +33,7 @@ inline constexpr auto patience_after_term = fast_stop + std::chrono::seconds{1};
 /// When one that is asked to leave now, and has `time` for its clients, is stuck; zero: it may take for ever.
 [[nodiscard]] Deadline gone_by(std::chrono::milliseconds time, Clock::time_point now);
 
-/// One that leaves asks for so much more time from now on; never for less than it has.
+/// One that starts or leaves asks for so much more time from now on; never for less than it has.
 void extend_patience(WorkerEntry& worker, std::string_view milliseconds, Clock::time_point now);
 
 /// How a worker is asked to leave.

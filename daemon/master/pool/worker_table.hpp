@@ -60,6 +60,7 @@ struct WorkerEntry {
     DeathOrder order = DeathOrder::None;  ///< why it was told to leave or die, for the report of its death
     Clock::time_point told{};             ///< Leaving: since when it is
     Deadline patience{};                  ///< Starting: ready by then; Leaving, Doomed: gone by then; else it is killed
+    bool boot_extended = false;           ///< Starting: it has asked for more time, and got it
     bool runs_programs = false;           ///< for its clients, or it is a copy of one
     bool hears_finish_time = true;        ///< FinishWithin: not one of an image that did not know it
     bool stopped = false;  ///< by a signal, and may be continued at any time: it does not count for the pool's size
@@ -113,6 +114,15 @@ public:
         return static_cast<int>(std::ranges::count_if(workers_, [=](const WorkerEntry& worker) {
             return worker.state == state && worker.generation == generation && !worker.stopped;
         }));
+    }
+
+    /// When the last of those that start in `generation` gives up, where one has asked for time; unset: none has.
+    [[nodiscard]] Deadline boot_extended_to(int generation) const noexcept {
+        Deadline last;
+        for (const WorkerEntry& worker : workers_)
+            if (worker.generation == generation && worker.state == WorkerEntry::State::Starting && worker.boot_extended)
+                last = std::max(last, worker.patience);
+        return last;
     }
 
     /// The sum of a counter of their records.

@@ -38,6 +38,9 @@ struct LoadingGoesOn {};    ///< something may have come true that it waits for:
 struct GenerationBooting {  ///< its settings are good, its listeners open
     Deadline deadline{};
 };
+struct BootExtended {  ///< a worker of it has asked for time: a condition
+    Clock::time_point until{};
+};
 struct GenerationRefused {};   ///< they are not, and the reload is over
 struct GenerationReady {};     ///< all of its workers have reported in: a condition
 struct GenerationHopeless {};  ///< none ever did, and trying on makes no sense: a condition
@@ -47,9 +50,9 @@ struct GenerationLeaving {     ///< the one before has been told to leave
 struct OldQueuesLeft {};  ///< those before take nobody new: a condition
 struct ReloadLate {};     ///< the deadline has passed
 struct ServiceStops {};
-using ReloadEvent =
-    std::variant<ReloadAsked, GenerationAllowed, SlotsLacking, LoadingGoesOn, GenerationBooting, GenerationRefused,
-                 GenerationReady, GenerationHopeless, GenerationLeaving, OldQueuesLeft, ReloadLate, ServiceStops>;
+using ReloadEvent = std::variant<ReloadAsked, GenerationAllowed, SlotsLacking, LoadingGoesOn, GenerationBooting,
+                                 BootExtended, GenerationRefused, GenerationReady, GenerationHopeless,
+                                 GenerationLeaving, OldQueuesLeft, ReloadLate, ServiceStops>;
 
 enum class ReloadAction {
     EndOldest,   ///< of the generations that leave
@@ -85,6 +88,8 @@ struct ReloadStep {
 ///   Booting        -       -        -        Leaving, Commit  Idle, Abandon   Idle, Abandon ***
 ///   Leaving        -       -        -        -                Idle, Conclude  Idle, Conclude
 ///
+/// BootExtended moves the deadline of Booting, never to an earlier time, and is nothing elsewhere.
+///
 /// * with force: Clearing for Waiting.  ** or Hopeless; in Leaving, or OldQueuesLeft.  *** those that wait are told
 /// why. Another request may mean that the settings have changed: what is being loaded is dropped, and loading begins
 /// again. With `then`, Idle is that: a request that came while a generation was booting gets a reload after it.
@@ -119,6 +124,10 @@ struct ReloadStep {
             [&](const GenerationBooting& booting) -> ReloadStep {
                 if (now.phase != Loading) return unchanged;
                 return {{.phase = Booting, .deadline = booting.deadline}, {}};
+            },
+            [&](const BootExtended& more) -> ReloadStep {
+                if (now.phase != Booting || !now.deadline || *now.deadline >= more.until) return unchanged;
+                return {{.phase = Booting, .then = now.then, .deadline = more.until}, {}};
             },
             [&](GenerationRefused) -> ReloadStep {
                 return now.phase == Loading ? ReloadStep{{}, {}} : unchanged;

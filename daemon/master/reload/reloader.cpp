@@ -97,6 +97,8 @@ void Reloader::offer_conditions(bool running, Clock::time_point now) {
     if (pool_.next_ready()) feed(GenerationReady{}, now);
     if (pool_.next_hopeless()) feed(GenerationHopeless{}, now);
     look_who_accepts(now);
+    if (const Generation* next = pool_.next())
+        if (const Deadline until = pool_.boot_extended_to(next->number)) feed(BootExtended{*until}, now);
     if (has_passed(life_.deadline, now)) feed(ReloadLate{}, now);
     next_look_.reset();
     if (running && (life_.phase == ReloadPhase::Waiting || life_.phase == ReloadPhase::Clearing)) look_for_slots(now);

@@ -166,7 +166,7 @@ void ProgramCopy::take_news(const CopyNotification& said) {
     if (said.status) handoff_.record.program_status.write(*said.status);
     if (said.main_pid) follow(*said.main_pid);
     if (said.stopping && stage_ == Stage::Serving && !ended_) retire();
-    if (said.extend && stage_ == Stage::Leaving) extend(*said.extend);
+    if (said.extend) extend(*said.extend);
     if (said.hangs && stage_ == Stage::Serving) {
         log(LogLevel::Error, "{program} (pid {child_pid}) says that it hangs: aborting it",
             {{"program", name_}, {"child_pid", std::int64_t{leader_}}});
@@ -206,10 +206,17 @@ void ProgramCopy::kill_at(std::chrono::milliseconds from_now) {
     deadline_->set(from_now, [this] { kill_group(); });
 }
 
-/// Never for less than it has; the master waits as long.
+/// Never for less than it has; the master waits as long, and of one that starts it alone keeps the time.
 void ProgramCopy::extend(std::chrono::milliseconds time) {
-    if (hurried_ || !kill_at_ || Clock::now() + time <= *kill_at_) return;
-    kill_at(time);
+    switch (stage_) {
+        case Stage::Starting: break;
+        case Stage::Leaving:
+            if (hurried_ || !kill_at_ || Clock::now() + time <= *kill_at_) return;
+            kill_at(time);
+            break;
+        case Stage::Serving:
+        case Stage::Ending: return;
+    }
     send_report(control_.reports_fd(), Report::Kind::Extend, std::to_string(time.count()));
 }
 

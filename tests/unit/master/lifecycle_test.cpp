@@ -26,7 +26,8 @@ const Event graceful = StopRequested{Urgency::Graceful, at};
 const Event fast = StopRequested{Urgency::Fast, at};
 const Event hopeless = PoolHopeless{at};
 const Event late = DeadlinePassed{at};
-const std::array all_events{Event{PoolReady{}}, hopeless, Event{PoolEmpty{}}, graceful, fast, late};
+const Event extended = StartExtended{at};
+const std::array all_events{Event{PoolReady{}}, hopeless, Event{PoolEmpty{}}, graceful, fast, late, extended};
 
 Lifecycle in(Phase phase, int exit_code = 0) { return {.phase = phase, .deadline = start, .exit_code = exit_code}; }
 
@@ -57,6 +58,13 @@ TEST(Lifecycle, a_pool_that_never_became_ready_is_given_up_with_69) {
     expect_step(in(Starting), hopeless, giving_up, {AnnounceStopping, CloseListeners, TerminateWorkers});
     expect_step(in(Starting), late, giving_up, {AnnounceStopping, CloseListeners, TerminateWorkers});
     EXPECT_EQ(never_ready, 69);
+}
+
+TEST(Lifecycle, a_start_lasts_as_long_as_a_worker_has_asked_for) {
+    expect_step(in(Starting), extended, {Starting, at, 0}, {});
+    expect_step({Starting, at + 1s, 0}, extended, {Starting, at + 1s, 0}, {});
+    expect_step({Starting, std::nullopt, 0}, extended, {Starting, std::nullopt, 0}, {});
+    for (const Phase phase : {Running, Withdrawing, Draining, Killing, Stopped}) expect_unchanged(phase, extended);
 }
 
 TEST(Lifecycle, only_a_start_can_be_hopeless) {

@@ -44,9 +44,10 @@ TEST(ReportPolicy, a_replacement_is_asked_for_once) {
     EXPECT_EQ(judge(State::Retiring, false, ReportKind::Retiring), Ignore);
 }
 
-TEST(ReportPolicy, time_is_asked_for_by_who_leaves) {
+TEST(ReportPolicy, time_is_asked_for_by_who_starts_or_leaves) {
     for (const State state : states)
-        EXPECT_EQ(judge(state, false, ReportKind::Extend), state == State::Leaving ? Accept : Ignore);
+        EXPECT_EQ(judge(state, false, ReportKind::Extend),
+                  state == State::Starting || state == State::Leaving ? Accept : Ignore);
 }
 
 TEST(ReportPolicy, a_failure_is_the_last_word) {

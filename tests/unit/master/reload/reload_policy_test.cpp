@@ -62,6 +62,14 @@ TEST(ReloadTable, a_generation_that_does_not_become_ready_is_abandoned) {
     expect(booting, ReloadLate{}, {}, {Abandon});
 }
 
+TEST(ReloadTable, a_generation_boots_for_as_long_as_a_worker_of_it_has_asked_for) {
+    expect(booting, BootExtended{soon}, {.phase = Booting, .deadline = soon}, {});
+    expect(asked_again, BootExtended{soon}, {.phase = Booting, .then = Waiting, .deadline = soon}, {});
+    expect(booting, BootExtended{limit - 1s}, booting, {});
+    for (const Reload& other : {Reload{}, waiting, loading, leaving, Reload{.phase = Booting}})
+        expect(other, BootExtended{soon}, other, {});
+}
+
 TEST(ReloadTable, who_asks_while_a_generation_boots_gets_another_reload_after_it) {
     expect(booting, ReloadAsked{}, asked_again, {});
     expect(asked_again, ReloadAsked{}, asked_again, {});
