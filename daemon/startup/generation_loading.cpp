@@ -57,23 +57,6 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
     return remarks;
 }
 
-/// Built-in handlers cannot accept where a program waits, nor the other way round.
-void refuse_other_way_of_running(const Settings& next, const Settings& current) {
-    if (next.run != current.run)
-        throw OperatorError{
-            ExitCode::Configuration,
-            "--run cannot be changed by a reload, since both would accept from the same sockets: restart "
-            "to apply it"};
-    for (const ListenSettings& listen : next.listen)
-        if (std::ranges::any_of(current.listen, [&](const ListenSettings& before) {
-                return before.endpoint == listen.endpoint && before.inetd_wait != listen.inetd_wait;
-            }))
-            throw OperatorError{ExitCode::Configuration,
-                                fmt::format("--listen {}: inetd= cannot be changed by a reload, since both would "
-                                            "accept from the same socket: restart to apply it",
-                                            printable(to_string(listen.endpoint)))};
-}
-
 /// Whether it may expect of the sockets what the one before has taken back.
 bool is_another_program(const Settings& next, const Settings& current) {
     return runs_copies(next) && next.program.front() != current.program.front();
@@ -210,7 +193,7 @@ private:
         Settings in_force = *plan_->settings;
         kept_ = keep_what_takes_a_restart(in_force, *current.settings);
         plan_->settings = std::make_shared<const Settings>(std::move(in_force));
-        refuse_other_way_of_running(*plan_->settings, *current.settings);
+        refuse_other_way_of_running(*plan_->settings, current.settings->run, *current.listeners);
         const WorkerCount& workers = plan_->settings->workers;
         if (!workers.automatic && workers.max == 0)
             throw OperatorError{ExitCode::Configuration,
@@ -257,6 +240,22 @@ private:
 };
 
 }  // namespace
+
+void refuse_other_way_of_running(const Settings& next, RunMode run, const std::vector<Listener>& listeners) {
+    if (next.run != run)
+        throw OperatorError{ExitCode::Configuration,
+                            "--run cannot be changed by a reload or an upgrade, since both would accept from the same "
+                            "sockets: restart to apply it"};
+    for (const ListenSettings& listen : next.listen)
+        if (std::ranges::any_of(listeners, [&](const Listener& before) {
+                return before.settings.endpoint == listen.endpoint && before.settings.inetd_wait != listen.inetd_wait;
+            }))
+            throw OperatorError{
+                ExitCode::Configuration,
+                fmt::format("--listen {}: inetd= cannot be changed by a reload or an upgrade, since both would accept "
+                            "from the same socket: restart to apply it",
+                            printable(to_string(listen.endpoint)))};
+}
 
 BeginLoading load_generation(const StartUp& start_up, std::optional<Planned> first) {
     return [&start_up, first = std::move(first)](const Generation* keep) mutable -> std::unique_ptr<Loading> {

@@ -16,6 +16,10 @@ struct Planned {
 /// `start_up` must outlive it.  `first`: what the first load takes, without reading anything.
 [[nodiscard]] BeginLoading load_generation(const StartUp& start_up, std::optional<Planned> first = {});
 
+/// Built-in handlers cannot accept where a program waits, nor the other way round.  `run`, `listeners`: those in force.
+/// Throws OperatorError.
+void refuse_other_way_of_running(const Settings& next, RunMode run, const std::vector<Listener>& listeners);
+
 /// A remark when the file that -C names holds no setting any more, only comments.  Throws OperatorError when it is
 /// blank: rather an editor that is still writing it than an operator who wants nothing but defaults.
 /// `before`: what the file said when it was last read.

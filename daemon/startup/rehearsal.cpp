@@ -33,6 +33,7 @@ std::shared_ptr<GenerationPlan> restore_plan(const StartUp& start_up, const Hand
     const Scoreboard scoreboard{UniqueFd{handover.scoreboard}, handover.dead_workers};  // whether it can be read
     std::vector<Listener> listeners = from_handed(handover.listeners);
     (void)take_observed(listeners);
+    refuse_other_way_of_running(*plan->settings, handover.runs_copies ? RunMode::Pool : RunMode::Client, listeners);
     Takeover taken = take_over_sockets(listeners, *plan->settings);
     take_listeners(*plan, std::move(taken.listeners));
     return plan;

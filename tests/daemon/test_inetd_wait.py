@@ -12,6 +12,7 @@ import proc
 from clients import exchange
 from copies import script
 from daemon_process import LOOPBACK
+from test_upgrade import Installed
 
 CONFIGURATION, USAGE = 78, 64
 UDP = "udp://127.0.0.1:0 inetd=wait"
@@ -287,3 +288,17 @@ def test_a_reload_does_not_change_who_accepts(configured, tmp_path):
     line = service.reload("listen = udp://127.0.0.1:0 handler=echo")
     assert "inetd= cannot be changed by a reload" in line["cause"]
     assert ask(service.daemon)
+
+
+@pytest.mark.parametrize("before, now", [("inetd=wait", "handler=echo"), ("handler=echo", "inetd=wait")])
+def test_nor_does_an_upgrade(preforkd, tmp_path, before, now):
+    file = tmp_path / "preforkd.conf"
+    file.write_text(f"listen = udp://127.0.0.1:0 {before}\n")
+    service = Installed(preforkd, tmp_path, "--config", str(file), "--", script(tmp_path, DATAGRAM_SERVER), listen=None)
+    workers = service.daemon.workers()
+    file.write_text(f"listen = udp://127.0.0.1:0 {now}\n")
+    service.daemon.expect("upgrade failed")
+    line = service.upgrade()
+    assert "inetd= cannot be changed by a reload or an upgrade" in line["message"] + line.get("cause", "")
+    assert service.daemon.workers() == workers
+    assert (datagram_clients.ask(service.daemon.endpoint, b"said") == b"said") == (before == "handler=echo")
