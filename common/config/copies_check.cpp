@@ -58,8 +58,6 @@ public:
             refuse("workers",
                    "nobody knows how busy programs are that accept by themselves; give a number, and "
                    "TTIN and TTOU or preforkctl workers change it");
-        if (settings_.sandbox == SandboxMode::Strict)
-            refuse("sandbox", "strict is for handlers, and a worker of --run pool starts a program; use auto or off");
     }
 
     /// `how`: what has the program accept.

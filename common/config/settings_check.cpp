@@ -129,7 +129,7 @@ public:
     }
 
     void sandbox() const {
-        if (settings_.sandbox != SandboxMode::Strict || runs_copies(settings_)) return;
+        if (settings_.sandbox != SandboxMode::Strict) return;
         if (!settings_.workers.automatic && settings_.workers.max == 0)
             refuse("sandbox",
                    "strict needs workers, and --workers 0 has none: its one process binds and logs, too; use "

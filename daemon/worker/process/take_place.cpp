@@ -14,7 +14,8 @@ void take_place(const Settings& settings, const Identity& identity, const Sandbo
     allow_tracing(settings.core_dumps);  // a change of user has forbidden it
     if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
     if (settings.umask) ::umask(static_cast<mode_t>(*settings.umask));
-    sandbox.put_on();
+    // A copy of a program puts it on by itself: this process has to see in /proc what the copy has started.
+    if (!runs_copies(settings)) sandbox.put_on();
 }
 
 }  // namespace preforkd

@@ -10,6 +10,7 @@
 
 #include "common/base/sys_error.hpp"
 #include "common/base/text_pointers.hpp"
+#include "common/process/sandbox.hpp"
 #include "daemon/worker/program/copy_sockets.hpp"
 #include "daemon/worker/program/program_fork.hpp"
 
@@ -62,6 +63,7 @@ void become_copy(const CopyStart& copy, pid_t parent, int& failure) {
     // Who becomes another user has lost it.
     check(::prctl(PR_SET_PDEATHSIG, copy.stop_signal, 0, 0, 0), "ask for the end of the parent");
     if (::getppid() != parent) ::_exit(1);  // it died before that could be a signal
+    copy.sandbox.put_on();
     execute(copy);
 }
 

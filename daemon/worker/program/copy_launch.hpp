@@ -12,6 +12,8 @@
 
 namespace preforkd {
 
+class Sandbox;
+
 /// What to start, and with which descriptors; all borrowed.
 struct CopyStart {
     const std::string& file;
@@ -25,6 +27,7 @@ struct CopyStart {
     int stop_signal = 0;  ///< sent by the kernel, too, should this process die first
     const rlimit& descriptor_limit;
     const ProcessChange* change = nullptr;  ///< nullptr: it runs as this process
+    const Sandbox& sandbox;                 ///< which it puts on
 };
 
 /// Starts it as a shell would: no signal blocked or ignored, a process group of its own, no other descriptor.

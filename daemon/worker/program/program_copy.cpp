@@ -128,7 +128,8 @@ void ProgramCopy::start() {
                           .ready_place = settings.ready.fd,
                           .stop_signal = settings.stop_signal,
                           .descriptor_limit = plan_.original_descriptor_limit,
-                          .change = change})
+                          .change = change,
+                          .sandbox = *plan_.sandbox})
                   .pid();
     groups_.push_back(leader_);
     // What a copy closes shall be closed.
