@@ -54,10 +54,8 @@ public:
         const WorkerCount& workers = settings_.workers;
         if (!workers.automatic && workers.max == 0)
             refuse("workers", "a pool of programs needs workers, and 0 has none; give a number");
-        if (is_range(workers))
-            refuse("workers",
-                   "nobody knows how busy programs are that accept by themselves; give a number, and "
-                   "TTIN and TTOU or preforkctl workers change it");
+        if (settings_.spare)
+            refuse("spare", "nobody knows which programs that accept by themselves are busy; leave it away");
     }
 
     /// `how`: what has the program accept.

@@ -30,19 +30,27 @@ std::optional<std::uint64_t> descriptors_of(pid_t pid) {
     return entries;
 }
 
+std::chrono::milliseconds cpu_in(const ProcStat& stat) {
+    std::uint64_t ticks = 0;
+    for (const int number : {14, 15, 16, 17})  // user and system time, its own and its children's
+        ticks += stat.field(number).value_or(0);
+    return std::chrono::milliseconds{ticks * 1000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK))};
+}
+
 }  // namespace
+
+std::optional<std::chrono::milliseconds> cpu_time_of(pid_t pid) {
+    const auto stat = ProcStat::of(pid);
+    return stat ? std::optional{cpu_in(*stat)} : std::nullopt;
+}
 
 ProcessUse use_of_process(pid_t pid) {
     ProcessUse use{.open_descriptors = descriptors_of(pid)};
     const auto stat = ProcStat::of(pid);
     if (!stat) return use;
-    std::uint64_t ticks = 0;
-    for (const int number : {14, 15, 16, 17})  // user and system time, its own and its children's
-        ticks += stat->field(number).value_or(0);
     const auto resident_pages = stat->field(24);
     if (!resident_pages) return use;
-    const auto ticks_per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-    use.cpu = std::chrono::milliseconds{ticks * 1000 / ticks_per_second};
+    use.cpu = cpu_in(*stat);
     use.resident_bytes = *resident_pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     return use;
 }

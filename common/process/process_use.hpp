@@ -17,6 +17,9 @@ struct ProcessUse {
     friend bool operator==(const ProcessUse&, const ProcessUse&) = default;
 };
 
+/// The first of these alone, which takes one read.
+[[nodiscard]] std::optional<std::chrono::milliseconds> cpu_time_of(pid_t pid);
+
 /// Of `pid`; unset: /proc does not tell, or would have to be asked for each of too many descriptors (before Linux 6.2).
 /// Source: proc(5).
 [[nodiscard]] ProcessUse use_of_process(pid_t pid);

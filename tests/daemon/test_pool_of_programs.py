@@ -260,7 +260,7 @@ def test_explain_says_what_is_seen_of_it(controlled, ctl, tmp_path):
 @pytest.mark.parametrize("arguments, sentence", [
     (("--run", "pool"), "--run: pool needs a program"),
     (("--workers", "0"), "--workers: a pool of programs needs workers"),
-    (("--workers", "1..3"), "--workers: nobody knows how busy programs are"),
+    (("--workers", "1..3", "--spare", "1..2"), "--spare: nobody knows which programs that accept by themselves are busy"),
     (("--sandbox", "strict"), "--sandbox: strict is for handlers; for a program, too, say --sandbox-programs yes"),
     (("--connections", "7"), "--connections: has no effect on programs that accept by themselves"),
     (("--model", "fork"), "--model: has no effect"),

@@ -138,7 +138,10 @@ void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
     dismiss_some(
         table_, surplus - retiring, [&](const WorkerEntry& worker) { return is_one(worker, State::Ready); },
         [&](WorkerEntry& worker) {
-            dismiss(worker, {DeathOrder::Resize, now, patience});
+            // Of copies nobody knows which has clients: where the pool shrinks by itself none is cut short for that.
+            const bool by_itself = cohort.plan.pool.runs_copies && cohort.plan.pool.range;
+            dismiss(worker, by_itself ? replaced_by(current().pool, worker, DeathOrder::Resize, {}, now)
+                                      : Dismissal{DeathOrder::Resize, now, patience});
         });
 }
 

@@ -1,10 +1,9 @@
 #include "daemon/master/pool/pool_sizing.hpp"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "daemon/master/pool/queue_depth.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -18,13 +17,6 @@ constexpr auto while_grown = 5s;
 constexpr auto while_full = 1s;
 constexpr auto between_dismissals = 1s;
 constexpr auto surplus_patience = 60s;  // plan_size()'s
-
-bool somebody_waits(const std::vector<Listener>& listeners) {
-    std::vector<pollfd> queues;
-    for (const Listener& listener : listeners)
-        queues.push_back({.fd = listener.fd.get(), .events = POLLIN, .revents = 0});
-    return ::poll(queues.data(), queues.size(), 0) > 0;
-}
 
 template <class Duration>
 std::chrono::milliseconds in_ms(Duration duration) {
@@ -47,6 +39,7 @@ SizeView look_at_size(const Generation& current, const WorkerTable& workers) {
 
 void PoolSizing::follow_demand(Generation& current, const WorkerTable& workers, Clock::time_point now) {
     if (!current.pool.range) return;
+    if (current.pool.runs_copies) return copies_.follow_demand(current, workers, now);
     const SizeLimits& range = *current.pool.range;
     if (!std::exchange(told_, false) && !has_passed(next_look_, now)) return;
     SizeView view = look_at_size(current, workers);

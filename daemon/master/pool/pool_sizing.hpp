@@ -1,5 +1,6 @@
 #pragma once
 #include "common/base/clock.hpp"
+#include "daemon/master/pool/copies_sizing.hpp"
 #include "daemon/master/pool/generation.hpp"
 #include "daemon/master/pool/size_policy.hpp"
 #include "daemon/master/pool/worker_table.hpp"
@@ -24,7 +25,7 @@ public:
 
     /// Changes how many workers are wanted of `current`, if that follows the demand.
     void follow_demand(Generation& current, const WorkerTable& workers, Clock::time_point now);
-    [[nodiscard]] Deadline next_look() const noexcept { return next_look_; }
+    [[nodiscard]] Deadline next_look() const noexcept { return earlier(next_look_, copies_.next_look()); }
 
 private:
     Deadline next_look_{};
@@ -33,6 +34,7 @@ private:
     int burst_ = 1;
     Clock::time_point grown_at_{};
     Deadline surplus_since_{};
+    CopiesSizing copies_{};
 };
 
 /// The size that was ordered last, or that the settings say; where the pool resizes itself, so many at least.

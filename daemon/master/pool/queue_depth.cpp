@@ -6,6 +6,7 @@
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -105,6 +106,13 @@ QueueDepth queue_depth(const Listener& listener) noexcept {
         case Transport::Passed: return {};
     }
     return {};
+}
+
+bool somebody_waits(const std::vector<Listener>& listeners) {
+    std::vector<pollfd> queues;
+    for (const Listener& listener : listeners)
+        queues.push_back({.fd = listener.fd.get(), .events = POLLIN, .revents = 0});
+    return ::poll(queues.data(), queues.size(), 0) > 0;
 }
 
 }  // namespace preforkd

@@ -1,4 +1,6 @@
 #pragma once
+#include <vector>
+
 #include "common/control/status_report.hpp"
 #include "common/net/listener.hpp"
 
@@ -12,5 +14,8 @@ namespace preforkd {
 /// How many clients, or datagrams, the kernel has dropped since the socket was made, because its queue was full; unset
 /// where it does not count them: a Unix client waits.  Source: socket(7), SO_MEMINFO; sock_diag(7), SK_MEMINFO_DROPS.
 [[nodiscard]] std::optional<std::uint64_t> dropped_at(const Listener& listener) noexcept;
+
+/// Whether a client, or a datagram, is in the queue of any.
+[[nodiscard]] bool somebody_waits(const std::vector<Listener>& listeners);
 
 }  // namespace preforkd

@@ -1,4 +1,7 @@
 // A pool that follows the demand, with a master whose time the test moves.
+#include <ctime>
+
+#include "common/process/cpu_count.hpp"
 #include "daemon/master/pool/pool.hpp"
 #include "tests/process/pool_fixture.hpp"
 #include "tests/process/waiting.hpp"
@@ -84,6 +87,31 @@ TEST_F(PoolSize, after_a_minute_of_surplus_one_worker_a_second_is_dismissed) {
     EXPECT_EQ(master.noted(What::AskedToLeave), 7);
     EXPECT_EQ(master.pool.counts().idle, 1);
     EXPECT_EQ(master.wakes_in(), std::nullopt);
+}
+
+/// Uses nearly a second of a CPU when it hears EmptyQueue, however long that takes here.
+int computes(const Wires& wires, WorkerHandoff& handoff) {
+    return serve(wires, handoff, [](WorkerHandoff&) {
+        for (const std::clock_t end = std::clock() + 95 * CLOCKS_PER_SEC / 100; std::clock() < end;) continue;
+    });
+}
+
+TEST_F(PoolSize, copies_that_compute_for_three_seconds_get_another) {
+    if (usable_cpus() < 2) GTEST_SKIP() << "there is one CPU";
+    Master master{{.workers = 1, .range = SizeLimits{.fewest = 1, .most = 8}, .runs_copies = true}, computes};
+    ASSERT_TRUE(master.until_ready());
+    const auto compute_for_a_second = [&](int looks) {
+        master.pool.order_all(Order::EmptyQueue);
+        ASSERT_TRUE(master.until_noted(What::EmptiedQueue, looks));
+        master.now += 1s;
+        master.pool.maintain(master.now);
+    };
+    for (int looks = 1; looks <= 4; ++looks) compute_for_a_second(looks);
+    EXPECT_EQ(master.pool.counts().target, 1) << "the first look has nothing to compare with";
+    compute_for_a_second(5);
+    EXPECT_EQ(master.pool.counts().target, 2);
+    ASSERT_TRUE(master.until_ready());
+    EXPECT_LE(master.wakes_in().value_or(1h), 1s) << "nobody tells: it looks";
 }
 
 TEST_F(PoolSize, one_worker_more_moves_the_least_number_of_a_range) {
