@@ -62,7 +62,7 @@ public:
     void clients(std::string_view how) const {
         for (const std::string_view option : {"model", "connections", "max-requests", "max-memory", "idle-timeout",
                                               "request-timeout", "line-max", "log-connections"})
-            if (!is_default(option, settings_))
+            if (!is_default(option, settings_) && (option != "max-memory" || !runs_copies(settings_)))
                 refuse(option,
                        fmt::format("has no effect on programs that accept by themselves ({}); leave it away", how));
     }

@@ -17,6 +17,7 @@
 #include "common/base/sys_error.hpp"
 #include "common/channel/channel.hpp"
 #include "common/channel/stopping.hpp"
+#include "common/process/recycle_policy.hpp"
 #include "daemon/worker/program/copy_launch.hpp"
 #include "daemon/worker/program/copy_passing.hpp"
 #include "daemon/worker/program/program_environment.hpp"
@@ -74,7 +75,14 @@ ProgramCopy::ProgramCopy(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerC
       watchdog_notice_{reactor.make_timer()},
       news_{reactor,
             plan.settings,
-            {.ready = [this] { become_ready(); }, .said = [this](const CopyNotification& said) { take_news(said); }}} {
+            {.ready = [this] { become_ready(); }, .said = [this](const CopyNotification& said) { take_news(said); }}},
+      memory_{reactor,
+              {.program = name_,
+               .limit_bytes = bytes_before_retiring(plan.settings.max_memory_bytes, handoff.number),
+               .too_large = [this] {
+                   handoff_.record.retirement.store(RetirementReason::MaxMemory, std::memory_order_relaxed);
+                   retire();
+               }}} {
     ::signal(SIGHUP, SIG_DFL);  // what is ignored is not read either
 }
 
@@ -149,6 +157,7 @@ void ProgramCopy::become_ready() {
     enter(handoff_.record, is_watched_ ? WorkerState::InHandler : WorkerState::Idle);
     ready_();
     expect_watchdog();
+    memory_.begin();
 }
 
 /// Said by one for all of them.
@@ -225,6 +234,7 @@ void ProgramCopy::drain(const ClosingListeners&, FinishTime within) {
     if (stage_ == Stage::Ending) return;
     if (stage_ != Stage::Leaving) {
         stage_ = Stage::Leaving;
+        memory_.end();
         enter(handoff_.record, WorkerState::Draining);
         signal_leader(plan_.settings.stop_signal);
     }
@@ -267,6 +277,7 @@ void ProgramCopy::note_end() {
     if (leader_end_) reactor_.forget(leader_end_.get());
     leader_end_ = {};
     news_.end();
+    memory_.end();
     if (stage_ == Stage::Leaving) return signal_groups(plan_.settings.stop_signal);
     stage_ = Stage::Ending;
     signal_groups(SIGTERM);

@@ -18,6 +18,7 @@
 #include "daemon/worker/loop/reactor.hpp"
 #include "daemon/worker/process/worker_control.hpp"
 #include "daemon/worker/process/worker_plan.hpp"
+#include "daemon/worker/program/copy_memory.hpp"
 #include "daemon/worker/program/copy_news.hpp"
 #include "daemon/worker/program/stderr_lines.hpp"
 #include "daemon/worker/program/stderr_rate.hpp"
@@ -89,6 +90,7 @@ private:
     Deadline kill_at_{};
     std::string_view time_limit_ = "--stop-timeout";  ///< the option that `kill_at_` follows from
     CopyNews news_;
+    CopyMemory memory_;
     std::function<void()> ready_{};
     pid_t leader_ = 0;             ///< its own process, or which of those below it has said MAINPID=; 0: not started
     UniqueFd leader_end_{};        ///< of one that is not our child: its pidfd

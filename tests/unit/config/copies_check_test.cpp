@@ -56,9 +56,8 @@ TEST(CopiesCheck, each_option_about_clients_is_refused_unless_it_says_the_defaul
         const char* other;
     };
     for (const auto& [option, other] :
-         {Case{"model", "fork"}, Case{"connections", "3"}, Case{"max-requests", "5"}, Case{"max-memory", "9M"},
-          Case{"idle-timeout", "9s"}, Case{"request-timeout", "9s"}, Case{"line-max", "9K"},
-          Case{"log-connections", "no"}}) {
+         {Case{"model", "fork"}, Case{"connections", "3"}, Case{"max-requests", "5"}, Case{"idle-timeout", "9s"},
+          Case{"request-timeout", "9s"}, Case{"line-max", "9K"}, Case{"log-connections", "no"}}) {
         Settings settings = pool_at("tcp://:80");
         const OptionRow& row = *find_option(option);
         for (const std::string& value : row.print(Settings{})) row.read(settings, value);
