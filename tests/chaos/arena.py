@@ -26,6 +26,7 @@ PROVOKED = ("killed by SIG", "workers exit early", "workers die more", "Too many
             "was stopped", "crashed: SIGSEGV", "stack of ", "all workers are full", "observer (pid", "cannot start the observer")
 
 HANDLERS = ("greet", "echo")
+PROGRAM = Path(__file__).parent / "served_by_copies.py"
 
 
 class Arena:
@@ -47,9 +48,7 @@ class Arena:
         self._ticket_keys = []
         self.renew()
         self.rotate()
-        self._listen = [f"{address} handler={handler}" for number, handler in enumerate(HANDLERS)
-                        for address in (f"tcp://127.0.0.{number + 1}:0", f"unix://{self.directory}/{handler}",
-                                        f"tls://127.0.0.{number + 1}:0 {self._keys(number)}")]
+        self._listen = [address for number, handler in enumerate(HANDLERS) for address in self._addresses(number, handler)]
         self.closed = self.directory / "closed"  # to everybody but root
         self.closed.mkdir(mode=0o700)
         self.occupied = socket.create_server(("127.0.0.1", 0))
@@ -59,12 +58,27 @@ class Arena:
         self.daemon = daemon_process.Daemon("--config", str(self.config), "--control", self.control, "--observe", self.observed,
                                             listen=None, workers=None, directory=self.directory, executable=str(self.binary))
 
+    @property
+    def runs_copies(self):
+        """Whether its workers are copies of a program, which accepts by itself and knows nothing of TLS."""
+        return self.model == "pool"
+
+    def _addresses(self, number, handler):
+        addresses = [f"tcp://127.0.0.{number + 1}:0", f"unix://{self.directory}/{handler}"]
+        if self.runs_copies:
+            return addresses
+        return [f"{each} handler={handler}" for each in (*addresses, f"tls://127.0.0.{number + 1}:0 {self._keys(number)}")]
+
     # --- what events use ----------------------------------------------------------------------------------------------
 
     def write_config(self, *lines, workers=4, greeting=GREETINGS[0]):
         """Settings that must work, and `lines`, which need not.  In one step: the daemon may be reading."""
         settings = [f"listen = {listen}" for listen in self._listen]
-        settings += [f"model = {self.model}", f"workers = {workers}", f"greeting = {greeting}", "max-requests = 2000"]
+        settings += [f"workers = {workers}", f"greeting = {greeting}"]
+        if self.runs_copies:
+            settings += ["run = pool", f"program = {PROGRAM}", "ready = notify", "stderr-rate = off"]
+        else:
+            settings += [f"model = {self.model}", "max-requests = 2000"]
         new = self.config.with_suffix(".new")
         new.write_text("\n".join([*settings, *lines]) + "\n")
         new.rename(self.config)
@@ -165,7 +179,8 @@ class Arena:
 
     def run(self, seconds):
         served = iter(self.daemon.endpoints)
-        endpoints = {handler: [next(served) for _ in range(3)] for handler in HANDLERS}
+        each = len(self._listen) // len(HANDLERS)
+        endpoints = {handler: [next(served) for _ in range(each)] for handler in HANDLERS}
         lanes = [threading.Thread(target=self._lane, args=(STRIKES, "strikes", (0.05, 0.6))),
                  threading.Thread(target=self._lane, args=(ORDERS, "orders", (0.05, 0.8)))]
         pause = 0.1 if self.model == "serial" else 0.4  # there a client that waits keeps a whole worker
@@ -211,7 +226,7 @@ class Arena:
         self.findings += scraper.findings
         self.events += Counter({(f"scrape {path}", how): count for (path, how), count in scraper.outcomes.items()})
         self.events += Counter((f"scrape {failure.path}", "cut by the kill of an observer") for failure in by_kills)
-        if not load.sessions.taken_up:
+        if not load.sessions.taken_up and not self.runs_copies:
             self.findings.append("no session was taken up")
         broken = Counter(visit.outcome for visit, _ in unexplained)
         return {"model": self.model, "operations": sum(self.events.values()), "connections": sum(load.counts.values()),

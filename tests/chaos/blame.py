@@ -4,7 +4,7 @@ import datetime
 import re
 from collections import defaultdict
 
-_GOT = re.compile(r"got connection from (\S+)")
+_GOT = re.compile(r"got connection from (\S+)(?: at (\S+))?")
 _SLACK = 0.1  # seconds by which clocks and log lines may be apart
 
 
@@ -17,8 +17,8 @@ def holders(entries):
     be a client's to two listeners at a time."""
     taken = defaultdict(list)
     for entry in entries:
-        if found := _GOT.match(entry["message"]):
-            taken[found[1], entry["listener"]].append((seconds(entry["time"]), entry["pid"]))
+        if found := _GOT.match(entry.get("text", entry["message"])):  # a copy of a program says it by itself
+            taken[found[1], found[2] or entry["listener"]].append((seconds(entry["time"]), entry["pid"]))
     return taken
 
 

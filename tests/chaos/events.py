@@ -8,6 +8,8 @@ import signal
 import time
 from collections import namedtuple
 
+import proc
+
 GREETINGS = ("connected", "welcome")
 
 Event = namedtuple("Event", "name weight act")
@@ -86,7 +88,23 @@ def kill_observer(arena, dice):
     return "done"
 
 
+def kill_copy(arena, dice):
+    """A program that accepts by itself; the worker above it ends as it does."""
+    share = dice.random()
+    worker = pick(arena.workers(), share) if arena.runs_copies else None
+    copies = proc.children(worker) if worker else []
+    if not copies:
+        return "nobody there"
+    try:
+        born = os.stat(f"/proc/{worker}").st_ctime
+    except FileNotFoundError:
+        return "nobody there"
+    arena.strikes.append((time.time(), worker, born))
+    return "done" if arena.signal(copies[0], signal.SIGKILL) else "nobody there"
+
+
 STRIKES = [
+    Event("kill a copy of a program (KILL)", 3, kill_copy),
     Event("kill a key process", 2, kill_key_process),
     Event("kill an observer", 2, kill_observer),
     Event("kill a worker (KILL)", 6, killer(signal.SIGKILL)),
@@ -112,9 +130,10 @@ def reload_well(arena, dice):
         arena.renew()
     if dice.random() < 0.5:
         arena.rotate()
-    lines = [f"idle-timeout = {dice.randrange(30, 90)}s", f"backlog = {dice.randrange(64, 1024)}"]
+    timeout = "boot-timeout" if arena.runs_copies else "idle-timeout"
+    lines = [f"{timeout} = {dice.randrange(30, 90)}s", f"backlog = {dice.randrange(64, 1024)}"]
     if dice.random() < 0.5:
-        lines.append(f"listen = unix://{arena.directory}/extra handler=discard")
+        lines.append(f"listen = unix://{arena.directory}/extra" + ("" if arena.runs_copies else " handler=discard"))
     arena.write_config(*lines, workers=dice.randrange(2, 7), greeting=dice.choice(GREETINGS))
     begun = time.time()
     done, line = arena.outcome(lambda: arena.daemon.signal(signal.SIGHUP), "reloaded", "reload failed")

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
 from arena import Arena  # noqa: E402
 from load import BROKEN  # noqa: E402
 
-MODELS = ("async", "serial", "thread", "fork")
+MODELS = ("async", "serial", "thread", "fork", "pool")  # the last: copies of a program, which accept by themselves
 COLUMNS = ("model", "operations", "connections", *BROKEN, "by strikes", "longest wait", "scrapes", "lost", "untrue", "longest away")
 LONGEST = ("longest wait", "longest away")  # seconds; all other columns are counts
 
