@@ -71,8 +71,8 @@ struct DeathReport {
     bool expected = false;       ///< it was told to leave, and did so in good order
     bool out_of_memory = false;  ///< the kernel has killed in this cgroup since the death before
     std::chrono::milliseconds age{};
-    std::uint64_t served = 0;  ///< ended connections
-    std::string last_peer{};   ///< the client that came last; empty: none, or one without an address
+    std::optional<std::uint64_t> served{};  ///< ended connections; unset: of a copy of a program, nobody knows
+    std::string last_peer{};                ///< the client that came last; empty: none, or one without an address
     std::string last_error{};
     ResourceUse used{};
     friend bool operator==(const DeathReport&, const DeathReport&) = default;

@@ -86,8 +86,8 @@ std::string names_of(const std::vector<const DeathReport*>& group) {
 }
 
 std::string details_of(const DeathReport& death) {
-    std::string text = fmt::format("at {}, {} old, having served {} to the end", death.time, age_text(death.age),
-                                   counted(death.served, "client"));
+    std::string text = fmt::format("at {}, {} old", death.time, age_text(death.age));
+    if (death.served) text += fmt::format(", having served {} to the end", counted(*death.served, "client"));
     if (!death.last_peer.empty()) text += fmt::format(", the last to come being {}", death.last_peer);
     if (!death.last_error.empty()) text += fmt::format(", with the error \"{}\"", death.last_error);
     return text;

@@ -236,7 +236,7 @@ std::string deaths_text(const DeathRing& deaths, std::size_t columns) {
             death.cause,
             death.ordered_by,
             age_text(death.age),
-            std::to_string(death.served),
+            or_dash(death.served),
             fmt::format("{:.2f}s", static_cast<double>((death.used.user + death.used.system).count()) / 1000),
             size_text(death.used.max_rss_bytes),
             or_dash(death.last_peer)};

@@ -161,7 +161,7 @@ Section deaths_of(const TopView& view) {
                                 {"SERVED", right}}};
     for (const DeathReport& each : view.deaths.all() | std::views::reverse)
         section.rows.push_back({each.time, std::to_string(each.number), std::to_string(each.pid), each.cause,
-                                each.ordered_by, age_text(each.age), std::to_string(each.served)});
+                                each.ordered_by, age_text(each.age), or_dash(each.served)});
     return section;
 }
 

@@ -24,6 +24,7 @@ def test_a_killed_copy_is_replaced_while_others_serve(controlled, tmp_path):
     assert other in copies_of(daemon) and answers_of(daemon, pids(copies_of(daemon))) == pids(copies_of(daemon))
     death, = proc.eventually(lambda: deaths(daemon.control))
     assert (death["cause"], death["ordered_by"], death["out_of_memory"]) == ("killed by SIGKILL", "another process", False)
+    assert death["served"] is None and "served" not in daemon.wait_log("killed by SIGKILL")
 
 
 def test_a_death_is_told_of_with_the_last_words(controlled, ctl, tmp_path):

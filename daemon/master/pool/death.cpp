@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 #include "common/base/quoted.hpp"
+#include "common/log/log_fields.hpp"
 #include "common/log/log_sink.hpp"
 #include "common/net/socket_address.hpp"
 #include "preforkd/log.hpp"
@@ -35,6 +37,12 @@ std::string now_in_utc() {
     const auto now = std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
     const auto part = now.time_since_epoch() % std::chrono::seconds{1};
     return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)), part.count());
+}
+
+/// A copy of a program accepts by itself, and tells nobody.
+std::optional<std::uint64_t> served_by(const WorkerRecord& record) {
+    if (record.program_pid.load(relaxed) != 0) return std::nullopt;
+    return record.served.load(relaxed);
 }
 
 milliseconds duration_of(const timeval& time) { return milliseconds{time.tv_sec * 1000 + time.tv_usec / 1000}; }
@@ -144,30 +152,33 @@ DeathReport report_on(const Death& death, const WorkerRecord& record) {
             .expected = death.expected && death.in_good_order(),
             .out_of_memory = death.out_of_memory,
             .age = death.age,
-            .served = record.served.load(std::memory_order_relaxed),
+            .served = served_by(record),
             .last_peer = last_peer_of(record),
             .last_error = printable(record.last_error.read()),
             .used = use_of(death.used)};
 }
 
 void log_death(const DeathReport& death) {
-    const double age_seconds = static_cast<double>(death.age.count()) / 1000;
-    log(death.expected ? LogLevel::Info : LogLevel::Warning,
-        death.last_peer.empty() ? "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
-                                  "served: {served}; ordered: {ordered_by}"
-                                : "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
-                                  "served: {served}, the last for {last_peer}; ordered: {ordered_by}",
-        {{"worker_number", std::int64_t{death.number}},
-         {"worker_pid", std::int64_t{death.pid}},
-         {"cause", death.cause},
-         {"ordered_by", death.ordered_by},
-         {"out_of_memory", death.out_of_memory ? "yes" : "no"},
-         {"age_seconds", age_seconds},
-         {"served", death.served},
-         {"last_peer", death.last_peer},
-         {"user_seconds", static_cast<double>(death.used.user.count()) / 1000},
-         {"system_seconds", static_cast<double>(death.used.system.count()) / 1000},
-         {"max_rss_bytes", death.used.max_rss_bytes}});
+    std::vector<LogField> fields{{"worker_number", std::int64_t{death.number}},
+                                 {"worker_pid", std::int64_t{death.pid}},
+                                 {"cause", death.cause},
+                                 {"ordered_by", death.ordered_by},
+                                 {"out_of_memory", death.out_of_memory ? "yes" : "no"},
+                                 {"age_seconds", static_cast<double>(death.age.count()) / 1000},
+                                 {"last_peer", death.last_peer},
+                                 {"user_seconds", static_cast<double>(death.used.user.count()) / 1000},
+                                 {"system_seconds", static_cast<double>(death.used.system.count()) / 1000},
+                                 {"max_rss_bytes", death.used.max_rss_bytes}};
+    if (death.served) fields.push_back({"served", *death.served});
+    log_fields(death.expected ? LogLevel::Info : LogLevel::Warning,
+               !death.served ? "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s; ordered: "
+                               "{ordered_by}"
+               : death.last_peer.empty()
+                   ? "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
+                     "served: {served}; ordered: {ordered_by}"
+                   : "worker {worker_number} (pid {worker_pid}) {cause} after {age_seconds} s, requests "
+                     "served: {served}, the last for {last_peer}; ordered: {ordered_by}",
+               fields);
 }
 
 void log_lost_lines(const Death& death, const WorkerRecord& record) {

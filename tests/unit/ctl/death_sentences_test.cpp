@@ -119,6 +119,12 @@ TEST(DeathSentences, the_first_client_of_a_worker_is_not_one_that_it_had_served)
                 HasSubstr("having served 0 clients to the end, the last to come being 192.0.2.1:9: "));
 }
 
+TEST(DeathSentences, of_a_copy_of_a_program_nobody_knows_whom_it_has_served) {
+    DeathReport death = some_death(17, "killed by SIGKILL", ordered_by_another);
+    death.served = std::nullopt;
+    EXPECT_THAT(only_sentence(death), HasSubstr(" at 2027-01-15T08:00:00.000Z, 1m 2s old: "));
+}
+
 TEST(DeathSentences, of_two_signals_they_are_two_sentences) {
     EXPECT_EQ(explained_of({some_death(10, "killed by SIGKILL", ordered_by_another),
                             some_death(11, "killed by SIGSEGV", ordered_by_another)})

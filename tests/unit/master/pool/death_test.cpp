@@ -86,6 +86,12 @@ TEST(Death, the_certificate_has_what_the_worker_has_noted) {
     EXPECT_FALSE(report.expected) << "it was told to leave, but it was killed";
 }
 
+TEST(Death, what_a_copy_of_a_program_has_served_nobody_knows) {
+    WorkerRecord record;
+    record.program_pid = 5;
+    EXPECT_EQ(report_on({.report = sigkill}, record).served, std::nullopt);
+}
+
 TEST(Death, connections_that_a_stop_did_not_wait_for_were_cut) {
     WorkerRecord told;
     told.cut = 3;
