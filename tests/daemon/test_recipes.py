@@ -63,6 +63,12 @@ class Browsers(threading.Thread):
             self.lost.append(answer)
 
 
+def curl(endpoint):
+    family, address = address_of(endpoint)
+    where = ["--unix-socket", address, "http://localhost/"] if family == socket.AF_UNIX else [endpoint.replace("tcp://", "http://")]
+    return subprocess.run(["curl", "-sS", *where], capture_output=True, text=True, timeout=20, check=True).stdout
+
+
 def wait_for_answers(clients, more):
     goals = [client.answers + more for client in clients]
     assert proc.eventually(lambda: all(client.answers >= goal for client, goal in zip(clients, goals)), 30)
@@ -89,15 +95,15 @@ def nginx_config(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", [
-    pytest.param("python", marks=programs("python3")),
-    pytest.param("gunicorn", marks=programs("gunicorn")),
-    pytest.param("uvicorn", marks=programs("uvicorn")),
-    pytest.param("node", marks=programs("node")),
+    pytest.param("python", marks=programs("python3", "curl")),
+    pytest.param("gunicorn", marks=programs("gunicorn", "curl")),
+    pytest.param("uvicorn", marks=programs("uvicorn", "curl")),
+    pytest.param("node", marks=programs("node", "curl")),
     pytest.param("php-cgi", marks=programs("php-cgi")),
-    pytest.param("starlet", marks=programs("plackup")),
-    pytest.param("uwsgi", marks=programs("uwsgi")),
-    pytest.param("go", marks=programs("go")),
-    pytest.param("nginx", marks=programs("nginx")),
+    pytest.param("starlet", marks=programs("plackup", "curl")),
+    pytest.param("uwsgi", marks=programs("uwsgi", "curl")),
+    pytest.param("go", marks=programs("go", "curl")),
+    pytest.param("nginx", marks=programs("nginx", "curl")),
 ])
 def test_a_recipe_serves_and_loses_nobody_while_it_reloads(preforkd, tmp_path, recipe):
     how = {}
@@ -121,6 +127,8 @@ def test_a_recipe_serves_and_loses_nobody_while_it_reloads(preforkd, tmp_path, r
         daemon.wait_log("reloaded", after=after, timeout=30)
         assert all(proc.wait_gone(pid, 20) for pid in before), daemon.log.text()
     wait_for_answers(clients, 10)
+    if recipe != "php-cgi":
+        assert re.fullmatch(r"hello from \d+\n", curl(daemon.endpoint))
     for client in clients:
         client.stop.set()
     for client in clients:
@@ -135,6 +143,4 @@ def test_a_recipe_serves_and_loses_nobody_while_it_reloads(preforkd, tmp_path, r
 @programs("curl", "python3")
 def test_curl_is_told_who_served_it(preforkd, tmp_path):
     daemon = served(preforkd, "python", tmp_path, workers=1)
-    url = daemon.endpoint.replace("tcp://", "http://")
-    told = subprocess.run(["curl", "-sS", url], capture_output=True, text=True, timeout=20)
-    assert told.stdout == f"hello from {copies_of(daemon)[0]}\n", told.stderr
+    assert curl(daemon.endpoint) == f"hello from {copies_of(daemon)[0]}\n"
