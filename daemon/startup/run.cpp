@@ -226,9 +226,12 @@ void report_fatal(const char* sentence, LogFormat early) noexcept {
     log(LogLevel::Error, sentence);
 }
 
+/// A log file at RLIMIT_FSIZE loses lines, not the service; memory that cannot be sized has a sentence.
+void ignore_file_size_signal() { ::signal(SIGXFSZ, SIG_IGN); }
+
 void ignore_signals_of_writes() {
     ::signal(SIGPIPE, SIG_IGN);
-    ::signal(SIGXFSZ, SIG_IGN);  // a log file at its limit loses lines, not the service
+    ignore_file_size_signal();
 }
 
 /// Waits as long as it takes, and for a signal to stop.
@@ -267,6 +270,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
         case Task::CheckConfig:
         case Task::Serve: break;
     }
+    ignore_file_size_signal();
     const Invocation invocation = read_settings(start_up, signals);
     if (invocation.task == Task::PrintConfig) return print(invocation.printed_config);
     if (invocation.task == Task::Serve) start_up.early_errors = invocation.settings.log.format;

@@ -27,6 +27,13 @@ def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(preforkd):
 
 
 @pytest.mark.programs("prlimit")
+@pytest.mark.parametrize("bytes_", [1, 100 << 10, 1 << 20])
+def test_a_limit_of_file_size_below_what_it_needs_is_named(run_preforkd, bytes_):
+    refused = run_preforkd("--listen", "tcp://127.0.0.1:0", "--workers", "1", wrap=["prlimit", f"--fsize={bytes_}"])
+    assert refused.returncode == 71 and "raise RLIMIT_FSIZE" in refused.stderr, refused
+
+
+@pytest.mark.programs("prlimit")
 def test_connections_are_clamped_to_the_descriptors_with_a_warning(preforkd):
     daemon = preforkd("--handler", "echo", "--connections", "1000", wrap=["prlimit", "--nofile=64:64"], workers=1)
     daemon.expect("connections")
