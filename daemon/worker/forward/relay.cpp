@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <exception>
 #include <type_traits>
+#include <utility>
 
 #include "daemon/worker/stream/connection_tls.hpp"
 
@@ -70,13 +71,17 @@ enum class Flow {
 /// Bytes that go from socket to socket without being copied.
 class Pipe {
 public:
-    /// Whether there is one: there may be no descriptors left.
+    /// Whether there is one: there may be no descriptors left, or so little of what its user may have in pipes
+    /// (/proc/sys/fs/pipe-user-pages-soft) that copying costs less.
     [[nodiscard]] bool open() noexcept {
+        if (std::exchange(was_asked_for_, true)) return static_cast<bool>(out_);
         std::array<int, 2> ends{};
-        if (out_) return true;
         if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) == -1) return false;
-        out_ = UniqueFd{ends[0]};
-        in_ = UniqueFd{ends[1]};
+        UniqueFd out{ends[0]};
+        UniqueFd in{ends[1]};
+        if (::fcntl(in.get(), F_GETPIPE_SZ) < least_bytes) return false;
+        out_ = std::move(out);
+        in_ = std::move(in);
         return true;
     }
     [[nodiscard]] ssize_t fill(int from) const noexcept {
@@ -88,8 +93,11 @@ public:
     }
 
 private:
+    static constexpr int least_bytes = 64 * 1024;  // what pipe(7) gives to whoever may have it
+
     UniqueFd in_{};
     UniqueFd out_{};
+    bool was_asked_for_ = false;
 };
 
 /// A stream in one direction.
