@@ -19,6 +19,7 @@ from test_hang import say
 ECHO = ["handler = echo"]
 ONE_EACH = [*ECHO, "connections = 1", "workers = 2"]
 BLOCKING = "handler = {trouble}"
+FORWARD = ["handler = forward", "listen = unix://{tmp}/e handler=echo"]
 POOL = ["run = pool", "ready = alive:0"]
 TRYING = ["handler = {trying}", "model = serial", "sandbox = strict"]
 
@@ -184,6 +185,8 @@ HOLDS = {
     "handler": ([], ECHO, lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint, b"x") == b"x"),
     "program": ([], ["program = tr a b"], lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint, b"a") == b"b"),
     "greeting": ([], ["greeting = b"], lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint) == b"b\n"),
+    "to": ([*FORWARD, "to = unix://{tmp}/gone"], [*FORWARD, "to = unix://{tmp}/e"],
+           lambda daemon, tmp: one(daemon) and exchange(daemon.endpoint, b"x") == b"x"),
     "line-max": ([BLOCKING, "model = serial"], [BLOCKING, "model = serial", "line-max = 16"],
                  lambda daemon, tmp: ends_a_long_line(daemon)),
     "backlog": ([], ["backlog = 7"],
