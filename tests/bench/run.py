@@ -65,7 +65,8 @@ CASES = {
     "scripts": cases_greet.scripts,
     "growth": cases_growth.growth,
 }
-NEVER_JUDGED = ("syscalls", "scripts", "growth")  # by no limit: a quick run leaves them out unless they are named
+# Judged by no limit, or beside three peers for a minute: a quick run leaves them out unless they are named.
+FULL_RUNS_ONLY = ("syscalls", "scripts", "growth", "forward")
 NAME_WIDTH = 68
 
 
@@ -166,7 +167,7 @@ def benchmark(options):
     about = machine()
     plots.ABOUT = f"{'quick' if options.quick else 'full'} run of {about['commit']}, {about['time']}"
     plots.remove_old(options.names)
-    by_default = [name for name in CASES if not (options.quick and name in NEVER_JUDGED)]
+    by_default = [name for name in CASES if not (options.quick and name in FULL_RUNS_ONLY)]
     names = list(dict.fromkeys(options.names)) or by_default
     record = results.Record(ROOT / "build/bench.json", {"machine": about, "close": options.close}, options.quick, names)
     show(("figure", "unit", "preforkd", "raw C", "nginx", "/ raw", "limit", ""))

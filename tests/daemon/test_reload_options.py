@@ -257,8 +257,8 @@ def options(run_preforkd):
 
 
 def test_no_option_is_forgotten(run_preforkd):
-    elsewhere = ["run", "to"]  # test_pool_of_programs.py, test_forward.py
-    assert sorted([*HOLDS, *NAMED, *FAILS, *elsewhere]) == sorted(options(run_preforkd))
+    refused = ["run"]  # test_pool_of_programs.py
+    assert sorted([*HOLDS, *NAMED, *FAILS, *refused]) == sorted(options(run_preforkd))
 
 
 def start(configured, tmp_path, name, lines):
