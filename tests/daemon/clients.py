@@ -1,4 +1,5 @@
 """Clients: one that asks and reads to the end, and a crowd that counts what became of it."""
+import contextlib
 import re
 import socket
 import threading
@@ -161,3 +162,16 @@ def serve_behind_another(endpoint, wait_s):
             first.close()
             echo(second)
             return time.monotonic() - connected
+
+
+@contextlib.contextmanager
+def silent():
+    """An address whose queue is full, so that the kernel answers nobody."""
+    with socket.socket() as listening, contextlib.ExitStack() as queued:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            client = queued.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listening.getsockname())
+        yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"

@@ -8,7 +8,7 @@ from signal import SIGINT
 import pytest
 
 import proc
-from clients import connect, exchange
+from clients import connect, exchange, silent
 from control import status
 
 IN_EVERY_MODEL = pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
@@ -31,19 +31,6 @@ def answering(family, address):
         yield listening.getsockname()
         listening.shutdown(socket.SHUT_RDWR)
         thread.join()
-
-
-@contextlib.contextmanager
-def silent():
-    """An address whose queue is full, so that the kernel answers nobody."""
-    with socket.socket() as listening, contextlib.ExitStack() as queued:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(4):
-            client = queued.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(listening.getsockname())
-        yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def closed_port():

@@ -7,7 +7,7 @@ from signal import SIGHUP, SIGTERM
 import pytest
 
 from built_handlers import pkg_config, run
-from clients import connect, exchange
+from clients import connect, exchange, silent
 from log_file import sentences
 
 FAILED = "a task of the handler's failed: as told"
@@ -73,6 +73,21 @@ def test_a_task_ends_with_its_worker_and_does_not_keep_it(tasks, model):
     assert time.monotonic() - began < 5
     assert daemon.log.find("stdout: leaving after the task")
     assert len(daemon.log.find("a task of the handler's failed")) == 1, "the end is no failure"
+
+
+@pytest.mark.parametrize("model", ["async", "serial", "thread"])
+def test_a_task_that_catches_everything_ends_with_its_worker_too(preforkd, trouble, model):
+    daemon = preforkd("--handler", trouble("tireless"), "--model", model, workers=1)
+    with silent() as endpoint:
+        assert exchange(daemon.endpoint, endpoint.encode() + b"\n") == b""
+        daemon.signal(SIGHUP)
+        daemon.wait_log("reloaded")
+        daemon.wait_log("stdout: the end of hoping")
+        assert daemon.stop(SIGTERM) == 0
+    told = [entry["message"] for entry in daemon.log.find("stdout: ")]
+    assert told.count("stdout: leaving") == 2
+    assert told.count("stdout: the end of waiting") == told.count("stdout: the end of connecting") == 2
+    assert told.count("stdout: the end of hoping") == 1
 
 
 @pytest.mark.parametrize("model", ["serial", "thread"])

@@ -68,9 +68,19 @@ public:
     /// Runs `task` beside the clients, from when the worker serves.  From any thread.
     ///
     /// It keeps no worker from leaving: when the last client has gone, what it waits for ends with operation_aborted,
-    /// and then worker_leaving() is called; a task that waits for something else is destroyed before the handler is.
-    /// What it throws ends the task and nothing else; a line of the log, of level error, says so.  One that has to go
-    /// on catches what may happen in a round of its loop.
+    /// and then worker_leaving() is called; a task that goes on, or waits for something else, is destroyed where it
+    /// waits, before the handler is.  What it throws ends the task and nothing else; a line of the log, of level error,
+    /// says so.  One that has to go on catches what may happen in a round of its loop, but not the end of a wait:
+    ///
+    ///     while (!worker.draining()) {
+    ///         try {
+    ///             co_await refresh();
+    ///         } catch (const std::exception& error) { ... }
+    ///         timer.expires_after(1min);
+    ///         co_await timer.async_wait(boost::asio::use_awaitable);
+    ///     }
+    ///
+    /// draining() is true from the beginning of the drain, while clients may still be served.
     void spawn(awaitable<void> task);
 
     /// Runs `call`, which may block, in one of 8 threads for that, and resumes the coroutine where it was: in its own

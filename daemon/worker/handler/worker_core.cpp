@@ -24,6 +24,12 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr int pool_threads = 8;
+constexpr int turns_of_the_end = 3;  // the first does not reach a task that is about to be resumed
+
+/// Whether it is what a task that is told to end is told with.
+bool is_the_end(const std::error_code& error) {
+    return error == std::errc::operation_canceled;  // asio::error::operation_aborted as well
+}
 }  // namespace
 
 void LoopThreads::start() {
@@ -130,16 +136,32 @@ void WorkerCore::task_ended(const std::exception_ptr& failure) const noexcept {
     try {
         std::rethrow_exception(failure);
     } catch (const boost::system::system_error& error) {
-        if (tasks_end_ && error.code() == asio::error::operation_aborted) return;
+        if (tasks_end_ && is_the_end(error.code())) return;
+        cause = error.what();
+    } catch (const std::system_error& error) {  // connect()'s
+        if (tasks_end_ && is_the_end(error.code())) return;
         cause = error.what();
     } catch (const std::exception& error) { cause = error.what(); } catch (...) {
     }
     log(LogLevel::Error, "a task of the handler's failed: {cause}", {{"cause", cause}});
 }
 
-void WorkerCore::end_tasks() noexcept {
+void WorkerCore::end_tasks(std::function<void()> done) {
     tasks_end_ = true;
-    for (asio::cancellation_signal& task : tasks_) task.emit(asio::cancellation_type::terminal);
+    tell_tasks_to_end(turns_of_the_end, std::move(done));
+}
+
+/// Each turn is for what the tasks do about the one before.
+void WorkerCore::tell_tasks_to_end(int turns, std::function<void()> done) {
+    if (turns == 0) return done();
+    for (asio::cancellation_signal& task : tasks_) {
+        task.emit(asio::cancellation_type::terminal);
+        // Or else every later co_await throws at once, and a task that catches that never lets its thread go.
+        // Source: boost/asio/cancellation_state.hpp, which keeps what came last.
+        task.emit(asio::cancellation_type::none);
+    }
+    asio::post(loop("spawn()"),
+               [this, turns, done = std::move(done)]() mutable { tell_tasks_to_end(turns - 1, std::move(done)); });
 }
 
 /// Nobody else but its tasks makes anything any more, and they may until they have ended.
@@ -151,12 +173,8 @@ void WorkerCore::end() noexcept {
     };
     if (LoopThreads* const own = made(own_loop_)) {
         if (started_) {
-            // Another turn is for what the tasks do about it.
             asio::io_context& home = own->context;
-            asio::post(home, [this, &home] {
-                end_tasks();
-                asio::post(home, [&home] { home.stop(); });
-            });
+            asio::post(home, [this, &home] { end_tasks([&home] { home.stop(); }); });
             own->join();
         }
         own->stop();

@@ -83,14 +83,16 @@ public:
     /// The worker serves: tasks may begin.
     void start();
 
-    /// Ends what tasks wait for.  For the thread of their loop.
-    void end_tasks() noexcept;
+    /// Ends what tasks wait for, and calls `done` when they have had time to end.  One that goes on is destroyed with
+    /// its loop.  For the thread of their loop.
+    void end_tasks(std::function<void()> done);
 
     /// Ends the tasks that have a thread of their own, and waits for what runs in one.
     void end() noexcept;
 
 private:
     void begin(awaitable<void> task);
+    void tell_tasks_to_end(int turns, std::function<void()> done);
     void task_ended(const std::exception_ptr& failure) const noexcept;
     void refuse_in_fork(const char* what) const;
 

@@ -1,5 +1,3 @@
-#include <boost/asio/post.hpp>
-
 #include <utility>
 
 #include "daemon/worker/accept/worker_frame.hpp"
@@ -66,9 +64,7 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
                            },
                        .finish =
                            [&](auto done) {
-                               core.end_tasks();
-                               // Another turn is for what the tasks do about it.
-                               boost::asio::post(loop.reactor.context, [&, done = std::move(done)]() mutable {
+                               core.end_tasks([&, done = std::move(done)]() mutable {
                                    dismiss_handlers(handlers);
                                    loop.linger.when_empty(last_linger_limit, std::move(done));
                                });
