@@ -222,8 +222,8 @@ Invocation read_daemon_options(const StartUp& start_up, const std::optional<std:
                         config_text);
 }
 
-std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up) {
-    std::vector<HandlerTrial> trials = begin_trials(start_up.handlers, invocation.settings, invocation.origins);
+std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up, OwnOptions own) {
+    std::vector<HandlerTrial> trials = begin_trials(start_up.handlers, invocation.settings, invocation.origins, own);
     for (HandlerTrial& trial : trials) (void)trial.call().wait();
     return plan_generation(invocation, start_up, trials);
 }
@@ -240,6 +240,10 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
     if (const auto origins = invocation.origins.find("listen"); origins != invocation.origins.end())
         plan->asked_by = origins->second;
     for (const HandlerTrial& trial : trials) {
+        if (!trial.shared()) {
+            trial.check();
+            continue;
+        }
         plan->handlers.add(trial.entry());
         plan->objects.push_back(trial.shared());
         if (std::string notice = trial.notice(); !notice.empty()) plan->notices.push_back(std::move(notice));

@@ -65,8 +65,9 @@ struct GenerationPlan {
 /// Checks whatever can be refused before a socket is opened; `trials` are over.  Throws OperatorError.
 [[nodiscard]] std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up,
                                                               const std::vector<HandlerTrial>& trials);
-/// The same, and waits for the trials of shared objects.
-[[nodiscard]] std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up);
+/// The same, and begins the trials and waits for them.
+[[nodiscard]] std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, const StartUp& start_up,
+                                                              OwnOptions own = OwnOptions::Try);
 
 /// Who has asked for a listener, for sentences about it.
 [[nodiscard]] Origin asked_by(const GenerationPlan& plan, const ListenSettings& listen);

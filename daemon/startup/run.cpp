@@ -309,7 +309,8 @@ int perform_upgrade(Handover& handover, int report, StartUp& start_up, SignalFd&
     if (resumes) ::prctl(PR_SET_NAME, program_invocation_short_name);  // a file executed by descriptor has no name
     Invocation invocation =
         resumes ? read_daemon_options(start_up, handover.config_text) : read_settings_in_time(start_up);
-    std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
+    std::shared_ptr<GenerationPlan> plan =
+        plan_generation(invocation, start_up, resumes ? OwnOptions::Believe : OwnOptions::Try);
     open_log(plan->settings->log);
     return carry_on({.invocation = std::move(invocation), .plan = std::move(plan)}, handover, start_up, signals);
 }

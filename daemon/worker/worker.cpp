@@ -33,8 +33,6 @@ namespace preforkd {
 
 namespace {
 
-constexpr const char* not_an_exception = "an exception not derived from std::exception";
-
 void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& handoff, int printed_fd) {
     std::vector<int> keep{handoff.channel.orders.get(),
                           handoff.channel.reports.get(),
@@ -78,6 +76,10 @@ std::string servers_of(const WorkerPlan& plan) {
         names.insert(is_program_at(listener.settings, plan.settings) ? server.substr(server.rfind('/') + 1) : server);
     }
     return printable(fmt::format("{}", fmt::join(names, ", ")));
+}
+
+std::string not_an_exception(const WorkerPlan& plan) {
+    return fmt::format("handler {}: it threw something not derived from std::exception", servers_of(plan));
 }
 
 /// Gives signals the meaning they have in a worker.  The master's are blocked since before the fork, so none that was
@@ -144,7 +146,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         send_report(reports, Report::Kind::Failed, with_remedy(error));
         return static_cast<int>(is_shortage(error) ? ExitCode::System : ExitCode::Internal);
     } catch (...) {
-        send_report(reports, Report::Kind::Failed, not_an_exception);
+        send_report(reports, Report::Kind::Failed, not_an_exception(plan));
         return static_cast<int>(ExitCode::Internal);
     }
 }
@@ -182,7 +184,7 @@ int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<
         give_up_unless_ready(with_remedy(error));
         throw;
     } catch (...) {
-        give_up_unless_ready(not_an_exception);
+        give_up_unless_ready(not_an_exception(plan));
         throw;
     }
 }

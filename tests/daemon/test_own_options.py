@@ -69,7 +69,8 @@ def test_check_config_has_the_constructor_judge_the_values(run_kv, banner):
     bad = run_kv("--check-config", "--banner-file", "/nowhere")
     assert bad.returncode == 78
     [told] = sentences(bad.stderr)
-    assert told.endswith("--handler kv: its constructor failed: --banner-file /nowhere: cannot be read; name a file that can")
+    assert told.endswith("--handler kv: its constructor failed: --banner-file /nowhere: cannot be read; name a file that can; "
+                         "it was given --banner-file (command line)")
 
 
 def test_check_config_refuses_a_model_that_the_handler_does_not_allow(run_kv):
@@ -78,9 +79,27 @@ def test_check_config_refuses_a_model_that_the_handler_does_not_allow(run_kv):
     assert "handler kv does not allow --model fork; use serial or thread" in refused.stderr
 
 
-def test_a_bad_value_at_the_start_is_the_workers_last_word(run_kv):
-    refused = run_kv("--banner-file", "/nowhere", "--listen", "tcp://127.0.0.1:0", "--workers", "1")
-    assert refused.returncode == 69 and "--banner-file /nowhere: cannot be read" in refused.stderr
+@pytest.mark.parametrize("workers", ["0", "3"])
+def test_a_bad_value_at_the_start_is_refused_in_one_line(run_kv, tmp_path, workers):
+    (tmp_path / "kv.conf").write_text("word = file\nbanner-file = /nowhere\n")
+    refused = run_kv("--config", "kv.conf", "--listen", "tcp://127.0.0.1:0", "--workers", workers)
+    assert refused.returncode == 78
+    [told] = sentences(refused.stderr)
+    assert told.endswith("--handler kv: its constructor failed: --banner-file /nowhere: cannot be read; name a file that can; "
+                         "it was given --banner-file (kv.conf:2), --word (kv.conf:1)")
+
+
+def test_what_is_thrown_and_no_exception_is_told_with_its_handler(run_kv):
+    refused = run_kv("--word", "no exception", "--listen", "tcp://127.0.0.1:0")
+    assert refused.returncode == 78
+    [told] = sentences(refused.stderr)
+    assert told.endswith("--handler kv: its constructor failed with something not derived from std::exception; "
+                         "it was given --word (command line)")
+
+
+def test_a_handler_that_no_endpoint_has_is_not_tried(preforkd, kv):
+    daemon = preforkd("--banner-file", "/nowhere", executable=kv, listen="tcp://127.0.0.1:0 handler=still")
+    assert exchange(daemon.endpoint) == b"still\n"
 
 
 def test_a_reload_reads_them_anew(preforkd, kv, tmp_path, banner):
@@ -89,8 +108,10 @@ def test_a_reload_reads_them_anew(preforkd, kv, tmp_path, banner):
     assert exchange(daemon.endpoint) == b"one\n"
     assert service.reload(LISTEN, "word = two", f"banner-file = {banner}")["message"].startswith("reloaded")
     assert exchange(daemon.endpoint) == b"hello\ntwo\n"
-    daemon.expect("reload failed", "cannot be read", "exited with code 70", "exit early", "not ready")
-    assert "cannot be read" in service.reload(LISTEN, "banner-file = /nowhere")["message"]
+    daemon.expect("reload failed")
+    told = service.reload(LISTEN, "banner-file = /nowhere")["message"]
+    assert "--handler kv: its constructor failed: --banner-file /nowhere: cannot be read" in told
+    assert f"it was given --banner-file ({tmp_path}/kv.conf:2)" in told, told
     assert exchange(daemon.endpoint) == b"hello\ntwo\n"
 
 

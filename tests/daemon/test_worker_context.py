@@ -113,3 +113,11 @@ def test_in_model_fork_it_is_refused_with_a_sentence(run_preforkd, trouble, hand
     assert done.returncode == 69
     refused = re.compile(r"Worker::\w+\(\) needs threads, which --model fork would lose")
     assert any(refused.search(told) for told in sentences(done.stderr)), done.stderr
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_what_is_thrown_at_the_start_and_no_exception_is_told_with_its_handler(run_preforkd, trouble, workers):
+    done = run_preforkd("--handler", trouble("throwing_a_number"), "--workers", workers, "--listen", "tcp://127.0.0.1:0")
+    assert done.returncode == 69
+    expected = "libthrowing_a_number.so: it threw something not derived from std::exception"
+    assert any(expected in told for told in sentences(done.stderr)), done.stderr

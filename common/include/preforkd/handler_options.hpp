@@ -26,7 +26,8 @@ struct HandlerOption {
 ///
 /// They are options of the program as those of the daemon are: in --help, `--banner-file FILE`, PREFORKD_BANNER_FILE, a
 /// line `banner-file = FILE`, --print-config; read anew by a reload and by an upgrade.  A value that is not good is for
-/// the constructor to refuse, by an exception that says what is expected: --check-config calls it, too.
+/// the constructor to refuse, by an exception that says what is expected: it is called in a process that is thrown away
+/// before a start, a reload, an upgrade and --check-config believe it.
 class Options {
 public:
     /// `name`: small letters, digits and dashes, beginning with a letter, and none of the daemon's own; `argument`: the

@@ -1,6 +1,7 @@
 #include "daemon/worker/handler/handler_trial.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -165,10 +166,39 @@ std::vector<NamedObject> handlers_in(const Settings& settings, const Origins& or
     return found;
 }
 
-std::vector<NamedObject> shared_objects_in(const Settings& settings, const Origins& origins) {
+std::vector<NamedObject> shared_objects_in(const Settings& settings, const Origins& origins, const Handlers& known) {
     std::vector<NamedObject> found = handlers_in(settings, origins);
-    std::erase_if(found, [](const NamedObject& each) { return !is_shared_object(each.name); });
+    std::erase_if(found, [&known](const NamedObject& each) {
+        return !is_shared_object(each.name) || known.find(each.name) != nullptr;
+    });
     return found;
+}
+
+/// Those with which clients are served, and each once; the daemon's own need no trial.
+std::vector<NamedObject> known_handlers_in(const Settings& settings, const Origins& origins, const Handlers& known,
+                                           bool with_options) {
+    const Handlers builtin = builtin_handlers();
+    std::set<std::string> names;
+    if (!with_options)
+        for (const HandlerEntry& each : builtin.entries()) names.insert(each.name);
+    const bool has_default =
+        std::ranges::any_of(settings.listen, [](const ListenSettings& each) { return each.handler.empty(); });
+    std::vector<NamedObject> found = handlers_in(settings, origins);
+    std::erase_if(found, [&](const NamedObject& each) {
+        if (each.option == "handler" && !has_default) return true;
+        const HandlerEntry* const entry = known.find(each.name);
+        return entry == nullptr || entry->options.empty() == with_options || !names.insert(each.name).second;
+    });
+    return found;
+}
+
+/// For who reads what the constructor said: `; it was given --limit (/etc/kv.conf:3)`.  No values: one may be secret.
+std::string own_options_given(const HandlerEntry& entry, const Origins& origins) {
+    std::vector<std::string> given;
+    for (const HandlerOption& option : entry.options)
+        if (const Origin origin = origin_of(origins, option.name); origin.kind != Origin::Kind::Default)
+            given.push_back(fmt::format("--{} ({})", option.name, to_string(origin)));
+    return given.empty() ? "" : fmt::format("; it was given {}", fmt::join(given, ", "));
 }
 
 /// What the child has to say.  Throws std::runtime_error with a sentence when that is nothing good.
@@ -181,7 +211,7 @@ std::string report_of(const ChildCall& call, std::chrono::milliseconds patience,
     return call.result();
 }
 
-[[noreturn]] void refuse(const NamedObject& named, const char* why) {
+[[noreturn]] void refuse(const NamedObject& named, const std::string& why) {
     throw OperatorError{ExitCode::Configuration,
                         fmt::format("{} {}{}: {}", name_at(named.origin, named.option),
                                     named.option == "handler" ? "" : "handler=", named.name, why)};
@@ -200,11 +230,31 @@ HandlerTrial::HandlerTrial(NamedObject object, const Settings& settings, const I
       call_{[&](const ChildCall::Attempt&) { return examine(path_, shared_->copy(), settings, identity, sandbox); },
             patience_, printed_.get(), shared_->copy()} {}
 
+HandlerTrial::HandlerTrial(NamedObject named, const HandlerEntry& entry, const Settings& settings,
+                           const Identity& identity, const Sandbox& sandbox, const Origins& origins)
+    : object_{std::move(named)},
+      given_{own_options_given(entry, origins)},
+      patience_{settings.boot_timeout},
+      printed_{make_bounded_file("preforkd-trial", longest_print_bytes)},
+      call_{[&](const ChildCall::Attempt&) {
+                be_a_worker(settings, identity, sandbox);
+                (void)make_instances(entry, settings);
+                return std::string{};
+            },
+            patience_, printed_.get()} {}
+
 std::string HandlerTrial::report() const { return report_of(call_, patience_, printed_.get()); }
 
-HandlerEntry HandlerTrial::entry() const {
+std::string HandlerTrial::judged() const {
     try {
-        const TrialFacts facts = facts_from(report());
+        return report();
+    } catch (const std::runtime_error& error) { refuse(object_, error.what() + given_); }
+}
+
+HandlerEntry HandlerTrial::entry() const {
+    const std::string told = judged();
+    try {
+        const TrialFacts facts = facts_from(told);
         if (!facts.why_not_copied.empty() || !seal_object_copy(shared_->copy())) shared_->load_its_file();
         return entry_of(object_.name, facts, shared_);
     } catch (const std::runtime_error& error) { refuse(object_, error.what()); }
@@ -219,17 +269,26 @@ std::string HandlerTrial::notice() const {
         printable(object_.name), printable(why));
 }
 
-std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& settings, const Origins& origins) {
+std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& settings, const Origins& origins,
+                                       OwnOptions own) {
     std::vector<HandlerTrial> trials;
     std::set<std::string> begun;
-    const std::vector<NamedObject> wanted = shared_objects_in(settings, origins);
-    if (wanted.empty()) return trials;
+    const std::vector<NamedObject> objects = shared_objects_in(settings, origins, known);
+    std::vector<NamedObject> handlers;
+    if (own == OwnOptions::Try) handlers = known_handlers_in(settings, origins, known, true);
+    if (objects.empty() && handlers.empty()) return trials;
     const Identity identity = look_up_identity(settings.user, settings.group);
-    const auto sandbox = make_sandbox(settings, {.model = settings.model.value_or(Model::Thread), .is_trial = true});
+    const auto sandbox_for = [&settings](Model otherwise) {
+        return make_sandbox(settings, {.model = settings.model.value_or(otherwise), .is_trial = true});
+    };
     try {
-        for (const NamedObject& object : wanted)
-            if (known.find(object.name) == nullptr && begun.insert(object.name).second)
-                trials.emplace_back(object, settings, identity, *sandbox);
+        for (const NamedObject& object : objects)
+            if (begun.insert(object.name).second)
+                trials.emplace_back(object, settings, identity, *sandbox_for(Model::Thread));
+        for (const NamedObject& named : handlers) {
+            const HandlerEntry& entry = *known.find(named.name);
+            trials.emplace_back(named, entry, settings, identity, *sandbox_for(entry.model), origins);
+        }
         return trials;
     } catch (const std::exception&) {
         for (HandlerTrial& trial : trials) trial.call().give_up();
@@ -238,25 +297,13 @@ std::vector<HandlerTrial> begin_trials(const Handlers& known, const Settings& se
 }
 
 void try_constructors(const Handlers& known, const Settings& settings, const Origins& origins) {
-    std::set<std::string> tried;
-    const Handlers builtin = builtin_handlers();
-    for (const HandlerEntry& each : builtin.entries()) tried.insert(each.name);
     const Identity identity = look_up_identity(settings.user, settings.group);
-    for (const NamedObject& named : handlers_in(settings, origins)) {
-        const HandlerEntry* const entry = known.find(named.name);
-        if (entry == nullptr || is_shared_object(named.name) || !tried.insert(named.name).second) continue;
-        const auto sandbox = make_sandbox(settings, {.model = settings.model.value_or(entry->model), .is_trial = true});
-        const UniqueFd printed = make_bounded_file("preforkd-trial", longest_print_bytes);
-        ChildCall call{[&](const ChildCall::Attempt&) {
-                           be_a_worker(settings, identity, *sandbox);
-                           (void)make_instances(*entry, settings);
-                           return std::string{};
-                       },
-                       settings.boot_timeout, printed.get()};
-        (void)call.wait();
-        try {
-            (void)report_of(call, settings.boot_timeout, printed.get());
-        } catch (const std::runtime_error& error) { refuse(named, error.what()); }
+    for (const NamedObject& named : known_handlers_in(settings, origins, known, false)) {
+        const HandlerEntry& entry = *known.find(named.name);
+        const auto sandbox = make_sandbox(settings, {.model = settings.model.value_or(entry.model), .is_trial = true});
+        HandlerTrial trial{named, entry, settings, identity, *sandbox, origins};
+        (void)trial.call().wait();
+        trial.check();
     }
 }
 

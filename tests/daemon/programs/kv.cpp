@@ -15,6 +15,7 @@ struct Kv : preforkd::BlockingHandler {
 
     explicit Kv(const preforkd::HandlerOptions& options) : word_{options["word"]} {
         const std::string& path = options["banner-file"];
+        if (word_ == "no exception") throw 7;
         if (path.empty()) return;
         std::ifstream file{path};
         if (!file) throw std::runtime_error{"--banner-file " + path + ": cannot be read; name a file that can"};
@@ -27,6 +28,11 @@ struct Kv : preforkd::BlockingHandler {
     std::string word_;
 };
 
+struct Still : preforkd::BlockingHandler {
+    void serve(preforkd::BlockingConnection& client) override { client.output() << "still\n"; }
+};
+
 int main(int argc, char** argv) {
-    return preforkd::run(argc, argv, preforkd::handler<Kv>("kv"), {.program = "kv", .version = "1.2"});
+    return preforkd::run(argc, argv, {preforkd::handler<Kv>("kv"), preforkd::handler<Still>("still")},
+                         {.program = "kv", .version = "1.2"});
 }
