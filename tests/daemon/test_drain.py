@@ -97,3 +97,14 @@ def test_a_pipelined_request_is_answered_before_the_end(preforkd, trouble):
         client.sendall(b"ee\n")
         assert read_to_end(client) == b"three draining\n"
     assert daemon.wait_exit() == 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("model", ["serial", "thread", "fork"])
+def test_a_handler_that_waits_for_nothing_sees_that_it_should_end(preforkd, trouble, model, workers):
+    daemon = preforkd("--handler", trouble("computing"), "--model", model, workers=workers)
+    with connect(daemon.endpoint) as client:
+        assert read_exactly(client, 6) == b"begun\n"
+        daemon.signal(SIGTERM)
+        assert read_to_end(client) == b"told\n"
+    assert daemon.wait_exit() == 0

@@ -57,8 +57,8 @@ public:
     [[nodiscard]] int generation() const noexcept;  ///< from 1; each reload and upgrade begins one
     [[nodiscard]] Model model() const noexcept;
 
-    /// Whether it has been told to leave; see Handler::worker_draining().  From any thread; in a child of model fork it
-    /// is Connection::draining() that tells.
+    /// Whether it has been told to leave; see Handler::worker_draining().  From any thread; in a child of model fork,
+    /// and in serve() of a BlockingHandler in model serial, it is draining() of the connection that tells.
     [[nodiscard]] bool draining() const noexcept;
 
     /// Of the loop in which tasks run, for timers and I/O objects of the handler's own; it outlives the handler.  What

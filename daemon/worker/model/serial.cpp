@@ -1,7 +1,10 @@
+#include <poll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <utility>
 
 #include "common/base/epoll_set.hpp"
@@ -14,6 +17,7 @@
 #include "daemon/worker/loop/linger_queue.hpp"
 #include "daemon/worker/model/serve_model.hpp"
 #include "daemon/worker/stream/serve_here.hpp"
+#include "preforkd/log.hpp"
 
 namespace preforkd {
 
@@ -61,13 +65,26 @@ public:
     [[nodiscard]] bool hurried() const noexcept override { return hurried_; }
     [[nodiscard]] bool draining() const noexcept override { return draining_; }
 
+    /// A handler that computes and asks whether it should end: nobody else hears the order meanwhile.
+    void hear_without_waiting() noexcept override {
+        // Another thread, and a process that the handler has forked, must take nothing from here.
+        if (draining_ || ::gettid() != thread_) return;
+        pollfd something{.fd = fd(), .events = POLLIN, .revents = 0};
+        if (::poll(&something, 1, 0) == 1) try {
+                hear();
+            } catch (const std::exception& error) {
+                log(LogLevel::Error, "cannot hear the master: {cause}", {{"cause", error.what()}});
+            }
+    }
+
 private:
     WorkerControl& control_;
     Reactor& reactor_;
     WorkerFrame* frame_ = nullptr;
     EpollSet all_{};  // poll(2) beside the client takes one
     UniqueFd deadline_;
-    bool draining_ = false;
+    pid_t thread_ = ::gettid();
+    std::atomic<bool> draining_{false};  // other threads of the handler's ask, too
     bool hurried_ = false;
 };
 

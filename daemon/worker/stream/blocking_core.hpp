@@ -54,6 +54,10 @@ struct BlockingCore {
 
     [[nodiscard]] bool next_request();
     [[nodiscard]] bool draining() const noexcept;
+    [[nodiscard]] bool asks_whether_draining() noexcept {
+        how_.stop.hear_without_waiting();
+        return draining();
+    }
 
     std::error_code flush();
     std::error_code end_output();

@@ -42,7 +42,7 @@ awaitable<bool> Connection::next_request() {
     co_return *comes;
 }
 
-bool BlockingConnection::draining() const noexcept { return core_.draining(); }
+bool BlockingConnection::draining() const noexcept { return core_.asks_whether_draining(); }
 bool BlockingConnection::next_request() { return core_.next_request(); }
 
 bool BlockingCore::draining() const noexcept { return how_.stop.draining(); }

@@ -19,6 +19,9 @@ public:
     /// Called when fd() is readable, in the thread that waits; reads what there is.
     virtual void hear() = 0;
 
+    /// Called when a handler that blocks asks whether its worker drains; reads what there is, where nobody else does.
+    virtual void hear_without_waiting() noexcept {}
+
     /// Called once a request, before it first waits for its client.
     virtual void before_first_wait() {}
 
