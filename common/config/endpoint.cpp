@@ -10,6 +10,7 @@
 
 #include "common/base/parse_number.hpp"
 #include "common/base/quoted.hpp"
+#include "common/config/endpoint_forms.hpp"
 
 namespace preforkd {
 namespace {
@@ -154,8 +155,8 @@ std::optional<Endpoint> try_parse(const std::string& text) {
 }
 
 /// Says what the writer of an endpoint without `://` may have meant.
-[[noreturn]] void refuse_without_scheme(std::string_view text) {
-    std::string remedy = fmt::format("expected {}", known_forms);
+[[noreturn]] void refuse_without_scheme(std::string_view text, std::string_view forms) {
+    std::string remedy = fmt::format("expected {}", forms);
     std::string bare{text};
     for (const Transport transport : every_transport) {  // `tcp:host:80`, `unix:/run/x`
         const std::string start = std::string{to_string(transport)} + ':';
@@ -192,16 +193,18 @@ std::string_view to_string(Transport transport) noexcept {
     return "";
 }
 
-Endpoint parse_endpoint(std::string_view text) {
-    if (text.empty()) throw std::invalid_argument{fmt::format("the endpoint is empty; expected {}", known_forms)};
+Endpoint parse_endpoint(std::string_view text) { return parse_endpoint(text, known_forms); }
+
+Endpoint parse_endpoint(std::string_view text, std::string_view forms) {
+    if (text.empty()) throw std::invalid_argument{fmt::format("the endpoint is empty; expected {}", forms)};
     if (std::any_of(text.begin(), text.end(), is_control))
         throw std::invalid_argument{
-            fmt::format("{} contains a control character; expected {}", in_quotes(text), known_forms)};
+            fmt::format("{} contains a control character; expected {}", in_quotes(text), forms)};
     if (text[0] == ':' && !text.starts_with("://"))
         return read_internet({.whole = text, .transport = Transport::Tcp}, text);
 
     const std::size_t mark = text.find("://");
-    if (mark == std::string_view::npos) refuse_without_scheme(text);
+    if (mark == std::string_view::npos) refuse_without_scheme(text, forms);
     const std::string_view scheme = text.substr(0, mark);
     const std::string_view rest = text.substr(mark + 3);
     for (const Transport transport : every_transport) {
@@ -216,7 +219,7 @@ Endpoint parse_endpoint(std::string_view text) {
         }
     }
     throw std::invalid_argument{
-        fmt::format("{} has the unknown scheme {}; expected {}", in_quotes(text), in_quotes(scheme), known_forms)};
+        fmt::format("{} has the unknown scheme {}; expected {}", in_quotes(text), in_quotes(scheme), forms)};
 }
 
 std::string address_of(const Endpoint& endpoint) {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "common/base/units.hpp"
+#include "common/config/endpoint_forms.hpp"
 #include "common/config/listen_rows.hpp"
 #include "common/config/named_value.hpp"
 #include "common/config/option_values.hpp"
@@ -15,6 +16,8 @@ namespace preforkd {
 namespace {
 
 constexpr std::string_view streams = "tcp, unix, fd";
+constexpr std::string_view forms_of_targets =
+    "tcp://HOST:PORT, unix:///PATH, unix://@NAME, or with TLS tls://HOST:PORT, tls+unix:///PATH";
 
 constexpr std::array<Named<SendProxy>, 3> proxy_versions{
     {{"no", SendProxy::No}, {"v1", SendProxy::V1}, {"v2", SendProxy::V2}}};
@@ -24,8 +27,8 @@ constexpr std::array<Named<SendProxy>, 3> proxy_versions{
 }
 
 ForwardTarget parse_target(std::string_view word, std::string_view text) {
-    const TlsScheme scheme = strip_tls(word);
-    ForwardTarget target{.endpoint = parse_endpoint(scheme.address), .tls = scheme.tls};
+    const TlsScheme scheme = strip_tls(word, "tls://HOST:PORT, tls+unix:///PATH or tls+unix://@NAME");
+    ForwardTarget target{.endpoint = parse_endpoint(scheme.address, forms_of_targets), .tls = scheme.tls};
     const Endpoint& endpoint = target.endpoint;
     const bool is_unix = endpoint.transport == Transport::Unix && !endpoint.path.empty();
     if (!is_unix && (endpoint.transport != Transport::Tcp || endpoint.port == 0)) refuse_target(word, text);

@@ -10,9 +10,6 @@
 namespace preforkd {
 namespace {
 
-constexpr std::string_view expected_endpoint =
-    "expected tls://HOST:PORT, tls+unix:///PATH, tls+unix://@NAME or tls+fd://NAME";
-
 struct SchemePair {
     std::string_view with_tls;
     std::string_view without;
@@ -21,7 +18,7 @@ constexpr std::array<SchemePair, 3> scheme_pairs{{{"tls:", "tcp:"}, {"tls+unix:"
 
 }  // namespace
 
-TlsScheme strip_tls(std::string_view endpoint_text) {
+TlsScheme strip_tls(std::string_view endpoint_text, std::string_view forms) {
     const std::string_view scheme = endpoint_text.substr(0, endpoint_text.find(':') + 1);
     const std::string_view rest = endpoint_text.substr(scheme.size());
     if (!scheme.starts_with("tls+") && !(scheme == "tls:" && rest.find_first_of(":/") != rest.npos))
@@ -29,12 +26,11 @@ TlsScheme strip_tls(std::string_view endpoint_text) {
     for (const auto& [with_tls, without] : scheme_pairs) {
         if (scheme != with_tls) continue;
         if (!rest.starts_with("//"))
-            throw std::invalid_argument{
-                fmt::format("{} lacks the `//`; {}", in_quotes(endpoint_text), expected_endpoint)};
+            throw std::invalid_argument{fmt::format("{} lacks the `//`; expected {}", in_quotes(endpoint_text), forms)};
         return {.tls = true, .address = std::string{without}.append(rest)};
     }
-    throw std::invalid_argument{fmt::format("{} has the unknown scheme {}; {}", in_quotes(endpoint_text),
-                                            in_quotes(scheme.substr(0, scheme.size() - 1)), expected_endpoint)};
+    throw std::invalid_argument{fmt::format("{} has the unknown scheme {}; expected {}", in_quotes(endpoint_text),
+                                            in_quotes(scheme.substr(0, scheme.size() - 1)), forms)};
 }
 
 std::string add_tls(std::string_view address) {

@@ -12,8 +12,10 @@ struct TlsScheme {
 };
 
 /// `tls://X` is TLS at `tcp://X`, `tls+unix://X` at `unix://X`, `tls+fd://X` at `fd://X`; all else is left as it is.
-/// Throws std::invalid_argument, with a sentence that names these three, for any other `tls+...://`.
-[[nodiscard]] TlsScheme strip_tls(std::string_view endpoint_text);
+/// Throws std::invalid_argument, with a sentence that offers `forms`, for any other `tls+...://`.
+[[nodiscard]] TlsScheme strip_tls(
+    std::string_view endpoint_text,
+    std::string_view forms = "tls://HOST:PORT, tls+unix:///PATH, tls+unix://@NAME or tls+fd://NAME");
 
 /// The way back: `tls://X` for `tcp://X`, and so on.
 [[nodiscard]] std::string add_tls(std::string_view address);

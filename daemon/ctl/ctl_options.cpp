@@ -9,12 +9,18 @@
 #include "common/base/quoted.hpp"
 #include "common/base/units.hpp"
 #include "common/config/control_endpoint.hpp"
+#include "common/config/endpoint_forms.hpp"
 #include "common/config/option_values.hpp"
 #include "common/config/tls_scheme.hpp"
 #include "daemon/ctl/certificate_order.hpp"
 
 namespace preforkd {
 namespace {
+
+constexpr std::string_view forms_to_send_to =
+    "tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://@NAME, unixgram:///PATH, or with TLS tls://HOST:PORT, "
+    "tls+unix:///PATH";
+constexpr std::string_view forms_of_tls = "tls://HOST:PORT, tls+unix:///PATH or tls+unix://@NAME";
 
 bool is_endpoint(const std::string& word) {
     try {
@@ -26,7 +32,7 @@ bool is_endpoint(const std::string& word) {
 /// What is wrong with an address is said of what was written.
 Endpoint read_address(const TlsScheme& scheme) {
     try {
-        return parse_endpoint(scheme.address);
+        return parse_endpoint(scheme.address, forms_to_send_to);
     } catch (const std::invalid_argument& error) {
         if (!scheme.tls) throw;
         std::string sentence = error.what();
@@ -44,7 +50,7 @@ void read_words(SendRequest& request, const std::vector<std::string>& words) {
         refuse(fmt::format("send: {} is one word too many; quote a TEXT of several words", in_quotes(words[2])));
     if (words.size() == 2 && !is_endpoint(words[0]) && is_endpoint(words[1]))
         refuse("send: the endpoint stands before the text: send ENDPOINT TEXT");
-    const TlsScheme scheme = strip_tls(words[0]);
+    const TlsScheme scheme = strip_tls(words[0], forms_of_tls);
     request.endpoint = read_address(scheme);
     if (scheme.tls) request.tls.emplace();
     if (words.size() == 2) request.text = words[1];

@@ -70,7 +70,8 @@ def test_what_fails_is_a_sentence(preforkd, trouble, tmp_path, model):
     assert ask(daemon, refused) == f"connect to {refused}: Connection refused"
     assert ask(daemon, missing) == f"connect to {missing}: No such file or directory"
     for endpoint in ("udp://127.0.0.1:1", "tcp://:1", "tcp://127.0.0.1:0", "fd://x"):
-        assert ask(daemon, endpoint).startswith(f'"{endpoint}": expected tcp://HOST:PORT')
+        told = ask(daemon, endpoint)
+        assert told.startswith(f'"{endpoint}" ') and "; expected tcp://HOST:PORT" in told
 
 
 @IN_EVERY_MODEL
@@ -80,6 +81,16 @@ def test_nobody_is_waited_for_longer_than_that(preforkd, trouble, model):
         began = time.monotonic()
         assert ask(daemon, f"{endpoint} 300") == f"connect to {endpoint}: Connection timed out"
         assert 0.3 <= time.monotonic() - began < 5
+
+
+def test_what_is_no_endpoint_to_connect_to_is_told_what_is(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("connecting"))
+    expected = "expected tcp://HOST:PORT, unix:///PATH or unix://@NAME to connect to"
+    for endpoint, why in (("tls://127.0.0.1:1", "has the unknown scheme \"tls\""), ("foo", "has no scheme:"),
+                          ("udp://127.0.0.1:1", "is no stream to connect to;"), ("fd://web", "is no stream to connect to;"),
+                          ("tcp://:7242", "lacks its HOST;"), ("tcp://h:0", "has the port 0, which is nobody's;")):
+        told = ask(daemon, endpoint)
+        assert told.startswith(f'"{endpoint}" {why}') and told.endswith(expected), told
 
 
 @pytest.mark.parametrize("model", ["async", "thread"])

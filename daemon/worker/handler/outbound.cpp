@@ -21,6 +21,7 @@
 
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/config/endpoint_forms.hpp"
 #include "daemon/worker/handler/worker_core.hpp"
 #include "preforkd/counter.hpp"
 #include "preforkd/endpoint.hpp"
@@ -99,9 +100,18 @@ awaitable<std::error_code> end_of_step(Attempt& attempt) {
     co_return std::make_error_code(late ? std::errc::timed_out : std::errc::operation_canceled);
 }
 
-void refuse_endpoint(const std::string& endpoint) {
-    throw std::invalid_argument{in_quotes(endpoint) +
-                                ": expected tcp://HOST:PORT, unix:///PATH or unix://@NAME to connect to"};
+constexpr const char* forms_to_connect_to = "tcp://HOST:PORT, unix:///PATH or unix://@NAME to connect to";
+
+/// Throws std::invalid_argument.
+Endpoint read_target(const std::string& text) {
+    const Endpoint where = parse_endpoint(text, forms_to_connect_to);
+    const auto refuse = [&text](const char* why) {
+        throw std::invalid_argument{in_quotes(text) + why + "; expected " + forms_to_connect_to};
+    };
+    if (where.transport != Transport::Tcp && where.transport != Transport::Unix) refuse(" is no stream to connect to");
+    if (where.transport == Transport::Tcp && where.host.empty()) refuse(" lacks its HOST");
+    if (where.transport == Transport::Tcp && where.port == 0) refuse(" has the port 0, which is nobody's");
+    return where;
 }
 
 /// Of a host's name; numbers and paths take no step.
@@ -150,9 +160,7 @@ awaitable<std::error_code> connect_to(std::shared_ptr<Attempt> attempt, const Pr
 
 awaitable<Protocol::socket> connect_outbound(WorkerCore& core, std::string endpoint,
                                              std::chrono::milliseconds patience) {
-    const Endpoint where = parse_endpoint(endpoint);
-    const bool is_host = where.transport == Transport::Tcp && !where.host.empty() && where.port != 0;
-    if (!is_host && where.transport != Transport::Unix) refuse_endpoint(endpoint);
+    const Endpoint where = read_target(endpoint);
     const auto home = co_await asio::this_coro::executor;
     const auto attempt = std::make_shared<Attempt>(home, patience);
     const Attempting attempting{core, attempt, home};

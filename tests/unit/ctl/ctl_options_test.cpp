@@ -151,6 +151,13 @@ TEST(OptionsSend, an_endpoint_where_nobody_can_listen_is_refused) {
     EXPECT_THAT(send_refusal({"fd://web"}), HasSubstr("fd://"));
 }
 
+TEST(OptionsSend, forms_that_it_does_not_take_are_not_offered) {
+    for (const char* word : {"foo", "", "http://h:1", "tls+udp://h:1"}) {
+        EXPECT_THAT(send_refusal({word}), HasSubstr("tls://HOST:PORT")) << word;
+        EXPECT_THAT(send_refusal({word}), Not(HasSubstr("fd://"))) << word;
+    }
+}
+
 TEST(OptionsTls, the_address_is_the_endpoint_and_whom_to_expect) {
     const SendRequest request = read_send_options({"tls://a.example:443"});
     EXPECT_EQ(to_string(request.endpoint), "tcp://a.example:443");
