@@ -11,12 +11,13 @@ PAGE = (Path(__file__).parents[2] / "packaging/man/preforkd-handler.3.scd").read
 # What a block uses that is its reader's own.
 AROUND = """
 #include <preforkd/preforkd.hpp>
-#include <cctype>
 #include <string>
 #include <boost/asio.hpp>
 using preforkd::Model;
 std::string read(const std::string& file);
 double ask_the_bank();
+extern std::string id;
+extern int ms;
 void show(std::string_view text);
 struct Answering : preforkd::BlockingHandler {
     void serve(preforkd::BlockingConnection& client) override;
@@ -47,6 +48,17 @@ def test_the_code_of_the_page_compiles(prefix, tmp_path):
     source.write_text("\n".join([*includes, AROUND, *parts]))
     flags = run("pkg-config", "--cflags", "preforkd", env=pkg_config(prefix)).split()
     run("g++", "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", source, *flags)
+
+
+def test_what_the_synopsis_needs_is_included_and_a_sign_is_no_character():
+    [synopsis] = re.findall(r"^# SYNOPSIS\n\n```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert "#include <cctype>\n" in synopsis and "std::toupper(static_cast<unsigned char>(c))" in synopsis
+
+
+def test_each_level_of_the_log_is_named():
+    header = (Path(__file__).parents[2] / "common/include/preforkd/log.hpp").read_text()
+    levels = re.search(r"enum class LogLevel \{ (.*) \};", header)[1].split(", ")
+    assert f"LogLevel::{', '.join(levels[:-1])} and {levels[-1]}." in PAGE
 
 
 @pytest.mark.parametrize("block, place", [("static constexpr int a = 1;", "struct Member"), ("int a = f();", "inline void"),
