@@ -126,6 +126,16 @@ def test_an_upgrade_keeps_them(preforkd, kv, banner):
     assert exchange(daemon.endpoint) == b"hello\nstill here\n"
 
 
+def test_an_upgrade_whose_constructor_fails_changes_nothing(preforkd, kv, banner):
+    daemon = preforkd("--banner-file", str(banner), executable=kv)
+    daemon.expect("upgrade failed")
+    banner.unlink()
+    daemon.signal(SIGUSR2)
+    told = daemon.wait_log(lambda entry: entry["message"].startswith("upgrade failed"))["message"]
+    assert f"--handler kv: its constructor failed: --banner-file {banner}: cannot be read" in told
+    assert exchange(daemon.endpoint) == b"hello\nbye\n"
+
+
 def test_a_shared_object_that_declares_options_is_told_that_it_cannot(run_preforkd, trouble):
     refused = run_preforkd("--handler", trouble("own_options"), "--check-config")
     assert refused.returncode == 78
