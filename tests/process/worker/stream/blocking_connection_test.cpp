@@ -167,6 +167,7 @@ TEST_F(BlockingConnectionTest, more_than_a_buffer_holds_comes_into_the_handlers_
     EXPECT_EQ(served.read_exactly(1).text(), "x");
     std::vector<std::byte> space(text.size() - 1);
     EXPECT_EQ(served.read_exactly(space).text(), text.substr(1));
+    join_others();  // who sends `text`
 }
 
 TEST_F(BlockingConnectionTest, parts_are_written_as_one_behind_what_the_stream_holds) {
