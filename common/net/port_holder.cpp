@@ -70,7 +70,9 @@ void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& 
     std::ifstream file{table};
     std::string line;
     std::getline(file, line);  // the heading
+    const std::string at_port = ':' + port + ' ';
     while (std::getline(file, line) && !patience.over()) {
+        if (line.find(at_port) == std::string::npos) continue;  // of tens of thousands in TIME-WAIT, say
         // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...
         std::istringstream fields{line};
         std::string number, local, remote, state, queues, timer, retransmits, uid, timeout, inode;

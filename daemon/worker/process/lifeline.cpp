@@ -213,7 +213,7 @@ void Lifeline::end_process() const noexcept {
         if (::getpgrp() == ::getpid()) ::kill(0, SIGKILL);
         ::_exit(0);
     }
-    log_cut_connections(cut != 0 ? cut : open);
+    if (cut == 0 || !orphaned_) log_cut_connections(cut != 0 ? cut : open);  // else the loop has said that
     log(LogLevel::Warning, "exiting although a handler has not returned");
     ::_exit(0);
 }
