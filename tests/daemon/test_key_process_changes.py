@@ -267,4 +267,5 @@ def test_an_upgrade_whose_keys_cannot_be_read_is_refused_by_its_rehearsal(prefor
     shutil.copy(rsa_pair.key, own.key)
     service.install(NEXT)
     assert "is not the key of" in service.upgrade()["message"]
-    assert key_process(daemon) == pid and exchange_tls(daemon.endpoint, b"hello", trusting(authority)) == b"hello"
+    assert proc.eventually(lambda: key_processes(daemon) == [pid]), "the rehearsal's is being ended"
+    assert exchange_tls(daemon.endpoint, b"hello", trusting(authority)) == b"hello"
