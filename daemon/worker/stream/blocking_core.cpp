@@ -20,6 +20,11 @@ namespace {
 
 std::error_code error_now() noexcept { return {errno, std::generic_category()}; }
 
+int flags_of_send(bool more) noexcept { return MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0); }
+
+void drop(std::span<const std::byte>& rest, std::size_t sent) noexcept { rest = rest.subspan(sent); }
+void drop(Gathered& rest, std::size_t sent) noexcept { rest.drop(sent); }
+
 int milliseconds_left(Deadline limit) noexcept {
     using namespace std::chrono;
     if (!limit) return -1;
@@ -47,16 +52,15 @@ Received BlockingCore::receive(std::span<std::byte> space) {
     }
 }
 
-std::error_code BlockingCore::send(std::span<const std::byte> bytes, bool more) {
-    if (tls) return send_tls(bytes, more);
-    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
-    while (!bytes.empty()) {
+template <class Rest, class SendSome>
+std::error_code BlockingCore::send_all(Rest rest, SendSome send_some) {
+    while (!rest.empty()) {
         if (const auto late = cut_when_late()) return failed(late);
-        const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), flags);
+        const ssize_t sent = send_some(rest);
         if (sent >= 0) {
             traffic.sent(static_cast<std::size_t>(sent));
             account.sent(static_cast<std::size_t>(sent));
-            bytes = bytes.subspan(static_cast<std::size_t>(sent));
+            drop(rest, static_cast<std::size_t>(sent));
             continue;
         }
         const std::error_code error = error_now();
@@ -67,27 +71,23 @@ std::error_code BlockingCore::send(std::span<const std::byte> bytes, bool more) 
     return {};
 }
 
+std::error_code BlockingCore::send(std::span<const std::byte> bytes, bool more) {
+    if (tls) return send_tls(bytes, more);
+    const int flags = flags_of_send(more);
+    return send_all(bytes, [=, this](std::span<const std::byte> rest) {
+        return ::send(fd.get(), rest.data(), rest.size(), flags);
+    });
+}
+
 std::error_code BlockingCore::send(Gathered parts, bool more) {
     if (tls) return send_tls(parts, more);
-    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0);
-    while (!parts.empty()) {
-        if (const auto late = cut_when_late()) return failed(late);
+    const int flags = flags_of_send(more);
+    return send_all(parts, [=, this](const Gathered& rest) {
         msghdr message{};
-        message.msg_iov = const_cast<iovec*>(parts.rest().data());
-        message.msg_iovlen = parts.rest().size();
-        const ssize_t sent = ::sendmsg(fd.get(), &message, flags);
-        if (sent >= 0) {
-            traffic.sent(static_cast<std::size_t>(sent));
-            account.sent(static_cast<std::size_t>(sent));
-            parts.drop(static_cast<std::size_t>(sent));
-            continue;
-        }
-        const std::error_code error = error_now();
-        if (error == std::errc::interrupted) continue;
-        if (error != std::errc::resource_unavailable_try_again) return failed(error);
-        if (const auto vain = wait(For::Output)) return failed(vain);
-    }
-    return {};
+        message.msg_iov = const_cast<iovec*>(rest.rest().data());
+        message.msg_iovlen = rest.rest().size();
+        return ::sendmsg(fd.get(), &message, flags);
+    });
 }
 
 Received BlockingCore::fill(std::size_t size_bytes) {

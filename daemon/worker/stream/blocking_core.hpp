@@ -92,6 +92,9 @@ private:
     template <class Call>
     [[nodiscard]] TlsResult finish_tls(const Call& call, Deadline limit = {});
     [[nodiscard]] Received receive_tls(std::span<std::byte> space);
+    /// `send_some` gives what send(2) of `rest` has given.
+    template <class Rest, class SendSome>
+    [[nodiscard]] std::error_code send_all(Rest rest, SendSome send_some);
     [[nodiscard]] std::error_code send_tls(std::span<const std::byte> bytes, bool more);
     [[nodiscard]] std::error_code send_tls(Gathered parts, bool more);
     [[nodiscard]] std::error_code send_record(std::span<const std::byte> bytes, bool more, std::size_t& sent_bytes);
