@@ -30,6 +30,9 @@ struct ListenRow {
 /// Those of the handler `forward`.
 [[nodiscard]] std::span<const ListenRow> forward_rows() noexcept;
 
+/// Those about workers of its own.
+[[nodiscard]] std::span<const ListenRow> service_rows() noexcept;
+
 /// Those about the processes of programs.
 [[nodiscard]] std::span<const ListenRow> process_rows() noexcept;
 

@@ -125,6 +125,7 @@ const std::vector<ListenRow>& all_rows() {
         std::vector<ListenRow> all{common_rows.begin(), common_rows.end()};
         all.insert(all.end(), client_rows().begin(), client_rows().end());
         all.insert(all.end(), forward_rows().begin(), forward_rows().end());
+        all.insert(all.end(), service_rows().begin(), service_rows().end());
         all.insert(all.end(), process_rows().begin(), process_rows().end());
         all.insert(all.end(), tls_rows().begin(), tls_rows().end());
         return all;

@@ -80,6 +80,12 @@ std::uint32_t read_rate(std::string_view text) {
 
 std::string print_rate(std::uint32_t per_second) { return per_second == 0 ? "off" : fmt::format("{}/s", per_second); }
 
+Model read_model(std::string_view text) {
+    for (const Model model : {Model::Async, Model::Serial, Model::Thread, Model::Fork})
+        if (text == to_string(model)) return model;
+    refuse_value("async, serial, thread or fork", text);
+}
+
 std::string read_word(std::string_view text, std::string_view expected) {
     constexpr std::size_t longest = 4095;
     const bool blank = text.find_first_of(" \t") != std::string_view::npos;

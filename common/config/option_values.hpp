@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "preforkd/model.hpp"
+
 namespace preforkd {
 
 struct NumberRange {
@@ -49,6 +51,9 @@ inline constexpr NumberRange backlog_range{.min = 1, .max = 2'147'483'647};  // 
 /// `N/s`, at most a million; 0 for `off`, which is no limit.
 [[nodiscard]] std::uint32_t read_rate(std::string_view text);
 [[nodiscard]] std::string print_rate(std::uint32_t per_second);
+
+/// async, serial, thread or fork.
+[[nodiscard]] Model read_model(std::string_view text);
 
 /// A name of one printable word: a user, a handler.  `expected` says which, for the error.
 [[nodiscard]] std::string read_word(std::string_view text, std::string_view expected);

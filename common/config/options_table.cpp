@@ -42,8 +42,6 @@ Values if_set(const std::optional<Number>& number) {
 }
 Values if_set(const std::string& text) { return text.empty() ? Values{} : Values{text}; }
 
-constexpr std::array<Named<Model>, 4> models{
-    {{"async", Model::Async}, {"serial", Model::Serial}, {"thread", Model::Thread}, {"fork", Model::Fork}}};
 constexpr std::array<Named<ReloadMode>, 2> reload_modes{
     {{"generation", ReloadMode::Generation}, {"rolling", ReloadMode::Rolling}}};
 constexpr std::array<Named<LogLevel>, 5> log_levels{{{"error", LogLevel::Error},
@@ -198,8 +196,8 @@ constexpr auto rows = std::to_array<OptionRow>({
      "1..MIN of --workers", [](Settings& s, std::string_view text) { s.spare = read_spare(text); },
      [](const Settings& s) { return s.spare ? Values{print_spare(*s.spare)} : Values{}; }},
     {"model", 'm', "MODEL", pool, "how a worker runs connections: async, serial, thread or fork", "the handler's own",
-     [](Settings& s, std::string_view text) { s.model = read_named(models, text); },
-     [](const Settings& s) { return s.model ? print_named(models, *s.model) : Values{}; }},
+     [](Settings& s, std::string_view text) { s.model = read_model(text); },
+     [](const Settings& s) { return s.model ? Values{std::string{to_string(*s.model)}} : Values{}; }},
     {"connections", 'c', "N", pool, "connections at once in each worker", "async 1024, serial 1, thread and fork 40",
      [](Settings& s, std::string_view text) { s.connections = static_cast<int>(read_number(text, connections_range)); },
      [](const Settings& s) { return if_set(s.connections); }},

@@ -78,9 +78,12 @@ struct ListenSettings {
     ClientLimits limits{};
     ForwardSettings forward{};                        ///< of the handler `forward`
     std::optional<LogConnections> log_connections{};  ///< instead of the daemon's
-    RunAs run_as{};                                   ///< its programs
-    bool inetd_wait = false;                          ///< a program gets the socket itself, and nobody accepts for it
-    Serves serves = Serves::Clients;                  ///< which option asked for it
+    RunAs run_as{};                                   ///< its programs, or its own workers
+    std::optional<int> workers{};      ///< of its own, which serve it alone; unset: as many as --workers says
+    std::optional<Model> model{};      ///< how these run it, instead of --model
+    std::optional<int> connections{};  ///< at once for each of them, instead of --connections
+    bool inetd_wait = false;           ///< a program gets the socket itself, and nobody accepts for it
+    Serves serves = Serves::Clients;   ///< which option asked for it
 
     friend bool operator==(const ListenSettings&, const ListenSettings&) = default;
 };
@@ -246,6 +249,15 @@ struct Settings {
 
 [[nodiscard]] inline bool is_program_at(const ListenSettings& listener, const Settings& settings) noexcept {
     return !program_at(listener, settings).empty();
+}
+
+/// Whether `listener` has workers of its own, which a pool of others is beside: a service.
+[[nodiscard]] inline bool is_service(const ListenSettings& listener) noexcept {
+    return listener.workers || listener.model || listener.connections;
+}
+
+[[nodiscard]] inline bool has_services(const Settings& settings) noexcept {
+    return std::ranges::any_of(settings.listen, is_service);
 }
 
 /// Whether programs serve any clients.

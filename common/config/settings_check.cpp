@@ -145,13 +145,10 @@ public:
             const ListenSettings& listen = settings_.listen[i];
             const std::string_view key = process_key_of(listen);
             if (key.empty()) continue;
-            const std::string where = printable(to_string(listen.endpoint));
-            if (!is_program_at(listen, settings_))
-                refuse("listen",
-                       fmt::format("{}: {}= is for programs, and the handler {} runs in a worker, as --user and the "
-                                   "options of the process say; leave it away, or give it a daemon of its own",
-                                   where, key, in_quotes(handler_of(listen, settings_))),
-                       i);
+            if (!is_program_at(listen, settings_)) {
+                no_program(listen, key, i);
+                continue;
+            }
             const RunAs& run_as = listen.run_as;
             const bool stays = (run_as.user.empty() || run_as.user == settings_.user) &&
                                (run_as.group.empty() || run_as.group == settings_.group);
@@ -159,9 +156,33 @@ public:
                 refuse("listen",
                        fmt::format("{}: workers of --user {} cannot start programs as somebody else; leave --user "
                                    "away, and say run-user= of each endpoint",
-                                   where, printable(settings_.user)),
+                                   printable(to_string(listen.endpoint)), printable(settings_.user)),
                        i);
         }
+    }
+
+    void services() const {
+        if (!has_services(settings_)) return;
+        const WorkerCount& workers = settings_.workers;
+        const int others = std::max(workers.min, 1);
+        int sum = others;
+        for (const ListenSettings& each : settings_.listen)
+            if (is_service(each)) sum += each.workers.value_or(others);
+        if (!workers.automatic && workers.max == 0)
+            refuse("workers",
+                   "0 is one process for all, and an endpoint asks for workers of its own (workers=); give a "
+                   "number, or leave that away");
+        if (is_range(workers))
+            refuse("workers",
+                   "MIN..MAX does not go with workers of an endpoint's own (workers=), whose number is fixed; give a "
+                   "number");
+        if (settings_.reload == ReloadMode::Rolling)
+            refuse(
+                "reload",
+                "rolling does not go with workers of an endpoint's own (workers=), the last of which could go before "
+                "the first of the new ones is there; use generation");
+        if (sum > most_workers)
+            refuse("workers", fmt::format("{} with those of endpoints are more than {}", sum, most_workers));
     }
 
     void log() const {
@@ -170,6 +191,28 @@ public:
     }
 
 private:
+    /// A handler runs in its worker, which may be its own.
+    void no_program(const ListenSettings& listen, std::string_view key, std::size_t index) const {
+        const std::string where = printable(to_string(listen.endpoint));
+        if (!is_service(listen))
+            refuse("listen",
+                   fmt::format(
+                       "{}: {}= is for programs, and the handler {} runs in a worker that serves others, too; give "
+                       "it workers of its own (workers=), or leave it away",
+                       where, key, in_quotes(handler_of(listen, settings_))),
+                   index);
+        RunAs rest = listen.run_as;
+        rest.user.clear();
+        rest.group.clear();
+        rest.nice.reset();
+        if (rest != RunAs{})
+            refuse("listen",
+                   fmt::format("{}: of workers run-user=, run-group= and nice= can be said; env=, chdir=, umask= and "
+                               "limit-*= are for programs; leave them away",
+                               where),
+                   index);
+    }
+
     [[noreturn]] void refuse(std::string_view option, std::string_view sentence, std::size_t index = 0) const {
         blame(origin_of(origins_, option, index), option, sentence);
     }
@@ -229,6 +272,7 @@ void check_settings(const Settings& settings, const std::vector<std::string>& ha
     check.own_sockets();
     check.sandbox();
     check.processes();
+    check.services();
     check.log();
     check_copies(settings, origins);
 }

@@ -1,5 +1,6 @@
 #pragma once
 // What `preforkctl status` tells: plain values, and their way to JSON and back.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -56,12 +57,14 @@ struct WorkerStatus {
     int pid = 0;
     std::optional<std::uint64_t> program_pid{};  ///< of --run pool: the copy that it is, whose use is `used`
     std::optional<std::uint64_t> generation{};
+    std::string service{};  ///< the endpoint that has it for itself; empty: it serves those that have none
     /// starting, idle, busy, waiting, retiring, leaving, hung, stopped; of a copy that runs: running
     std::string state{};
     std::chrono::milliseconds since{};  ///< in this state, without a sign of life
     std::chrono::milliseconds age{};
     std::optional<std::chrono::milliseconds> leaving_for{};  ///< since it was told to; unset: it was not
     std::uint64_t connections = 0;                           ///< open now
+    std::optional<std::uint64_t> connection_slots{};         ///< that it can have open; unset: it does not say
     std::uint64_t accepted = 0;                              ///< ever
     std::uint64_t served = 0;                                ///< ended
     std::optional<std::uint64_t> received_bytes{};           ///< by handlers, ever; unset: it does not see them
@@ -110,6 +113,11 @@ struct StatusReport {
 
 /// Whether workers count their clients: copies of a program accept by themselves.
 [[nodiscard]] inline bool counts_clients(const StatusReport& report) noexcept { return report.model != "pool"; }
+
+/// Whether some endpoint has workers of its own.
+[[nodiscard]] inline bool have_services(const StatusReport& report) noexcept {
+    return std::ranges::any_of(report.workers, [](const WorkerStatus& each) { return !each.service.empty(); });
+}
 
 [[nodiscard]] std::string to_json(const StatusReport& report);
 

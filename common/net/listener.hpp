@@ -31,7 +31,8 @@ struct Listener {
     std::shared_ptr<SourceTable> sources{};       ///< where its workers count; empty: nothing is limited
     std::shared_ptr<RefusalTotals> refused{};     ///< whom they have refused; empty: there was never a table
     std::uint32_t replies_per_source = 0;         ///< udp: a second, where its handler has the say; zero: no limit
-    bool passed_on = false;  ///< to programs that accept by themselves: never filtered, whose clients would inherit it
+    bool passed_on = false;   ///< to programs that accept by themselves: never filtered, whose clients would inherit it
+    std::size_t service = 0;  ///< which of the services of its generation has it
     std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 
     /// Whether systemd holds the socket too, so that its queue is there when we are gone.

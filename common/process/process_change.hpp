@@ -1,6 +1,9 @@
 #pragma once
 // What a child does before its exec, so that a program runs as it shall.
+#include <sys/types.h>
+
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +21,9 @@ public:
     /// In the child, once its descriptors are in place: nice, limits, umask, group and user (with no_new_privs), the
     /// directory as that user.  Throws std::system_error that names the key, EPERM where the right is missing.
     void make() const;
+
+    /// Whom it makes of the process; unset: nobody else.
+    [[nodiscard]] std::optional<uid_t> uid() const noexcept { return identity_.uid; }
 
     /// NAME=VALUE each: what of `inherited` the program gets, with its user's own and env=.
     [[nodiscard]] std::vector<std::string> environment(std::vector<std::string> inherited) const;

@@ -28,23 +28,34 @@ std::uint64_t each_of(std::uint64_t slots, const StatusReport& report) {
     return report.workers_wanted > 0 ? slots / static_cast<unsigned>(report.workers_wanted) : slots;
 }
 
+/// Of the workers that serve a listener.
 struct Pool {
+    bool is_own = false;  ///< they serve it alone (workers=)
     std::uint64_t ready = 0;
     std::uint64_t full = 0;  ///< with all connections that they may have
     std::uint64_t busy = 0;
     std::uint64_t each = 1;  ///< connections that one may have
 };
 
-Pool pool_of(const StatusReport& report) {
-    Pool pool;
-    pool.each = std::max<std::uint64_t>(each_of(report.connection_slots, report), 1);
+bool has_own_workers(const StatusReport& report, const ListenerStatus& listener) {
+    return std::ranges::find(report.workers, listener.endpoint, &WorkerStatus::service) != report.workers.end();
+}
+
+Pool pool_of(const StatusReport& report, const ListenerStatus& listener) {
+    Pool pool{.is_own = has_own_workers(report, listener)};
     for (const WorkerStatus& each : report.workers) {
-        if (!is_ready(each)) continue;
+        if (!is_ready(each) || each.service != (pool.is_own ? listener.endpoint : "")) continue;
         ++pool.ready;
+        pool.each =
+            std::max<std::uint64_t>(each.connection_slots.value_or(each_of(report.connection_slots, report)), 1);
         if (each.connections >= pool.each) ++pool.full;
         if (each.state == "busy") ++pool.busy;
     }
     return pool;
+}
+
+std::string more_workers(const StatusReport& report, const ListenerStatus& listener) {
+    return has_own_workers(report, listener) ? "raise its workers=" : "raise --workers";
 }
 
 /// `all 8 workers`, `the only worker`.
@@ -70,19 +81,22 @@ std::string why_occupied(const Pool& pool, const ListenerStatus& listener) {
 
 std::string why_full(const Pool& pool, const StatusReport& report, const ListenerStatus& listener) {
     const std::string who = fmt::format("{} {}", all_workers(pool.ready), pool.ready == 1 ? "has" : "have each");
-    if (is_short_of_files(report))
+    if (is_short_of_files(report) && !pool.is_own)
         return fmt::format("{} the {} that open files allow (RLIMIT_NOFILE), of the {} that --connections asks for",
                            who, counted(pool.each, "connection"), each_of(report.connection_slots_asked, report));
-    if (pool.each > 1) return fmt::format("{} the {} connections that --connections allows", who, pool.each);
+    if (pool.each > 1)
+        return fmt::format("{} the {} connections that {} allows", who, pool.each,
+                           pool.is_own ? "connections= of the listener" : "--connections");
     return why_occupied(pool, listener);
 }
 
 WaitReason reason_in_pool(const Looks& looks, const ListenerStatus& listener) {
     const StatusReport& now = looks.now;
-    const Pool pool = pool_of(now);
+    const Pool pool = pool_of(now, listener);
     if (pool.ready == 0) return {.because = "no worker serves", .remedy = "the log says why"};
     if (pool.full == pool.ready) {
         const std::string why = why_full(pool, now, listener);
+        if (pool.is_own) return {.because = why, .remedy = std::string{what_helps_service(pool.each)}};
         if (now.workers_wanted < now.workers_max)
             return {.because = why,
                     .remedy = fmt::format("the pool grows, up to the {} that --workers allows", now.workers_max)};
@@ -93,13 +107,13 @@ WaitReason reason_in_pool(const Looks& looks, const ListenerStatus& listener) {
     }
     if (pool.busy == pool.ready && now.model == "async")
         return {.because = why_busy(pool),
-                .remedy = "raise --workers, or have a handler that blocks run with --model thread"};
+                .remedy = more_workers(now, listener) + ", or have a handler that blocks run with --model thread"};
     if (const double used = processors_of_all(looks); now.processors > 0 && used >= 0.9 * now.processors)
         return {.because = fmt::format("workers use {:.2f} of the {} that they may", used,
                                        counted(static_cast<std::uint64_t>(now.processors), "processor")),
                 .remedy = remedy_for_processors};
     if (!counts_clients(now))
-        return {.because = "its program does not accept them faster", .remedy = "raise --workers"};
+        return {.because = "its program does not accept them faster", .remedy = more_workers(now, listener)};
     return {};
 }
 
@@ -139,7 +153,7 @@ void add_waiting(const Looks& looks, const ListenerStatus& listener, std::vector
     if (queued == 0)
         finding.limit +=
             reason.because.empty() ? "; now nobody waits, and workers have capacity" : "; " + reason.because;
-    finding.remedy = reason.remedy.empty() ? "raise --workers if it goes on" : reason.remedy;
+    finding.remedy = reason.remedy.empty() ? more_workers(looks.now, listener) + " if it goes on" : reason.remedy;
     findings.push_back(std::move(finding));
 }
 
@@ -163,7 +177,8 @@ void add_dropped(const Looks& looks, const ListenerStatus& listener, std::vector
          .amount = dropped,
          .listener = listener.endpoint,
          .limit = std::move(limit),
-         .remedy = fmt::format("{}; or raise {}", reason.remedy.empty() ? "raise --workers" : reason.remedy, option)});
+         .remedy = fmt::format("{}; or raise {}",
+                               reason.remedy.empty() ? more_workers(looks.now, listener) : reason.remedy, option)});
 }
 
 void add_full_buffer(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
@@ -176,7 +191,8 @@ void add_full_buffer(const Looks& looks, const ListenerStatus& listener, std::ve
          .listener = listener.endpoint,
          .limit = fmt::format("datagrams fill {} of the {} of its buffer{}", size_text(*queue.queued),
                               size_text(*queue.limit), reason.because.empty() ? "" : ", because " + reason.because),
-         .remedy = reason.remedy.empty() ? "raise --workers or rcvbuf= of the listener" : reason.remedy});
+         .remedy = reason.remedy.empty() ? more_workers(looks.now, listener) + " or rcvbuf= of the listener"
+                                         : reason.remedy});
 }
 
 }  // namespace

@@ -172,6 +172,8 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
     const bool clients = counts_clients(report);
     std::vector<TextTable::Column> titles{{"WORKER", right}, {"PID", right}};
     if (!clients) titles.push_back({"PROGRAM", right});
+    const bool services = have_services(report);
+    if (services) titles.push_back({"SERVICE"});
     for (TextTable::Column title : {TextTable::Column{"GEN", right}, {"STATE"}, {"SINCE", right}, {"AGE", right}})
         titles.push_back(std::move(title));
     if (clients)
@@ -184,6 +186,7 @@ std::string status_text(const StatusReport& report, std::size_t columns) {
     for (const WorkerStatus& each : report.workers) {
         std::vector<std::string> cells{std::to_string(each.number), std::to_string(each.pid)};
         if (!clients) cells.push_back(or_dash(each.program_pid));
+        if (services) cells.push_back(or_dash(each.service));
         for (std::string cell : {or_dash(each.generation), each.state, age_text(each.leaving_for.value_or(each.since)),
                                  age_text(each.age)})
             cells.push_back(std::move(cell));

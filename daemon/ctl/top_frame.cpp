@@ -123,8 +123,10 @@ Section workers_of(const TopView& view) {
                                 {"OUT/S", right},
                                 {"MEMORY", right},
                                 {"FDS", right},
-                                {"AGE", right},
-                                {"LAST ERROR"}}};
+                                {"AGE", right}}};
+    const bool services = have_services(view.looks.now);
+    if (services) section.columns.push_back({"SERVICE"});
+    section.columns.push_back({"LAST ERROR"});
     const bool clients = counts_clients(view.looks.now);
     std::vector<std::pair<double, const WorkerStatus*>> sorted;
     for (const WorkerStatus& each : view.looks.now.workers)
@@ -136,16 +138,17 @@ Section workers_of(const TopView& view) {
             return rates.bytes_a_second(
                 grown(each, view.looks, [count](const WorkerStatus& of) { return (of.*count).value_or(0); }));
         };
-        section.rows.push_back(
-            {std::to_string(worker->number),
-             std::to_string(worker->program_pid.value_or(static_cast<std::uint64_t>(worker->pid))),
-             rates.percent(processors), worker->state, age_text(worker->since),
-             clients ? std::to_string(worker->connections) : std::string{unknown},
-             clients ? rates.each_second(grown(*worker, view.looks, [](const WorkerStatus& of) { return of.accepted; }))
-                     : std::string{unknown},
-             bytes(&WorkerStatus::received_bytes), bytes(&WorkerStatus::sent_bytes),
-             size_or_dash(worker->used.resident_bytes), or_dash(worker->used.open_descriptors), age_text(worker->age),
-             or_dash(worker->last_error)});
+        Cells& cells = section.rows.emplace_back(Cells{
+            std::to_string(worker->number),
+            std::to_string(worker->program_pid.value_or(static_cast<std::uint64_t>(worker->pid))),
+            rates.percent(processors), worker->state, age_text(worker->since),
+            clients ? std::to_string(worker->connections) : std::string{unknown},
+            clients ? rates.each_second(grown(*worker, view.looks, [](const WorkerStatus& of) { return of.accepted; }))
+                    : std::string{unknown},
+            bytes(&WorkerStatus::received_bytes), bytes(&WorkerStatus::sent_bytes),
+            size_or_dash(worker->used.resident_bytes), or_dash(worker->used.open_descriptors), age_text(worker->age)});
+        if (services) cells.push_back(or_dash(worker->service));
+        cells.push_back(or_dash(worker->last_error));
     }
     return section;
 }

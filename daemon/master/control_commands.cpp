@@ -143,6 +143,7 @@ ControlReply ControlCommands::obey(const ControlRequest& request) {
 
 ControlReply ControlCommands::obey_workers(int workers) {
     if (stopping()) return said(false, "the daemon is stopping");
+    if (!targets_.pool.current().pool.services.empty()) return said(false, std::string{size_is_fixed});
     targets_.pool.resize_to(workers);
     return said(true, counted(static_cast<std::uint64_t>(workers), "worker") + " wanted");
 }

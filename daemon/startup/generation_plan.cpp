@@ -22,6 +22,7 @@
 #include "daemon/observe/observer.hpp"
 #include "daemon/startup/compatibility.hpp"
 #include "daemon/startup/program_checks.hpp"
+#include "daemon/startup/services.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
 #include "daemon/worker/program/copy_passing.hpp"
 #include "daemon/worker/program/program_launch.hpp"
@@ -51,8 +52,8 @@ Model model_of(const Settings& settings, const Handlers& handlers) {
 }
 
 /// In which model a handler of `listen` is run: beside a program it gets a process for each client, too.
-Model model_beside(const GenerationPlan& plan) {
-    return starts_programs(*plan.settings) ? Model::Fork : model_of(*plan.settings, plan.handlers);
+Model model_beside(const Settings& settings, const Handlers& handlers) {
+    return starts_programs(settings) ? Model::Fork : model_of(settings, handlers);
 }
 
 [[noreturn]] void refuse(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint,
@@ -69,7 +70,7 @@ void check_before_binding(const GenerationPlan& plan) {
             check_cell(plan, listen, listen.endpoint);
         else if (const HandlerEntry* entry = plan.handlers.find(handler_of(listen, settings));
                  entry != nullptr && !is_program_at(listen, settings))
-            if (const auto refusal = why_not_in(*entry, model_beside(plan)))
+            if (const auto refusal = why_not_in(*entry, model_beside(settings_for(plan, listen), plan.handlers)))
                 refuse(plan, listen, listen.endpoint, *refusal);
     }
     if (!settings.chdir.empty() && !std::filesystem::is_directory(settings.chdir))
@@ -82,15 +83,20 @@ void check_before_binding(const GenerationPlan& plan) {
 /// The kind that takes most.
 ServedBy served_by(const GenerationPlan& plan) {
     if (starts_programs(*plan.settings))
-        return std::ranges::any_of(*plan.listeners, [](const Listener& listener) { return listener.tls != nullptr; })
+        return std::ranges::any_of(*plan.listeners,
+                                   [&](const Listener& listener) {
+                                       return listener.service == plan.service && listener.tls != nullptr;
+                                   })
                    ? ServedBy::ProgramBehindTls
                    : ServedBy::Program;
     const bool coroutine = std::ranges::any_of(*plan.listeners, [&](const Listener& listener) {
+        if (listener.service != plan.service) return false;
         const HandlerEntry& entry = *plan.handlers.find(handler_of(listener.settings, *plan.settings));
         return entry.make_stream || entry.make_async_datagram;
     });
     const bool forwards = std::ranges::any_of(*plan.listeners, [&](const Listener& listener) {
-        return plan.handlers.find(handler_of(listener.settings, *plan.settings))->forwards;
+        return listener.service == plan.service &&
+               plan.handlers.find(handler_of(listener.settings, *plan.settings))->forwards;
     });
     if (forwards) return ServedBy::Forward;
     return coroutine ? ServedBy::Coroutine : ServedBy::BlockingHandler;
@@ -121,17 +127,20 @@ PoolSettings pool_of(const GenerationPlan& plan) {
     std::optional<SizeLimits> range;
     if (is_range(asked))
         range = {.fewest = asked.min, .most = asked.max, .least_spare = spare.min, .most_spare = spare.max};
-    return {.workers = std::clamp(workers, 1, most_workers),
-            .range = range,
-            .connections = plan.capacity.connections,
-            .connections_asked = wanted_connections(settings.connections, plan.model),
-            .model = plan.model,
-            .runs_copies = runs_copies(settings),
-            .runs_programs = starts_programs(settings),
-            .boot_timeout = settings.boot_timeout,
-            .stop_timeout = settings.stop_timeout,
-            .worker_timeout = settings.worker_timeout,
-            .reload_timeout = settings.reload_timeout};
+    PoolSettings pool{.workers = std::clamp(workers, 1, most_workers),
+                      .range = range,
+                      .connections = plan.capacity.connections,
+                      .connections_asked = wanted_connections(settings.connections, plan.model),
+                      .model = plan.model,
+                      .runs_copies = runs_copies(settings),
+                      .runs_programs = starts_programs(settings),
+                      .shared = shared_use_of(plan),
+                      .boot_timeout = settings.boot_timeout,
+                      .stop_timeout = settings.stop_timeout,
+                      .worker_timeout = settings.worker_timeout,
+                      .reload_timeout = settings.reload_timeout};
+    add_services(pool, plan);
+    return pool;
 }
 
 void check_passing(const GenerationPlan& plan) {
@@ -171,11 +180,14 @@ void give_tls(Listener& listener, const GenerationPlan& plan, WhenUnreadable whe
 
 }  // namespace
 
-WorkerPlan GenerationPlan::worker() const {
+WorkerPlan GenerationPlan::worker(std::size_t index) const {
+    if (!services.empty()) return services.at(index)->worker();
     return {.settings = *settings,
             .handlers = handlers,
             .listeners = *listeners,
+            .service = service,
             .identity = identity,
+            .change = changes_workers ? change_for(settings->listen.front().run_as, process_changes) : nullptr,
             .sandbox = sandbox,
             .signer = signer,
             .model = model,
@@ -188,12 +200,12 @@ WorkerPlan GenerationPlan::worker() const {
 }
 
 void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const Endpoint& endpoint) {
-    const Settings& settings = *plan.settings;
+    const Settings& settings = settings_for(plan, listen);
     if (passes_socket(listen, settings)) return;  // whatever it is: that is the program's business
     const std::vector<std::string>& program = program_at(listen, settings);
     const auto refusal = !program.empty() ? why_not_program(program.front(), endpoint.transport, settings.model)
                                           : why_not(*plan.handlers.find(handler_of(listen, settings)),
-                                                    endpoint.transport, model_beside(plan));
+                                                    endpoint.transport, model_beside(settings, plan.handlers));
     if (refusal) refuse(plan, listen, endpoint, *refusal);
 }
 
@@ -255,10 +267,15 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
     });
     plan->program_files = find_programs(*plan->settings, invocation.origins);
     plan->process_changes = look_up_changes(*plan->settings, invocation.origins);
-    check_before_binding(*plan);
     plan->identity = look_up_identity(plan->settings->user, plan->settings->group);
-    plan->sandbox = make_sandbox(
-        *plan->settings, {.model = model_of(*plan->settings, plan->handlers), .program_files = plan->program_files});
+    split_into_services(*plan);
+    check_before_binding(*plan);
+    const auto give_sandbox = [](GenerationPlan& each) {
+        each.sandbox = make_sandbox(
+            *each.settings, {.model = model_of(*each.settings, each.handlers), .program_files = each.program_files});
+    };
+    give_sandbox(*plan);
+    for (const std::shared_ptr<GenerationPlan>& service : plan->services) give_sandbox(*service);
     plan->observe = make_observer(*plan->settings);
     try_programs(*plan, invocation.origins);
     return plan;
@@ -269,6 +286,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     for (Listener& listener : listeners)
         (listener.settings.serves == Serves::Clients ? plan.listeners : plan.observed)->push_back(std::move(listener));
     for (Listener& listener : *plan.listeners) {
+        listener.service = index_of_service(plan, listener.settings);
         listener.tls = nullptr;  // a kept one's is the last generation's
         const HandlerEntry* const entry = plan.handlers.find(handler_of(listener.settings, *plan.settings));
         const bool answers_anything =
@@ -291,7 +309,15 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     }
     if (runs_copies(*plan.settings)) check_passing(plan);
     plan.model = model_of(*plan.settings, plan.handlers);
-    plan.capacity = decide_capacity(plan);
+    if (plan.services.empty()) plan.capacity = decide_capacity(plan);
+    for (const std::shared_ptr<GenerationPlan>& service : plan.services) {
+        service->descriptors = plan.descriptors;
+        service->listeners = plan.listeners;
+        service->model = model_of(*service->settings, service->handlers);
+        service->capacity = decide_capacity(*service);
+        const auto first = std::ranges::find(*plan.listeners, service->service, &Listener::service);
+        if (!service->name.empty() && first != plan.listeners->end()) service->name = to_string(*first);
+    }
 }
 
 void say_where_it_listens(const Listener& listener) {
@@ -326,12 +352,12 @@ Generation to_generation(const std::shared_ptr<GenerationPlan>& plan, std::share
             .listeners = plan->listeners,
             .observed = plan->observed,
             .config_text = plan->config_text,
-            .shared = {.memory = some_handler(&HandlerEntry::uses_shared_memory, *plan->listeners, *plan->settings,
-                                              plan->handlers),
-                       .bus = some_handler(&HandlerEntry::uses_bus, *plan->listeners, *plan->settings, plan->handlers),
-                       .user = plan->identity.uid.value_or(::geteuid())},
             .keys = std::move(keys),
-            .body = [plan](WorkerHandoff handoff) { return run_worker(plan->worker(), std::move(handoff)); },
+            .body =
+                [plan](WorkerHandoff handoff) {
+                    const std::size_t service = handoff.service;
+                    return run_worker(plan->worker(service), std::move(handoff));
+                },
             .observe = plan->observe};
 }
 

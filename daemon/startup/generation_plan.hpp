@@ -45,14 +45,21 @@ struct GenerationPlan {
     std::optional<std::string> config_text{};
     std::vector<std::shared_ptr<SharedObject>> objects{};  ///< what its workers load
     std::vector<std::string> notices{};                    ///< for the log
-    std::vector<Origin> asked_by{};                        ///< of settings->listen, as far as somebody has given them
+    /// Of its listeners those with workers of their own, and the others, if any of that is so: each a plan like this,
+    /// with the settings of its workers.  Their indices are Listener::service.
+    std::vector<std::shared_ptr<GenerationPlan>> services{};
+    std::size_t service = 0;         ///< which of these it is
+    std::string name{};              ///< its endpoint; empty: that of the others
+    bool changes_workers = false;    ///< run-user= and nice= are about its workers
+    std::vector<Origin> asked_by{};  ///< of settings->listen, as far as somebody has given them
     // Decided with the sockets:
     std::shared_ptr<std::vector<Listener>> listeners{};
     std::shared_ptr<std::vector<Listener>> observed = std::make_shared<std::vector<Listener>>();
     Model model = Model::Async;
     Capacity capacity{};
 
-    [[nodiscard]] WorkerPlan worker() const;
+    /// What the workers of `index` among its services run.
+    [[nodiscard]] WorkerPlan worker(std::size_t index = 0) const;
 };
 
 /// Whose options these are.

@@ -44,12 +44,12 @@ void check_each(const Settings& settings, const Origins& origins, const CheckPro
     }
 }
 
-using CheckChange = std::function<void(const RunAs& run_as)>;
+using CheckChange = std::function<void(const ListenSettings& listen)>;
 
 void check_each_change(const Settings& settings, const Origins& origins, const CheckChange& check) {
     for (std::size_t index = 0; index < settings.listen.size(); ++index)
-        if (const RunAs& run_as = settings.listen[index].run_as; run_as != RunAs{})
-            check_one([&] { return listener_at(index, settings, origins); }, [&] { check(run_as); });
+        if (const ListenSettings& listen = settings.listen[index]; listen.run_as != RunAs{})
+            check_one([&] { return listener_at(index, settings, origins); }, [&] { check(listen); });
 }
 
 /// Of what is told of each client, and of what a daemon alone is told.
@@ -73,17 +73,19 @@ ProgramFiles find_programs(const Settings& settings, const Origins& origins) {
 
 ProcessChanges look_up_changes(const Settings& settings, const Origins& origins) {
     ProcessChanges changes;
-    check_each_change(settings, origins, [&](const RunAs& run_as) {
-        check_variables(run_as);
-        changes.try_emplace(run_as, run_as);
+    check_each_change(settings, origins, [&](const ListenSettings& listen) {
+        check_variables(listen.run_as);
+        changes.try_emplace(listen.run_as, listen.run_as);
     });
     return changes;
 }
 
 void try_programs(const GenerationPlan& plan, const Origins& origins) {
     const Settings& settings = *plan.settings;
-    check_each_change(settings, origins, [&](const RunAs& run_as) {
-        try_change(plan.process_changes.at(run_as), settings, plan.identity);
+    check_each_change(settings, origins, [&](const ListenSettings& listen) {
+        // Of a handler the worker itself is changed, and by --user it is not.
+        const Identity& before = is_program_at(listen, settings) ? plan.identity : Identity{};
+        try_change(plan.process_changes.at(listen.run_as), settings, before);
     });
     check_each(settings, origins, [&](const std::vector<std::string>& words, const RunAs& run_as) {
         try_program(plan.program_files.at(words.front()), words, settings, plan.identity, *plan.sandbox,

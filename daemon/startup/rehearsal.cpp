@@ -66,10 +66,10 @@ void let_leave(ChannelPair& channel, const ChildProcess& worker) {
 }
 
 /// Throws std::runtime_error with the reason if the worker does not become ready.
-void boot_one_worker(const std::shared_ptr<GenerationPlan>& plan) {
+void boot_one_worker(const std::shared_ptr<GenerationPlan>& plan, std::size_t service) {
     ChannelPair channel = open_channel();
     WorkerRecord record;
-    WorkerPlan worker = plan->worker();
+    WorkerPlan worker = plan->worker(service);
     worker.rehearsal = true;
     const ChildProcess child = spawn([&] {
         return run_worker(
@@ -96,7 +96,8 @@ void rehearse(const StartUp& start_up, const Handover& handover) {
     const std::shared_ptr<GenerationPlan> plan = restore_plan(start_up, handover);
     const std::shared_ptr<KeyProcess> keys = start_key_process(plan);
     require_descriptors(plan, keys != nullptr, handover);
-    boot_one_worker(plan);
+    for (std::size_t service = 0; service < std::max<std::size_t>(plan->services.size(), 1); ++service)
+        boot_one_worker(plan, service);
 }
 
 }  // namespace preforkd

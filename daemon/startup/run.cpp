@@ -189,7 +189,8 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
         plan->settings = in_force;
         take_listeners(*plan, std::move(listeners), WhenUnreadable::AdmitNobody);
         current = to_generation(plan, key_process_of(plan));  // begun by the pool, which has to go on
-        current.pool.workers = own.workers;
+        if (current.pool.services.empty())
+            current.pool.workers = own.workers;  // of services nobody orders another size
     } else {
         std::vector<Listener> observed = take_observed(listeners);
         current = {.pool = {.workers = own.workers,

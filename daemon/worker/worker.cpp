@@ -49,6 +49,12 @@ void keep_only_own_descriptors(const WorkerPlan& plan, const WorkerHandoff& hand
     close_all_descriptors_except(keep);
 }
 
+/// Who can reach them could take clients that the other's worker would have served.
+void close_listeners_of_others(const WorkerPlan& plan) {
+    for (Listener& listener : plan.listeners)
+        if (!is_own(listener, plan)) listener.fd = {};
+}
+
 void keep_counts_from_children(const WorkerPlan& plan) {
     for (const Listener& listener : plan.listeners)
         if (listener.sources) listener.sources->keep_from_children();
@@ -72,6 +78,7 @@ SharedEnds shared_with_nobody(const WorkerPlan& plan) {
 std::string servers_of(const WorkerPlan& plan) {
     std::set<std::string> names;
     for (const Listener& listener : plan.listeners) {
+        if (!is_own(listener, plan)) continue;
         const std::string& server = server_of(listener.settings, plan.settings);
         names.insert(is_program_at(listener.settings, plan.settings) ? server.substr(server.rfind('/') + 1) : server);
     }
@@ -114,6 +121,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
     try {
         redirect_standard_output(handoff.output, !runs_handlers_itself(plan));
         if (handoff.output.reader) printed.emplace(std::move(handoff.output.reader));
+        close_listeners_of_others(plan);
         keep_only_own_descriptors(plan, handoff, printed ? printed->fd() : -1);
         if (plan.rehearsal) handoff.shared = shared_with_nobody(plan);
         log_only_into(handoff.log_pipe);
@@ -127,7 +135,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         keep_untold_lines_in(handoff.record.untold_log_lines);
         name_process(fmt::format("-w{}", handoff.number),
                      fmt::format("worker {} ({})", handoff.number, servers_of(plan)));
-        take_place(plan.settings, plan.identity, *plan.sandbox);
+        take_place(plan.settings, {plan.identity, plan.change}, *plan.sandbox);
         if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
         control.emplace(std::move(handoff.channel));
         Lifeline lifeline{{.record = handoff.record,
@@ -157,7 +165,7 @@ int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<
     // Whose orphans come here nobody can tell from a handler's own children, so none is reaped: init does it.
     if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     report_crashes(0);
-    take_place(plan.settings, plan.identity, *plan.sandbox);
+    take_place(plan.settings, {plan.identity}, *plan.sandbox);
     if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
     handoff.shared = shared_with_nobody(plan);
     WorkerControl control{std::move(hooks)};

@@ -52,6 +52,18 @@ def test_all_workers_have_the_same(preforkd, sharing, model):
     assert count(daemon) == 11, "what a killed one has written stays"
 
 
+@pytest.mark.root
+def test_services_of_one_user_have_the_same_and_those_of_another_their_own(preforkd, sharing):
+    any_ = "tcp://127.0.0.1:0 workers=1"
+    daemon = preforkd("--handler", sharing(1), "--model", "serial",
+                      listen=("tcp://127.0.0.1:0", f"{any_} model=thread", f"{any_} run-user=nobody"))
+    everybody, thread, nobody = daemon.endpoints
+
+    def counts(endpoint):
+        return int(exchange(endpoint, b"x\n").split()[0])
+    assert [counts(endpoint) for endpoint in (everybody, thread, nobody, thread, nobody)] == [1, 2, 1, 3, 2]
+
+
 def test_one_process_without_a_master_has_its_own(preforkd, sharing):
     daemon = preforkd("--handler", sharing(1), "--model", "fork", workers=0)
     assert [count(daemon) for _ in range(3)] == [1, 2, 3]

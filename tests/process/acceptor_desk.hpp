@@ -26,7 +26,7 @@ struct Desk {
         listener.local = local_endpoint(listener.fd.get());
         address = SocketAddress::local_of(listener.fd.get());
         queue = listener.fd.get();
-        acceptor.add(listener, [this](int socket) { return take(socket); });
+        acceptor.add(listener, 0, [this](int socket) { return take(socket); });
     }
 
     /// What a model does: accepts, and says that it has begun.

@@ -69,9 +69,9 @@ void CopiesSizing::follow_demand(Generation& current, const WorkerTable& workers
     if (cpus_ == 0) cpus_ = usable_cpus();
     int& wanted = current.pool.workers;
     CopiesView view{.size = wanted,
-                    .ready = workers.count(WorkerEntry::State::Ready, current.number),
+                    .ready = workers.count(WorkerEntry::State::Ready, {.generation = current.number}),
                     .cpus = cpus_,
-                    .clients_wait = somebody_waits(*current.listeners),
+                    .clients_wait = somebody_waits(*current.listeners, 0),
                     .burst = burst_};
     int going = 0;
     for (const WorkerEntry& worker : workers) going += worker.is_going() ? 1 : 0;

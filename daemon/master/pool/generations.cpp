@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/operator_error.hpp"
+#include "common/base/quoted.hpp"
 #include "common/base/shortage.hpp"
 #include "daemon/master/pool/leaving.hpp"
 #include "preforkd/log.hpp"
@@ -14,43 +15,81 @@ namespace preforkd {
 
 using State = WorkerEntry::State;
 
-bool Cohort::is_incomplete(const WorkerTable& workers) const noexcept {
-    const int living = workers.count(State::Starting, plan.number) + workers.count(State::Ready, plan.number);
-    return plan.body && living + kept_although_retiring(plan, workers) < plan.pool.workers;
+namespace {
+
+/// `workers`, or those of a service.
+std::string workers_of(const WorkerEntry& worker) {
+    return worker.service.empty() ? "workers" : "workers of " + printable(worker.service);
 }
 
-bool Cohort::is_ready(const WorkerTable& workers) const noexcept {
-    return workers.count(State::Ready, plan.number) + kept_although_retiring(plan, workers) >= plan.pool.workers;
+}  // namespace
+
+Cohort::Cohort(Generation generation, bool ever_ready)
+    : plan{std::move(generation)}, courses(count_services(plan.pool), ServiceCourse{.ever_ready = ever_ready}) {}
+
+bool Cohort::is_incomplete(std::size_t service, const WorkerTable& workers) const {
+    const ServiceSettings wanted = service_at(plan.pool, service);
+    const WorkersOf own{.generation = plan.number, .service = wanted.name};
+    const int living = workers.count(State::Starting, own) + workers.count(State::Ready, own);
+    return plan.body && living + kept_although_retiring(plan, service, workers) < wanted.workers;
 }
 
-bool Cohort::is_hopeless() const noexcept {
-    return !ever_ready && preforkd::is_hopeless(respawn.early_deaths, plan.pool.workers);
+bool Cohort::is_ready(const WorkerTable& workers) const {
+    for (std::size_t index = 0; index < courses.size(); ++index) {
+        const ServiceSettings wanted = service_at(plan.pool, index);
+        const int ready = workers.count(State::Ready, {.generation = plan.number, .service = wanted.name});
+        if (ready + kept_although_retiring(plan, index, workers) < wanted.workers) return false;
+    }
+    return true;
 }
 
+bool Cohort::is_hopeless() const {
+    for (std::size_t index = 0; index < courses.size(); ++index)
+        if (const auto& [respawn, ever_ready] = courses[index];
+            !ever_ready && preforkd::is_hopeless(respawn.early_deaths, service_at(plan.pool, index).workers))
+            return true;
+    return false;
+}
+
+Deadline Cohort::next_fork(const WorkerTable& workers, Clock::time_point now) const {
+    Deadline next;
+    for (std::size_t index = 0; index < courses.size(); ++index)
+        if (const Clock::time_point not_before = courses[index].respawn.not_before;
+            not_before > now && is_incomplete(index, workers))
+            next = earlier(next, not_before);
+    return next;
+}
+
+/// What the machine has no place for is no service's own fault, so all wait.
 void Cohort::note_failed_fork(const std::exception& error, Clock::time_point now) {
     fork_failed = true;
     last_failure = with_remedy(error);
-    respawn = after_failed_fork(respawn, now);
+    for (ServiceCourse& each : courses) each.respawn = after_failed_fork(each.respawn, now);
 }
 
-void Cohort::note_death(const UnexpectedDeath& death) {
+void Cohort::note_death(const WorkerEntry& worker, const UnexpectedDeath& death) {
     constexpr std::chrono::milliseconds first_delay{100};
+    Respawn& respawn = courses[course_of(worker)].respawn;
     const bool too_many_before = respawn.too_many;
     respawn = after_death(respawn, death);
     if (respawn.too_many && !too_many_before)
-        log(LogLevel::Warning, "workers die more than {most} times a second: delaying replacements",
-            {{"most", std::int64_t{most_deaths_per_second(death.pool_size)}}});
+        log(LogLevel::Warning, "{who} die more than {most} times a second: delaying replacements",
+            {{"who", workers_of(worker)}, {"most", std::int64_t{most_deaths_per_second(death.pool_size)}}});
     if (respawn.not_before - death.at == first_delay)
-        log(LogLevel::Warning, "workers exit early: delaying replacements, by up to 30 s");
+        log(LogLevel::Warning, "{who} exit early: delaying replacements, by up to 30 s", {{"who", workers_of(worker)}});
 }
 
-void Cohort::note_retirement(Clock::time_point now) {
-    const Retirement retirement{.pool_size = plan.pool.workers, .max_requests = plan.settings->max_requests, .at = now};
+void Cohort::note_retirement(const WorkerEntry& worker, Clock::time_point now) {
+    const std::size_t course = course_of(worker);
+    Respawn& respawn = courses[course].respawn;
+    const Retirement retirement{
+        .pool_size = service_at(plan.pool, course).workers, .max_requests = plan.settings->max_requests, .at = now};
     const bool too_many_before = respawn.too_many;
     respawn = after_retirement(respawn, retirement);
     if (respawn.too_many && !too_many_before)
-        log(LogLevel::Warning, "workers retire more than {most} times a second: delaying replacements",
-            {{"most", most_retirements_per_second(retirement.pool_size, retirement.max_requests)}});
+        log(LogLevel::Warning, "{who} retire more than {most} times a second: delaying replacements",
+            {{"who", workers_of(worker)},
+             {"most", most_retirements_per_second(retirement.pool_size, retirement.max_requests)}});
 }
 
 Cohort* Generations::find(int number) noexcept {
@@ -62,7 +101,7 @@ void Generations::boot(Generation next, std::optional<RollingReload> rolling) {
     // The demand is what it was.
     if (next.pool.range)
         next.pool.workers = std::clamp(current_.plan.pool.workers, next.pool.range->fewest, next.pool.range->most);
-    next_.emplace(Cohort{.plan = std::move(next)});
+    next_.emplace(std::move(next));
     if (rolling) exchange_.emplace(std::move(*rolling));
 }
 
@@ -97,9 +136,10 @@ void Generations::turn_back(const WorkerTable& workers) {
     if (exchange_->goes_back() || !current_.plan.body) return exchange_->give_up();
     log(LogLevel::Notice,
         "a new worker failed: exchanging the {ready} that are ready for workers of the generation before: {cause}",
-        {{"cause", why_next_failed()}, {"ready", std::int64_t{workers.count(State::Ready, next_->plan.number)}}});
+        {{"cause", why_next_failed()},
+         {"ready", std::int64_t{workers.count(State::Ready, {.generation = next_->plan.number})}}});
     exchange_->turn_back();
-    current_.respawn = {};
+    current_.respawn() = {};
 }
 
 void Generations::note_failed_start(Cohort& cohort, const Death& death, const WorkerTable& workers) {
@@ -111,25 +151,22 @@ void Generations::note_failed_start(Cohort& cohort, const Death& death, const Wo
     if (!exchange_ || exchange_->over()) return;
     if (no_space) {
         exchange_->note_space(false);
-        cohort.respawn = {};
+        cohort.respawn() = {};
         return;
     }
     if (&cohort != &current_) {
         if (!exchange_->goes_back()) turn_back(workers);
-    } else if (exchange_->goes_back() && preforkd::is_hopeless(cohort.respawn.early_deaths, cohort.plan.pool.workers)) {
+    } else if (exchange_->goes_back() &&
+               preforkd::is_hopeless(cohort.respawn().early_deaths, cohort.plan.pool.workers)) {
         exchange_->give_up();
     }
 }
 
 Deadline Generations::next_fork(const WorkerTable& workers, Clock::time_point now) const {
     Deadline next;
-    const auto consider = [&](const Cohort& cohort) {
-        if (cohort.is_incomplete(workers) && cohort.respawn.not_before > now)
-            next = earlier(next, cohort.respawn.not_before);
-    };
     const bool goes_back = exchange_ && exchange_->goes_back();
-    if (!exchange_ || goes_back) consider(current_);
-    if (next_ && !goes_back) consider(*next_);
+    if (!exchange_ || goes_back) next = current_.next_fork(workers, now);
+    if (next_ && !goes_back) next = earlier(next, next_->next_fork(workers, now));
     if (exchange_) next = earlier(next, RollingExchange::waits_until(workers, coming().plan, now));
     return next;
 }

@@ -1,6 +1,8 @@
 #pragma once
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/master/pool/death.hpp"
 #include "daemon/master/pool/generation.hpp"
@@ -9,24 +11,43 @@
 
 namespace preforkd {
 
-/// A generation that is kept at its size, and how that goes.
-struct Cohort {
-    Generation plan;
+/// How it has gone so far with the workers of one service.
+struct ServiceCourse {
     Respawn respawn{};
     bool ever_ready = false;
-    bool fork_failed = false;  ///< once at least
+};
+
+/// A generation that is kept at its size, and how that goes.
+struct Cohort {
+    explicit Cohort(Generation generation, bool ever_ready = false);
+
+    Generation plan;
+    std::vector<ServiceCourse> courses;  ///< of each service, see count_services()
+    bool fork_failed = false;            ///< once at least
     std::string last_failure{};
 
-    /// Whether workers that can be forked are missing.
-    [[nodiscard]] bool is_incomplete(const WorkerTable& workers) const noexcept;
-    [[nodiscard]] bool is_ready(const WorkerTable& workers) const noexcept;
-    /// None ever became ready, and trying on makes no sense.
-    [[nodiscard]] bool is_hopeless() const noexcept;
+    /// Of a pool in which all serve all.
+    [[nodiscard]] Respawn& respawn() noexcept { return courses.front().respawn; }
+    [[nodiscard]] const Respawn& respawn() const noexcept { return courses.front().respawn; }
 
+    /// Whether workers that can be forked are missing.
+    [[nodiscard]] bool is_incomplete(std::size_t service, const WorkerTable& workers) const;
+    [[nodiscard]] bool is_ready(const WorkerTable& workers) const;
+    /// None of a service ever became ready, and trying on makes no sense.
+    [[nodiscard]] bool is_hopeless() const;
+    /// When one that is missing may be forked; unset: none is, or now.
+    [[nodiscard]] Deadline next_fork(const WorkerTable& workers, Clock::time_point now) const;
+
+    void note_ready(const WorkerEntry& worker) noexcept { courses[course_of(worker)].ever_ready = true; }
     void note_failed_fork(const std::exception& error, Clock::time_point now);
     // How soon the next worker may be forked; said once if that is not at once.
-    void note_death(const UnexpectedDeath& death);
-    void note_retirement(Clock::time_point now);
+    void note_death(const WorkerEntry& worker, const UnexpectedDeath& death);
+    void note_retirement(const WorkerEntry& worker, Clock::time_point now);
+
+private:
+    [[nodiscard]] std::size_t course_of(const WorkerEntry& worker) const {
+        return find_service(plan.pool, worker.service).value_or(0);
+    }
 };
 
 /// The current generation, and the next one while it boots: beside the current one, which serves on and is kept at its

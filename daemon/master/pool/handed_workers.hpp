@@ -11,6 +11,8 @@ namespace preforkd {
     return {.pid = worker.process.pid(),
             .number = worker.number,
             .generation = worker.generation,
+            .service = worker.service,
+            .connections = worker.connections,
             .record = worker.record_index,
             .orders = worker.channel.orders.get(),
             .reports = worker.channel.reports.get(),
@@ -37,6 +39,8 @@ namespace preforkd {
     scoreboard.adopt(worker.record);
     return {.number = worker.number,
             .generation = worker.generation,
+            .service = worker.service,
+            .connections = worker.connections,
             .record_index = worker.record,
             .record = scoreboard[worker.record],
             .process = ChildProcess{worker.pid, ChildProcess::Handle::Later},

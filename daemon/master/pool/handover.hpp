@@ -64,6 +64,8 @@ struct HandedWorker {
     pid_t pid = 0;
     int number = 0;
     int generation = 0;
+    std::string service{};        ///< as in WorkerEntry
+    std::size_t connections = 0;  ///< likewise; 0: its writer knew of no services
     std::size_t record = 0;
     int orders = -1;
     int reports = -1;  ///< since format 3; -1: of an image before that, whose workers are not heard

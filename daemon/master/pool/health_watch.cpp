@@ -43,7 +43,7 @@ void HealthWatch::look(WorkerTable& workers, const PoolSettings& pool, Clock::ti
         any_stopped |= worker.stopped;
     }
     // One that was stopped between its wake-up and its accept keeps the wake-up.
-    if (any_stopped) nudge_least_busy(workers, pool.connections);
+    if (any_stopped) nudge_least_busy(workers);
     const auto next = until_next_look(timeout, busiest, any_stopped);
     next_look_ = next ? Deadline{now + *next} : Deadline{};
     last_look_ = now;

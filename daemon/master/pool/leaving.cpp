@@ -49,13 +49,40 @@ bool lasts(const WorkerEntry& worker, const Generation& current, Clock::time_poi
 
 }  // namespace
 
-int kept_although_retiring(const Generation& plan, const WorkerTable& workers) noexcept {
+int kept_although_retiring(const Generation& plan, std::size_t service, const WorkerTable& workers) {
+    const ServiceSettings wanted = service_at(plan.pool, service);
+    if (!reload_time(wanted.runs_programs, plan.pool.reload_timeout)) return 0;
+    const auto is_going = [&](const WorkerEntry& worker) { return worker.is_going() && worker.service == wanted.name; };
+    const auto going = static_cast<int>(std::ranges::count_if(workers, is_going));
+    const int retiring =
+        workers.count(WorkerEntry::State::Retiring, {.generation = plan.number, .service = wanted.name});
+    const int left_to_reloads = wanted.workers;
+    return retiring - std::clamp(most_leaving(wanted.workers) - left_to_reloads - going, 0, retiring);
+}
+
+void dismiss_surplus(WorkerTable& workers, const Generation& plan, std::size_t service, const PoolSettings& current,
+                     Clock::time_point now) {
     using State = WorkerEntry::State;
-    if (!reload_time(plan.pool.runs_programs, plan.pool.reload_timeout)) return 0;
-    const int going = workers.count(State::Leaving) + workers.count(State::Doomed);
-    const int retiring = workers.count(State::Retiring, plan.number);
-    const int left_to_reloads = plan.pool.workers;
-    return retiring - std::clamp(most_leaving(plan.pool.workers) - left_to_reloads - going, 0, retiring);
+    const ServiceSettings wanted = service_at(plan.pool, service);
+    const WorkersOf own{.generation = plan.number, .service = wanted.name};
+    const int retiring = workers.count(State::Retiring, own);
+    const int surplus = workers.count(State::Ready, own) + retiring - wanted.workers;
+    const auto dismiss_in = [&](State state, int count, const auto& how) {
+        dismiss_some(
+            workers, count, [&](const WorkerEntry& worker) { return worker.state == state && own.has(worker); },
+            [&](WorkerEntry& worker) { dismiss(worker, how(worker)); });
+    };
+    // A worker that retires goes once its replacement accepts, so capacity never dips; also if that one retires at
+    // once.
+    dismiss_in(State::Retiring, std::min(surplus, retiring),
+               [&](const WorkerEntry& worker) { return replaced_by(current, worker, DeathOrder::Recycle, {}, now); });
+    dismiss_in(State::Ready, surplus - retiring, [&](const WorkerEntry& worker) {
+        // Of copies nobody knows which has clients: where the pool shrinks by itself none is cut short for that.
+        const bool by_itself = plan.pool.runs_copies && plan.pool.range;
+        return by_itself
+                   ? replaced_by(current, worker, DeathOrder::Resize, {}, now)
+                   : Dismissal{.order = DeathOrder::Resize, .at = now, .patience = gone_by(current.stop_timeout, now)};
+    });
 }
 
 Slots slots_beside(const Generation& current, const WorkerTable& workers, Clock::time_point now) {

@@ -15,10 +15,14 @@ namespace preforkd {
 [[nodiscard]] Dismissal replaced_by(const PoolSettings& coming, const WorkerEntry& worker, DeathOrder order,
                                     const std::vector<std::uint32_t>& closing, Clock::time_point now);
 
-/// How many workers of `plan` that retire serve on for now, because too many are leaving already: each that is replaced
-/// is a process more until its last client has gone, which may take longer than a stop would.  A reload still has
-/// slots.
-[[nodiscard]] int kept_although_retiring(const Generation& plan, const WorkerTable& workers) noexcept;
+/// How many workers of a service of `plan` that retire serve on for now, because too many are leaving already: each
+/// that is replaced is a process more until its last client has gone, which may take longer than a stop would.  A
+/// reload still has slots.
+[[nodiscard]] int kept_although_retiring(const Generation& plan, std::size_t service, const WorkerTable& workers);
+
+/// Asks those of a service of `plan` to leave that are more than it wants.  `current`: what holds for who leaves.
+void dismiss_surplus(WorkerTable& workers, const Generation& plan, std::size_t service, const PoolSettings& current,
+                     Clock::time_point now);
 
 /// Whether a generation may follow on `current`, for the workers that are leaving by now.
 [[nodiscard]] Slots slots_beside(const Generation& current, const WorkerTable& workers, Clock::time_point now);

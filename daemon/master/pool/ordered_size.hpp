@@ -21,6 +21,7 @@ inline void order_size(PoolSettings& pool, int size) {
 /// What was ordered holds for the next generation too, unless --workers itself has changed since: then it is the
 /// younger word.
 inline void carry_ordered_size(Generation& next, const Generation& before) {
+    if (!next.pool.services.empty()) return;
     if (before.pool.ordered && next.settings->workers == before.settings->workers)
         order_size(next.pool, *before.pool.ordered);
 }

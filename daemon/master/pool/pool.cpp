@@ -29,16 +29,13 @@ constexpr int most_unread = 1024;  // more than a channel holds, should a child 
 }  // namespace
 
 Pool::Pool(Generation first, EpollSet& events)
-    : events_{events},
-      scoreboard_{most_records},
-      counts_{most_records},
-      generations_{Cohort{.plan = std::move(first)}} {}
+    : events_{events}, scoreboard_{most_records}, counts_{most_records}, generations_{Cohort{std::move(first)}} {}
 
 Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     : events_{events},
       scoreboard_{UniqueFd{handover.scoreboard}, handover.dead_workers},
       counts_{most_records, UniqueFd{handover.count_memory}, handover.counts},
-      generations_{Cohort{.plan = std::move(current), .ever_ready = true}},
+      generations_{Cohort{std::move(current), true}},
       replaced_{handover.replaced},
       dropped_before_{handover.dropped_log_lines} {
     orphans_.adopt(handover.groups);
@@ -49,6 +46,7 @@ Pool::Pool(Generation current, EpollSet& events, const Handover& handover)
     for (const HandedWorker& handed : handover.workers_alive) {
         WorkerEntry& worker = table_.add(from_handed(handed, scoreboard_));
         worker.sources = {*this->current().listeners, worker.number};
+        if (worker.connections == 0) worker.connections = handover.connections;  // its writer knew of no services
         worker.row_keys = counts_.keys_of(worker.generation);
         if (worker.channel.reports) events_.watch(worker.channel.reports.get(), static_cast<std::uint64_t>(handed.pid));
     }
@@ -120,29 +118,11 @@ Deadline Pool::next_deadline(Clock::time_point now) const {
 }
 
 void Pool::keep_at_size(Cohort& cohort, Clock::time_point now) {
-    while (cohort.is_incomplete(table_) && cohort.respawn.not_before <= now) fork_worker(cohort, now);
-
-    const auto is_one = [number = cohort.plan.number](const WorkerEntry& worker, State state) {
-        return worker.state == state && worker.generation == number && !worker.stopped;
-    };
-    const int retiring = table_.count(State::Retiring, cohort.plan.number);
-    const int surplus = table_.count(State::Ready, cohort.plan.number) + retiring - cohort.plan.pool.workers;
-    const Deadline patience = gone_by(current().pool.stop_timeout, now);
-    // A worker that retires goes once its replacement accepts, so capacity never dips; also if that one retires at
-    // once.
-    dismiss_some(
-        table_, std::min(surplus, retiring), [&](const WorkerEntry& worker) { return is_one(worker, State::Retiring); },
-        [&](WorkerEntry& worker) {
-            dismiss(worker, replaced_by(current().pool, worker, DeathOrder::Recycle, {}, now));
-        });
-    dismiss_some(
-        table_, surplus - retiring, [&](const WorkerEntry& worker) { return is_one(worker, State::Ready); },
-        [&](WorkerEntry& worker) {
-            // Of copies nobody knows which has clients: where the pool shrinks by itself none is cut short for that.
-            const bool by_itself = cohort.plan.pool.runs_copies && cohort.plan.pool.range;
-            dismiss(worker, by_itself ? replaced_by(current().pool, worker, DeathOrder::Resize, {}, now)
-                                      : Dismissal{DeathOrder::Resize, now, patience});
-        });
+    for (std::size_t service = 0; service < count_services(cohort.plan.pool); ++service) {
+        while (cohort.is_incomplete(service, table_) && cohort.courses[service].respawn.not_before <= now)
+            fork_worker(cohort, service, now);
+        dismiss_surplus(table_, cohort.plan, service, current().pool, now);
+    }
 }
 
 /// One step; whether another may follow at once.
@@ -158,24 +138,24 @@ bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
                     replaced_by(coming.plan.pool, worker, order_of_exchange(coming.plan), exchange.closing(), now));
         });
     if (!plan.fork) return plan.failed || plan.dismiss > 0;
-    if (coming.respawn.not_before > now) return false;
-    const Respawn before = coming.respawn;
-    fork_worker(coming, now);
+    if (coming.respawn().not_before > now) return false;
+    const Respawn before = coming.respawn();
+    fork_worker(coming, 0, now);
     const bool refused = std::exchange(coming.fork_failed, false);
     exchange.note_space(!refused);
-    if (refused) coming.respawn = before;  // a worker that goes frees space, not time
+    if (refused) coming.respawn() = before;  // a worker that goes frees space, not time
     return refused;
 }
 
 /// What fails is never a reason to end the service.
-void Pool::fork_worker(Cohort& cohort, Clock::time_point now) {
+void Pool::fork_worker(Cohort& cohort, std::size_t service, Clock::time_point now) {
     try {
         log_writer_.follow(now);
-        table_.add(start_worker(cohort.plan, table_.free_number(), scoreboard_, counts_, shared_, log_writer_.pipe(),
-                                events_, now));
+        const NewWorker worker{.number = table_.free_number(), .service = service};
+        table_.add(start_worker(cohort.plan, worker, scoreboard_, counts_, shared_, log_writer_.pipe(), events_, now));
     } catch (const std::exception& error) {
         cohort.note_failed_fork(error, now);
-        if (cohort.respawn.early_deaths == 1 && &cohort == &generations_.current())
+        if (cohort.courses[service].respawn.early_deaths == 1 && &cohort == &generations_.current())
             log(LogLevel::Error, "cannot fork a worker; retrying: {cause}", {{"cause", cohort.last_failure}});
     }
 }
@@ -213,7 +193,7 @@ bool Pool::reap(pid_t pid, Clock::time_point now) {
     scoreboard_.release(worker->record_index);
     worker->sources.clear();
     events_.remove(worker->channel.reports.get());
-    nudge_least_busy(table_, current().pool.connections, worker);
+    nudge_least_busy(table_, worker);
     table_.remove(*worker);
     counts_.forget_removed(table_, current(), next());
     shared_.tidy(table_, current(), next());
@@ -228,11 +208,13 @@ void Pool::note_death(const WorkerEntry& worker, const Death& death, Clock::time
     Cohort* cohort = generations_.find(death.generation);
     if (cohort == nullptr) return;
     ++replaced_;
-    cohort->note_death({.age = death.age,
-                        .served = worker.record.served.load(std::memory_order_relaxed),
-                        .pool_served = served(),
-                        .pool_size = cohort->plan.pool.workers,
-                        .at = now});
+    const PoolSettings& pool = cohort->plan.pool;
+    cohort->note_death(
+        worker, {.age = death.age,
+                 .served = worker.record.served.load(std::memory_order_relaxed),
+                 .pool_served = pool.services.empty() ? served() : table_.total(&WorkerRecord::served, worker.service),
+                 .pool_size = service_at(pool, find_service(pool, worker.service).value_or(0)).workers,
+                 .at = now});
     if (worker.state == State::Starting) generations_.note_failed_start(*cohort, death, table_);
 }
 
@@ -286,17 +268,17 @@ void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_poin
             worker.state = State::Ready;
             worker.patience.reset();
             counts_.own().worker_boot.add(now - worker.started);
-            if (Cohort* cohort = generations_.find(worker.generation)) cohort->ever_ready = true;
+            if (Cohort* cohort = generations_.find(worker.generation)) cohort->note_ready(worker);
             sizing_.note_change();
             log(LogLevel::Debug, "worker ready: {worker_number} (pid {worker_pid})",
                 {{"worker_number", std::int64_t{worker.number}}, {"worker_pid", std::int64_t{worker.process.pid()}}});
             return;
         case Report::Kind::Extend: return extend_patience(worker, report.text, now);
-        case Report::Kind::Paused: note_full(); return nudge_least_busy(table_, current().pool.connections, &worker);
-        case Report::Kind::Full: return note_full();
+        case Report::Kind::Paused: note_full(worker); return nudge_least_busy(table_, &worker);
+        case Report::Kind::Full: return note_full(worker);
         case Report::Kind::Retiring:
             worker.state = State::Retiring;
-            if (Cohort* cohort = generations_.find(worker.generation)) cohort->note_retirement(now);
+            if (Cohort* cohort = generations_.find(worker.generation)) cohort->note_retirement(worker, now);
             return;
         case Report::Kind::Failed:
             worker.failed = true;
@@ -307,9 +289,9 @@ void Pool::on_report(WorkerEntry& worker, const Report& report, Clock::time_poin
     }
 }
 
-void Pool::note_full() {
+void Pool::note_full(const WorkerEntry& worker) {
     sizing_.note_full();
-    queue_watch_.note_full(Clock::now());
+    queue_watch_.note_full(worker.service, Clock::now());
 }
 
 void Pool::note_stop(pid_t pid, int signo, Clock::time_point now) {
@@ -318,6 +300,7 @@ void Pool::note_stop(pid_t pid, int signo, Clock::time_point now) {
 
 void Pool::resize_to(int size) {
     PoolSettings& pool = generations_.current().plan.pool;
+    if (!pool.services.empty()) return log(LogLevel::Notice, "{why}", {{"why", size_is_fixed}});
     const int before = ordered_size(pool);
     order_size(pool, size);
     if (Cohort* next = generations_.next()) order_size(next->plan.pool, size);  // it has read its settings already

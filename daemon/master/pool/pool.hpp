@@ -25,6 +25,10 @@
 
 namespace preforkd {
 
+/// To whom orders another size of a pool that has services.
+inline constexpr std::string_view size_is_fixed =
+    "endpoints have workers of their own (workers=): change these or --workers in the configuration, and reload";
+
 /// Keeps the wanted number of workers alive: forks, hears, reaps and replaces them.
 ///
 /// At most two generations are kept at their size: the current one, and the next one while it boots.  Workers of older
@@ -58,6 +62,7 @@ public:
 
     /// One worker more or fewer, TTIN and TTOU; where the pool resizes itself, one more or fewer at least.  Never below
     /// 1.  For how long that holds: ordered_size.hpp.
+    /// Not where there are services.
     void resize(int by) { resize_to(ordered_size(current().pool) + by); }
     void resize_to(int size);
 
@@ -142,13 +147,13 @@ private:
     void keep_workers(Clock::time_point now);
     void keep_at_size(Cohort& cohort, Clock::time_point now);
     bool advance_exchange(RollingExchange& exchange, Clock::time_point now);
-    void fork_worker(Cohort& cohort, Clock::time_point now);
+    void fork_worker(Cohort& cohort, std::size_t service, Clock::time_point now);
     void kill_impatiently(WorkerEntry& worker);
     void read_reports(WorkerEntry& worker, int most, Clock::time_point now);
     void judge_report(WorkerEntry& worker, const Report& report, Clock::time_point now);
     void on_report(WorkerEntry& worker, const Report& report, Clock::time_point now);
     void end_out_of_turn(WorkerEntry& worker, const std::string& what);
-    void note_full();
+    void note_full(const WorkerEntry& worker);
     void note_death(const WorkerEntry& worker, const Death& death, Clock::time_point now);
     void tell_of_cut_connections(int generation);
     [[nodiscard]] std::uint64_t served() const noexcept;

@@ -25,15 +25,16 @@ std::chrono::milliseconds in_ms(Duration duration) {
 
 }  // namespace
 
-SizeView look_at_size(const Generation& current, const WorkerTable& workers) {
+SizeView look_at_size(const Generation& current, const WorkerTable& workers, std::size_t service) {
+    const ServiceSettings wanted = service_at(current.pool, service);
+    const WorkersOf own{.generation = current.number, .service = wanted.name};
     SizeView view;
     for (const WorkerEntry& worker : workers) {
-        if (worker.generation != current.number || worker.state != WorkerEntry::State::Ready || worker.stopped)
-            continue;
-        ++(worker.active() < current.pool.connections ? view.spare : view.full);
+        if (worker.state != WorkerEntry::State::Ready || !own.has(worker)) continue;
+        ++(worker.active() < worker.connections ? view.spare : view.full);
     }
-    view.starting = std::max(0, current.pool.workers - view.spare - view.full);
-    view.clients_wait = view.starting + view.spare == 0 && somebody_waits(*current.listeners);
+    view.starting = std::max(0, wanted.workers - view.spare - view.full);
+    view.clients_wait = view.starting + view.spare == 0 && somebody_waits(*current.listeners, service);
     return view;
 }
 

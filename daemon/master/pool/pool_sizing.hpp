@@ -7,8 +7,8 @@
 
 namespace preforkd {
 
-/// What is seen of the pool right now, without what size_policy.hpp remembers.
-[[nodiscard]] SizeView look_at_size(const Generation& current, const WorkerTable& workers);
+/// What is seen right now of the pool, or of one of its services, without what size_policy.hpp remembers.
+[[nodiscard]] SizeView look_at_size(const Generation& current, const WorkerTable& workers, std::size_t service = 0);
 
 /// Makes the pool as large as the demand: size_policy.hpp decides, this remembers and looks when it is time.
 class PoolSizing {

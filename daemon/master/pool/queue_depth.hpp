@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <vector>
 
 #include "common/control/status_report.hpp"
@@ -15,7 +16,7 @@ namespace preforkd {
 /// where it does not count them: a Unix client waits.  Source: socket(7), SO_MEMINFO; sock_diag(7), SK_MEMINFO_DROPS.
 [[nodiscard]] std::optional<std::uint64_t> dropped_at(const Listener& listener) noexcept;
 
-/// Whether a client, or a datagram, is in the queue of any.
-[[nodiscard]] bool somebody_waits(const std::vector<Listener>& listeners);
+/// Whether a client, or a datagram, is in the queue of any that is this service's.
+[[nodiscard]] bool somebody_waits(const std::vector<Listener>& listeners, std::size_t service);
 
 }  // namespace preforkd

@@ -2,6 +2,7 @@
 // When to say that clients queue because all workers are full, and what helps.  Pure.
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -87,6 +88,12 @@ inline constexpr std::chrono::seconds shortest_queue_pause{1};
                               : "raise --connections or --workers";
     return serves_program ? "raise --workers, or serve several at once with --model fork"
                           : "raise --workers, or serve several at once with --model thread";
+}
+
+/// The same, of workers that an endpoint has for itself, with so many connections each.
+[[nodiscard]] constexpr std::string_view what_helps_service(std::size_t connections) noexcept {
+    return connections > 1 ? "raise its workers= or connections="
+                           : "raise its workers=, or serve several at once with another model=";
 }
 
 }  // namespace preforkd

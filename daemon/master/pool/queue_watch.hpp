@@ -1,4 +1,7 @@
 #pragma once
+#include <map>
+#include <string>
+
 #include "daemon/master/pool/generation.hpp"
 #include "daemon/master/pool/queue_policy.hpp"
 #include "daemon/master/pool/worker_table.hpp"
@@ -8,15 +11,17 @@ namespace preforkd {
 /// Warns of clients that wait while all workers are full; queue_policy.hpp decides when.
 class QueueWatch {
 public:
-    /// A worker tells that it is at its limit.
-    void note_full(Clock::time_point now) noexcept { history_ = told_full(history_, now); }
+    /// A worker of that service tells that it is at its limit.
+    void note_full(const std::string& service, Clock::time_point now) {
+        histories_[service] = told_full(histories_[service], now);
+    }
 
     void look(const Generation& current, const WorkerTable& workers, const Scoreboard& scoreboard,
               Clock::time_point now);
-    [[nodiscard]] Deadline next_look() const noexcept { return history_.next_look; }
+    [[nodiscard]] Deadline next_look() const noexcept;
 
 private:
-    QueueHistory history_{};
+    std::map<std::string, QueueHistory> histories_{};  ///< by the names of services
 };
 
 }  // namespace preforkd

@@ -60,7 +60,11 @@ void SharedAreas::tidy(const WorkerTable& workers, const Generation& current, co
     // An image that has just taken another's place knows of its workers neither the user nor what they use.
     if ((memories_.empty() && buses_.empty()) || next != nullptr || !current.body) return;
     if (std::ranges::any_of(workers, [&](const auto& each) { return each.generation != current.number; })) return;
-    const auto is_another_user_s = [&](const auto& area) { return area->owner() != current.shared.user; };
+    const auto is_another_user_s = [&](const auto& area) {
+        for (std::size_t service = 0; service < count_services(current.pool); ++service)
+            if (service_at(current.pool, service).shared.user == area->owner()) return false;
+        return true;
+    };
     std::erase_if(memories_, is_another_user_s);
     std::erase_if(buses_, is_another_user_s);
     for (const auto& each : memories_) each->forget_superseded(current.number);

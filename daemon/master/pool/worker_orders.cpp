@@ -1,6 +1,7 @@
 #include "daemon/master/pool/worker_orders.hpp"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "common/base/parse_number.hpp"
@@ -46,17 +47,16 @@ void send_unsent(WorkerEntry& worker) {
     worker.process.signal(SIGQUIT);
 }
 
-void nudge_least_busy(WorkerTable& workers, std::size_t connections, const WorkerEntry* except) {
+void nudge_least_busy(WorkerTable& workers, const WorkerEntry* except) {
     // Only one with capacity: those without it look by themselves when they have capacity again.
-    WorkerEntry* best = nullptr;
-    std::uint64_t least = connections;
+    std::map<std::string_view, WorkerEntry*> best;
     for (WorkerEntry& worker : workers) {
         const bool accepts = worker.state == State::Ready || worker.state == State::Retiring;
-        if (&worker == except || worker.stopped || !accepts || worker.active() >= least) continue;
-        best = &worker;
-        least = worker.active();
+        if (&worker == except || worker.stopped || !accepts || worker.active() >= worker.connections) continue;
+        const auto [least, is_first] = best.try_emplace(worker.service, &worker);
+        if (!is_first && worker.active() < least->second->active()) least->second = &worker;
     }
-    if (best != nullptr) send(*best, Order::LookForClients);
+    for (const auto& [service, worker] : best) send(*worker, Order::LookForClients);
 }
 
 DeathOrder order_of_exchange(const Generation& coming) noexcept {

@@ -21,8 +21,8 @@ void ask_to_leave(WorkerEntry& worker);
 /// What its channel had no place for before.
 void send_unsent(WorkerEntry& worker);
 
-/// Has the least busy one that accepts look for clients, if it has fewer than `connections`; `except` is no candidate.
-void nudge_least_busy(WorkerTable& workers, std::size_t connections, const WorkerEntry* except = nullptr);
+/// Has the least busy one of each service that accepts, and can have more, look for clients; `except` is no candidate.
+void nudge_least_busy(WorkerTable& workers, const WorkerEntry* except = nullptr);
 
 /// A worker that is told to stop fast ends by itself; one that is stuck is killed then.
 inline constexpr auto patience_after_term = fast_stop + std::chrono::seconds{1};

@@ -12,8 +12,10 @@
 
 namespace preforkd {
 
-WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard, CountRegister& counts,
+WorkerEntry start_worker(const Generation& generation, NewWorker worker, Scoreboard& scoreboard, CountRegister& counts,
                          SharedAreas& shared, int log_pipe, EpollSet& events, Clock::time_point now) {
+    const int number = worker.number;
+    const ServiceSettings service = service_at(generation.pool, worker.service);
     const std::size_t index = scoreboard.acquire();
     try {
         ChannelPair channel = open_channel();
@@ -23,7 +25,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
         SigningPipes signing = generation.keys ? open_signing_pipes() : SigningPipes{};
         RowKeys row_keys = counts.keys_of(generation);
         const std::size_t place = Scoreboard::page_of(index);
-        SharedEnds ends = shared.ends_for(generation.shared, place);
+        SharedEnds ends = shared.ends_for(service.shared, place);
         counts.clear(place);  // a child of a dead worker may have counted there since
         // Without a pidfd: nobody waits on it, Pool::reap() alone collects children, and it would double what a pool of
         // many workers takes of RLIMIT_NOFILE.
@@ -31,6 +33,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
             [&] {
                 return generation.body({.number = number,
                                         .generation = generation.number,
+                                        .service = worker.service,
                                         .record = scoreboard.map_own(index),
                                         .rows = counts.map_own(place, row_keys->size()),
                                         .channel = std::move(channel.worker),
@@ -54,6 +57,8 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
             {{"worker_number", std::int64_t{number}}, {"worker_pid", std::int64_t{process.pid()}}});
         return {.number = number,
                 .generation = generation.number,
+                .service = service.name,
+                .connections = service.connections,
                 .record_index = index,
                 .record = record,
                 .process = std::move(process),
@@ -61,7 +66,7 @@ WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& s
                 .printed = std::move(output.reader),
                 .started = now,
                 .patience = deadline_after(now, generation.pool.boot_timeout),
-                .runs_programs = generation.pool.runs_programs,
+                .runs_programs = service.runs_programs,
                 .sources = std::move(sources),
                 .signing = std::move(signing.keys),
                 .row_keys = std::move(row_keys)};

@@ -7,12 +7,18 @@
 
 namespace preforkd {
 
+/// Which one is started.
+struct NewWorker {
+    int number = 1;           ///< among all that live
+    std::size_t service = 0;  ///< of its generation
+};
+
 /// Forks a worker of `generation` with a record and rows of its own, and watches its channel with its pid as the key.
 /// `log_pipe`: see WorkerHandoff.
 ///
 /// Throws when the machine is out of processes, descriptors or memory, or `scoreboard` of records; nothing is left
 /// then.
-[[nodiscard]] WorkerEntry start_worker(const Generation& generation, int number, Scoreboard& scoreboard,
+[[nodiscard]] WorkerEntry start_worker(const Generation& generation, NewWorker worker, Scoreboard& scoreboard,
                                        CountRegister& counts, SharedAreas& shared, int log_pipe, EpollSet& events,
                                        Clock::time_point now);
 

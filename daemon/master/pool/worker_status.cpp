@@ -54,8 +54,12 @@ void add_size(const PoolSettings& pool, StatusReport& report) {
     report.workers_max = pool.range ? pool.range->most : pool.workers;
     report.model = pool.runs_copies ? "pool" : to_string(pool.model);
     if (pool.runs_copies) return;
-    report.connection_slots = std::uint64_t{pool.connections} * static_cast<std::uint64_t>(pool.workers);
-    report.connection_slots_asked = std::uint64_t{pool.connections_asked} * static_cast<std::uint64_t>(pool.workers);
+    for (std::size_t index = 0; index < count_services(pool); ++index) {
+        const ServiceSettings each = service_at(pool, index);
+        const auto workers = static_cast<std::uint64_t>(each.workers);
+        report.connection_slots += std::uint64_t{each.connections} * workers;
+        report.connection_slots_asked += std::uint64_t{each.connections_asked} * workers;
+    }
 }
 
 void add_dead(const WorkerTotals& dead, StatusReport& report) {
@@ -79,11 +83,13 @@ void add_workers(WorkerTable& workers, Clock::time_point now, StatusReport& repo
             .pid = worker.process.pid(),
             .program_pid = program != 0 ? std::optional{program} : std::nullopt,
             .generation = static_cast<std::uint64_t>(worker.generation),
+            .service = worker.service,
             .state = state_of(worker),
             .since = std::min(since, age),  // the record's clock is coarse
             .age = age,
             .leaving_for = leaves ? std::optional{leaving_for} : std::nullopt,
             .connections = record.active.load(std::memory_order_relaxed),
+            .connection_slots = program == 0 ? std::optional{std::uint64_t{worker.connections}} : std::nullopt,
             .accepted = record.accepted.load(std::memory_order_relaxed),
             .served = record.served.load(std::memory_order_relaxed),
             .received_bytes = if_counted(record, record.traffic.received),

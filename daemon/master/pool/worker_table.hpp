@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.hpp"
@@ -50,6 +51,8 @@ struct WorkerEntry {
 
     int number = 0;
     int generation = 1;
+    std::string service{};         ///< whose it is, as ServiceSettings has it
+    std::size_t connections = 0;   ///< that it has at once at most
     std::size_t record_index = 0;  ///< in the scoreboard
     WorkerRecord& record;
     ChildProcess process;
@@ -84,6 +87,16 @@ struct WorkerEntry {
     }
 };
 
+/// Of a generation those of one service that go on.
+struct WorkersOf {
+    int generation = 1;
+    std::string_view service{};
+
+    [[nodiscard]] bool has(const WorkerEntry& worker) const noexcept {
+        return worker.generation == generation && worker.service == service && !worker.stopped;
+    }
+};
+
 /// The living workers, oldest first.  A list: entries stay where they are while others come and go.
 class WorkerTable {
 public:
@@ -109,11 +122,10 @@ public:
         return static_cast<int>(std::ranges::count(workers_, state, &WorkerEntry::state));
     }
 
-    /// Those that go on, of one generation.
-    [[nodiscard]] int count(WorkerEntry::State state, int generation) const noexcept {
-        return static_cast<int>(std::ranges::count_if(workers_, [=](const WorkerEntry& worker) {
-            return worker.state == state && worker.generation == generation && !worker.stopped;
-        }));
+    /// Those that go on.
+    [[nodiscard]] int count(WorkerEntry::State state, const WorkersOf& which) const noexcept {
+        return static_cast<int>(std::ranges::count_if(
+            workers_, [&](const WorkerEntry& worker) { return worker.state == state && which.has(worker); }));
     }
 
     /// When the last of those that start in `generation` gives up, where one has asked for time; unset: none has.
@@ -125,10 +137,12 @@ public:
         return last;
     }
 
-    /// The sum of a counter of their records.
-    [[nodiscard]] std::uint64_t total(std::atomic<std::uint64_t> WorkerRecord::*counter) const noexcept {
+    /// The sum of a counter of their records; with `service` of those that are its.
+    [[nodiscard]] std::uint64_t total(std::atomic<std::uint64_t> WorkerRecord::*counter,
+                                      std::optional<std::string_view> service = {}) const noexcept {
         std::uint64_t sum = 0;
-        for (const WorkerEntry& worker : workers_) sum += (worker.record.*counter).load(std::memory_order_relaxed);
+        for (const WorkerEntry& worker : workers_)
+            if (!service || worker.service == *service) sum += (worker.record.*counter).load(std::memory_order_relaxed);
         return sum;
     }
 

@@ -33,8 +33,8 @@ Acceptor::Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings sett
       rest_timer_{reactor.make_timer()},
       losses_{reactor, [this] { count_drops(); }} {}
 
-void Acceptor::add(Listener& listener, Take take) {
-    Entry& entry = entries_.emplace_back(listener, std::move(take));
+void Acceptor::add(Listener& listener, std::uint32_t index, Take take) {
+    Entry& entry = entries_.emplace_back(listener, index, std::move(take));
     entry.is_handed_over = listener.settings.inetd_wait;
     gives_handed_over_ = gives_handed_over_ || listener.settings.inetd_wait;
     has_max_ = has_max_ || listener.settings.limits.max || listener.settings.inetd_wait;
@@ -283,10 +283,10 @@ void Acceptor::close(const ClosingListeners& closing) {
     state_ == State::Open && !had_capacity ? pass_on() : leave_all();
     rest_timer_->cancel();
     state_ = State::Emptying;
-    for (std::uint32_t index = 0; Entry & entry : entries_) {
+    for (Entry& entry : entries_) {
         // Sockets passed by systemd stay open there: its next service is the one to serve their queue.
         // One that is named closes all the same.
-        entry.closes_for_good = closing.indices.contains(index++) || (closing.all && !entry.listener.outlives_us());
+        entry.closes_for_good = closing.indices.contains(entry.index) || (closing.all && !entry.listener.outlives_us());
         // Bounded by what the kernel can have queued, because an abstract Unix address still takes new clients.  And
         // one take for a wake-up that may be in our hands alone.
         const bool was_in_queue = had_capacity && !std::exchange(entry.at_max, false);

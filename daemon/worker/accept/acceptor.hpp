@@ -74,8 +74,8 @@ public:
 
     Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings settings);
 
-    /// Takes the descriptor of `listener`.  Before open().
-    void add(Listener& listener, Take take);
+    /// Takes the descriptor of `listener`, which the master knows by `index`.  Before open().
+    void add(Listener& listener, std::uint32_t index, Take take);
 
     void open();
 
@@ -85,7 +85,7 @@ public:
     /// The client in service makes a blocking handler wait: queued clients are left to the siblings.
     void about_to_block();
 
-    /// Takes no more clients once those queued on the listeners that are `closing` (by the order of add()) are served;
+    /// Takes no more clients once those queued on the listeners that are `closing` (by their index) are served;
     /// those queued elsewhere are left to the siblings.
     void close(const ClosingListeners& closing);
 
@@ -143,6 +143,7 @@ private:
 
     struct Entry {
         const Listener& listener;
+        std::uint32_t index;
         Take take;
         std::unique_ptr<SharedQueue> queue{};
         std::optional<Lifeline::Listener> on_lifeline{};  ///< ends first: the socket's number is then anybody's

@@ -101,7 +101,14 @@ void WorkerFrame::retire() {
 }
 
 void WorkerFrame::add_listeners(const std::function<Acceptor::Take(const Listener&)>& take_for) {
-    for (Listener& listener : plan_.listeners) acceptor_.add(listener, take_for(listener));
+    for (std::uint32_t index = 0; Listener & listener : plan_.listeners) {
+        // The rows of counts are in the order of all listeners.
+        if (is_own(listener, plan_))
+            acceptor_.add(listener, index, take_for(listener));
+        else
+            (void)acceptor_.open_counter(listener);
+        ++index;
+    }
 }
 
 void WorkerFrame::serve(const std::function<void()>& ready) {

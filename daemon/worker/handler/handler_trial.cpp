@@ -47,7 +47,7 @@ std::string in_a_line(std::string text) {
 void be_a_worker(const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
     leave_terminal();
     (void)raise_descriptor_limit();
-    take_place(settings, identity, sandbox);
+    take_place(settings, {identity}, sandbox);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // another user's: it has to be set anew
 }
 

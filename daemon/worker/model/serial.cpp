@@ -90,7 +90,7 @@ private:
 
 bool some_handler_blocks(const WorkerPlan& plan) {
     return std::ranges::any_of(plan.listeners, [&](const Listener& listener) {
-        return !is_datagram(listener.local.transport) &&
+        return is_own(listener, plan) && !is_datagram(listener.local.transport) &&
                !plan.handlers.find(handler_of(listener.settings, plan.settings))->make_stream;
     });
 }

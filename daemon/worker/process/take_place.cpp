@@ -9,8 +9,8 @@
 
 namespace preforkd {
 
-void take_place(const Settings& settings, const Identity& identity, const Sandbox& sandbox) {
-    assume(identity);
+void take_place(const Settings& settings, const WorkerUser& user, const Sandbox& sandbox) {
+    user.change != nullptr ? user.change->make() : assume(user.identity);
     allow_tracing(settings.core_dumps);  // a change of user has forbidden it
     if (!settings.chdir.empty()) check(::chdir(settings.chdir.c_str()), "--chdir " + settings.chdir);
     if (settings.umask) ::umask(static_cast<mode_t>(*settings.umask));

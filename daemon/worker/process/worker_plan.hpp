@@ -27,8 +27,10 @@ using ProgramFiles = std::map<std::string, std::string>;
 struct WorkerPlan {
     const Settings& settings;
     const Handlers& handlers;
-    std::vector<Listener>& listeners;  ///< the worker takes their descriptors
+    std::vector<Listener>& listeners;  ///< the worker takes the descriptors of its own
+    std::size_t service = 0;           ///< whose these are
     Identity identity{};
+    const ProcessChange* change = nullptr;     ///< instead of that: as what a service's own workers run
     std::shared_ptr<const Sandbox> sandbox{};  ///< of a process of ours; null in an embedding program
     std::shared_ptr<Signer> signer{};          ///< for private keys that are another process's; null likewise
     Model model = Model::Async;
@@ -42,24 +44,25 @@ struct WorkerPlan {
     std::uint64_t leave_after = 0;       ///< without a master: leaves when it has taken so many clients; 0: never
 };
 
-/// Whether it runs no handler, so that nobody here but the daemon has children.
-[[nodiscard]] inline bool runs_programs_only(const WorkerPlan& plan) {
-    return std::ranges::all_of(
-        plan.listeners, [&](const Listener& listener) { return is_program_at(listener.settings, plan.settings); });
+/// Whether the worker serves `listener`; others are their services' own.
+[[nodiscard]] inline bool is_own(const Listener& listener, const WorkerPlan& plan) noexcept {
+    return listener.service == plan.service;
 }
 
-/// Whether a handler that serves one of `listeners` says so of itself.
-[[nodiscard]] inline bool some_handler(bool HandlerEntry::*says_so, const std::vector<Listener>& listeners,
-                                       const Settings& settings, const Handlers& handlers) {
-    return std::ranges::any_of(listeners, [&](const Listener& listener) {
-        if (is_program_at(listener.settings, settings)) return false;
-        const HandlerEntry* const entry = handlers.find(handler_of(listener.settings, settings));
-        return entry != nullptr && entry->*says_so;
+/// Whether it runs no handler, so that nobody here but the daemon has children.
+[[nodiscard]] inline bool runs_programs_only(const WorkerPlan& plan) {
+    return std::ranges::all_of(plan.listeners, [&](const Listener& listener) {
+        return !is_own(listener, plan) || is_program_at(listener.settings, plan.settings);
     });
 }
 
+/// Whether a handler that it runs says so of itself.
 [[nodiscard]] inline bool some_handler(bool HandlerEntry::*says_so, const WorkerPlan& plan) {
-    return some_handler(says_so, plan.listeners, plan.settings, plan.handlers);
+    return std::ranges::any_of(plan.listeners, [&](const Listener& listener) {
+        if (!is_own(listener, plan) || is_program_at(listener.settings, plan.settings)) return false;
+        const HandlerEntry* const entry = plan.handlers.find(handler_of(listener.settings, plan.settings));
+        return entry != nullptr && entry->*says_so;
+    });
 }
 
 /// Whether handlers run in the worker's own process, whose loop may then be kept from what it should hear.

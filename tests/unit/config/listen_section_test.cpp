@@ -57,8 +57,8 @@ TEST(ListenSection, what_is_wrong_is_named_with_its_own_line) {
     EXPECT_THAT(file_refusal(begin + "backlog = 6\n").sentence, HasSubstr("backlog= is given twice; keep one"));
     EXPECT_THAT(file_refusal(begin + "handler = a b\n").sentence,
                 HasSubstr("FILE:4: listen: \"tcp://:80\": handler: "));
-    EXPECT_THAT(file_refusal(begin + "workers = 2\n").sentence,
-                StartsWith("FILE:4: listen: workers is no key of an endpoint; it belongs above the first section"));
+    EXPECT_THAT(file_refusal(begin + "spare = 2\n").sentence,
+                StartsWith("FILE:4: listen: spare is no key of an endpoint; it belongs above the first section"));
     EXPECT_THAT(file_refusal(begin + "[tls://:443]\nkey = /k\n").sentence,
                 StartsWith("FILE:4: listen: \"tls://:443\""));
     EXPECT_THAT(file_refusal(begin + "[tcp://]\n").sentence, StartsWith("FILE:4: listen: \"tcp://\""));

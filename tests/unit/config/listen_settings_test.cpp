@@ -207,16 +207,26 @@ TEST(ListenSettings, hostile_text_is_refused_in_one_printable_line) {
 
 TEST(ListenSettings, what_is_printed_is_read_back) {
     for (const char* text :
-         {"tcp://:7", "tcp://[::1]:7 handler=echo backlog=511 v6only=yes nodelay=no keepalive=yes linger=1m30s",
-          "tcp://:7 v6only=no linger=off", "unix:///run/x handler=a=b backlog=5 mode=0660 user=www-data group=33",
-          "unix:///x mode=0000", "unix://@x linger=500ms", "udp://:7 rcvbuf=4194304",
-          "unixgram:///x mode=0777 rcvbuf=1024", "fd://x handler=echo linger=off",
+         {"tcp://:7",
+          "tcp://[::1]:7 handler=echo backlog=511 v6only=yes nodelay=no keepalive=yes linger=1m30s",
+          "tcp://:7 v6only=no linger=off",
+          "unix:///run/x handler=a=b backlog=5 mode=0660 user=www-data group=33",
+          "unix:///x mode=0000",
+          "unix://@x linger=500ms",
+          "udp://:7 rcvbuf=4194304",
+          "unixgram:///x mode=0777 rcvbuf=1024",
+          "fd://x handler=echo linger=off",
           "tcp://:7 per-source=20 rate=5/s source-prefix=24:56 max=1000 refuse-with=a%20%25%0D%0A",
-          "unix:///x rate=off max=1", "udp://:7 replies-per-source=1000/s amplify=no",
-          "fd://x replies-per-source=off amplify=yes", "tcp://:7 handler=echo log-connections=end",
-          "udp://:7 log-connections=no", "udp://:69 inetd=wait",
+          "unix:///x rate=off max=1",
+          "udp://:7 replies-per-source=1000/s amplify=no",
+          "fd://x replies-per-source=off amplify=yes",
+          "tcp://:7 handler=echo log-connections=end",
+          "udp://:7 log-connections=no",
+          "udp://:69 inetd=wait",
           "tcp://:7 program=cat%20-u run-user=git run-group=33 nice=-20 env=A=a%20%25 env=B= chdir=/srv/a%20b "
           "umask=0027",
+          "tcp://:7 handler=echo workers=3 model=thread connections=5 run-user=www-data",
+          "udp://:7 workers=1",
           "unix:///x user=a run-user=b limit-as=512M:infinity limit-cpu=60 limit-nofile=64:1024 limit-stack=8M"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }
@@ -240,6 +250,20 @@ TEST(ListenSettings, as_what_programs_run_is_read) {
         EXPECT_THAT(listen_refusal(std::string{"tcp://:7 limit-nofile="} + value),
                     HasSubstr("limit-nofile: expected SOFT or SOFT:HARD"))
             << value;
+}
+
+TEST(ListenSettings, workers_of_its_own_are_read) {
+    const ListenSettings listen = parse_listen("tcp://:7 workers=3 model=serial connections=5");
+    EXPECT_EQ(listen.workers, 3);
+    EXPECT_EQ(listen.model, Model::Serial);
+    EXPECT_EQ(listen.connections, 5);
+    for (const char* text : {"tcp://:7 workers=1", "tcp://:7 model=serial", "tcp://:7 connections=5"})
+        EXPECT_TRUE(is_service(parse_listen(text))) << text;
+    EXPECT_FALSE(is_service(parse_listen("tcp://:7 handler=echo")));
+    EXPECT_THAT(listen_refusal("tcp://:7 workers=1 model=threads"),
+                HasSubstr("expected async, serial, thread or fork"));
+    for (const char* value : {"0", "1025", "auto", "1..2", ""})
+        EXPECT_THAT(listen_refusal(std::string{"tcp://:7 workers="} + value), HasSubstr("a number from 1 to 1024"));
 }
 
 TEST(ListenSettings, every_key_names_where_it_fits) {

@@ -245,6 +245,30 @@ TEST(SettingsCheck, as_what_programs_run_is_said_where_there_are_some) {
     EXPECT_THAT(refusal(settings).sentence, HasSubstr("tcp://:8: limit-as= is for programs"));
 }
 
+TEST(SettingsCheck, a_handler_with_workers_of_its_own_has_a_user_of_its_own) {
+    EXPECT_EQ(refusal(listening({":7 workers=1 run-user=git run-group=git nice=5"})).sentence, "");
+    EXPECT_THAT(refusal(listening({":7 workers=1 run-user=git umask=0"})).sentence,
+                HasSubstr("of workers run-user=, run-group= and nice= can be said"));
+    Settings settings = listening({":7 workers=1 run-user=git"});
+    settings.user = "www-data";
+    EXPECT_EQ(refusal(settings).sentence, "");
+}
+
+TEST(SettingsCheck, services_are_as_large_as_they_say) {
+    Settings settings = listening({":7 workers=1000", ":8 workers=23"});
+    EXPECT_EQ(refusal(settings).sentence, "");
+    settings.workers = {.automatic = false, .min = 2, .max = 2};
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("--workers: 1025 with those of endpoints are more than 1024"));
+    EXPECT_EQ(refusal(listening({":7 workers=1000", ":8 connections=5"})).sentence, "");
+    settings.workers = {.automatic = false, .min = 1, .max = 2};
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("MIN..MAX does not go with"));
+    settings.workers = {.automatic = false};
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("0 is one process for all"));
+    settings.workers = {};
+    settings.reload = ReloadMode::Rolling;
+    EXPECT_THAT(refusal(settings).sentence, HasSubstr("--reload: rolling does not go with"));
+}
+
 TEST(SettingsCheck, workers_that_have_become_a_user_become_no_other) {
     Settings settings = listening({":7 program=cat run-user=git run-group=git"});
     settings.user = "www-data";

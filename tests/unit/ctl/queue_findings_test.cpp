@@ -123,6 +123,17 @@ INSTANTIATE_TEST_SUITE_P(
                     },
                     "all 2 workers have each the 40 connections that --connections allows",
                     "raise --connections or --workers"},
+        WhyTheyWait{"a_service",
+                    [](StatusReport& now) {
+                        occupy(now, "waiting", "idle");
+                        now.model = "async";
+                        now.connection_slots = 1026;
+                        now.workers[0].service = now.listeners[0].endpoint;
+                        now.workers[0].connection_slots = now.workers[0].connections = 2;
+                        now.workers[1].connections = 0;
+                    },
+                    "the only worker has the 2 connections that connections= of the listener allows",
+                    "raise its workers= or connections="},
         WhyTheyWait{"programs",
                     [](StatusReport& now) {
                         occupy(now, "waiting", "waiting");

@@ -68,6 +68,14 @@ TEST(StatusTable, a_daemon_at_work_is_told_in_three_parts) {
               "     2  4713    2  starting     0s     0s    0     0         -     -  -\n");
 }
 
+TEST(StatusTable, a_worker_of_a_service_is_told_with_its_name) {
+    const std::string text = status_text(
+        StatusReport{.workers = {{.number = 1, .pid = 11, .service = "tcp://:7"}, {.number = 2, .pid = 12}}}, 0);
+    EXPECT_NE(text.find("WORKER  PID  SERVICE   GEN"), text.npos) << text;
+    EXPECT_NE(text.find("     1   11  tcp://:7"), text.npos) << text;
+    EXPECT_NE(text.find("     2   12  -       "), text.npos) << text;
+}
+
 TEST(StatusTable, what_leaving_workers_still_serve_is_told_and_for_how_long_they_do) {
     const StatusReport report{
         .workers_wanted = 1,

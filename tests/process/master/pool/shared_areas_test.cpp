@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <vector>
 
 namespace preforkd {
 namespace {
@@ -54,6 +55,29 @@ TEST(SharedAreas, of_a_layout_that_it_does_not_know_are_handed_on_untouched) {
     std::string still(content.size() + 1, '\0');
     EXPECT_EQ(::pread(strange.get(), still.data(), still.size(), 0), static_cast<ssize_t>(content.size()));
     EXPECT_EQ(still.substr(0, content.size()), content);
+}
+
+/// A generation that is there, with services of which each is another user's.
+Generation with_services_of(const std::vector<uid_t>& users) {
+    Generation generation;
+    generation.body = [](WorkerHandoff) { return 0; };
+    for (const uid_t user : users)
+        generation.pool.services.push_back({.name = std::to_string(user), .shared = {.memory = true, .user = user}});
+    return generation;
+}
+
+TEST(SharedAreas, are_given_back_once_no_service_is_their_user_s) {
+    constexpr uid_t another = 65534;
+    if (::geteuid() != 0) GTEST_SKIP() << "making another user's takes root";
+    SharedAreas areas;
+    const SharedEnds own = areas.ends_for({.memory = true, .user = 0}, 0);
+    const SharedEnds others = areas.ends_for({.memory = true, .user = another}, 1);
+    EXPECT_NE(file_of(own.memory.get()), file_of(others.memory.get()));
+    areas.tidy({}, with_services_of({0, another}), nullptr);
+    EXPECT_EQ(areas.describe().size(), 2U);
+    areas.tidy({}, with_services_of({another}), nullptr);
+    ASSERT_EQ(areas.describe().size(), 1U);
+    EXPECT_EQ(file_of(areas.describe()[0].memory), file_of(others.memory.get()));
 }
 
 TEST(SharedAreas, are_made_for_those_who_use_them) {

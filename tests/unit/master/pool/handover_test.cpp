@@ -46,6 +46,8 @@ Handover full() {
             .workers_alive = {{.pid = 100,
                                .number = 1,
                                .generation = 6,
+                               .service = "tcp://:80",
+                               .connections = 40,
                                .record = 3,
                                .orders = 20,
                                .reports = 23,
