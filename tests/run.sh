@@ -60,7 +60,7 @@ run_pytest() {
 }
 
 # What the release before this one was built from: with the next one it is the commit of this one.
-last_release=c5c8b3bb5d901768abb5fe429bca7ebc5d579144
+last_release=29860041fce073f258b4cdcb9963b319a104f662
 release_tree=$root/build/release-$last_release
 
 # Its daemon alone, once for all runs.  What has not changed since is in the compiler's cache: the same flags, then.
