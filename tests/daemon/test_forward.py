@@ -92,26 +92,20 @@ def test_bytes_are_counted_also_those_that_nobody_copies(preforkd, controlled):
     assert proc.eventually(lambda: counted() == (len(MUCH), len(MUCH))), counted()
 
 
+@pytest.mark.parametrize("client_is_first", [True, False])
 @pytest.mark.parametrize("model", ["async", "fork"])
-def test_each_side_may_end_its_output_and_go_on_reading(forward, model):
+def test_each_side_may_end_its_output_and_go_on_reading(forward, model, client_is_first):
     with Service() as service:
         daemon = forward(service.endpoint, "--model", model)
         with connect(daemon.endpoint) as client, service.accept() as target:
-            client.sendall(b"question")
-            client.shutdown(socket.SHUT_WR)
-            assert read_to_end(target) == b"question"
-            target.sendall(b"answer")
-            assert read_exactly(client, 6) == b"answer"
-            target.close()
-            assert client.recv(1) == b""
-        with connect(daemon.endpoint) as client, service.accept() as target:
-            target.sendall(b"greeting")
-            target.shutdown(socket.SHUT_WR)
-            assert read_to_end(client) == b"greeting"
-            client.sendall(b"still here")
-            assert read_exactly(target, 10) == b"still here"
-            client.close()
-            assert target.recv(1) == b""
+            first, second = (client, target) if client_is_first else (target, client)
+            first.sendall(b"question")
+            first.shutdown(socket.SHUT_WR)
+            assert read_to_end(second) == b"question"
+            second.sendall(b"answer")
+            assert read_exactly(first, 6) == b"answer"
+            second.close()
+            assert first.recv(1) == b""
 
 
 def test_a_client_that_has_gone_is_no_longer_kept_at_the_target(forward):

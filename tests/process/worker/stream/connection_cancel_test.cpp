@@ -4,15 +4,11 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <string>
 
-#include "daemon/worker/stream/connection_tls.hpp"
-#include "tests/process/connection_fixture.hpp"
-#include "tests/process/tls_client_side.hpp"
-#include "tls/tls_fixture.hpp"
+#include "tests/process/patient_client.hpp"
 
 namespace preforkd {
 namespace {
@@ -23,25 +19,9 @@ using boost::asio::use_awaitable;
 
 awaitable<void> ready_at_once() { co_return; }
 
-class Cancellation : public testing::ConnectedClient {
+class Cancellation : public testing::PatientClient {
 protected:
-    Cancellation() : ConnectedClient{10s} {
-        beside = [this] { give_up_late(); };
-    }
-
-    /// Ends the test that waits for ever.
-    void give_up_late() {
-        if (Clock::now() < began + 5s) return;
-        ADD_FAILURE() << "somebody waits for ever";
-        loop.reactor.stop();
-    }
-
-    awaitable<void> pass(std::chrono::milliseconds time) {
-        boost::asio::steady_timer timer{loop.reactor.context, time};
-        co_await timer.async_wait(use_awaitable);
-    }
-
-    const Clock::time_point began = Clock::now();
+    Cancellation() : PatientClient{10s} {}
 };
 
 TEST_F(Cancellation, a_read_ends_when_something_else_was_faster_and_the_connection_goes_on) {
@@ -178,26 +158,7 @@ TEST_F(Cancellation, a_canceled_read_does_not_end_a_write_that_waits) {
     EXPECT_EQ(taken, much.size());
 }
 
-class TlsCancellation : public Cancellation, protected testing::TlsClientSide {
-protected:
-    TlsCancellation() : TlsClientSide{client.get()} {
-        beside = [this] {
-            give_up_late();
-            if (!shaken) (void)stream->handshake();
-        };
-    }
-
-    awaitable<void> shake_hands() {
-        const bool went_well = co_await begin_tls(*core, listener);
-        EXPECT_TRUE(went_well);
-        shaken = true;
-    }
-
-    void say_encrypted(std::string_view text) {
-        EXPECT_EQ(stream->write(std::as_bytes(std::span{text})).kind, TlsResult::Kind::Done);
-    }
-    bool shaken = false;
-};
+class TlsCancellation : public testing::PatientTlsClient {};
 
 TEST_F(TlsCancellation, a_read_ends_and_loses_nothing) {
     serve([&](Connection& connection) -> awaitable<void> {

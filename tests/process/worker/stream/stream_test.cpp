@@ -8,7 +8,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
@@ -17,10 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/worker/stream/connection_tls.hpp"
-#include "tests/process/connection_fixture.hpp"
-#include "tests/process/tls_client_side.hpp"
-#include "tls/tls_fixture.hpp"
+#include "tests/process/patient_client.hpp"
 
 namespace preforkd {
 namespace {
@@ -31,18 +27,15 @@ using namespace std::chrono_literals;
 using asio::use_awaitable;
 constexpr auto as_result = asio::as_tuple(use_awaitable);
 
-class Streams : public testing::ConnectedClient {
-protected:
-    Streams() : ConnectedClient{200ms} {
-        beside = [this] { give_up_late(); };
-    }
+awaitable<void> expect_next(Stream& stream, std::string_view expected) {
+    std::string text(8, '\0');
+    const std::size_t size = co_await stream.async_read_some(asio::buffer(text), use_awaitable);
+    EXPECT_EQ(text.substr(0, size), expected);
+}
 
-    /// Ends the test that waits for ever.
-    void give_up_late() {
-        if (Clock::now() < began + 10s) return;
-        ADD_FAILURE() << "somebody waits for ever";
-        loop.reactor.stop();
-    }
+class Streams : public testing::PatientClient {
+protected:
+    Streams() : PatientClient{200ms} {}
 
     /// What has come to the client.
     [[nodiscard]] std::string heard() const {
@@ -51,13 +44,6 @@ protected:
         text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
         return text;
     }
-
-    awaitable<void> pass(std::chrono::milliseconds time) {
-        asio::steady_timer timer{loop.reactor.context, time};
-        co_await timer.async_wait(use_awaitable);
-    }
-
-    const Clock::time_point began = Clock::now();
 };
 
 TEST_F(Streams, what_is_written_for_asio_reads_and_writes_the_connection) {
@@ -176,14 +162,13 @@ TEST_F(Streams, a_stop_ends_what_waits_and_whatever_comes_after) {
 TEST_F(Streams, a_canceled_read_takes_nothing) {
     serve([&](Connection& connection) -> awaitable<void> {
         Stream stream{connection};
-        std::string text(8, '\0');
         for (int times = 0; times < 3; ++times) {
+            std::string text(8, '\0');
             const auto faster = co_await (stream.async_read_some(asio::buffer(text), use_awaitable) || pass(10ms));
             EXPECT_EQ(faster.index(), 1u);
         }
         say("kept");
-        const std::size_t size = co_await stream.async_read_some(asio::buffer(text), use_awaitable);
-        EXPECT_EQ(text.substr(0, size), "kept");
+        co_await expect_next(stream, "kept");
     });
 }
 
@@ -201,8 +186,7 @@ TEST_F(Streams, a_read_that_is_canceled_when_it_has_received_leaves_that_to_the_
         while (!ended) co_await asio::post(use_awaitable);
         EXPECT_EQ(*ended, asio::error::operation_aborted);
         EXPECT_EQ(connection.buffered().text(), "kept");
-        const std::size_t size = co_await stream.async_read_some(asio::buffer(text), use_awaitable);
-        EXPECT_EQ(text.substr(0, size), "kept");
+        co_await expect_next(stream, "kept");
     });
     EXPECT_EQ(record.traffic.received.load(), 4u);
 }
@@ -267,26 +251,8 @@ TEST_F(Streams, a_buffer_without_bytes_is_read_and_written_at_once) {
     });
 }
 
-class TlsStreams : public Streams, protected testing::TlsClientSide {
+class TlsStreams : public testing::PatientTlsClient {
 protected:
-    TlsStreams() : TlsClientSide{client.get()} {
-        loop.idle_timeout = 10s;
-        beside = [this] {
-            give_up_late();
-            if (!shaken) (void)stream->handshake();
-        };
-    }
-
-    awaitable<void> shake_hands() {
-        const bool went_well = co_await begin_tls(*core, listener);
-        EXPECT_TRUE(went_well);
-        shaken = true;
-    }
-
-    void say_encrypted(std::string_view text) {
-        EXPECT_EQ(stream->write(std::as_bytes(std::span{text})).kind, TlsResult::Kind::Done);
-    }
-
     /// A record's.
     [[nodiscard]] std::string heard_encrypted() {
         std::string text(1 << 16, '\0');
@@ -294,8 +260,6 @@ protected:
         text.resize(got.bytes);
         return text;
     }
-
-    bool shaken = false;
 };
 
 TEST_F(TlsStreams, it_reads_and_writes_what_tls_has_encrypted_several_buffers_in_one_record) {
@@ -314,8 +278,7 @@ TEST_F(TlsStreams, it_reads_and_writes_what_tls_has_encrypted_several_buffers_in
         const auto faster = co_await (secret.async_read_some(asio::buffer(text), use_awaitable) || pass(10ms));
         EXPECT_EQ(faster.index(), 1u);
         say_encrypted("again");
-        const std::size_t size = co_await secret.async_read_some(asio::buffer(text), use_awaitable);
-        EXPECT_EQ(text.substr(0, size), "again");
+        co_await expect_next(secret, "again");
     });
 }
 
