@@ -90,6 +90,17 @@ def test_a_task_that_catches_everything_ends_with_its_worker_too(preforkd, troub
     assert told.count("stdout: the end of hoping") == 1
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("model", ["async", "serial", "thread"])
+def test_two_tasks_that_catch_everything_do_not_hold_up_their_worker(preforkd, trouble, model, workers):
+    daemon = preforkd("--handler", trouble("tireless"), "--model", model, "--stop-timeout", "0", workers=workers)
+    daemon.expect("exiting although a task")
+    assert exchange(daemon.endpoint, b"both\n") == b""
+    assert daemon.stop(SIGTERM) == 0
+    assert daemon.log.find("exiting although a task of the handler's goes on")
+    assert not daemon.log.find("stdout: leaving")
+
+
 @pytest.mark.parametrize("model", ["serial", "thread"])
 def test_tasks_go_on_beside_clients_that_block(preforkd, trouble, model):
     daemon = preforkd("--handler", trouble("tasks_blocking"), "--model", model, workers=1)

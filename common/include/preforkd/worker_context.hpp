@@ -80,7 +80,9 @@ public:
     ///         co_await timer.async_wait(boost::asio::use_awaitable);
     ///     }
     ///
-    /// draining() is true from the beginning of the drain, while clients may still be served.
+    /// draining() is true from the beginning of the drain, while clients may still be served.  Where tasks do not let
+    /// their thread go within 2 s of that end, as those of `a && b` that catch it (Asio tells each of them again and
+    /// again, without a wait), the worker exits without worker_leaving(), and a line of the log says so.
     void spawn(awaitable<void> task);
 
     /// Runs `call`, which may block, in one of 8 threads for that, and resumes the coroutine where it was: in its own

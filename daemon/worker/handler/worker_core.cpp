@@ -14,7 +14,9 @@
 #include <system_error>
 #include <utility>
 
+#include "common/channel/stopping.hpp"
 #include "common/process/thread_signals.hpp"
+#include "daemon/worker/process/lifeline.hpp"
 #include "daemon/worker/process/stack_report.hpp"
 #include "preforkd/log.hpp"
 
@@ -148,7 +150,13 @@ void WorkerCore::task_ended(const std::exception_ptr& failure) const noexcept {
 
 void WorkerCore::end_tasks(std::function<void()> done) {
     tasks_end_ = true;
-    tell_tasks_to_end(turns_of_the_end, std::move(done));
+    if (facts_.lifeline == nullptr || tasks_.empty()) return tell_tasks_to_end(turns_of_the_end, std::move(done));
+    // Of two tasks that a third awaits, `a && b`, each is told once and for all: one that catches that would spin.
+    const auto limit = std::make_shared<std::optional<Lifeline::TaskLimit>>(std::in_place, *facts_.lifeline, fast_stop);
+    tell_tasks_to_end(turns_of_the_end, [limit, done = std::move(done)] {
+        limit->reset();
+        done();
+    });
 }
 
 /// Each turn is for what the tasks do about the one before.

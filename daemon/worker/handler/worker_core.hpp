@@ -44,12 +44,15 @@ private:
     std::vector<std::thread> threads_{};
 };
 
+class Lifeline;
+
 class WorkerCore {
 public:
     struct Facts {
         int number = 0;
         int generation = 1;
         Model model = Model::Async;
+        Lifeline* lifeline = nullptr;  ///< ends the process where tasks do not let its thread go; nullptr: nothing does
     };
 
     /// `home`: the loop that the worker's coroutines run in; nullptr: tasks get one of their own, with a thread.  In

@@ -38,7 +38,10 @@ int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& c
     loop.request_timeout = plan.settings.request_timeout;
     const ServiceShares shares{std::move(handoff.shared), handoff.generation};
     const BusWatch bus{shares, handoff.record, loop.reactor};
-    WorkerCore core{{.number = handoff.number, .generation = handoff.generation, .model = plan.model},
+    WorkerCore core{{.number = handoff.number,
+                     .generation = handoff.generation,
+                     .model = plan.model,
+                     .lifeline = control.lifeline()},
                     &loop.reactor.context,
                     &shares};
     HandlerSet handlers{plan};

@@ -101,8 +101,12 @@ int serve_blocking(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl
     LingerQueue linger{reactor, plan.parked};
     const ServiceShares shares{std::move(handoff.shared), handoff.generation};
     const BusWatch bus{shares, handoff.record, reactor};
-    WorkerCore core{
-        {.number = handoff.number, .generation = handoff.generation, .model = plan.model}, nullptr, &shares};
+    WorkerCore core{{.number = handoff.number,
+                     .generation = handoff.generation,
+                     .model = plan.model,
+                     .lifeline = control.lifeline()},
+                    nullptr,
+                    &shares};
     HandlerSet handlers{plan};
     const TasksEnd tasks_end{core};
     StopNotifier stop_notifier{control, reactor};

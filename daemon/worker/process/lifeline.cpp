@@ -90,6 +90,7 @@ void Lifeline::watch() noexcept {
             const std::scoped_lock lock{mutex_};
             if (leaving_) return;
             if (has_passed(deadline_, Clock::now())) end_process();
+            if (has_passed(task_limit_, Clock::now())) end_without_tasks();
         }
         // poll(2) passes over a negative descriptor, and tells of the end of the channel without being asked.
         std::array<pollfd, 4> watched{
@@ -115,7 +116,7 @@ void Lifeline::watch() noexcept {
 
 int Lifeline::milliseconds_left() const noexcept {
     const std::scoped_lock lock{mutex_};
-    const Deadline next = earlier(deadline_, unfinished_until_);
+    const Deadline next = earlier(earlier(deadline_, task_limit_), unfinished_until_);
     if (!next) return -1;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
     return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
@@ -196,6 +197,17 @@ void Lifeline::postpone(std::chrono::milliseconds time) noexcept {
     ring(wakeup_);
 }
 
+Lifeline::TaskLimit::TaskLimit(Lifeline& lifeline, std::chrono::milliseconds time) noexcept : lifeline_{lifeline} {
+    const std::scoped_lock lock{lifeline_.mutex_};
+    lifeline_.task_limit_ = Clock::now() + time;
+    lifeline_.ring(lifeline_.wakeup_);
+}
+
+Lifeline::TaskLimit::~TaskLimit() {
+    const std::scoped_lock lock{lifeline_.mutex_};
+    lifeline_.task_limit_.reset();
+}
+
 std::chrono::milliseconds Lifeline::left(std::chrono::milliseconds otherwise) const noexcept {
     const std::scoped_lock lock{mutex_};
     if (!deadline_) return otherwise;
@@ -215,6 +227,15 @@ void Lifeline::end_process() const noexcept {
     }
     if (cut == 0 || !orphaned_) log_cut_connections(cut != 0 ? cut : open);  // else the loop has said that
     log(LogLevel::Warning, "exiting although a handler has not returned");
+    ::_exit(0);
+}
+
+/// The thread of the tasks is never given back, so that nothing can be destroyed.
+void Lifeline::end_without_tasks() const noexcept {
+    if (duties_.printed != nullptr) duties_.printed->log_rest();
+    log(LogLevel::Warning,
+        "exiting although a task of the handler's goes on: worker_leaving() is not called; see spawn() in "
+        "preforkd-handler(3)");
     ::_exit(0);
 }
 

@@ -80,6 +80,18 @@ public:
     /// The loop has heard of it and keeps the time itself: from now on `time`, if it is armed at all.
     void postpone(std::chrono::milliseconds time) noexcept;
 
+    /// Behind the last client: while it lives, the process ends in `time` at the latest, and says so.  One at a time.
+    class TaskLimit {
+    public:
+        TaskLimit(Lifeline& lifeline, std::chrono::milliseconds time) noexcept;
+        ~TaskLimit();
+        TaskLimit(const TaskLimit&) = delete;
+        TaskLimit& operator=(const TaskLimit&) = delete;
+
+    private:
+        Lifeline& lifeline_;
+    };
+
     /// How long it is until then, at least a millisecond; `otherwise` if it is not armed.
     [[nodiscard]] std::chrono::milliseconds left(std::chrono::milliseconds otherwise) const noexcept;
 
@@ -98,6 +110,7 @@ private:
     void arm_locked(std::chrono::milliseconds time) noexcept;
     void ring(const UniqueFd& event) const noexcept;
     [[noreturn]] void end_process() const noexcept;
+    [[noreturn]] void end_without_tasks() const noexcept;
 
     Duties duties_;
     UniqueFd wakeup_{};  ///< for the thread
@@ -110,6 +123,7 @@ private:
     mutable std::mutex mutex_{};  ///< for what follows
     std::vector<Covered> listeners_{};
     Deadline deadline_{};
+    Deadline task_limit_{};
     std::optional<Stop> asked_{};
     bool stopping_ = false;
     bool orphaned_ = false;

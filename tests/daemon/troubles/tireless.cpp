@@ -1,6 +1,7 @@
 // Tasks that go on whatever happens in a round of their loop.
 #include <preforkd/preforkd.hpp>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -12,6 +13,7 @@
 namespace {
 
 using namespace std::chrono_literals;
+using namespace boost::asio::experimental::awaitable_operators;
 
 struct SaysWhenDestroyed {
     explicit SaysWhenDestroyed(const char* its_name) noexcept : name{its_name} {}
@@ -32,7 +34,12 @@ struct Tireless : preforkd::StreamHandler {
     void worker_leaving() override { std::puts("leaving"); }
 
     preforkd::awaitable<void> serve(preforkd::Connection& client) override {
-        while (const auto line = co_await client.read_line()) worker_->spawn(connect_once(std::string{line.line()}));
+        while (const auto line = co_await client.read_line()) {
+            if (line.line() == "both")
+                worker_->spawn(wait_for_both());
+            else
+                worker_->spawn(connect_once(std::string{line.line()}));
+        }
     }
 
     preforkd::awaitable<void> wait_for_ever(preforkd::Worker& worker) {
@@ -42,6 +49,8 @@ struct Tireless : preforkd::StreamHandler {
                 co_await timer.async_wait(boost::asio::use_awaitable);
             } catch (...) {}
     }
+
+    preforkd::awaitable<void> wait_for_both() { co_await (wait_for_ever(*worker_) && wait_for_ever(*worker_)); }
 
     preforkd::awaitable<void> connect_for_ever(preforkd::Worker& worker) {
         const SaysWhenDestroyed noted{"connecting"};
