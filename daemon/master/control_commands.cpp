@@ -26,6 +26,9 @@ constexpr Ticket stop_ticket{0};  // others count from 1
 constexpr Ticket upgrade_ticket{of_a_reload - 1};
 constexpr Ticket reload_ticket{of_a_reload};
 
+// Nobody tells when an address is free.  Rare: its daemon drains, or somebody has put a file there.
+constexpr std::chrono::seconds try_period{1};
+
 bool is_of_a_reload(Ticket ticket) { return (static_cast<std::uint64_t>(ticket) & of_a_reload) != 0; }
 
 std::string said(bool ok, std::string sentence) {
@@ -59,6 +62,45 @@ void ControlCommands::open(ControlListener listener) {
     const std::string where = to_string(listener.local);
     serve_at(std::move(listener));
     if (server_) log(LogLevel::Info, "control socket: {control}", {{"control", where}});
+}
+
+void ControlCommands::want(Endpoint place, Clock::time_point now) {
+    if (server_) return;
+    wanted_ = std::move(place);
+    next_try_ = now + try_period;
+}
+
+bool ControlCommands::maintain(Clock::time_point now) {
+    if (server_) server_->maintain(now);
+    if (!has_passed(next_try_, now)) return false;
+    next_try_.reset();
+    if (stopping()) return false;
+    return server_ ? bind_again(now) : take_over(now);
+}
+
+bool ControlCommands::take_over(Clock::time_point now) {
+    auto listener = listen_once_free(wanted_);
+    if (!listener) {
+        next_try_ = now + try_period;
+        return false;
+    }
+    serve_at(std::move(*listener));
+    if (server_)
+        log(LogLevel::Notice, "control socket: {control}, which could not be had at the start",
+            {{"control", to_string(wanted_)}});
+    return server_.has_value();
+}
+
+bool ControlCommands::bind_again(Clock::time_point now) {
+    if (!server_ || !server_->has_lost_its_file()) return false;
+    const Endpoint place = server_->listener().local;
+    const bool told = std::exchange(lost_, true);
+    if (server_->move_to(told ? listen_once_free(place) : listen_again_at(place), now)) {
+        lost_ = false;
+        return true;
+    }
+    next_try_ = now + try_period;
+    return false;
 }
 
 void ControlCommands::serve_at(ControlListener listener) {

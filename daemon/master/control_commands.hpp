@@ -30,21 +30,25 @@ public:
 
     /// Never fatal: what is in the way is a warning.
     void open(ControlListener listener);
+    /// Where one has to be, unless it is there already: tried for until it is.
+    void want(Endpoint place, Clock::time_point now);
     /// Everybody is told how it ended.
     void close();
 
     void serve(Clock::time_point now) { server_->serve(now); }
-    void maintain(Clock::time_point now) {
-        if (server_) server_->maintain(now);
+    /// Whether the socket's file is another now.
+    bool maintain(Clock::time_point now);
+    [[nodiscard]] Deadline next_deadline() const {
+        return server_ ? earlier(server_->next_deadline(), next_try_) : next_try_;
     }
-    [[nodiscard]] Deadline next_deadline() const { return server_ ? server_->next_deadline() : Deadline{}; }
 
     /// What the process that observes is told, a line.
     [[nodiscard]] std::string snapshot(bool details);
 
-    /// The socket's file, if there is one; and what to do if that was removed or replaced: false if nothing was.
+    /// The socket's file, if there is one; and what to do if that was removed or replaced: false if nothing was, or it
+    /// cannot be had yet, which maintain() sees to.
     [[nodiscard]] const ControlListener* listener() const { return server_ ? &server_->listener() : nullptr; }
-    bool bind_again(Clock::time_point now) { return server_ && server_->bind_again(now); }
+    bool bind_again(Clock::time_point now);
 
     // To the next image, and from the one before.
     [[nodiscard]] HandedControl describe() const;
@@ -56,6 +60,7 @@ public:
 
 private:
     void serve_at(ControlListener listener);
+    [[nodiscard]] bool take_over(Clock::time_point now);
     [[nodiscard]] ControlReply obey(const ControlRequest& request);
     [[nodiscard]] ControlReply obey_workers(int workers);
     [[nodiscard]] ControlReply obey_reload(bool force);
@@ -68,6 +73,9 @@ private:
     EpollSet& events_;
     ControlTargets targets_;
     std::optional<ControlServer> server_{};
+    Endpoint wanted_{};
+    Deadline next_try_{};  ///< to have the socket, or its file, that could not be had
+    bool lost_ = false;    ///< its file could not be had again, which was said
     std::uint64_t last_ticket_ = 0;
 };
 

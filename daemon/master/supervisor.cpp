@@ -57,7 +57,7 @@ int Supervisor::run() {
         const auto now = Clock::now();
         log_reopening_.maintain(now);  // before the pool, whose workers log there
         pool_.maintain(now);
-        control_.maintain(now);
+        if (control_.maintain(now)) watch_listeners(now);
         observer_.maintain(pool_.current(), pool_.log_pipe(), now);
         tell_systemd(now);
         mind_socket_files(now);

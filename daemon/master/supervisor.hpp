@@ -38,6 +38,8 @@ public:
 
     /// Lets preforkctl ask and order.  Never fatal: what is in the way is a warning.
     void open_control(ControlListener listener) { control_.open(std::move(listener)); }
+    /// The same as soon as it can be had at `place`.
+    void want_control(Endpoint place) { control_.want(std::move(place), Clock::now()); }
 
     /// Supervises until stopped; returns the exit code.
     [[nodiscard]] int run();

@@ -99,6 +99,15 @@ std::vector<Listener> open_listeners(const Settings& settings, std::vector<Passe
     return std::move(assignment.listeners);
 }
 
+const char* runtime_directory() { return std::getenv("RUNTIME_DIRECTORY"); }
+
+void open_control(Supervisor& supervisor, const Settings& settings) {
+    if (auto control = listen_for_control(
+            settings, {.runtime_directory = runtime_directory(), .xdg_runtime_dir = std::getenv("XDG_RUNTIME_DIR")}))
+        return supervisor.open_control(std::move(*control));
+    if (auto place = wanted_control(settings.control, runtime_directory())) supervisor.want_control(std::move(*place));
+}
+
 /// After everything that could still be refused: an error at start-up is then the only line.
 void say_what_is_served(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
@@ -129,9 +138,7 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd}, std::move(keys));
     }
     Supervisor supervisor{parts, to_generation(plan, std::move(keys)), load_generation(start_up)};
-    if (auto control = listen_for_control(settings, {.runtime_directory = std::getenv("RUNTIME_DIRECTORY"),
-                                                     .xdg_runtime_dir = std::getenv("XDG_RUNTIME_DIR")}))
-        supervisor.open_control(std::move(*control));
+    open_control(supervisor, settings);
     return supervisor.run();
 }
 
@@ -213,6 +220,8 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
                           load_generation(start_up, std::move(first_load)),
                           own};
     if (!resumes) close_descriptors(handover);
+    // Where another daemon had it, and has it perhaps still.
+    if (auto place = wanted_control(in_force->control, runtime_directory())) supervisor.want_control(std::move(*place));
     return supervisor.run();
 }
 

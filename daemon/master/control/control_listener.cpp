@@ -27,9 +27,14 @@ SocketAddress address_of(const ListenSettings& settings) {
     } catch (const std::system_error& error) { throw resolve_error(settings, error); }
 }
 
-ControlListener bind_control(const Endpoint& endpoint) {
+ListenSettings settings_at(const Endpoint& endpoint) {
     ListenSettings settings{.endpoint = endpoint};
     if (!endpoint.abstract) settings.mode = for_its_owner;
+    return settings;
+}
+
+ControlListener bind_control(const Endpoint& endpoint) {
+    const ListenSettings settings = settings_at(endpoint);
     const SocketAddress address = address_of(settings);
     BindAttempt attempt = try_bind(settings, address, backlog);
     if (attempt.error == EADDRINUSE) throw AddressTaken{bind_error(settings, address, attempt.error)};
@@ -44,10 +49,17 @@ std::string without_option(const std::exception& error) {
     return std::string{sentence.starts_with(option) ? sentence.substr(option.size()) : sentence};
 }
 
+void say_why_without(const std::exception& error) noexcept {
+    // What cannot even be read, such as a path that is too long, is not tried again.
+    const bool for_good = dynamic_cast<const std::invalid_argument*>(&error) != nullptr;
+    log(LogLevel::Warning, fmt::format("--control {}; going on without a control socket{}", without_option(error),
+                                       for_good ? "" : " until it can be had"));
+}
+
 std::optional<ControlListener> listen_at(const std::string& place) noexcept try {
     return bind_control(parse_endpoint(place));
 } catch (const std::exception& error) {
-    log(LogLevel::Warning, fmt::format("--control {}; going on without a control socket", without_option(error)));
+    say_why_without(error);
     return std::nullopt;
 }
 
@@ -87,13 +99,30 @@ std::optional<ControlListener> listen_for_control(const Settings& settings,
     return place.empty() ? listen_by_hand(settings.name, surroundings.xdg_runtime_dir) : listen_at(place);
 }
 
+std::optional<Endpoint> wanted_control(const std::string& control, const char* runtime_directory) noexcept try {
+    const std::string place = control_place(control, runtime_directory);
+    if (place.empty() || place == control_off) return std::nullopt;
+    return parse_endpoint(place);
+} catch (const std::exception&) { return std::nullopt; }
+
 std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept try {
     return bind_control(endpoint);
 } catch (const std::exception& error) {
     log(LogLevel::Warning,
-        "the control socket's file is missing and could not be bound again: " + without_option(error));
+        "the control socket's file is missing and could not be bound again; retrying: " + without_option(error));
     return std::nullopt;
 }
+
+std::optional<ControlListener> listen_once_free(const Endpoint& endpoint) noexcept try {
+    const ListenSettings settings = settings_at(endpoint);
+    const SocketAddress address = address_of(settings);
+    // Not what bind_unix_path() would do first: wait for a lock that somebody else has on the directory.
+    const PathOccupant occupant = endpoint.abstract ? PathOccupant::Nothing : occupant_of(address);
+    if (occupant != PathOccupant::Nothing && occupant != PathOccupant::StaleSocket) return std::nullopt;
+    BindAttempt attempt = try_bind(settings, address, backlog);
+    if (attempt.error != 0) return std::nullopt;
+    return ControlListener{.fd = std::move(attempt.fd), .local = endpoint, .file = attempt.file};
+} catch (const std::exception&) { return std::nullopt; }
 
 void remove_socket_file(const ControlListener& listener) noexcept {
     if (listener.file) remove_if_same(listener.local.path, *listener.file);

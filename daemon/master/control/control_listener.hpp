@@ -25,12 +25,21 @@ struct ControlSurroundings {
 ///
 /// By hand it is called --name, or NAME-PID where a live daemon is called so.  Nobody else can have a hand in it: its
 /// directory is made and used only as this user's own, 0700, and while a name is taken it is locked.
-/// A daemon serves without it too: then the log says why, and how to get one; nullopt, as for `off`.
+/// A daemon serves without it too: then the log says why, and how to get one; nullopt, as for `off`.  What cannot be
+/// had at wanted_control() may be had later, when a daemon that is just ending has left it.
 [[nodiscard]] std::optional<ControlListener> listen_for_control(const Settings& settings,
                                                                 const ControlSurroundings& surroundings) noexcept;
 
+/// Where it has to be, as --control or $RUNTIME_DIRECTORY says; nullopt: nowhere, or by hand.
+[[nodiscard]] std::optional<Endpoint> wanted_control(const std::string& control,
+                                                     const char* runtime_directory) noexcept;
+
 /// The same where one was that has lost its file.
 [[nodiscard]] std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept;
+
+/// The same without a word and without waiting, for who has said already why it cannot be had, and looks from time to
+/// time.
+[[nodiscard]] std::optional<ControlListener> listen_once_free(const Endpoint& endpoint) noexcept;
 
 /// Removes its file, unless something else has taken the path since.
 void remove_socket_file(const ControlListener& listener) noexcept;

@@ -49,9 +49,11 @@ ControlServer::ControlServer(ControlListener listener, ControlDesk desk)
     epoll_.watch(listener_.fd.get(), listener_id);
 }
 
-bool ControlServer::bind_again(Clock::time_point now) {
-    if (!listener_.file || is_socket_at(listener_.local.path, *listener_.file)) return false;
-    auto again = listen_again_at(listener_.local);
+bool ControlServer::has_lost_its_file() const noexcept {
+    return listener_.file && !is_socket_at(listener_.local.path, *listener_.file);
+}
+
+bool ControlServer::move_to(std::optional<ControlListener> again, Clock::time_point now) {
     if (!again || !epoll_.add(again->fd.get(), listener_id, EPOLLIN)) return false;
     accept_peers(now);
     epoll_.remove(listener_.fd.get());

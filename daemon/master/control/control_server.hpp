@@ -59,9 +59,11 @@ public:
     /// that ask nothing just now.  Removes the socket's file.
     void close(Ticket ticket, const Outcome& outcome);
 
-    /// If its file was removed or replaced, binds it again.  Connected peers stay, queued ones are accepted.
-    /// False if nothing has changed.
-    bool bind_again(Clock::time_point now);
+    /// Whether its file was removed or replaced.
+    [[nodiscard]] bool has_lost_its_file() const noexcept;
+    /// Goes on at `again`, where its file is once more.  Connected peers stay, queued ones are accepted.  False if
+    /// nothing has changed.
+    bool move_to(std::optional<ControlListener> again, Clock::time_point now);
     [[nodiscard]] const ControlListener& listener() const noexcept { return listener_; }
 
     [[nodiscard]] ControlHandover handover() const;
