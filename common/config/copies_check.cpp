@@ -37,12 +37,26 @@ public:
 
     void no_copies() const {
         const auto waits = std::ranges::count_if(settings_.listen, &ListenSettings::inetd_wait);
+        const bool somebody = std::ranges::any_of(settings_.listen, has_own_copies);
         for (const std::string_view option : {"pass", "ready", "stop-signal", "reload-signal"})
-            if (!is_default(option, settings_) && (option != "stop-signal" || waits == 0))
+            if (!is_default(option, settings_) && !(option == "stop-signal" && waits != 0) &&
+                !(option != "reload-signal" && somebody))
                 refuse(option, "is for programs that accept by themselves; say --run pool, or leave it away");
-        for (std::size_t index = 0; index < settings_.listen.size(); ++index)
-            if (settings_.listen[index].inetd_wait) waiting(index);
         if (waits == std::ssize(settings_.listen)) clients("inetd=wait");
+    }
+
+    /// What endpoints say of themselves.
+    void endpoints() const {
+        if (settings_.reload_signal && has_services(settings_))
+            refuse("reload-signal",
+                   "does not go with workers of an endpoint's own (workers=, run=), which a reload exchanges; leave "
+                   "one away");
+        for (std::size_t index = 0; index < settings_.listen.size(); ++index) {
+            const ListenSettings& listen = settings_.listen[index];
+            if (is_service(listen) && run_mode_of(listen, settings_) == RunMode::Pool) own_copies(index);
+            if (listen.inetd_wait) waiting(index);
+            keys_of_copies(index);
+        }
     }
 
     void program() const {
@@ -68,11 +82,7 @@ public:
     }
 
     void patience() const {
-        const auto boot = settings_.boot_timeout;
-        if (settings_.ready.kind == ReadyCheck::Kind::Alive && boot.count() != 0 && settings_.ready.alive_for >= boot)
-            refuse("ready", fmt::format("alive:{} is no sooner than --boot-timeout {}, which would end every copy; "
-                                        "raise that, or lower this",
-                                        to_string(settings_.ready.alive_for), to_string(boot)));
+        if (const std::string why = too_late(settings_.ready); !why.empty()) refuse("ready", why);
     }
 
     void watchdog() const {
@@ -83,17 +93,63 @@ public:
     }
 
     void listeners() const {
-        for (std::size_t index = 0; index < settings_.listen.size(); ++index) socket_alone(index, "--run pool");
-        for (std::size_t index = 1; index < settings_.listen.size(); ++index)
-            if (settings_.listen[index].run_as != settings_.listen.front().run_as)
-                refuse("listen",
-                       fmt::format("{}: each copy of --run pool has all endpoints, so they have to say the same of its "
-                                   "process (run-user=, nice= and so on); or have another daemon serve this one",
-                                   printable(to_string(settings_.listen[index].endpoint))),
-                       index);
+        const RunAs* first = nullptr;
+        for (std::size_t index = 0; index < settings_.listen.size(); ++index) {
+            const ListenSettings& listen = settings_.listen[index];
+            if (is_service(listen)) continue;
+            socket_alone(index, "--run pool");
+            if (first == nullptr) first = &listen.run_as;
+            if (listen.run_as != *first)
+                refuse(
+                    "listen",
+                    fmt::format("{}: each copy of --run pool has all endpoints, so they have to say the same of its "
+                                "process (run-user=, nice= and so on); or give this one copies of its own (workers=)",
+                                printable(to_string(listen.endpoint))),
+                    index);
+        }
     }
 
 private:
+    static bool has_own_copies(const ListenSettings& listen) { return listen.copies.run == RunMode::Pool; }
+
+    /// Empty: it is in time.
+    [[nodiscard]] std::string too_late(const ReadyCheck& ready) const {
+        const auto boot = settings_.boot_timeout;
+        if (ready.kind != ReadyCheck::Kind::Alive || boot.count() == 0 || ready.alive_for < boot) return "";
+        return fmt::format(
+            "alive:{} is no sooner than --boot-timeout {}, which would end every copy; raise that, or "
+            "lower this",
+            to_string(ready.alive_for), to_string(boot));
+    }
+
+    void own_copies(std::size_t index) const {
+        const ListenSettings& listen = settings_.listen[index];
+        const std::string endpoint = printable(to_string(listen.endpoint));
+        if (listen.inetd_wait)
+            refuse("listen", endpoint + ": inetd=wait has one program, and run=pool copies of it; leave one away",
+                   index);
+        socket_alone(index, "run=pool");
+        if (!is_program_at(listen, settings_))
+            refuse("listen", endpoint + ": run=pool needs a program, which accepts by itself: program=, or -- PROGRAM",
+                   index);
+        if (const std::string why = too_late(listen.copies.ready.value_or(settings_.ready)); !why.empty())
+            refuse("listen", endpoint + ": ready=" + why, index);
+    }
+
+    void keys_of_copies(std::size_t index) const {
+        const ListenSettings& listen = settings_.listen[index];
+        const bool is_pool = run_mode_of(listen, settings_) == RunMode::Pool && is_service(listen);
+        const std::string_view key = listen.copies.pass && !is_pool                                ? "pass"
+                                     : listen.copies.ready && !is_pool                             ? "ready"
+                                     : listen.copies.stop_signal && !is_pool && !listen.inetd_wait ? "stop-signal"
+                                                                                                   : "";
+        if (!key.empty())
+            refuse("listen",
+                   fmt::format("{}: {}= is for a program that accepts by itself; say run=pool, too, or leave it away",
+                               printable(to_string(listen.endpoint)), key),
+                   index);
+    }
+
     void waiting(std::size_t index) const {
         socket_alone(index, "inetd=wait");
         if (!is_program_at(settings_.listen[index], settings_))
@@ -118,7 +174,8 @@ private:
         while (!rest.empty()) {
             const std::string_view word = take_until(rest, ' ');
             const std::string_view key = word.substr(0, word.find('='));
-            const bool is_about_it = word == how || (listen.inetd_wait && key == "program");
+            const bool is_about_it = word == how || key == "stop-signal" || (how != "--run pool" && key == "program") ||
+                                     (how == "run=pool" && (key == "workers" || key == "pass" || key == "ready"));
             if (!suits_copies(key) && !is_about_it)
                 refuse("listen",
                        fmt::format("{}: {}= has no effect on programs that accept by themselves ({}); "
@@ -140,6 +197,7 @@ private:
 
 void check_copies(const Settings& settings, const Origins& origins) {
     const CopiesCheck check{settings, origins};
+    check.endpoints();
     if (!runs_copies(settings)) return check.no_copies();
     check.program();
     check.workers();

@@ -1,17 +1,17 @@
 #include "common/config/options_table.hpp"
-#include "common/config/command_words.hpp"
 
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <optional>
 #include <stdexcept>
 
 #include "common/base/parse_number.hpp"
 #include "common/base/units.hpp"
+#include "common/config/command_words.hpp"
 #include "common/config/control_endpoint.hpp"
+#include "common/config/copy_values.hpp"
 #include "common/config/listen_settings.hpp"
 #include "common/config/named_value.hpp"
 #include "common/config/observe_endpoint.hpp"
@@ -54,19 +54,6 @@ constexpr std::array<Named<LogFormat>, 4> log_formats{
 
 constexpr std::array<Named<SandboxMode>, 3> sandbox_modes{
     {{"auto", SandboxMode::Auto}, {"off", SandboxMode::Off}, {"strict", SandboxMode::Strict}}};
-
-constexpr std::array<Named<RunMode>, 2> run_modes{{{"client", RunMode::Client}, {"pool", RunMode::Pool}}};
-constexpr std::array<Named<PassStyle>, 4> pass_styles{{{"listen", PassStyle::Listen},
-                                                       {"fd0", PassStyle::Fd0},
-                                                       {"starter", PassStyle::Starter},
-                                                       {"einhorn", PassStyle::Einhorn}}};
-constexpr std::array<Named<int>, 7> program_signals{{{"TERM", SIGTERM},
-                                                     {"QUIT", SIGQUIT},
-                                                     {"INT", SIGINT},
-                                                     {"HUP", SIGHUP},
-                                                     {"USR1", SIGUSR1},
-                                                     {"USR2", SIGUSR2},
-                                                     {"WINCH", SIGWINCH}}};
 
 template <class Value, std::size_t N>
 Values print_named(const std::array<Named<Value>, N>& known, Value value) {
@@ -120,28 +107,6 @@ std::uint64_t read_size(std::string_view text, std::string_view expected) {
     const auto bytes = parse_size_bytes(text);
     if (!bytes) refuse_value(expected, text);
     return *bytes;
-}
-
-/// `alive:TIME`, `notify` or `fd:N`.
-ReadyCheck read_ready(std::string_view text) {
-    constexpr std::string_view alive = "alive:";
-    constexpr std::string_view fd = "fd:";
-    if (text == "notify") return {.kind = ReadyCheck::Kind::Notify};
-    if (text.starts_with(alive))
-        if (const auto time = parse_duration(text.substr(alive.size()))) return {.alive_for = *time};
-    if (text.starts_with(fd))
-        if (const auto number = parse_number<int>(text.substr(fd.size())); number && *number >= 3 && *number < 1024)
-            return {.kind = ReadyCheck::Kind::Fd, .fd = *number};
-    refuse_value("alive:TIME such as alive:1s, notify, or fd:N from fd:3 to fd:1023", text);
-}
-
-std::string print_ready(const ReadyCheck& ready) {
-    switch (ready.kind) {
-        case ReadyCheck::Kind::Alive: return "alive:" + to_string(ready.alive_for);
-        case ReadyCheck::Kind::Notify: return "notify";
-        case ReadyCheck::Kind::Fd: return fmt::format("fd:{}", ready.fd);
-    }
-    return {};
 }
 
 void read_listen(Settings& settings, std::string_view text) {
@@ -222,24 +187,24 @@ constexpr auto rows = std::to_array<OptionRow>({
      [](const Settings& s) { return s.program.empty() ? Values{} : Values{join_command(s.program)}; }},
     {"run", 0, "client|pool", programs,
      "client: start the program for each client; pool: each worker is one copy of it, which accepts by itself", "",
-     [](Settings& s, std::string_view text) { s.run = read_named(run_modes, text); },
-     [](const Settings& s) { return print_named(run_modes, s.run); }},
+     [](Settings& s, std::string_view text) { s.run = read_run_mode(text); },
+     [](const Settings& s) { return Values{print(s.run)}; }},
     {"pass", 0, "listen|fd0|starter|einhorn", programs,
      "how a copy gets the sockets: as systemd passes them, one as descriptor 0, as Server::Starter or as einhorn does",
-     "", [](Settings& s, std::string_view text) { s.pass = read_named(pass_styles, text); },
-     [](const Settings& s) { return print_named(pass_styles, s.pass); }},
+     "", [](Settings& s, std::string_view text) { s.pass = read_pass(text); },
+     [](const Settings& s) { return Values{print(s.pass)}; }},
     {"ready", 0, "alive:TIME|notify|fd:N", programs,
      "when a copy counts as ready: once it has lived for so long, has said READY=1, or has written to descriptor N", "",
      [](Settings& s, std::string_view text) { s.ready = read_ready(text); },
-     [](const Settings& s) { return Values{print_ready(s.ready)}; }},
+     [](const Settings& s) { return Values{print(s.ready)}; }},
     {"stop-signal", 0, "SIGNAL", programs,
      "what asks a program that accepts by itself to end: TERM, QUIT, INT, HUP, USR1, USR2 or WINCH", "",
-     [](Settings& s, std::string_view text) { s.stop_signal = read_named(program_signals, text); },
-     [](const Settings& s) { return print_named(program_signals, s.stop_signal); }},
+     [](Settings& s, std::string_view text) { s.stop_signal = read_program_signal(text); },
+     [](const Settings& s) { return Values{print_program_signal(s.stop_signal)}; }},
     {"reload-signal", 0, "SIGNAL", programs,
      "what has a copy read its own settings anew: sent by a reload that changes nothing of ours, instead of new copies",
-     "none", [](Settings& s, std::string_view text) { s.reload_signal = read_named(program_signals, text); },
-     [](const Settings& s) { return s.reload_signal ? print_named(program_signals, *s.reload_signal) : Values{}; }},
+     "none", [](Settings& s, std::string_view text) { s.reload_signal = read_program_signal(text); },
+     [](const Settings& s) { return s.reload_signal ? Values{print_program_signal(*s.reload_signal)} : Values{}; }},
 
     {"idle-timeout", 0, "TIME", limits, "close a connection on which nothing moves for so long", "",
      [](Settings& s, std::string_view text) { s.idle_timeout = read_timeout(text); },

@@ -1,6 +1,7 @@
 // workers= and what else is about workers of a listener's own.
 #include <array>
 
+#include "common/config/copy_values.hpp"
 #include "common/config/listen_rows.hpp"
 #include "common/config/option_values.hpp"
 
@@ -10,7 +11,12 @@ namespace {
 constexpr NumberRange workers_of_service{.min = 1, .max = most_workers};
 constexpr NumberRange connections_of_service{.min = 1, .max = most_connections};
 
-constexpr std::array<ListenRow, 3> rows_of_services{{
+template <class Value>
+std::optional<std::string> if_said(const std::optional<Value>& value) {
+    return value ? std::optional{print(*value)} : std::nullopt;
+}
+
+constexpr std::array<ListenRow, 7> rows_of_services{{
     {{"workers", "N", "all", "workers of its own, which serve it alone (default: those of --workers do)"},
      any_transport,
      [](ListenSettings& s, std::string_view text) {
@@ -28,6 +34,24 @@ constexpr std::array<ListenRow, 3> rows_of_services{{
      },
      [](const ListenSettings& s) {
          return s.connections ? std::optional{std::to_string(*s.connections)} : std::nullopt;
+     }},
+    {{"run", "client|pool", "all", "whether its own workers start its program for each client, or are copies of it"},
+     any_transport,
+     [](ListenSettings& s, std::string_view text) { s.copies.run = read_run_mode(text); },
+     [](const ListenSettings& s) { return if_said(s.copies.run); }},
+    {{"pass", "listen|fd0|starter|einhorn", "all", "with run=pool: how copies get the socket, instead of --pass"},
+     any_transport,
+     [](ListenSettings& s, std::string_view text) { s.copies.pass = read_pass(text); },
+     [](const ListenSettings& s) { return if_said(s.copies.pass); }},
+    {{"ready", "alive:TIME|notify|fd:N", "all", "with run=pool: when a copy counts as ready, instead of --ready"},
+     any_transport,
+     [](ListenSettings& s, std::string_view text) { s.copies.ready = read_ready(text); },
+     [](const ListenSettings& s) { return if_said(s.copies.ready); }},
+    {{"stop-signal", "SIGNAL", "all", "with run=pool or inetd=wait: what asks it to end, instead of --stop-signal"},
+     any_transport,
+     [](ListenSettings& s, std::string_view text) { s.copies.stop_signal = read_program_signal(text); },
+     [](const ListenSettings& s) {
+         return s.copies.stop_signal ? std::optional{print_program_signal(*s.copies.stop_signal)} : std::nullopt;
      }},
 }};
 

@@ -11,6 +11,7 @@
 
 #include "common/base/internet_host.hpp"
 #include "common/config/access.hpp"
+#include "common/config/copy_settings.hpp"
 #include "common/config/forward_settings.hpp"
 #include "common/config/log_connections.hpp"
 #include "common/config/tls_settings.hpp"
@@ -82,6 +83,7 @@ struct ListenSettings {
     std::optional<int> workers{};      ///< of its own, which serve it alone; unset: as many as --workers says
     std::optional<Model> model{};      ///< how these run it, instead of --model
     std::optional<int> connections{};  ///< at once for each of them, instead of --connections
+    CopySettings copies{};             ///< its programs, if they accept by themselves
     bool inetd_wait = false;           ///< a program gets the socket itself, and nobody accepts for it
     Serves serves = Serves::Clients;   ///< which option asked for it
 
@@ -111,32 +113,6 @@ struct SpareCount {
 enum class ReloadMode {
     Generation,  ///< all new ones beside the old ones, which leave when those are ready
     Rolling,     ///< one after the other
-};
-
-/// How programs behind `--` are run.
-enum class RunMode {
-    Client,  ///< one for each client
-    Pool,    ///< each worker is one copy, which accepts by itself
-};
-
-/// How a copy is given the listening sockets.
-enum class PassStyle {
-    Listen,   ///< from descriptor 3, told as systemd does: LISTEN_FDS
-    Fd0,      ///< one, as its standard input: FastCGI, inetd's `wait`
-    Starter,  ///< told as Server::Starter does: SERVER_STARTER_PORT
-    Einhorn,  ///< told as einhorn does: EINHORN_FD_0
-};
-
-/// When a copy counts as ready.
-struct ReadyCheck {
-    enum class Kind {
-        Alive,   ///< it has lived for `alive_for`
-        Notify,  ///< it has said READY=1, as sd_notify(3) does
-        Fd,      ///< it has written to the descriptor `fd`, or closed it
-    } kind = Kind::Alive;
-    std::chrono::milliseconds alive_for{1000};
-    int fd = 0;
-    friend bool operator==(const ReadyCheck&, const ReadyCheck&) = default;
 };
 
 struct Settings {
@@ -192,12 +168,22 @@ struct Settings {
     std::optional<int> reload_signal{};  ///< what has it read its own settings anew; unset: it cannot
 };
 
-/// Whether its workers are copies of a program that accepts by itself.
+/// Whether its workers, but those that endpoints have of their own, are copies of a program that accepts by itself.
 [[nodiscard]] inline bool runs_copies(const Settings& settings) noexcept { return settings.run == RunMode::Pool; }
 
-/// Whether programs behind `--` get the socket of `listener` as it is, and accept by themselves.
+/// How the program of `listener` is run: as it says, or the daemon; a handler of its own is none.
+[[nodiscard]] inline RunMode run_mode_of(const ListenSettings& listener, const Settings& settings) noexcept {
+    return listener.copies.run.value_or(listener.handler.empty() ? settings.run : RunMode::Client);
+}
+
+/// Whether programs get the socket of `listener` as it is, and accept by themselves.
 [[nodiscard]] inline bool passes_socket(const ListenSettings& listener, const Settings& settings) noexcept {
-    return runs_copies(settings) || listener.inetd_wait;
+    return run_mode_of(listener, settings) == RunMode::Pool || listener.inetd_wait;
+}
+
+/// What asks a program of `listener` to end that accepts by itself.
+[[nodiscard]] inline int stop_signal_of(const ListenSettings& listener, const Settings& settings) noexcept {
+    return listener.copies.stop_signal.value_or(settings.stop_signal);
 }
 
 /// The option that asks for such a listener: `--listen`.
@@ -253,7 +239,7 @@ struct Settings {
 
 /// Whether `listener` has workers of its own, which a pool of others is beside: a service.
 [[nodiscard]] inline bool is_service(const ListenSettings& listener) noexcept {
-    return listener.workers || listener.model || listener.connections;
+    return listener.workers || listener.model || listener.connections || listener.copies.run;
 }
 
 [[nodiscard]] inline bool has_services(const Settings& settings) noexcept {

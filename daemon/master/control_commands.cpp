@@ -253,8 +253,12 @@ StatusReport ControlCommands::status() {
                                     .dropped = dropped_at(listener)});
     }
     targets_.pool.describe(report, now);
-    if (runs_copies(settings))
-        for (ListenerStatus& listener : report.listeners) listener.counts.reset();  // nobody counts there
+    std::size_t row = 0;
+    for (const Listener& listener : *targets_.pool.current().listeners) {
+        if (!listener.fd) continue;
+        if (run_mode_of(listener.settings, settings) == RunMode::Pool) report.listeners[row].counts.reset();
+        ++row;  // of copies nobody counts
+    }
     const auto started = std::chrono::system_clock::now() - report.uptime;
     report.started_s = std::chrono::duration_cast<std::chrono::seconds>(started.time_since_epoch()).count();
     return report;

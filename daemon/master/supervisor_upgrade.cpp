@@ -105,9 +105,10 @@ Handover Supervisor::describe() {
     return handover;
 }
 
-/// Copies of a program are left alone.
+/// Copies of a program are left alone where nothing else is served.
 Slots Supervisor::slots_for_upgrade() const {
-    return pool_.current().pool.runs_copies ? Slots::Free : pool_.slots(Clock::now());
+    const PoolSettings& pool = pool_.current().pool;
+    return pool.runs_copies && pool.services.empty() ? Slots::Free : pool_.slots(Clock::now());
 }
 
 void Supervisor::offer_slots(Clock::time_point now) {

@@ -57,9 +57,16 @@ std::vector<std::string> say_what_does_not_hold(const std::vector<std::string>& 
     return remarks;
 }
 
-/// Whether it may expect of the sockets what the one before has taken back.
-bool is_another_program(const Settings& next, const Settings& current) {
-    return runs_copies(next) && next.program.front() != current.program.front();
+/// Another program may expect of its socket what the one before has taken back.
+void make_blocking_for_others(const std::vector<Listener>& listeners, const Settings& settings,
+                              const Generation& current) {
+    for (const Listener& listener : listeners) {
+        if (run_mode_of(listener.settings, settings) != RunMode::Pool) continue;
+        const auto before = std::ranges::find(*current.listeners, listener.local, &Listener::local);
+        if (before != current.listeners->end() &&
+            program_at(before->settings, *current.settings).front() != program_at(listener.settings, settings).front())
+            make_blocking(listener);
+    }
 }
 
 /// A certificate that is valid is not given up for one that is not.
@@ -109,12 +116,12 @@ public:
         std::ranges::copy(taken.kept, std::back_inserter(kept_));
         std::ranges::move(say_what_does_not_hold(kept_, taken), std::back_inserter(remarks_));
         for (const Listener& listener : *bound) say_where_it_listens(listener);
-        if (runs_copies(*plan_->settings)) make_blocking(*bound);
+        make_blocking(*bound, *plan_->settings);
         std::ranges::move(*bound, std::back_inserter(taken.listeners));
         try {
             take_listeners(*plan_, std::move(taken.listeners));
             refuse_expired(*plan_->listeners, *current.listeners);
-            if (is_another_program(*plan_->settings, *current.settings)) make_blocking(*plan_->listeners);
+            make_blocking_for_others(*plan_->listeners, *plan_->settings, current);
             keys_ = key_process_of(plan_);
             if (!keys_) return finish();
             keys_->begin(now);
@@ -246,15 +253,22 @@ void refuse_other_way_of_running(const Settings& next, RunMode run, const std::v
         throw OperatorError{ExitCode::Configuration,
                             "--run cannot be changed by a reload or an upgrade, since both would accept from the same "
                             "sockets: restart to apply it"};
-    for (const ListenSettings& listen : next.listen)
-        if (std::ranges::any_of(listeners, [&](const Listener& before) {
-                return before.settings.endpoint == listen.endpoint && before.settings.inetd_wait != listen.inetd_wait;
-            }))
-            throw OperatorError{
-                ExitCode::Configuration,
-                fmt::format("--listen {}: inetd= cannot be changed by a reload or an upgrade, since both would accept "
-                            "from the same socket: restart to apply it",
-                            printable(to_string(listen.endpoint)))};
+    const Settings others{.run = run};
+    for (const ListenSettings& listen : next.listen) {
+        bool is_new = true, same_inetd = false, same_run = false;
+        for (const Listener& before : listeners) {  // of port 0 there may be several
+            if (before.settings.endpoint != listen.endpoint) continue;
+            const bool same = before.settings.inetd_wait == listen.inetd_wait;
+            is_new = false;
+            same_inetd |= same;
+            same_run |= same && run_mode_of(before.settings, others) == run_mode_of(listen, next);
+        }
+        if (is_new || same_run) continue;
+        throw OperatorError{ExitCode::Configuration,
+                            fmt::format("--listen {}: {} cannot be changed by a reload or an upgrade, since both would "
+                                        "accept from the same socket: restart to apply it",
+                                        printable(to_string(listen.endpoint)), same_inetd ? "run=" : "inetd=")};
+    }
 }
 
 BeginLoading load_generation(const StartUp& start_up, std::optional<Planned> first) {

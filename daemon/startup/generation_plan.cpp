@@ -145,10 +145,12 @@ PoolSettings pool_of(const GenerationPlan& plan) {
 
 void check_passing(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
-    if (const auto misfit = why_not_passed(settings.pass, settings.program, copy_sockets_of(*plan.listeners)))
+    if (!runs_copies(settings)) return;
+    const std::vector<CopySocket> sockets = copy_sockets_of(*plan.listeners, plan.service);
+    if (const auto misfit = why_not_passed(settings.pass, settings.program, sockets))
         throw OperatorError{ExitCode::Configuration, "-- " + printable(settings.program.front()) + ": " + *misfit};
-    const int behind = settings.pass == PassStyle::Fd0 ? first_copy_socket
-                                                       : first_copy_socket + static_cast<int>(plan.listeners->size());
+    const int behind =
+        settings.pass == PassStyle::Fd0 ? first_copy_socket : first_copy_socket + static_cast<int>(sockets.size());
     if (settings.ready.kind == ReadyCheck::Kind::Fd && settings.ready.fd < behind)
         throw OperatorError{ExitCode::Configuration,
                             fmt::format("--ready fd:{}: that descriptor is a socket of --pass; "
@@ -307,12 +309,15 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
             throw OperatorError{ExitCode::Configuration, name_at(asked_by(plan, listener.settings), "listen") + ' ' +
                                                              to_string(listener.settings.endpoint) + ": " + *misfit};
     }
-    if (runs_copies(*plan.settings)) check_passing(plan);
+    if (plan.services.empty()) check_passing(plan);
+    for (const std::shared_ptr<GenerationPlan>& service : plan.services) {
+        service->listeners = plan.listeners;
+        check_passing(*service);
+    }
     plan.model = model_of(*plan.settings, plan.handlers);
     if (plan.services.empty()) plan.capacity = decide_capacity(plan);
     for (const std::shared_ptr<GenerationPlan>& service : plan.services) {
         service->descriptors = plan.descriptors;
-        service->listeners = plan.listeners;
         service->model = model_of(*service->settings, service->handlers);
         service->capacity = decide_capacity(*service);
         const auto first = std::ranges::find(*plan.listeners, service->service, &Listener::service);

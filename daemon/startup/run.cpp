@@ -127,7 +127,7 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
              const StartUp& start_up) {
     const Settings& settings = *plan->settings;
     take_listeners(*plan, std::move(listeners));
-    if (runs_copies(settings)) make_blocking(*plan->listeners);
+    make_blocking(*plan->listeners, settings);
     std::shared_ptr<KeyProcess> keys = start_key_process(plan);
     say_what_is_served(*plan);
     store_listeners(parts.systemd, *plan->listeners);
@@ -173,9 +173,9 @@ std::shared_ptr<const Settings> settings_in_force(const Settings& read, const Ha
 }
 
 /// Copies of a program are nothing that another version of ours would run differently, so an upgrade leaves them alone,
-/// unless the file says something else by now.
+/// unless the file says something else by now, or others are served beside them, by workers that are exchanged.
 bool keeps_copies(const Planned& planned, const Handover& handover) {
-    return handover.runs_copies && runs_copies(*planned.plan->settings) &&
+    return handover.runs_copies && runs_copies(*planned.plan->settings) && planned.plan->services.empty() &&
            planned.invocation.config_text == handover.config_text;
 }
 

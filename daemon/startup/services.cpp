@@ -22,6 +22,11 @@ Settings settings_of_service(const Settings& all, const ListenSettings& listen) 
     if (listen.model) own.model = listen.model;
     if (listen.connections) own.connections = listen.connections;
     if (!listen.handler.empty()) own.program.clear();
+    own.run = run_mode_of(listen, all);
+    if (own.run == RunMode::Pool) own.program = program_at(listen, all);
+    own.pass = listen.copies.pass.value_or(all.pass);
+    own.ready = listen.copies.ready.value_or(all.ready);
+    own.stop_signal = stop_signal_of(listen, all);
     return own;
 }
 

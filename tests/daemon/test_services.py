@@ -239,7 +239,6 @@ def test_what_is_asked_for_twice_is_one_service(preforkd, tmp_path):
     ([f"{ANY} workers=1", "--workers", "1..3"], "--workers: MIN..MAX does not go with workers of an endpoint's own"),
     ([f"{ANY} workers=1000", "--workers", "100"], "--workers: 1100 with those of endpoints are more than 1024"),
     ([f"{ANY} workers=1", "--reload", "rolling"], "--reload: rolling does not go with workers of an endpoint's own"),
-    ([f"{ANY} workers=1", "--run", "pool", "--", "/bin/cat"], "workers= has no effect on programs that accept by themselves"),
     ([f"{ANY} nice=5"], 'the handler "greet" runs in a worker that serves others, too; give it workers of its own (workers=)'),
     ([f"{ANY} workers=1 chdir=/"], "of workers run-user=, run-group= and nice= can be said"),
     ([f"{ANY} workers=1 model=thread handler=chargen", "--listen", "udp://127.0.0.1:0 workers=1 model=fork"], ""),

@@ -55,6 +55,7 @@ public:
 
     [[nodiscard]] std::string endpoint() const { return to_string(listener_); }
     [[nodiscard]] ChildModel& model() const noexcept { return model_; }
+    [[nodiscard]] int stop_signal() const noexcept { return stop_signal_of(listener_.settings, model_.plan.settings); }
 
 private:
     enum class Stage { Elsewhere, Watching, Running, Pausing };
@@ -99,7 +100,7 @@ public:
     /// Itself alone: what it has forked for a client finishes with that.
     void ask_to_leave(const ChildProcess& program) override {
         was_asked_ = true;
-        program.signal(service_->model().plan.settings.stop_signal);
+        program.signal(service_->stop_signal());
     }
 
     [[nodiscard]] bool is_one_request() const noexcept override { return false; }

@@ -27,18 +27,22 @@ std::string name_of(const Listener& listener) {
 
 }  // namespace
 
-std::vector<CopySocket> copy_sockets_of(const std::vector<Listener>& listeners) {
+std::vector<CopySocket> copy_sockets_of(const std::vector<Listener>& listeners, std::size_t service) {
     std::vector<CopySocket> sockets;
     for (const Listener& listener : listeners)
-        sockets.push_back({.local = listener.local, .name = fit_for_a_name(name_of(listener))});
+        if (listener.service == service)
+            sockets.push_back({.local = listener.local, .name = fit_for_a_name(name_of(listener))});
     return sockets;
 }
 
-void make_blocking(const std::vector<Listener>& listeners) {
-    for (const Listener& listener : listeners) {
-        const int flags = check(::fcntl(listener.fd.get(), F_GETFL), "read a listener's flags");
-        check(::fcntl(listener.fd.get(), F_SETFL, flags & ~O_NONBLOCK), "make a listener blocking");
-    }
+void make_blocking(const Listener& listener) {
+    const int flags = check(::fcntl(listener.fd.get(), F_GETFL), "read a listener's flags");
+    check(::fcntl(listener.fd.get(), F_SETFL, flags & ~O_NONBLOCK), "make a listener blocking");
+}
+
+void make_blocking(const std::vector<Listener>& listeners, const Settings& settings) {
+    for (const Listener& listener : listeners)
+        if (run_mode_of(listener.settings, settings) == RunMode::Pool) make_blocking(listener);
 }
 
 }  // namespace preforkd

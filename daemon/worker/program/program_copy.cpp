@@ -117,15 +117,16 @@ void ProgramCopy::start() {
     const UniqueFd writer{ends[1]};
     check(::fcntl(reader.get(), F_SETFL, O_NONBLOCK), "make a pipe non-blocking");
     const Settings& settings = plan_.settings;
-    const std::vector<CopySocket> sockets = copy_sockets_of(plan_.listeners);
+    const std::vector<CopySocket> sockets = copy_sockets_of(plan_.listeners, plan_.service);
     std::vector<int> descriptors;
-    for (const Listener& listener : plan_.listeners) descriptors.push_back(listener.fd.get());
+    for (const Listener& listener : plan_.listeners)
+        if (is_own(listener, plan_)) descriptors.push_back(listener.fd.get());
     std::vector<std::string> told =
         variables_of(settings.pass, sockets, {.pid = ::getpid(), .generation = handoff_.generation});
     std::ranges::move(news_.variables(), std::back_inserter(told));
     output_.emplace(reactor_, std::move(reader), [this](std::string_view line) { log_line(line); });
     // Listeners of copies say all the same.
-    const ProcessChange* const change = change_for(plan_.listeners.front().settings.run_as, plan_.process_changes);
+    const ProcessChange* const change = change_for(plan_.settings.listen.front().run_as, plan_.process_changes);
     leader_ = start_copy({.file = plan_.program_files.at(settings.program.front()),
                           .arguments = with_descriptors(settings.program, sockets),
                           .environment = environment_with(std::move(told), change),

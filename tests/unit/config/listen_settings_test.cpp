@@ -227,6 +227,8 @@ TEST(ListenSettings, what_is_printed_is_read_back) {
           "umask=0027",
           "tcp://:7 handler=echo workers=3 model=thread connections=5 run-user=www-data",
           "udp://:7 workers=1",
+          "tcp://:7 program=/bin/cat workers=3 run=pool pass=fd0 ready=notify stop-signal=QUIT",
+          "tcp://:7 run=client",
           "unix:///x user=a run-user=b limit-as=512M:infinity limit-cpu=60 limit-nofile=64:1024 limit-stack=8M"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }
@@ -257,7 +259,8 @@ TEST(ListenSettings, workers_of_its_own_are_read) {
     EXPECT_EQ(listen.workers, 3);
     EXPECT_EQ(listen.model, Model::Serial);
     EXPECT_EQ(listen.connections, 5);
-    for (const char* text : {"tcp://:7 workers=1", "tcp://:7 model=serial", "tcp://:7 connections=5"})
+    for (const char* text :
+         {"tcp://:7 workers=1", "tcp://:7 model=serial", "tcp://:7 connections=5", "tcp://:7 run=pool"})
         EXPECT_TRUE(is_service(parse_listen(text))) << text;
     EXPECT_FALSE(is_service(parse_listen("tcp://:7 handler=echo")));
     EXPECT_THAT(listen_refusal("tcp://:7 workers=1 model=threads"),
