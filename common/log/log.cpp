@@ -160,6 +160,18 @@ void install(UniqueFd fd) noexcept {
     opened.store(true, std::memory_order_release);
 }
 
+void refuse_journal_in_file(const LogSettings& settings) {
+    if (settings.file.empty() || settings.format != LogFormat::Journal) return;
+    throw OperatorError{ExitCode::Configuration,
+                        "--log-format journal writes no file: leave --log-file out, or choose text or json"};
+}
+
+/// By errno.
+[[noreturn]] void refuse_journal(const std::string& socket) {
+    throw OperatorError{ExitCode::Configuration, "--log-format journal: " + socket + ": " + std::strerror(errno) +
+                                                     "; start systemd-journald, or choose text or json"};
+}
+
 /// The sentence as it is printed.
 void note_error(std::string_view sentence, std::span<const LogField> fields) noexcept {
     ErrorNote* note = error_note.load(relaxed);
@@ -201,23 +213,22 @@ void log_whole_lines(std::string_view lines) noexcept {
     complain_on_standard_error();
 }
 
+void look_at_log(const LogSettings& settings, const std::string& journal_socket) {
+    refuse_journal_in_file(settings);
+    if (!settings.file.empty()) return look_at_file_log(settings.file);
+    if (settings.format == LogFormat::Journal && !open_journal_log(journal_socket)) refuse_journal(journal_socket);
+}
+
 void open_log(const LogSettings& settings, const std::string& journal_socket) {
     UniqueFd fd;
     LogFormat chosen = settings.format;
+    refuse_journal_in_file(settings);
     if (!settings.file.empty()) {
-        if (chosen == LogFormat::Journal) {
-            throw OperatorError{ExitCode::Configuration,
-                                "--log-format journal writes no file: leave --log-file out, or choose text or json"};
-        }
         fd = open_file_log(settings.file);
     } else if (chosen == LogFormat::Journal || (chosen == LogFormat::Auto && standard_error_is_journal())) {
         fd = open_journal_log(journal_socket);
         if (fd) chosen = LogFormat::Journal;
-        if (!fd && chosen == LogFormat::Journal) {
-            throw OperatorError{ExitCode::Configuration, "--log-format journal: " + journal_socket + ": " +
-                                                             std::strerror(errno) +
-                                                             "; start systemd-journald, or choose text or json"};
-        }
+        if (!fd && chosen == LogFormat::Journal) refuse_journal(journal_socket);
     }
     if (!fd) fd = open_standard_error_log();
     const LogLayout next = log_layout(chosen, fd.get());

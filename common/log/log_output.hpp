@@ -33,6 +33,9 @@ inline constexpr const char* default_journal_socket = "/run/systemd/journal/sock
 /// Throws OperatorError when the file or the journal cannot be opened; the old output stays.
 void open_log(const LogSettings& settings, const std::string& journal_socket = default_journal_socket);
 
+/// Throws what open_log() would throw for `settings`, as far as that can be known without making a file.
+void look_at_log(const LogSettings& settings, const std::string& journal_socket = default_journal_socket);
+
 /// What USR1 asks for: opens the log file again and says so, or why not; then the old one stays, and the service goes
 /// on.
 void reopen_log(const LogSettings& settings);

@@ -86,6 +86,20 @@ bool wants_no_colour() noexcept {
     return (no_colour != nullptr && *no_colour != '\0') || (kind != nullptr && std::strcmp(kind, "dumb") == 0);
 }
 
+constexpr int file_log_flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+
+/// By errno.
+[[noreturn]] void refuse_file_log(const std::string& path) {
+    if (errno == ENXIO) {
+        throw OperatorError{
+            ExitCode::Configuration,
+            "--log-file " + path + ": nobody reads it; a FIFO needs its reader first, a socket is not a file"};
+    }
+    const ExitCode code = errno == EACCES || errno == EPERM ? ExitCode::Permission : ExitCode::Configuration;
+    throw OperatorError{code, "--log-file " + path + ": " + std::strerror(errno) +
+                                  "; name a file in a directory that exists and that preforkd may write to"};
+}
+
 }  // namespace
 
 UniqueFd open_standard_error_log() {
@@ -109,17 +123,13 @@ UniqueFd open_own_end(int pipe, bool blocks) {
 
 UniqueFd open_file_log(const std::string& path) {
     constexpr ::mode_t mode = 0640;
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    UniqueFd file = open_trusting_links(path, flags, mode);
-    if (file) return file;
-    if (errno == ENXIO) {
-        throw OperatorError{
-            ExitCode::Configuration,
-            "--log-file " + path + ": nobody reads it; a FIFO needs its reader first, a socket is not a file"};
-    }
-    const ExitCode code = errno == EACCES || errno == EPERM ? ExitCode::Permission : ExitCode::Configuration;
-    throw OperatorError{code, "--log-file " + path + ": " + std::strerror(errno) +
-                                  "; name a file in a directory that exists and that preforkd may write to"};
+    UniqueFd file = open_trusting_links(path, file_log_flags, mode);
+    if (!file) refuse_file_log(path);
+    return file;
+}
+
+void look_at_file_log(const std::string& path) {
+    if (!would_open_trusting_links(path, file_log_flags)) refuse_file_log(path);
 }
 
 // Not sd_journal_sendv(3): in systemd 252 its socket blocks, so that a journald that has stopped reading stops whoever

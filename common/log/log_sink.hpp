@@ -30,6 +30,9 @@ enum class LogOutcome {
 /// `path` at its end, made with mode 0640 if it is not there; may be a FIFO that somebody reads.  Throws OperatorError.
 [[nodiscard]] UniqueFd open_file_log(const std::string& path);
 
+/// Throws what open_file_log() would throw, but for a FIFO that nobody reads yet; makes nothing.
+void look_at_file_log(const std::string& path);
+
 /// An open description of our own of a pipe's end, for writing, so that nobody who shares the pipe can make us wait.
 /// Without /proc a copy of the end, whose description others share.  Throws std::system_error.
 [[nodiscard]] UniqueFd open_own_end(int pipe, bool blocks = false);

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "common/base/operator_error.hpp"
@@ -61,18 +62,22 @@ bool check_link(int link, const std::string& path, const std::string& name) {
                     path, printable(name), status.st_uid)};
 }
 
-}  // namespace
+/// Opens the end of the way; `link`: 0 where it may be followed, else O_NOFOLLOW.
+using OpenEnd = std::function<UniqueFd(int from, const char* name, int link)>;
 
-UniqueFd open_trusting_links(const std::string& path, int flags, ::mode_t mode) {
+UniqueFd walk_to(const std::string& path, const OpenEnd& open_end) {
     Walk walk;
     walk.begin(path);
     for (int links = 0; walk.directory;) {
         const std::string name = walk.take_name();
         const bool last = walk.rest.empty();
-        const int wanted = last ? flags : O_PATH | O_DIRECTORY | O_CLOEXEC;
         const int from = walk.directory.get();
+        const auto open_next = [&](const char* wanted, int link) {
+            if (last) return open_end(from, wanted, link);
+            return UniqueFd{::openat(from, wanted, O_PATH | O_DIRECTORY | O_CLOEXEC | link)};
+        };
         // "" after the last slash of a path: a directory, which cannot be written to.
-        UniqueFd next{::openat(from, name.empty() ? "." : name.c_str(), wanted | O_NOFOLLOW, mode)};
+        UniqueFd next = open_next(name.empty() ? "." : name.c_str(), O_NOFOLLOW);
         if (!next && (errno == ELOOP || errno == ENOTDIR)) {
             const UniqueFd link{::openat(from, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
             if (!check_link(link.get(), path, name)) return {};
@@ -87,12 +92,36 @@ UniqueFd open_trusting_links(const std::string& path, int flags, ::mode_t mode) 
                 walk.begin(std::string{target.data(), static_cast<std::size_t>(size)} + walk.rest);
                 continue;
             }
-            next = UniqueFd{::openat(from, name.c_str(), wanted, mode)};
+            next = open_next(name.c_str(), 0);
         }
         if (last || !next) return next;
         walk.directory = std::move(next);
     }
     return {};
+}
+
+bool may_be_made_in(int directory) { return ::faccessat(directory, ".", W_OK | X_OK, AT_EACCESS) == 0; }
+
+UniqueFd would_open(int from, const char* name, int flags) {
+    struct ::stat status {};
+    const bool is_fifo = ::fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISFIFO(status.st_mode);
+    UniqueFd end{::openat(from, name, is_fifo ? O_PATH | O_CLOEXEC : flags)};
+    if (is_fifo && end && ::faccessat(from, name, W_OK, AT_EACCESS) == -1) return {};
+    if (!end && errno == ENOENT && may_be_made_in(from))
+        end = UniqueFd{::openat(from, ".", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    return end;
+}
+
+}  // namespace
+
+UniqueFd open_trusting_links(const std::string& path, int flags, ::mode_t mode) {
+    return walk_to(
+        path, [&](int from, const char* name, int link) { return UniqueFd{::openat(from, name, flags | link, mode)}; });
+}
+
+bool would_open_trusting_links(const std::string& path, int flags) {
+    return static_cast<bool>(walk_to(
+        path, [&](int from, const char* name, int link) { return would_open(from, name, (flags & ~O_CREAT) | link); }));
 }
 
 }  // namespace preforkd

@@ -14,4 +14,8 @@ namespace preforkd {
 /// Source: proc(5), protected_symlinks.
 [[nodiscard]] UniqueFd open_trusting_links(const std::string& path, int flags, ::mode_t mode);
 
+/// Whether it would open the file, or make it; what is not there is not made.  A FIFO is not opened, whose reader would
+/// take our end for that of all that is written.  False with errno; throws likewise.
+[[nodiscard]] bool would_open_trusting_links(const std::string& path, int flags);
+
 }  // namespace preforkd

@@ -7,6 +7,7 @@
 #include <netinet/udp.h>
 
 #include <algorithm>
+#include <fstream>
 #include <limits>
 
 #include "common/base/sys_error.hpp"
@@ -105,6 +106,36 @@ void restore_receive_buffer(int fd) noexcept {
 }
 
 }  // namespace
+
+int first_free_port() {
+    int first = 1024;
+    std::ifstream{"/proc/sys/net/ipv4/ip_unprivileged_port_start"} >> first;
+    return first;
+}
+
+BindAttempt look_at_bind(const ListenSettings& settings, const SocketAddress& address) {
+    const int type = socket_type_of(settings.endpoint.transport);
+    BindAttempt attempt{.fd = UniqueFd{::socket(address.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}};
+    if (!attempt.fd) return {.error = errno};
+    set_options(attempt.fd.get(), settings, address);
+    if (address.family() == AF_UNIX) {
+        if (settings.endpoint.abstract) return attempt;
+        try {
+            look_at_unix_path(settings, address);
+        } catch (const std::system_error& error) { attempt.error = error.code().value(); }
+        return attempt;
+    }
+    const SocketAddress elsewhere = address.with_port(0);
+    if (::bind(attempt.fd.get(), elsewhere.data(), elsewhere.size()) == -1) return {.error = errno};
+    if (address.port() == 0 || address.port() >= first_free_port()) return attempt;
+    // Only the kernel knows who may have it.  It looks at the right first, and nothing listens there: a daemon that
+    // starts just now binds it, too, or tries again.
+    const UniqueFd there{::socket(address.family(), type | SOCK_CLOEXEC, 0)};
+    if (!there) return {.error = errno};
+    set_options(there.get(), settings, address);
+    if (::bind(there.get(), address.data(), address.size()) == -1 && errno != EADDRINUSE) attempt.error = errno;
+    return attempt;
+}
 
 void change_options(int fd, const ListenSettings& settings, int backlog, Waits waits) {
     let_clients_in(fd, waits);

@@ -19,7 +19,14 @@ struct BindAttempt {
 /// Throws what bind_unix_path() throws, and std::system_error where an option cannot be set.
 [[nodiscard]] BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog);
 
-/// The same for UDP, where `old`, a socket of ours, has the address: what comes from now on is the new one's.
+/// The same without taking the address, which may be in use: whether the machine and this user's rights allow it.  The
+/// socket is bound nowhere, or to a port that the kernel chose.
+[[nodiscard]] BindAttempt look_at_bind(const ListenSettings& settings, const SocketAddress& address);
+
+/// From here up anybody may bind.  Source: ip(7), ip_unprivileged_port_start
+[[nodiscard]] int first_free_port();
+
+/// try_bind() for UDP, where `old`, a socket of ours, has the address: what comes from now on is the new one's.
 [[nodiscard]] BindAttempt try_bind_beside(int old, const ListenSettings& settings, const SocketAddress& address);
 
 /// Whether who accepts from a socket waits there, O_NONBLOCK.

@@ -10,7 +10,6 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 #include <system_error>
 
 #include "common/base/shortage.hpp"
+#include "common/net/bind_attempt.hpp"
 #include "common/net/port_holder.hpp"
 
 namespace preforkd {
@@ -54,11 +54,9 @@ std::string no_access(const ListenSettings& wanted, const SocketAddress& address
     if (address.family() == AF_UNIX)
         return fmt::format(": this user may not create files in {}: let it, or choose another directory",
                            std::filesystem::path{wanted.endpoint.path}.parent_path().native());
-    int first_free_port = 1024;
-    std::ifstream{"/proc/sys/net/ipv4/ip_unprivileged_port_start"} >> first_free_port;
-    if (address.port() == 0 || address.port() >= first_free_port) return ": the system does not allow this address";
+    if (address.port() == 0 || address.port() >= first_free_port()) return ": the system does not allow this address";
     return fmt::format(": run as root, grant CAP_NET_BIND_SERVICE, use socket activation, or a port from {} up",
-                       first_free_port);
+                       first_free_port());
 }
 
 std::string no_directory(const ListenSettings& wanted) {

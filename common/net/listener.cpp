@@ -47,6 +47,7 @@ std::optional<int> backlog_in_force(int fd) {
 /// A daemon that is just ending may need a moment to let go of its address.  Waiting for ourselves would be in vain.
 BindAttempt bind_patiently(const ListenSettings& settings, const SocketAddress& address, int backlog,
                            WhenTaken when_taken) {
+    if (when_taken == WhenTaken::IsFine) return look_at_bind(settings, address);
     for (int retry = 0;; ++retry) {
         BindAttempt attempt = try_bind(settings, address, backlog);
         if (attempt.error != EADDRINUSE || retry == bind_retries) return attempt;
@@ -66,8 +67,8 @@ bool lacks_ipv6(const BindAttempt& attempt, const SocketAddress& address) {
     return address.family() == AF_INET6 && (attempt.error == EAFNOSUPPORT || attempt.error == EADDRNOTAVAIL);
 }
 
-Listener make_listener(BindAttempt attempt, const ListenSettings& settings) {
-    const Endpoint local = local_endpoint(attempt.fd.get());
+Listener make_listener(BindAttempt attempt, const ListenSettings& settings, WhenTaken when_taken) {
+    const Endpoint local = when_taken == WhenTaken::IsFine ? settings.endpoint : local_endpoint(attempt.fd.get());
     return {.fd = std::move(attempt.fd), .settings = settings, .local = local, .file = attempt.file};
 }
 
@@ -77,7 +78,7 @@ bool bind_all(std::vector<Listener>& made, const ListenSettings& settings, const
               int backlog, WhenTaken when_taken) {
     const bool kernel_chooses = settings.endpoint.port == 0;
     for (const SocketAddress& each : addresses) {
-        const bool follows = kernel_chooses && !made.empty();
+        const bool follows = kernel_chooses && !made.empty() && when_taken != WhenTaken::IsFine;
         const SocketAddress address = follows ? each.with_port(made.front().local.port) : each;
         BindAttempt attempt =
             follows ? try_bind(settings, address, backlog) : bind_patiently(settings, address, backlog, when_taken);
@@ -90,7 +91,7 @@ bool bind_all(std::vector<Listener>& made, const ListenSettings& settings, const
             continue;
         }
         if (attempt.error != 0) throw bind_error(settings, address, attempt.error);
-        made.push_back(make_listener(std::move(attempt), settings));
+        made.push_back(make_listener(std::move(attempt), settings, when_taken));
         if (settings.endpoint.host.empty()) break;  // `::` is first, and serves IPv4 too unless told not to
     }
     return true;
@@ -178,6 +179,12 @@ std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted, 
         throw OperatorError{ExitCode::System, fmt::format("--listen: {}", with_remedy(error))};
     }
     return made;
+}
+
+std::vector<Listener> look_at_listeners(const std::vector<ListenSettings>& wanted, std::optional<int> default_backlog) {
+    std::vector<ListenSettings> own = wanted;
+    std::erase_if(own, [](const ListenSettings& each) { return each.endpoint.transport == Transport::Passed; });
+    return bind_listeners(own, default_backlog, WhenTaken::IsFine);
 }
 
 void remove_socket_file(const Listener& listener) noexcept {

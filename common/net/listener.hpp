@@ -49,6 +49,7 @@ struct Listener {
 enum class WhenTaken {
     TryAgain,  ///< 5 times, 0.5 s apart: at start-up; a blocked SIGTERM, SIGINT or SIGQUIT that is pending ends it
     Fail,      ///< with AddressTaken
+    IsFine,    ///< nothing is bound: look_at_listeners()
 };
 
 /// An address that somebody else has may be free in a moment.
@@ -70,6 +71,11 @@ inline constexpr std::chrono::milliseconds between_bind_retries{500};
 [[nodiscard]] std::vector<Listener> bind_listeners(const std::vector<ListenSettings>& wanted,
                                                    std::optional<int> default_backlog,
                                                    WhenTaken when_taken = WhenTaken::TryAgain);
+
+/// What bind_listeners() would make of `wanted`, and throw, as far as that can be known without taking an address: each
+/// has a socket, but no client finds it.  An address in use is fine: it may be the running daemon's.
+[[nodiscard]] std::vector<Listener> look_at_listeners(const std::vector<ListenSettings>& wanted,
+                                                      std::optional<int> default_backlog);
 
 /// What listen(2) is given for `settings`: their backlog, or the default, or min(4096, somaxconn).
 [[nodiscard]] int backlog_of(const ListenSettings& settings, std::optional<int> default_backlog);

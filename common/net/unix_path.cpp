@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -110,12 +111,16 @@ void change_mode(int file, const ListenSettings& settings) {
 
 /// Works on the opened file, never on the path: a user who can write to the directory could put a link to another file
 /// there between two calls, and have that one given away.
+void apply_owner(int file, const ListenSettings& settings, uid_t uid, gid_t gid) {
+    if (uid == unchanged && gid == unchanged) return;
+    if (::fchownat(file, "", uid, gid, AT_EMPTY_PATH) == 0) return;
+    if (errno != EPERM) throw_errno("chown");
+    refuse(settings, ExitCode::Permission,
+           "user= or group=: Operation not permitted: run as root, grant CAP_CHOWN, or name a group of this user");
+}
+
 void apply_owner_and_mode(int file, const ListenSettings& settings, uid_t uid, gid_t gid) {
-    if ((uid != unchanged || gid != unchanged) && ::fchownat(file, "", uid, gid, AT_EMPTY_PATH) == -1) {
-        if (errno != EPERM) throw_errno("chown");
-        refuse(settings, ExitCode::Permission,
-               "user= or group=: Operation not permitted: run as root, grant CAP_CHOWN, or name a group of this user");
-    }
+    apply_owner(file, settings, uid, gid);
     if (settings.mode) change_mode(file, settings);
 }
 
@@ -183,6 +188,18 @@ FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const Socket
         throw;
     }
     return *made;
+}
+
+void look_at_unix_path(const ListenSettings& settings, const SocketAddress& address) {
+    const uid_t uid = uid_of(settings);
+    const gid_t gid = gid_of(settings);
+    if (const PathOccupant occupant = occupant_of(address); occupant != PathOccupant::LiveSocket)
+        refuse_occupant(settings, occupant);
+    const auto directory = std::filesystem::path{settings.endpoint.path}.parent_path() / "";
+    check(::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS), "bind");
+    // Who may give a file of his away is known by a file that nobody else sees.
+    const UniqueFd file{check(::memfd_create("owner", MFD_CLOEXEC), "make a file in memory")};
+    apply_owner(file.get(), settings, uid, gid);
 }
 
 bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& identity) {

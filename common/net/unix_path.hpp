@@ -35,6 +35,10 @@ enum class PathOccupant {
 /// is left.
 [[nodiscard]] FileIdentity bind_unix_path(int fd, const ListenSettings& settings, const SocketAddress& address);
 
+/// Throws what bind_unix_path() would throw, and changes nothing.  A live socket is fine, as it may be the running
+/// daemon's.
+void look_at_unix_path(const ListenSettings& settings, const SocketAddress& address);
+
 /// Gives the socket file of `settings` the owner and mode they ask for; false if it is not `identity`.  Throws as
 /// bind_unix_path().
 [[nodiscard]] bool set_owner_and_mode(const ListenSettings& settings, const FileIdentity& identity);

@@ -23,6 +23,7 @@
 #include "daemon/startup/compatibility.hpp"
 #include "daemon/startup/program_checks.hpp"
 #include "daemon/startup/services.hpp"
+#include "daemon/worker/process/place_trial.hpp"
 #include "daemon/worker/process/worker_sandbox.hpp"
 #include "daemon/worker/program/copy_passing.hpp"
 #include "daemon/worker/program/program_launch.hpp"
@@ -272,6 +273,7 @@ std::shared_ptr<GenerationPlan> plan_generation(const Invocation& invocation, co
     plan->identity = look_up_identity(plan->settings->user, plan->settings->group);
     split_into_services(*plan);
     check_before_binding(*plan);
+    try_directory(*plan->settings, plan->identity);
     const auto give_sandbox = [](GenerationPlan& each) {
         each.sandbox = make_sandbox(
             *each.settings, {.model = model_of(*each.settings, each.handlers), .program_files = each.program_files});

@@ -18,7 +18,6 @@
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/channel/stopping.hpp"
-#include "common/config/access_reading.hpp"
 #include "common/config/early_errors.hpp"
 #include "common/config/options_table.hpp"
 #include "common/log/log_output.hpp"
@@ -41,6 +40,7 @@
 #include "daemon/master/supervisor.hpp"
 #include "daemon/master/upgrade/image.hpp"
 #include "daemon/master/upgrade/rehearsal_channel.hpp"
+#include "daemon/startup/config_check.hpp"
 #include "daemon/startup/generation_loading.hpp"
 #include "daemon/startup/rehearsal.hpp"
 #include "daemon/startup/settings_reading.hpp"
@@ -286,12 +286,7 @@ int perform(StartUp& start_up, SignalFd& signals) {
     if (invocation.task == Task::Serve) start_up.early_errors = invocation.settings.log.format;
     const std::shared_ptr<GenerationPlan> plan = plan_generation(invocation, start_up);
     if (invocation.task == Task::CheckConfig) {
-        for (const ListenSettings& listen : plan->settings->listen) {
-            (void)read_access(listen, asked_by(*plan, listen));
-            check_tls_files(listen, *plan);
-        }
-        try_constructors(plan->handlers, *plan->settings, invocation.origins);
-        for (const std::string& warning : invocation.warnings) log(LogLevel::Warning, warning);
+        check_start(*plan, invocation);
         return print("configuration is valid\n");
     }
     open_log(plan->settings->log);

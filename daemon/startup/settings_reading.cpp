@@ -37,7 +37,7 @@ void look_for_places(const Settings& settings, const ChildCall::Attempt& attempt
         } catch (const std::exception&) {}  // the answer that counts is that there is one
     };
     std::error_code ignored;
-    look("--log-file", settings.log.file, [&] { (void)open_file_log(settings.log.file); });
+    look("--log-file", settings.log.file, [&] { look_at_file_log(settings.log.file); });
     look("--user", settings.user, [&] { (void)look_up_identity(settings.user, {}); });
     look("--group", settings.group, [&] { (void)look_up_identity({}, settings.group); });
     look("--chdir", settings.chdir, [&] { (void)std::filesystem::is_directory(settings.chdir, ignored); });

@@ -136,16 +136,13 @@ def test_bad_settings_change_nothing_and_are_named(configured, lines, cause):
     assert proc.eventually(lambda: exchange(service.daemon.endpoint) == b"three\n")
 
 
-@pytest.mark.root
-def test_workers_that_cannot_start_are_given_up_and_the_old_ones_serve_on(configured, tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
+def test_workers_that_cannot_start_are_given_up_and_the_old_ones_serve_on(configured, tmp_path, trouble):
     added = tmp_path / "added.sock"
     service = configured(LISTEN, "greeting = one")
     daemon, before = service.daemon, service.daemon.workers()
     daemon.expect("reload failed", "cannot start", "exited with code", "exit early", "SIGKILL")
-    failure = service.reload(LISTEN, f"listen = unix://{added}", "user = nobody", f"chdir = {closed}")
-    assert "chdir" in failure["cause"]
+    failure = service.reload(LISTEN, f"listen = unix://{added}", f"handler = {trouble('throwing_a_number')}")
+    assert "it threw something" in failure["cause"]
     daemon.wait_workers(2)
     assert daemon.workers() == before and exchange(daemon.endpoint) == b"one\n"
     assert not added.exists(), "what the failed reload had bound is gone"

@@ -105,6 +105,14 @@ std::optional<Endpoint> wanted_control(const std::string& control, const char* r
     return parse_endpoint(place);
 } catch (const std::exception&) { return std::nullopt; }
 
+void look_at_control(const Settings& settings, const char* runtime_directory) noexcept try {
+    const std::string place = control_place(settings.control, runtime_directory);
+    if (place.empty() || place == control_off) return;
+    const ListenSettings wanted = settings_at(parse_endpoint(place));
+    const SocketAddress address = address_of(wanted);
+    if (const int error = look_at_bind(wanted, address).error; error != 0) throw bind_error(wanted, address, error);
+} catch (const std::exception& error) { say_why_without(error); }
+
 std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept try {
     return bind_control(endpoint);
 } catch (const std::exception& error) {

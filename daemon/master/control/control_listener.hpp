@@ -34,6 +34,10 @@ struct ControlSurroundings {
 [[nodiscard]] std::optional<Endpoint> wanted_control(const std::string& control,
                                                      const char* runtime_directory) noexcept;
 
+/// Says what listen_for_control() would say of the place that they name, but that an address in use is fine: it may be
+/// the running daemon's.  Binds nothing.
+void look_at_control(const Settings& settings, const char* runtime_directory) noexcept;
+
 /// The same where one was that has lost its file.
 [[nodiscard]] std::optional<ControlListener> listen_again_at(const Endpoint& endpoint) noexcept;
 
