@@ -12,14 +12,15 @@ from peers import TOOLS, RawEcho, RawUdpEcho
 from servers import Preforkd
 
 ECHO = ["--handler", "echo"]
+LOSSLESS = ("udp://127.0.0.1:0 rcvbuf=8M replies-per-source=off",)
 IDLE_WORKERS = 8
 MOST_BYTES = 1024  # of an idle connection, over what the raw loop needs
 PER_GENERATOR = 12_500  # connections: below both its descriptors and the ports of one address
 QUICK_LOSS_PPM = 1000  # of datagrams; a full run grants none where the raw loop loses none
 
 
-def echoing(workers, *options):
-    return Preforkd(workers, options=[*ECHO, *options])
+def echoing(workers, *options, **how):
+    return Preforkd(workers, options=[*ECHO, *options], **how)
 
 
 class BeastAsio(RawEcho):
@@ -69,7 +70,7 @@ def beast(effort):
 def udp(effort):
     datagrams = effort.round_trips * 4
     kinds = [functools.partial(RawUdpEcho, 1),
-             *(functools.partial(Preforkd, 1, model, options=ECHO, endpoints=("udp://127.0.0.1:0 rcvbuf=8M replies-per-source=off",))
+             *(functools.partial(Preforkd, 1, model, options=ECHO, endpoints=LOSSLESS)
                for model in ("async", "serial"))]
     for window in (1, 32):
         cost, said = turns.measure_rounds(effort, kinds, "udp_load", window=window, rounds=datagrams)

@@ -23,6 +23,7 @@ import cases_growth
 import cases_life
 import cases_limits
 import cases_observe
+import cases_ring
 import descriptors
 import figures
 import packages
@@ -44,6 +45,7 @@ CASES = {
     "stream": cases_echo.stream,
     "udp": cases_echo.udp,
     "beast": cases_echo.beast,
+    "ring": cases_ring.ring,
     "fork": cases_children.fork,
     "thread": cases_children.thread,
     "program": cases_children.program,
@@ -66,7 +68,7 @@ CASES = {
     "growth": cases_growth.growth,
 }
 # Judged by no limit, or beside three peers for a minute: a quick run leaves them out unless they are named.
-FULL_RUNS_ONLY = ("syscalls", "scripts", "growth", "forward")
+FULL_RUNS_ONLY = ("syscalls", "scripts", "growth", "forward", "ring")
 NAME_WIDTH = 68
 
 
