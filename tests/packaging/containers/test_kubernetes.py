@@ -2,69 +2,26 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-yaml = pytest.importorskip("yaml", reason="python3-yaml is not installed")
+from kubernetes_objects import BASE, ROOT, by_kind, compiler, overlay, rendered  # noqa: F401
 
-ROOT = Path(__file__).parents[3]
-BASE = ROOT / "packaging/kubernetes"
 BUILD = Path(os.environ.get("PREFORKD_BUILD") or ROOT / "build/release").resolve()
-SCHEMA = ROOT / "build/kubernetes"
-# Types that are generated from Kubernetes' own OpenAPI description, and the compiler that holds objects against them: a
-# schema check that, unlike JSON Schema, also refuses a key that does not exist.
-SCHEMA_PACKAGES = ("kubernetes-types@1.30.0", "typescript@5.4.5")
 
 
 @pytest.fixture(scope="module")
 def objects():
     """What `kubectl apply -k` would apply, by kind."""
-    if not shutil.which("kubectl"):
-        pytest.skip("kubectl is not installed")
-    return rendered(BASE)
-
-
-def rendered(directory):
-    done = subprocess.run(["kubectl", "kustomize", directory], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+    return by_kind(rendered(BASE))
 
 
 @pytest.fixture(scope="module")
-def observed(objects, tmp_path_factory):
-    """The same with the component, as an overlay of somebody's own names both."""
-    overlay = tmp_path_factory.mktemp("overlay").resolve()
-    base = os.path.relpath(BASE, overlay)
-    (overlay / "kustomization.yaml").write_text(f"resources: [{base}]\ncomponents: [{base}/observed]\n")
-    return rendered(overlay)
-
-
-@pytest.fixture(scope="module")
-def compiler():
-    """Says what is wrong with objects, a line each."""
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed")
-    SCHEMA.mkdir(parents=True, exist_ok=True)
-    if not all((SCHEMA / "node_modules" / each.partition("@")[0]).exists() for each in SCHEMA_PACKAGES):
-        installed = subprocess.run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund",
-                                    *SCHEMA_PACKAGES], cwd=SCHEMA, capture_output=True, text=True, timeout=300)
-        assert installed.returncode == 0, installed.stderr
-
-    def complaints(objects):
-        lines = []
-        for number, each in enumerate(objects):
-            version = "core/v1" if each["apiVersion"] == "v1" else each["apiVersion"]
-            lines += [f'import {{ {each["kind"]} as Kind{number} }} from "kubernetes-types/{version}";',
-                      f"export const object{number}: Kind{number} = {json.dumps(each)};"]
-        (SCHEMA / "objects.ts").write_text("\n".join(lines))
-        done = subprocess.run(["node_modules/.bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "node16",
-                               "--moduleResolution", "node16", "objects.ts"], cwd=SCHEMA, capture_output=True, text=True,
-                              timeout=120)
-        return done.stdout.splitlines()
-    return complaints
+def observed(tmp_path_factory):
+    """The same with the component."""
+    return by_kind(overlay(tmp_path_factory.mktemp("overlay").resolve(), "observed"))
 
 
 @pytest.fixture(scope="module")
