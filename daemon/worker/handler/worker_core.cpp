@@ -205,15 +205,22 @@ awaitable<asio::generic::stream_protocol::socket> Worker::connect(std::string en
 
 namespace {
 
+/// The loop of a client in model thread may be gone as soon as its coroutine has been resumed: until the pool's thread
+/// is done with that loop, `handing_over` is locked.
 awaitable<void> run_in(asio::io_context& pool, std::function<void()> call) {
     return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
         [&pool, call = std::move(call)]<class Resume>(Resume&& resume) mutable {
             // As long as this goes on elsewhere, the loop that waits for it has work.
             auto waits = asio::make_work_guard(resume);
-            asio::post(pool, [call = std::move(call), waits = std::move(waits),
-                              resume = std::forward<Resume>(resume)]() mutable {
+            asio::post(pool, [call = std::move(call), waits = std::move(waits), resume = std::forward<Resume>(resume),
+                              handing_over = std::make_shared<std::mutex>()]() mutable {
                 std::exchange(call, nullptr)();
-                asio::post(waits.get_executor(), std::move(resume));
+                const std::scoped_lock lock{*handing_over};
+                asio::post(waits.get_executor(), [resume = std::move(resume), handing_over]() mutable {
+                    { const std::scoped_lock handed_over{*handing_over}; }
+                    std::move(resume)();
+                });
+                waits.reset();
             });
         },
         asio::use_awaitable);

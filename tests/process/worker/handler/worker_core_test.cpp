@@ -90,6 +90,24 @@ TEST_P(WorkerCores, wait_at_the_end_for_a_call_that_runs) {
     home.run();
 }
 
+/// As in model thread; whether the pool's threads touch it afterwards, ThreadSanitizer sees.
+TEST_P(WorkerCores, are_done_with_a_loop_when_its_coroutine_is_resumed) {
+    for (int round = 0; round < 200; ++round) {
+        int got = 0;
+        boost::asio::io_context home;
+        boost::asio::co_spawn(
+            home,
+            [&]() -> awaitable<void> {
+                const int returned = co_await worker.offload([&round] { return round; });
+                got = returned;
+                home.stop();
+            },
+            boost::asio::detached);
+        home.run();
+        EXPECT_EQ(got, round);
+    }
+}
+
 TEST(WorkerCore, has_no_threads_in_model_fork) {
     WorkerCore core{{.model = Model::Fork}, nullptr, nullptr};
     EXPECT_THROW((void)core.worker().executor(), std::logic_error);
