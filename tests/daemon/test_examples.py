@@ -11,6 +11,7 @@ from built_handlers import build_once
 from clients import connect, port_of, read_exactly, read_to_end
 from tls_clients import below
 
+BROWSER_SOCKET = Path(__file__).with_name("browser_socket.js")
 EXAMPLES = Path(__file__).parents[2] / "packaging/examples"
 LINES_AT_MOST = 100
 
@@ -73,6 +74,34 @@ def test_websockets_are_secret_over_tls(preforkd, example, authority, pair):
     asked = subprocess.run([sys.executable, EXAMPLES / "websocket/ask.py", f"wss://localhost:{port_of(below(daemon.endpoint))}", "x" * 100_000],
                            capture_output=True, text=True, timeout=60, env=os.environ | {"SSL_CERT_FILE": str(authority.certificate)})
     assert asked.stdout.strip() == "X" * 100_000, asked.stderr
+
+
+def browser_socket(*arguments, **environment):
+    """What browser_socket.js prints; Debian's modules are not where a node from elsewhere looks for them."""
+    environment = os.environ | {"NODE_PATH": "/usr/share/nodejs"} | environment
+    has_one = subprocess.run(["node", "-e", "globalThis.WebSocket ?? require('ws')"], capture_output=True, env=environment)
+    if has_one.returncode != 0:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("node has no WebSocket: node-ws is not installed")
+    done = subprocess.run(["node", BROWSER_SOCKET, *arguments], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.mark.programs("node")
+@pytest.mark.parametrize("model", ["async", "thread", "fork"])
+def test_a_browsers_websocket_is_answered_until_it_closes(preforkd, example, model):
+    daemon = preforkd("--model", model, executable=example("websocket"))
+    long = "long " * 20_000
+    assert browser_socket(f"ws://127.0.0.1:{port_of(daemon.endpoint)}/", "hello", "", long) == \
+        ["HELLO", "", long.upper(), "41ff42", "closed with 1000"]
+
+
+@pytest.mark.localhost
+@pytest.mark.programs("node")
+def test_a_browsers_websocket_is_secret_over_tls(preforkd, example, authority, pair):
+    daemon = preforkd(executable=example("websocket"), listen=f"tls://127.0.0.1:0 {pair}")
+    where = f"wss://localhost:{port_of(below(daemon.endpoint))}/"
+    assert browser_socket(where, "hello", NODE_EXTRA_CA_CERTS=str(authority.certificate)) == ["HELLO", "41ff42", "closed with 1000"]
 
 
 @pytest.mark.localhost
