@@ -77,6 +77,10 @@ def _may_be_strict():
     return b"__asan_init" not in program and b"__tsan_init" not in program and version > 0
 
 
+def _has_sqlite():
+    return subprocess.run(["pkg-config", "--exists", "sqlite3"], stderr=subprocess.DEVNULL).returncode == 0
+
+
 # What a test may be marked to need: whether it is here, and what is said where it is not.
 NEEDS = {
     "root": (lambda: os.geteuid() == 0, "needs root"),
@@ -86,6 +90,7 @@ NEEDS = {
     "others": (_others_may_run_it, "other users cannot enter the directory of the build: test a checkout elsewhere"),
     "hosts": (lambda: os.path.exists("/etc/hosts"), "there is no /etc/hosts here"),
     "strict": (functools.cache(_may_be_strict), "--sandbox strict takes Landlock, and a build without sanitizers"),
+    "sqlite": (_has_sqlite, "libsqlite3-dev is not installed"),
     "mounts": (functools.cache(_may_mount), "needs root, and a root directory that is a mount point, which a chroot's is not"),
 }
 

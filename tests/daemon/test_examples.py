@@ -1,5 +1,6 @@
 """Examples whose clients exist already: what those see beyond what the examples' README shows."""
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import daemon_process
 from built_handlers import build_once
 from clients import connect, port_of, read_exactly, read_to_end
 from tls_clients import below
 
 BROWSER_SOCKET = Path(__file__).with_name("browser_socket.js")
+LIBRARIES = {"database": ["sqlite3"]}  # by the names that pkg-config has for them
 EXAMPLES = Path(__file__).parents[2] / "packaging/examples"
 LINES_AT_MOST = 100
 
@@ -19,7 +22,8 @@ LINES_AT_MOST = 100
 @pytest.fixture(scope="session")
 def example(prefix, tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
-    return lambda name: build_once(base, f"example-{name}", EXAMPLES / name / f"{name}.cpp", prefix, flags=("--cflags", "--libs"))
+    return lambda name: build_once(base, f"example-{name}", EXAMPLES / name / f"{name}.cpp", prefix,
+                                   flags=("--cflags", "--libs", *LIBRARIES.get(name, [])))
 
 
 def curl(*arguments):
@@ -121,3 +125,58 @@ def test_the_proxy_says_that_it_cannot_connect(preforkd, example):
         client.sendall(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")
         assert read_to_end(client).startswith(b"HTTP/1.1 502 ")
     assert "connect to tcp://127.0.0.1:1: Connection refused" in proxy.wait_log("connect to")["message"]
+
+
+# --- A database ------------------------------------------------------------------------------------------------------
+
+def netcat(daemon, text):
+    return subprocess.run(["nc", "-N", "127.0.0.1", str(port_of(daemon.endpoint))], input=text, capture_output=True, text=True,
+                          check=True, timeout=60).stdout
+
+
+@pytest.fixture
+def texts(preforkd, example, tmp_path):
+    file = tmp_path / "texts.db"
+    return file, lambda *arguments, **how: preforkd("--database", file, *arguments, executable=example("database"), **how)
+
+
+@pytest.mark.sqlite
+@pytest.mark.programs("nc", "sqlite3")
+@pytest.mark.parametrize("model", ["async", "serial", "thread"])
+def test_all_workers_use_one_database(texts, model):
+    file, start = texts
+    daemon = start("--model", model, workers=4)
+    for number in range(20):
+        assert netcat(daemon, f"put n{number} {number} and more\n") == "ok\n"
+    assert [netcat(daemon, f"get n{number}\n") for number in range(20)] == [f"{number} and more\n" for number in range(20)]
+    assert netcat(daemon, "put n1 '); DROP TABLE texts; --\nget n1\nget nobody\nwhat?\n").splitlines() == \
+        ["ok", "'); DROP TABLE texts; --", "", "put NAME TEXT, or get NAME"]
+    assert daemon.stop() == 0
+    assert netcat(start(workers=1), "get n7\n") == "7 and more\n"
+    read = subprocess.run(["sqlite3", file, "SELECT count(*) FROM texts"], capture_output=True, text=True)
+    assert read.stdout == "20\n", read.stderr
+
+
+@pytest.mark.sqlite
+def test_a_worker_goes_on_while_its_database_blocks(texts):
+    file, start = texts
+    daemon = start(workers=1)
+    with sqlite3.connect(file, isolation_level=None) as other, connect(daemon.endpoint) as client:
+        other.execute("BEGIN EXCLUSIVE")
+        client.sendall(b"put a text\n")
+        for _ in range(3):
+            with connect(daemon.endpoint) as second:
+                second.sendall(b"what?\n")
+                assert read_exactly(second, 4) == b"put "
+        other.execute("COMMIT")
+        assert read_exactly(client, 3) == b"ok\n"
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--database", "/nowhere/texts.db"], "database: unable to open database file"),
+    (["--model", "fork"], "a child must not use its parent's connection to an SQLite database")])
+def test_a_database_that_cannot_be_opened_and_a_child_are_refused(example, tmp_path, arguments, sentence):
+    done = subprocess.run([example("database"), "--check-config", *arguments], capture_output=True, text=True, timeout=20,
+                          env=daemon_process.clean_environment(), cwd=tmp_path)
+    assert done.returncode == 78 and sentence in done.stderr, done.stderr

@@ -180,6 +180,7 @@ EXAMPLES = (ROOT / "packaging/examples/README.md").read_text()
 
 
 @pytest.mark.localhost
+@pytest.mark.sqlite
 @pytest.mark.programs("nc", "cmake", "g++", "curl")
 def test_commands_of_the_examples_answer_as_they_say(preforkd, tmp_path):
     pytest.importorskip("websockets", reason="python3-websockets is not installed")
