@@ -16,6 +16,7 @@ AROUND = """
 using preforkd::Model;
 std::string read(const std::string& file);
 double ask_the_bank();
+std::string select(std::string_view line);
 extern std::string id;
 extern int ms;
 void show(std::string_view text);

@@ -15,6 +15,7 @@
 #include "preforkd/handlers.hpp"
 #include "preforkd/log.hpp"
 #include "preforkd/model.hpp"
+#include "preforkd/outbound_pool.hpp"
 #include "preforkd/parts.hpp"
 #include "preforkd/run.hpp"
 #include "preforkd/server.hpp"

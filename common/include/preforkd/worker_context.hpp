@@ -25,6 +25,7 @@ namespace preforkd {
 
 using boost::asio::awaitable;
 
+class OutboundPool;
 class WorkerCore;
 
 /// The worker that a handler serves in.  Handler::worker_started(Worker&) is given it, and it lasts as long as the
@@ -115,6 +116,10 @@ public:
     /// `outbound_connections` or `outbound_failures` where Counter counts.
     [[nodiscard]] awaitable<boost::asio::generic::stream_protocol::socket> connect(
         std::string endpoint, std::chrono::milliseconds patience = std::chrono::seconds{10});
+
+    /// At most `size` such connections, kept for who needs one next: see OutboundPool, whose header it takes.  None is
+    /// made yet.  Throws std::invalid_argument for what connect() would not take, and std::logic_error in model fork.
+    [[nodiscard]] OutboundPool pool(std::string endpoint, std::size_t size);
 
     /// One T for all workers of the service, over reloads and upgrades; it is there as long as the worker.  A handler
     /// that calls this says so, since the memory is made before its worker is forked:

@@ -5,11 +5,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <memory>
@@ -22,6 +18,7 @@
 #include "common/base/quoted.hpp"
 #include "common/base/sys_error.hpp"
 #include "common/config/endpoint_forms.hpp"
+#include "daemon/worker/handler/outbound_wait.hpp"
 #include "daemon/worker/handler/worker_core.hpp"
 #include "preforkd/counter.hpp"
 #include "preforkd/endpoint.hpp"
@@ -37,45 +34,22 @@ using Protocol = asio::generic::stream_protocol;
 Counter connected{"outbound_connections"};
 Counter failed{"outbound_failures"};
 
-/// A step of it ends by `wakeup`: when it is over, when time is up, at a fast stop, or because its coroutine is
-/// canceled. Those who do the step keep it alive: getaddrinfo(3) cannot be ended, and must not be waited for.
-struct Attempt {
+/// Those who do a step keep it alive: getaddrinfo(3) cannot be ended, and must not be waited for.
+struct Attempt : OutboundWait {
     Attempt(const asio::any_io_executor& home, std::chrono::milliseconds patience)
-        : resolver{home}, socket{home}, wakeup{home} {
-        wakeup.expires_at(patience.count() == 0 ? asio::steady_timer::time_point::max()
-                                                : asio::steady_timer::clock_type::now() + patience);
-    }
-
-    void step_over(const boost::system::error_code& came_to) {
-        error = came_to;
-        over = true;
-        wakeup.cancel();
-    }
-    void stop() {
-        stopped = true;
-        wakeup.cancel();
-    }
+        : OutboundWait{home, patience}, resolver{home}, socket{home} {}
 
     asio::ip::tcp::resolver resolver;
     Protocol::socket socket;
-    asio::steady_timer wakeup;
     asio::ip::tcp::resolver::results_type found{};
-    boost::system::error_code error{};
-    bool over = false;
-    bool stopped = false;
 };
 
-/// Whatever becomes of the coroutine, nothing of the attempt goes on, and a fast stop need not know of it.
+/// Whatever becomes of the coroutine, nothing of the attempt goes on.
 class Attempting {
 public:
-    Attempting(WorkerCore& core, const std::shared_ptr<Attempt>& attempt, const asio::any_io_executor& home)
-        : core_{core}, attempt_{attempt}, place_{core.at_fast_stop([home, attempt = std::weak_ptr{attempt}] {
-              asio::post(home, [attempt] {
-                  if (const auto alive = attempt.lock()) alive->stop();
-              });
-          })} {}
+    Attempting(WorkerCore& core, const std::shared_ptr<Attempt>& attempt)
+        : attempt_{attempt}, stopped_with_worker_{core, attempt} {}
     ~Attempting() {
-        core_.forget(place_);
         boost::system::error_code ignored;
         attempt_->resolver.cancel();
         attempt_->socket.close(ignored);
@@ -84,21 +58,9 @@ public:
     Attempting& operator=(const Attempting&) = delete;
 
 private:
-    WorkerCore& core_;
     std::shared_ptr<Attempt> attempt_;
-    WorkerCore::AtFastStop place_;
+    StoppedWithWorker stopped_with_worker_;
 };
-
-/// What the step has come to that was just begun.
-awaitable<std::error_code> end_of_step(Attempt& attempt) {
-    boost::system::error_code ignored;
-    if (!attempt.over && !attempt.stopped)
-        co_await attempt.wakeup.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    const std::error_code came_to = attempt.error;
-    if (std::exchange(attempt.over, false)) co_return came_to;
-    const bool late = !attempt.stopped && attempt.wakeup.expiry() <= asio::steady_timer::clock_type::now();
-    co_return std::make_error_code(late ? std::errc::timed_out : std::errc::operation_canceled);
-}
 
 constexpr const char* forms_to_connect_to = "tcp://HOST:PORT, unix:///PATH or unix://@NAME to connect to";
 
@@ -133,7 +95,7 @@ awaitable<std::error_code> find_addresses(std::shared_ptr<Attempt> attempt, cons
                                         attempt->found = found;
                                         attempt->step_over(error);
                                     });
-    const std::error_code error = co_await end_of_step(*attempt);
+    const std::error_code error = co_await attempt->end_of_step();
     if (!error)
         for (const auto& each : attempt->found) addresses.emplace_back(each.endpoint());
     co_return error;
@@ -149,7 +111,7 @@ awaitable<std::error_code> connect_to(std::shared_ptr<Attempt> attempt, const Pr
     check(::fcntl(attempt->socket.native_handle(), F_SETFD, FD_CLOEXEC), "keep a socket from other programs");
     attempt->socket.async_connect(address,
                                   [attempt](const boost::system::error_code& came_to) { attempt->step_over(came_to); });
-    co_return co_await end_of_step(*attempt);
+    co_return co_await attempt->end_of_step();
 }
 
 [[nodiscard]] bool is_final(const std::error_code& error) {
@@ -158,12 +120,14 @@ awaitable<std::error_code> connect_to(std::shared_ptr<Attempt> attempt, const Pr
 
 }  // namespace
 
+void check_outbound(const std::string& endpoint) { (void)read_target(endpoint); }
+
 awaitable<Protocol::socket> connect_outbound(WorkerCore& core, std::string endpoint,
                                              std::chrono::milliseconds patience) {
     const Endpoint where = read_target(endpoint);
     const auto home = co_await asio::this_coro::executor;
     const auto attempt = std::make_shared<Attempt>(home, patience);
-    const Attempting attempting{core, attempt, home};
+    const Attempting attempting{core, attempt};
     std::vector<Protocol::endpoint> addresses;
     std::error_code error = co_await find_addresses(attempt, where, addresses);
     for (const Protocol::endpoint& address : addresses) {

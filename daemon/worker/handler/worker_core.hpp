@@ -119,6 +119,9 @@ private:
     std::list<std::function<void()>> at_fast_stop_{};
 };
 
+/// Throws std::invalid_argument where Worker::connect() would.
+void check_outbound(const std::string& endpoint);
+
 /// Worker::connect().
 [[nodiscard]] awaitable<boost::asio::generic::stream_protocol::socket> connect_outbound(
     WorkerCore& core, std::string endpoint, std::chrono::milliseconds patience);
