@@ -16,6 +16,7 @@ struct WorkerHandoff {
     int number = 0;                 ///< from 1; a replacement takes the lowest that is free
     int generation = 1;             ///< whose worker it is
     std::size_t service = 0;        ///< of that, which of its services it serves
+    int slot = 0;                   ///< which of the workers of that it is, from 0; a replacement takes a free one
     WorkerRecord& record;           ///< the child alone writes it
     std::span<ListenerRow> rows{};  ///< likewise: its counts of each listener; empty: it counts for itself alone
     ChannelEnd channel{};           ///< the worker's

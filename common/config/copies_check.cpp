@@ -174,8 +174,9 @@ private:
         while (!rest.empty()) {
             const std::string_view word = take_until(rest, ' ');
             const std::string_view key = word.substr(0, word.find('='));
-            const bool is_about_it = word == how || key == "stop-signal" || (how != "--run pool" && key == "program") ||
-                                     (how == "run=pool" && (key == "workers" || key == "pass" || key == "ready"));
+            const bool is_about_it =
+                word == how || key == "stop-signal" || (how != "--run pool" && key == "program") ||
+                (how == "run=pool" && (key == "workers" || key == "pass" || key == "ready" || key == "queues"));
             if (!suits_copies(key) && !is_about_it)
                 refuse("listen",
                        fmt::format("{}: {}= has no effect on programs that accept by themselves ({}); "

@@ -43,12 +43,19 @@ std::chrono::milliseconds read_linger(std::string_view text) {
     return *duration;
 }
 
+int read_queues(std::string_view text) {
+    constexpr NumberRange range{.min = 1, .max = 256};
+    return text == "auto" ? 0 : static_cast<int>(read_number(text, range));
+}
+
+std::string print_queues(int queues) { return queues == 0 ? "auto" : std::to_string(queues); }
+
 bool read_inetd(std::string_view text) {
     if (text != "wait" && text != "nowait") refuse_value("wait or nowait", text);
     return text == "wait";
 }
 
-constexpr std::array<ListenRow, 14> common_rows{{
+constexpr std::array<ListenRow, 15> common_rows{{
     {{"handler", "NAME", "all", "what serves this endpoint, instead of --handler"},
      any_transport,
      [](ListenSettings& s, std::string_view text) { s.handler = read_word(text, "the name of a handler"); },
@@ -69,6 +76,10 @@ constexpr std::array<ListenRow, 14> common_rows{{
      queues_connections,
      [](ListenSettings& s, std::string_view text) { s.backlog = static_cast<int>(read_number(text, backlog_range)); },
      [](const ListenSettings& s) { return s.backlog ? std::optional{std::to_string(*s.backlog)} : std::nullopt; }},
+    {{"queues", "N|auto", "tcp", "queues that clients are spread over, auto for one a CPU (default 1)"},
+     is_tcp,
+     [](ListenSettings& s, std::string_view text) { s.queues = read_queues(text); },
+     [](const ListenSettings& s) { return s.queues ? std::optional{print_queues(*s.queues)} : std::nullopt; }},
     {{"mode", "OCTAL", "unix, unixgram", "permission bits of the socket file, such as 0660"},
      is_local,
      [](ListenSettings& s, std::string_view text) { s.mode = read_permissions(text); },

@@ -60,6 +60,7 @@ struct ListenSettings {
     std::string handler{};                              ///< empty: --handler
     std::vector<std::string> program{};                 ///< likewise, PROGRAM ARG...; empty: --program
     std::optional<int> backlog{};                       ///< connections the kernel queues
+    std::optional<int> queues{};                        ///< tcp: sockets at its address; unset: one, 0: as many as CPUs
     std::optional<unsigned> mode{};                     ///< unix: permission bits of the socket file
     std::string user{};                                 ///< unix: its owner, name or number
     std::string group{};                                ///< unix: its group, name or number

@@ -83,6 +83,7 @@ json::object object_of(const ListenerStatus& listener) {
                         {"queued", or_null(listener.queue.queued)},
                         {"queue_limit", or_null(listener.queue.limit)},
                         {"queue_unit", listener.queue.in_bytes ? "bytes" : "connections"},
+                        {"queues", listener.queues},
                         {"certificate_expires_s", or_null(listener.certificate_expires_s)},
                         {"limits", limits_to_json(listener.limits)},
                         {"refused", refused_to_json(listener.refused)}};
@@ -99,6 +100,7 @@ ListenerStatus listener_from(const json::value& value) {
                             .queue = {.queued = fields.maybe<std::uint64_t>("queued"),
                                       .limit = fields.maybe<std::uint64_t>("queue_limit"),
                                       .in_bytes = fields.text("queue_unit") == "bytes"},
+                            .queues = fields.maybe<std::uint64_t>("queues").value_or(1),
                             .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s"),
                             .limits = limits_from(value),
                             .refused = refused_from(value)};

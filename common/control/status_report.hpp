@@ -38,10 +38,11 @@ struct RefusedClients {
 
 struct ListenerStatus {
     std::string endpoint{};
-    std::string handler{};  ///< or the program behind `--`
-    bool passed = false;    ///< by systemd
-    bool lost = false;      ///< its file was removed or replaced: no client finds it
-    QueueDepth queue{};
+    std::string handler{};                                ///< or the program behind `--`
+    bool passed = false;                                  ///< by systemd
+    bool lost = false;                                    ///< its file was removed or replaced: no client finds it
+    QueueDepth queue{};                                   ///< of all that it has
+    std::uint64_t queues = 1;                             ///< sockets at its address: queues=
     std::optional<std::int64_t> certificate_expires_s{};  ///< since 1970; TLS: of its certificates the first to expire
     std::optional<LimitedClients> limits{};               ///< unset: none
     std::optional<RefusedClients> refused{};              ///< unset: it has never refused anybody, and does not

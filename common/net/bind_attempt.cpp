@@ -163,6 +163,18 @@ BindAttempt try_bind_beside(int old, const ListenSettings& settings, const Socke
     return attempt;
 }
 
+BindAttempt try_bind_queue(int first, const ListenSettings& settings, const SocketAddress& address,
+                           std::optional<int> backlog) {
+    BindAttempt attempt{.fd = UniqueFd{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}};
+    if (!attempt.fd) return {.error = errno};
+    const int fd = attempt.fd.get();
+    set_options(fd, settings, address);
+    for (const int each : {first, fd}) set_option(each, SOL_SOCKET, SO_REUSEPORT, 1, "set SO_REUSEPORT");
+    if (::bind(fd, address.data(), address.size()) == -1 || (backlog && ::listen(fd, *backlog) == -1))
+        return {.error = errno};
+    return attempt;
+}
+
 BindAttempt try_bind(const ListenSettings& settings, const SocketAddress& address, int backlog) {
     const int type = socket_type_of(settings.endpoint.transport);
     BindAttempt attempt{.fd = UniqueFd{::socket(address.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}};

@@ -29,6 +29,11 @@ struct BindAttempt {
 /// try_bind() for UDP, where `old`, a socket of ours, has the address: what comes from now on is the new one's.
 [[nodiscard]] BindAttempt try_bind_beside(int old, const ListenSettings& settings, const SocketAddress& address);
 
+/// try_bind() for TCP, at the address of `first`, a socket of ours, which lets others of this user have it from now on.
+/// Without `backlog` it does not listen yet, and no client comes there.
+[[nodiscard]] BindAttempt try_bind_queue(int first, const ListenSettings& settings, const SocketAddress& address,
+                                         std::optional<int> backlog);
+
 /// Whether who accepts from a socket waits there, O_NONBLOCK.
 enum class Waits {
     Never,

@@ -32,6 +32,8 @@ struct Listener {
     std::shared_ptr<RefusalTotals> refused{};     ///< whom they have refused; empty: there was never a table
     std::uint32_t replies_per_source = 0;         ///< udp: a second, where its handler has the say; zero: no limit
     bool passed_on = false;   ///< to programs that accept by themselves: never filtered, whose clients would inherit it
+    int queue = 0;            ///< which of the sockets at its address it is: number_queues()
+    int queues = 1;           ///< how many these are
     std::size_t service = 0;  ///< which of the services of its generation has it
     std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 

@@ -12,6 +12,7 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/net/bind_attempt.hpp"
+#include "common/net/listener_queues.hpp"
 #include "common/systemd/activation.hpp"
 
 namespace preforkd {
@@ -23,6 +24,7 @@ std::vector<std::string> unchangeable(const ListenSettings& before, const Listen
         if (!same) names.push_back(to_string(after.endpoint) + ' ' + key);
     };
     compare(before.v6only == after.v6only, "v6only");
+    compare(may_change_queues(before, after), "queues");
     compare(before.mode == after.mode, "mode");
     compare(before.user == after.user, "user");
     compare(before.group == after.group, "group");
@@ -34,6 +36,7 @@ std::vector<std::string> unchangeable(const ListenSettings& before, const Listen
 /// What holds of a bound socket under new settings; so the next reload tells again what is `unchangeable`.
 ListenSettings with_unchangeable(ListenSettings settings, const ListenSettings& before) {
     settings.v6only = before.v6only;
+    if (!may_change_queues(before, settings)) settings.queues = before.queues;
     settings.mode = before.mode;
     settings.user = before.user;
     settings.group = before.group;
@@ -94,7 +97,8 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const std::vect
         const std::uint16_t port = there.front()->local.port;
         std::erase_if(there, [&](const Listener* each) {
             if (each->local.port != port) return false;
-            std::ranges::move(unchangeable(each->settings, wanted), std::back_inserter(taken.kept));
+            for (const std::string& kept : unchangeable(each->settings, wanted))  // said once of all of an endpoint's
+                if (std::ranges::find(taken.kept, kept) == taken.kept.end()) taken.kept.push_back(kept);
             taken.listeners.emplace_back(duplicate(*each)).settings = with_unchangeable(wanted, each->settings);
             return true;
         });

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "common/base/counted.hpp"
 #include "common/base/quoted.hpp"
@@ -214,7 +215,7 @@ std::vector<ListenerSources> ControlCommands::sources() const {
     constexpr std::size_t most = 20;
     std::vector<ListenerSources> all;
     for (const Listener& listener : *targets_.pool.current().listeners) {
-        if (!listener.sources || quota_of(listener) == SourceQuota{}) continue;
+        if (!listener.sources || listener.queue != 0 || quota_of(listener) == SourceQuota{}) continue;
         ListenerSources& told = all.emplace_back(ListenerSources{.endpoint = to_string(listener.local)});
         for (const ListedSource& each : listener.sources->cells().top_sources(most))
             told.sources.push_back(
@@ -230,6 +231,21 @@ std::string ControlCommands::snapshot(bool details) {
     return to_json(snapshot) + '\n';
 }
 
+namespace {
+
+/// Of another socket at the address of `status`.
+void add_queue(ListenerStatus& status, const Listener& listener) {
+    const auto add = [](std::optional<std::uint64_t>& sum, const std::optional<std::uint64_t>& more) {
+        if (more) sum = sum.value_or(0) + *more;
+    };
+    const QueueDepth depth = queue_depth(listener);
+    add(status.queue.queued, depth.queued);
+    add(status.queue.limit, depth.limit);
+    add(status.dropped, dropped_at(listener));
+}
+
+}  // namespace
+
 StatusReport ControlCommands::status() {
     const auto now = Clock::now();
     StatusReport report{.version = version(),
@@ -239,13 +255,21 @@ StatusReport ControlCommands::status() {
                         .processors = usable_cpus(),
                         .reload_failure = printable(targets_.reloader.failure())};
     const Settings& settings = *targets_.pool.current().settings;
+    std::set<std::string> of_copies;
     for (const Listener& listener : *targets_.pool.current().listeners) {
         if (!listener.fd) continue;  // closed: the daemon is stopping
+        if (listener.queue != 0) {
+            const auto first = std::ranges::find(report.listeners, to_string(listener), &ListenerStatus::endpoint);
+            if (first != report.listeners.end()) add_queue(*first, listener);
+            continue;
+        }
+        if (run_mode_of(listener.settings, settings) == RunMode::Pool) of_copies.insert(to_string(listener));
         report.listeners.push_back({.endpoint = to_string(listener),
                                     .handler = printable(server_of(listener.settings, settings)),
                                     .passed = listener.inherited,
                                     .lost = has_lost_its_file(listener),
                                     .queue = queue_depth(listener),
+                                    .queues = static_cast<std::uint64_t>(listener.queues),
                                     .certificate_expires_s = certificate_end(listener),
                                     .limits = limits_of(listener),
                                     .refused = refused_at(listener),
@@ -253,12 +277,8 @@ StatusReport ControlCommands::status() {
                                     .dropped = dropped_at(listener)});
     }
     targets_.pool.describe(report, now);
-    std::size_t row = 0;
-    for (const Listener& listener : *targets_.pool.current().listeners) {
-        if (!listener.fd) continue;
-        if (run_mode_of(listener.settings, settings) == RunMode::Pool) report.listeners[row].counts.reset();
-        ++row;  // of copies nobody counts
-    }
+    for (ListenerStatus& listener : report.listeners)
+        if (of_copies.contains(listener.endpoint)) listener.counts.reset();  // nobody counts there
     const auto started = std::chrono::system_clock::now() - report.uptime;
     report.started_s = std::chrono::duration_cast<std::chrono::seconds>(started.time_since_epoch()).count();
     return report;

@@ -14,6 +14,7 @@
 #include "common/channel/stopping.hpp"
 #include "common/config/config_file.hpp"
 #include "common/config/control_endpoint.hpp"
+#include "common/net/listener_queues.hpp"
 #include "common/systemd/socket_takeover.hpp"
 #include "common/tls/tls_reading.hpp"
 #include "daemon/master/pool/key_process.hpp"
@@ -119,6 +120,8 @@ public:
         make_blocking(*bound, *plan_->settings);
         std::ranges::move(*bound, std::back_inserter(taken.listeners));
         try {
+            std::ranges::move(open_more_queues(taken.listeners, plan_->settings->backlog, Listens::Later),
+                              std::back_inserter(taken.listeners));
             take_listeners(*plan_, std::move(taken.listeners));
             refuse_expired(*plan_->listeners, *current.listeners);
             make_blocking_for_others(*plan_->listeners, *plan_->settings, current);

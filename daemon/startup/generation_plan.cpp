@@ -16,6 +16,7 @@
 #include "common/config/observe_endpoint.hpp"
 #include "common/config/own_options.hpp"
 #include "common/config/settings_check.hpp"
+#include "common/net/listener_queues.hpp"
 #include "common/process/cpu_count.hpp"
 #include "common/process/kernel_needs.hpp"
 #include "common/tls/tls_reading.hpp"
@@ -123,12 +124,11 @@ Capacity decide_capacity(const GenerationPlan& plan) {
 PoolSettings pool_of(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
     const WorkerCount& asked = settings.workers;
-    const int workers = asked.automatic ? usable_cpus() : asked.min;
     const SpareCount spare = settings.spare.value_or(SpareCount{.min = 1, .max = asked.min});
     std::optional<SizeLimits> range;
     if (is_range(asked))
         range = {.fewest = asked.min, .most = asked.max, .least_spare = spare.min, .most_spare = spare.max};
-    PoolSettings pool{.workers = std::clamp(workers, 1, most_workers),
+    PoolSettings pool{.workers = std::max(pool_size_of(settings), 1),
                       .range = range,
                       .connections = plan.capacity.connections,
                       .connections_asked = wanted_connections(settings.connections, plan.model),
@@ -147,7 +147,7 @@ PoolSettings pool_of(const GenerationPlan& plan) {
 void check_passing(const GenerationPlan& plan) {
     const Settings& settings = *plan.settings;
     if (!runs_copies(settings)) return;
-    const std::vector<CopySocket> sockets = copy_sockets_of(*plan.listeners, plan.service);
+    const std::vector<CopySocket> sockets = copy_sockets_of(plan.worker(), 0);
     if (const auto misfit = why_not_passed(settings.pass, settings.program, sockets))
         throw OperatorError{ExitCode::Configuration, "-- " + printable(settings.program.front()) + ": " + *misfit};
     const int behind =
@@ -157,6 +157,15 @@ void check_passing(const GenerationPlan& plan) {
                             fmt::format("--ready fd:{}: that descriptor is a socket of --pass; "
                                         "the first that is free is {}",
                                         settings.ready.fd, behind)};
+}
+
+/// All queues of an address count a source together.
+void share_with_first_queue(Listener& listener, std::vector<Listener>& listeners) {
+    if (listener.queue == 0) return;
+    const auto first = std::ranges::find_if(
+        listeners, [&](const Listener& each) { return each.local == listener.local && each.queue == 0; });
+    listener.sources = first->sources;
+    listener.refused = first->refused;
 }
 
 /// One context for all addresses of an endpoint.
@@ -189,6 +198,7 @@ WorkerPlan GenerationPlan::worker(std::size_t index) const {
             .handlers = handlers,
             .listeners = *listeners,
             .service = service,
+            .workers = std::max(pool_size_of(*settings), 1),
             .identity = identity,
             .change = changes_workers ? change_for(settings->listen.front().run_as, process_changes) : nullptr,
             .sandbox = sandbox,
@@ -289,6 +299,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     plan.listeners = std::make_shared<std::vector<Listener>>();
     for (Listener& listener : listeners)
         (listener.settings.serves == Serves::Clients ? plan.listeners : plan.observed)->push_back(std::move(listener));
+    number_queues(*plan.listeners);
     for (Listener& listener : *plan.listeners) {
         listener.service = index_of_service(plan, listener.settings);
         listener.tls = nullptr;  // a kept one's is the last generation's
@@ -298,6 +309,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
         listener.passed_on = passes_socket(listener.settings, *plan.settings);
         listener.replies_per_source = replies_per_source(listener.settings, answers_anything);
         make_sources(listener);
+        share_with_first_queue(listener, *plan.listeners);
     }
     for (Listener& listener : *plan.listeners) {
         const Origin origin = asked_by(plan, listener.settings);
@@ -307,6 +319,10 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     }
     for (const Listener& listener : *plan.listeners) {
         check_cell(plan, listener.settings, listener.local);
+        if (listener.inherited && listener.settings.queues)
+            refuse(plan, listener.settings, listener.local,
+                   "queues= is for sockets of our own, and systemd has made this one; leave it away, or disable its "
+                   ".socket unit");
         if (const auto misfit = why_not_for(listener.settings, listener.local.transport))
             throw OperatorError{ExitCode::Configuration, name_at(asked_by(plan, listener.settings), "listen") + ' ' +
                                                              to_string(listener.settings.endpoint) + ": " + *misfit};
@@ -328,6 +344,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
 }
 
 void say_where_it_listens(const Listener& listener) {
+    if (listener.queue != 0) return;  // the first one has said it
     const std::string endpoint = to_string(listener);
     switch (listener.settings.serves) {
         case Serves::Clients:

@@ -22,6 +22,7 @@
 #include "common/config/options_table.hpp"
 #include "common/log/log_output.hpp"
 #include "common/log/standard_output.hpp"
+#include "common/net/listener_queues.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
 #include "common/process/kernel_needs.hpp"
@@ -96,6 +97,8 @@ std::vector<Listener> open_listeners(const Settings& settings, std::vector<Passe
     change_sockets(assignment.listeners, settings.backlog);
     std::vector<Listener> bound = bind_listeners(assignment.unbound, settings.backlog);
     std::ranges::move(bound, std::back_inserter(assignment.listeners));
+    std::vector<Listener> queues = open_more_queues(assignment.listeners, settings.backlog, Listens::AtOnce);
+    std::ranges::move(queues, std::back_inserter(assignment.listeners));
     return std::move(assignment.listeners);
 }
 

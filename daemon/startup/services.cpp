@@ -46,9 +46,8 @@ auto service_with(const ListenSettings& listen, const GenerationPlan& plan) {
 
 ServiceSettings service_of(const GenerationPlan& service) {
     const Settings& settings = *service.settings;
-    const WorkerCount& workers = settings.workers;
     return {.name = service.name,
-            .workers = workers.automatic ? std::clamp(usable_cpus(), 1, most_workers) : workers.min,
+            .workers = pool_size_of(settings),
             .connections = service.capacity.connections,
             .connections_asked = wanted_connections(settings.connections, service.model),
             .runs_programs = starts_programs(settings),
@@ -63,6 +62,10 @@ SharedUse shared_use_of(const GenerationPlan& plan) {
     return {.memory = some_handler(&HandlerEntry::uses_shared_memory, worker),
             .bus = some_handler(&HandlerEntry::uses_bus, worker),
             .user = uid.value_or(::geteuid())};
+}
+
+int pool_size_of(const Settings& settings) {
+    return std::clamp(settings.workers.automatic ? usable_cpus() : settings.workers.min, 0, most_workers);
 }
 
 std::size_t index_of_service(const GenerationPlan& plan, const ListenSettings& listen) {

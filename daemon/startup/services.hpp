@@ -9,6 +9,9 @@ namespace preforkd {
 /// Gives `plan`, whose settings and identity are known, its services; none where no listener asks for workers.
 void split_into_services(GenerationPlan& plan);
 
+/// How many workers it has at first; 0: the one process for all.
+[[nodiscard]] int pool_size_of(const Settings& settings);
+
 /// Which of its services has `listen`; 0 where there are none.
 [[nodiscard]] std::size_t index_of_service(const GenerationPlan& plan, const ListenSettings& listen);
 

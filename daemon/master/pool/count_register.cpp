@@ -126,7 +126,8 @@ RowKeys CountRegister::keys_of(const Generation& generation) {
     if (keys) return keys;
     std::vector<std::string> endpoints;
     for (const Listener& listener : *generation.listeners)
-        endpoints.push_back(endpoints.size() < counted_listeners ? to_string(listener) : other_listeners);
+        if (listener.queue == 0)  // those beside it count there
+            endpoints.push_back(endpoints.size() < counted_listeners ? to_string(listener) : other_listeners);
     endpoints.resize(rows_for(endpoints.size()));
     return keys = std::make_shared<const std::vector<std::string>>(std::move(endpoints));
 }

@@ -65,6 +65,7 @@ struct HandedWorker {
     int number = 0;
     int generation = 0;
     std::string service{};        ///< as in WorkerEntry
+    int slot = 0;                 ///< likewise
     std::size_t connections = 0;  ///< likewise; 0: its writer knew of no services
     std::size_t record = 0;
     int orders = -1;

@@ -151,7 +151,8 @@ bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
 void Pool::fork_worker(Cohort& cohort, std::size_t service, Clock::time_point now) {
     try {
         log_writer_.follow(now);
-        const NewWorker worker{.number = table_.free_number(), .service = service};
+        const WorkersOf siblings{.generation = cohort.plan.number, .service = cohort.name_of(service)};
+        const NewWorker worker{.number = table_.free_number(), .service = service, .slot = table_.free_slot(siblings)};
         table_.add(start_worker(cohort.plan, worker, scoreboard_, counts_, shared_, log_writer_.pipe(), events_, now));
     } catch (const std::exception& error) {
         cohort.note_failed_fork(error, now);
@@ -345,6 +346,11 @@ void Pool::order_all(Order order) {
 
 std::uint64_t Pool::served() const noexcept {
     return scoreboard_.totals().served + table_.total(&WorkerRecord::served);
+}
+
+void Pool::have_all_look() {
+    for (WorkerEntry& worker : table_)
+        if (worker.generation == current().number && !worker.is_going()) send(worker, Order::LookForClients);
 }
 
 /// By this process, by the one that writes for workers, by workers that live, and by those that do not.

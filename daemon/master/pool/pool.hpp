@@ -78,6 +78,8 @@ public:
     /// Makes it the current one; the workers before it are asked to leave, once they have served who is queued on
     /// `dropped`: listeners that it does not have, by their index in the generation before.
     void commit(const std::vector<std::uint32_t>& dropped, Clock::time_point now);
+    /// The workers of the current generation, for clients in their queues.
+    void have_all_look();
     /// Gives it up: workers of it that serve already leave, once they have served who is queued on `added`: listeners
     /// that the current one does not have.
     void abandon(const std::vector<std::uint32_t>& added, Clock::time_point now);

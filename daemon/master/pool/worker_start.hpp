@@ -11,6 +11,7 @@ namespace preforkd {
 struct NewWorker {
     int number = 1;           ///< among all that live
     std::size_t service = 0;  ///< of its generation
+    int slot = 0;             ///< among the workers of that
 };
 
 /// Forks a worker of `generation` with a record and rows of its own, and watches its channel with its pid as the key.

@@ -52,6 +52,7 @@ struct WorkerEntry {
     int number = 0;
     int generation = 1;
     std::string service{};         ///< whose it is, as ServiceSettings has it
+    int slot = 0;                  ///< as WorkerHandoff has it
     std::size_t connections = 0;   ///< that it has at once at most
     std::size_t record_index = 0;  ///< in the scoreboard
     WorkerRecord& record;
@@ -116,6 +117,17 @@ public:
     [[nodiscard]] int free_number() const noexcept {
         for (int number = 1;; ++number)
             if (std::ranges::find(workers_, number, &WorkerEntry::number) == workers_.end()) return number;
+    }
+
+    /// The lowest slot, from 0, that none has of those that go on; one that retires is to be replaced.
+    [[nodiscard]] int free_slot(const WorkersOf& which) const noexcept {
+        for (int slot = 0;; ++slot)
+            if (std::ranges::none_of(workers_, [&](const WorkerEntry& worker) {
+                    using enum WorkerEntry::State;
+                    return worker.slot == slot && which.has(worker) &&
+                           (worker.state == Starting || worker.state == Ready);
+                }))
+                return slot;
     }
 
     [[nodiscard]] int count(WorkerEntry::State state) const noexcept {

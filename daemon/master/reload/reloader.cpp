@@ -222,8 +222,9 @@ void Reloader::commit(Clock::time_point now) {
     const std::vector<std::uint32_t> dropped = only_in(*before.listeners, *next.listeners);
     for (const std::uint32_t index : dropped) {
         forget_listener(systemd_, (*before.listeners)[index]);
-        log(LogLevel::Notice, "no longer listening on {endpoint}",
-            {{"endpoint", to_string((*before.listeners)[index].local)}});
+        if ((*before.listeners)[index].queue == 0)
+            log(LogLevel::Notice, "no longer listening on {endpoint}",
+                {{"endpoint", to_string((*before.listeners)[index].local)}});
     }
     try {
         change_sockets(*next.listeners, next.settings->backlog);
@@ -232,7 +233,10 @@ void Reloader::commit(Clock::time_point now) {
     }
     close_generation(*before.listeners, dropped);
     close_observed(before, next);
+    const bool has_more_queues =
+        std::ranges::any_of(*next.listeners, [](const Listener& each) { return each.queue != 0; });
     pool_.commit(dropped, now);
+    if (has_more_queues) pool_.have_all_look();  // some may listen only now
     reloaded_to_ = describe(pool_.current(), before);
     feed(GenerationLeaving{now + patience_with_old_queues}, now);
     next_queue_look_ = now;

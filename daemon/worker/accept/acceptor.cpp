@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int takes_per_turn = 16;           // see SharedQueue::yield_turn()
 constexpr int failures_taken_for_pause = 8;  // an LSM's EPERM leaves the connection queued
 constexpr int vain_before_a_look = 16;       // siblings are faster now and then
 constexpr auto rest_period = 500ms;
@@ -33,8 +32,8 @@ Acceptor::Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings sett
       rest_timer_{reactor.make_timer()},
       losses_{reactor, [this] { count_drops(); }} {}
 
-void Acceptor::add(Listener& listener, std::uint32_t index, Take take) {
-    Entry& entry = entries_.emplace_back(listener, index, std::move(take));
+void Acceptor::add(Listener& listener, std::uint32_t index, Take take, int turn) {
+    Entry& entry = entries_.emplace_back(listener, index, std::move(take), turn);
     entry.is_handed_over = listener.settings.inetd_wait;
     gives_handed_over_ = gives_handed_over_ || listener.settings.inetd_wait;
     has_max_ = has_max_ || listener.settings.limits.max || listener.settings.inetd_wait;
@@ -55,7 +54,7 @@ void Acceptor::on_readable(Entry& entry) {
     if (state_ == State::Open && told_to_leave()) return pass_on();
     // An event may have been on its way when we left the queue.
     if (state_ == State::Open && take_from(entry) == Attempt::Taken && state_ == State::Open &&
-        ++entry.taken_in_turn == takes_per_turn) {
+        ++entry.taken_in_turn == entry.turn) {
         entry.taken_in_turn = 0;
         entry.queue->yield_turn();
     }
@@ -132,6 +131,8 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
             return client_is_lost ? Attempt::Stopped : Attempt::Short;
         case AcceptVerdict::Stop:
             entry.queue->leave();
+            // One of several that a reload has added listens once the workers of before are replaced.
+            entry.is_handed_over = entry.listener.queues > 1;
             log(LogLevel::Debug, "{listener} is gone: {cause}",
                 {{"cause", std::strerror(error)}, {"listener", to_string(entry.listener.local)}});
             return Attempt::Stopped;
@@ -140,6 +141,10 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
 }
 
 ListenerCounter& Acceptor::open_counter(const Listener& listener) {
+    if (listener.queue != 0)
+        for (std::size_t at = 0; at < counted_.size(); ++at)
+            if (counted_[at]->local == listener.local) return counters_[at];
+    counted_.push_back(&listener);
     const std::size_t index = row_of_listener(counters_.size());
     ListenerRow& row = index < settings_.rows.size() ? settings_.rows[index] : own_rows_.emplace_back();
     return counters_.emplace_back(*this, listener, row, record_.traffic, settings_.writers);
@@ -202,10 +207,6 @@ void Acceptor::tell_full() {
     if (!settings_.full || since_told_full() < settings_.between_full) return;
     told_full_at_ns_ = record_.since_ns.load(std::memory_order_relaxed);
     settings_.full();
-}
-
-std::chrono::nanoseconds Acceptor::since_told_full() const noexcept {
-    return std::chrono::nanoseconds{record_.since_ns.load(std::memory_order_relaxed) - told_full_at_ns_};
 }
 
 void Acceptor::ended(const CountedClient& client, std::optional<ConnectionOutcome> outcome) {

@@ -15,6 +15,7 @@
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/accept/datagram_tally.hpp"
 #include "daemon/worker/accept/listener_counter.hpp"
+#include "daemon/worker/accept/queue_share.hpp"
 #include "daemon/worker/loop/reactor.hpp"
 #include "daemon/worker/process/worker_control.hpp"
 
@@ -75,7 +76,8 @@ public:
     Acceptor(Reactor& reactor, WorkerRecord& record, AcceptorSettings settings);
 
     /// Takes the descriptor of `listener`, which the master knows by `index`.  Before open().
-    void add(Listener& listener, std::uint32_t index, Take take);
+    /// `turn`: how many clients it takes from there before it goes behind its siblings.
+    void add(Listener& listener, std::uint32_t index, Take take, int turn = takes_per_turn);
 
     void open();
 
@@ -122,7 +124,8 @@ public:
     /// Whose client it is: if the worker dies, the one that may have killed it.
     void met(const SocketAddress& peer) noexcept { record_.last_peer.write(peer.data(), peer.size()); }
 
-    /// Where the clients of a listener count: to be asked for once for each of the worker's, in their order.
+    /// Where the clients of a listener count, all queues of an address in one: to be asked for once for each of the
+    /// worker's, in their order.
     [[nodiscard]] ListenerCounter& open_counter(const Listener& listener);
 
     /// Where it counts how long handlers keep their threads.
@@ -145,6 +148,7 @@ private:
         const Listener& listener;
         std::uint32_t index;
         Take take;
+        int turn;
         std::unique_ptr<SharedQueue> queue{};
         std::optional<Lifeline::Listener> on_lifeline{};  ///< ends first: the socket's number is then anybody's
         int taken_in_turn = 0;
@@ -164,7 +168,10 @@ private:
     [[nodiscard]] WorkerState state_at_rest() const noexcept;
     void check_limit();
     void tell_full();
-    [[nodiscard]] std::chrono::nanoseconds since_told_full() const noexcept;  ///< by a clock that state changes set
+    /// By a clock that state changes set.
+    [[nodiscard]] std::chrono::nanoseconds since_told_full() const noexcept {
+        return std::chrono::nanoseconds{record_.since_ns.load(std::memory_order_relaxed) - told_full_at_ns_};
+    }
     void rest();
     void rest_while_emptying();
     void empty_queue();
@@ -186,7 +193,8 @@ private:
     State state_ = State::Closed;
     std::deque<ListenerRow> own_rows_{};  ///< where nobody else wants to know
     std::deque<ListenerCounter> counters_{};
-    std::list<Entry> entries_{};  // a list: their callbacks hold references
+    std::vector<const Listener*> counted_{};  ///< by these
+    std::list<Entry> entries_{};              // a list: their callbacks hold references
     std::vector<std::shared_ptr<Unstarted>> unstarted_{};
     std::unique_ptr<Timer> rest_timer_;
     std::unique_ptr<Timer> max_timer_{};  ///< made when a listener is first at its max=

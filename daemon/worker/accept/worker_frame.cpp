@@ -101,10 +101,12 @@ void WorkerFrame::retire() {
 }
 
 void WorkerFrame::add_listeners(const std::function<Acceptor::Take(const Listener&)>& take_for) {
+    const QueueShare share{.slot = handoff_.slot, .workers = plan_.workers};
     for (std::uint32_t index = 0; Listener & listener : plan_.listeners) {
         // The rows of counts are in the order of all listeners.
         if (is_own(listener, plan_))
-            acceptor_.add(listener, index, take_for(listener));
+            acceptor_.add(listener, index, take_for(listener),
+                          share.takes_before_yielding(listener.queue, listener.queues));
         else
             (void)acceptor_.open_counter(listener);
         ++index;

@@ -29,6 +29,7 @@ struct WorkerPlan {
     const Handlers& handlers;
     std::vector<Listener>& listeners;  ///< the worker takes the descriptors of its own
     std::size_t service = 0;           ///< whose these are
+    int workers = 1;                   ///< that serve them
     Identity identity{};
     const ProcessChange* change = nullptr;     ///< instead of that: as what a service's own workers run
     std::shared_ptr<const Sandbox> sandbox{};  ///< of a process of ours; null in an embedding program

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/sys_error.hpp"
+#include "daemon/worker/accept/queue_share.hpp"
 
 namespace preforkd {
 
@@ -27,11 +28,18 @@ std::string name_of(const Listener& listener) {
 
 }  // namespace
 
-std::vector<CopySocket> copy_sockets_of(const std::vector<Listener>& listeners, std::size_t service) {
+std::vector<const Listener*> listeners_of_copy(const WorkerPlan& plan, int slot) {
+    const QueueShare share{.slot = slot, .workers = plan.workers};
+    std::vector<const Listener*> own;
+    for (const Listener& listener : plan.listeners)
+        if (is_own(listener, plan) && share.owns(listener.queue, listener.queues)) own.push_back(&listener);
+    return own;
+}
+
+std::vector<CopySocket> copy_sockets_of(const WorkerPlan& plan, int slot) {
     std::vector<CopySocket> sockets;
-    for (const Listener& listener : listeners)
-        if (listener.service == service)
-            sockets.push_back({.local = listener.local, .name = fit_for_a_name(name_of(listener))});
+    for (const Listener* listener : listeners_of_copy(plan, slot))
+        sockets.push_back({.local = listener->local, .name = fit_for_a_name(name_of(*listener))});
     return sockets;
 }
 

@@ -117,10 +117,9 @@ void ProgramCopy::start() {
     const UniqueFd writer{ends[1]};
     check(::fcntl(reader.get(), F_SETFL, O_NONBLOCK), "make a pipe non-blocking");
     const Settings& settings = plan_.settings;
-    const std::vector<CopySocket> sockets = copy_sockets_of(plan_.listeners, plan_.service);
+    const std::vector<CopySocket> sockets = copy_sockets_of(plan_, handoff_.slot);
     std::vector<int> descriptors;
-    for (const Listener& listener : plan_.listeners)
-        if (is_own(listener, plan_)) descriptors.push_back(listener.fd.get());
+    for (const Listener* listener : listeners_of_copy(plan_, handoff_.slot)) descriptors.push_back(listener->fd.get());
     std::vector<std::string> told =
         variables_of(settings.pass, sockets, {.pid = ::getpid(), .generation = handoff_.generation});
     std::ranges::move(news_.variables(), std::back_inserter(told));

@@ -229,6 +229,8 @@ TEST(ListenSettings, what_is_printed_is_read_back) {
           "udp://:7 workers=1",
           "tcp://:7 program=/bin/cat workers=3 run=pool pass=fd0 ready=notify stop-signal=QUIT",
           "tcp://:7 run=client",
+          "tcp://:7 queues=4",
+          "tls://:7 queues=auto certificate=/c key=/k",
           "unix:///x user=a run-user=b limit-as=512M:infinity limit-cpu=60 limit-nofile=64:1024 limit-stack=8M"}) {
         EXPECT_EQ(to_string(parse_listen(text)), text);
     }

@@ -34,6 +34,7 @@ StatusReport some_report() {
                            .handler = "echo",
                            .passed = true,
                            .queue = {.queued = 3, .limit = 511},
+                           .queues = 8,
                            .limits = LimitedClients{.max = 9, .clients = 2, .rate = 5},
                            .refused = RefusedClients{.denied = 1, .per_source = 2, .rate = 3},
                            .counts = ListenerCounts{.accepted = 7,
@@ -87,13 +88,15 @@ TEST(StatusReport, it_is_read_back_as_it_was_written) {
 
 TEST(StatusReport, what_the_kernel_does_not_tell_is_null) {
     const std::string json = to_json(some_report());
-    EXPECT_NE(json.find(R"("queued":null,"queue_limit":null,"queue_unit":"bytes")"), std::string::npos) << json;
+    EXPECT_NE(json.find(R"("queued":null,"queue_limit":null,"queue_unit":"bytes","queues":1)"), std::string::npos)
+        << json;
     EXPECT_FALSE(parse_status(json).listeners.at(1).queue.queued);
     EXPECT_FALSE(parse_status(json).listeners.at(1).refused);
     EXPECT_EQ(parse_status(json).listeners.at(0).refused->rate, 3U);
     EXPECT_FALSE(parse_status(json).listeners.at(1).limits);
     EXPECT_EQ(parse_status(json).listeners.at(0).limits, (LimitedClients{.max = 9, .clients = 2, .rate = 5}));
     EXPECT_EQ(parse_status(json).listeners.at(0).queue.queued, 3U);
+    EXPECT_EQ(parse_status(json).listeners.at(0).queues, 8U);
 }
 
 TEST(StatusReport, a_key_process_that_is_wanted_and_not_there_has_no_pid) {

@@ -47,6 +47,7 @@ Handover full() {
                                .number = 1,
                                .generation = 6,
                                .service = "tcp://:80",
+                               .slot = 3,
                                .connections = 40,
                                .record = 3,
                                .orders = 20,
