@@ -51,4 +51,19 @@ public:
     void finish(BlockingConnection& client) final { this->handler().finish(client); }
 };
 
+/// And that of datagrams, of either kind.
+template <class Base>
+class ForwardingDatagram : public Base {
+public:
+    using Base::Base;
+    void serve(Datagram& request) final { this->handler().serve(request); }
+};
+
+template <class Base>
+class ForwardingAsyncDatagram : public Base {
+public:
+    using Base::Base;
+    awaitable<void> serve(Datagram& request) final { return this->handler().serve(request); }
+};
+
 }  // namespace preforkd

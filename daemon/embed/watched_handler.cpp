@@ -41,17 +41,8 @@ private:
 using WatchedStream = ForwardingStream<Watched<StreamHandler>>;
 using WatchedBlocking = ForwardingBlocking<Watched<BlockingHandler>>;
 
-class WatchedDatagram final : public Watched<DatagramHandler> {
-public:
-    using Watched::Watched;
-    void serve(Datagram& request) override { handler().serve(request); }
-};
-
-class WatchedAsyncDatagram final : public Watched<AsyncDatagramHandler> {
-public:
-    using Watched::Watched;
-    awaitable<void> serve(Datagram& request) override { return handler().serve(request); }
-};
+using WatchedDatagram = ForwardingDatagram<Watched<DatagramHandler>>;
+using WatchedAsyncDatagram = ForwardingAsyncDatagram<Watched<AsyncDatagramHandler>>;
 
 template <class Wrapper, class Kind>
 MakeHandler<Kind> watch(const MakeHandler<Kind>& make, const HandlerOptions& options, const Watching& watching,

@@ -1,52 +1,20 @@
 // A test as the client of its handler.
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <stdexcept>
 #include <utility>
 
 #include "common/base/sys_error.hpp"
-#include "common/base/unique_fd.hpp"
-#include "common/net/proxy_writing.hpp"
-#include "common/net/socket_address.hpp"
+#include "daemon/test_kit/client_side.hpp"
 #include "preforkd/test.hpp"
 
 namespace preforkd::test {
 
-using namespace std::chrono_literals;
-
-namespace {
-
-constexpr auto patience = 10'000ms;
-
-/// What it is told to be connected to.
-Endpoint any_local(const Endpoint& from) {
-    return {.transport = Transport::Tcp,
-            .host = from.host.find(':') == from.host.npos ? "127.0.0.1" : "::1",
-            .port = 10000};
-}
-
-std::string announcement_of(std::string_view from) {
-    if (from.empty()) return write_proxy_header(ProxyVersion::V2, SOCK_STREAM, std::nullopt);
-    const Endpoint source = parse_endpoint(from);
-    if (source.transport != Transport::Tcp)
-        throw std::invalid_argument{"preforkd::test::Client: " + to_string(source) + ": expected tcp://ADDRESS:PORT"};
-    return write_proxy_header(
-        ProxyVersion::V2, SOCK_STREAM,
-        ProxyEnds{.source = resolve(source).at(0), .destination = resolve(any_local(source)).at(0)});
-}
-
-}  // namespace
-
 Client::Client(Service& service, std::string_view from) : service_{service} {
-    const std::string announcement = announcement_of(from);
-    UniqueFd socket{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket")};
-    const SocketAddress address = resolve(service.address()).at(0);
-    check(::connect(socket.get(), address.data(), address.size()), "connect to the service");
-    socket_ = socket.release();
+    const std::string announcement = announcement_of(from, Transport::Tcp);
+    socket_ = connect_to(service.address(), SOCK_STREAM).release();
     send(announcement);
 }
 
@@ -70,10 +38,7 @@ void Client::half_close() { check(::shutdown(socket_, SHUT_WR), "end the output"
 
 /// False at the end.
 bool Client::receive_more() {
-    pollfd wanted{.fd = socket_, .events = POLLIN, .revents = 0};
-    int ready = -1;
-    while ((ready = ::poll(&wanted, 1, static_cast<int>(patience / 1ms))) == -1 && errno == EINTR) {}
-    if (ready == 0) throw std::runtime_error{"preforkd::test::Client: nothing came from the handler within 10 s"};
+    wait_for_handler(socket_);
     std::array<char, 65536> chunk;
     const ssize_t size = ::recv(socket_, chunk.data(), chunk.size(), 0);
     if (size == -1 && errno == ECONNRESET) return false;

@@ -22,9 +22,10 @@ namespace preforkd::test {
 namespace {
 
 /// An abstract socket of a name that nobody else has; whoever connects says who it is.
-std::string endpoint_of_its_own() {
+std::string endpoint_of_its_own(const HandlerEntry& entry, const ServiceSettings& settings) {
     static std::atomic<int> number{0};
-    return fmt::format("unix://@preforkd-test-{}-{} proxy=unix", ::getpid(), ++number);
+    const bool datagrams = settings.datagrams || (!entry.make_stream && !entry.make_blocking);
+    return fmt::format("{}://@preforkd-test-{}-{} proxy=unix", datagrams ? "unixgram" : "unix", ::getpid(), ++number);
 }
 
 /// Where it does not own what it passes on.
@@ -59,6 +60,9 @@ MakeHandler<Kind> tell_of_begin(const MakeHandler<Kind>& make, const std::functi
 HandlerEntry tell_of_begin(HandlerEntry entry, const std::function<void()>& begun) {
     entry.make_stream = tell_of_begin<ForwardingStream<Beginning<StreamHandler>>>(entry.make_stream, begun);
     entry.make_blocking = tell_of_begin<ForwardingBlocking<Beginning<BlockingHandler>>>(entry.make_blocking, begun);
+    entry.make_datagram = tell_of_begin<ForwardingDatagram<Beginning<DatagramHandler>>>(entry.make_datagram, begun);
+    entry.make_async_datagram =
+        tell_of_begin<ForwardingAsyncDatagram<Beginning<AsyncDatagramHandler>>>(entry.make_async_datagram, begun);
     return entry;
 }
 
@@ -72,11 +76,19 @@ std::unique_ptr<BlockingHandler> detail::lend(BlockingHandler& handler) {
     return std::make_unique<ForwardingBlocking<Forwarding<BlockingHandler>>>(borrowed(handler));
 }
 
+std::unique_ptr<DatagramHandler> detail::lend(DatagramHandler& handler) {
+    return std::make_unique<ForwardingDatagram<Forwarding<DatagramHandler>>>(borrowed(handler));
+}
+
+std::unique_ptr<AsyncDatagramHandler> detail::lend(AsyncDatagramHandler& handler) {
+    return std::make_unique<ForwardingAsyncDatagram<Forwarding<AsyncDatagramHandler>>>(borrowed(handler));
+}
+
 class Service::State {
 public:
     State(const HandlerEntry& entry, const ServiceSettings& settings)
         : server_{tell_of_begin(entry, [this] { begin(); }),
-                  {.listen = endpoint_of_its_own(),
+                  {.listen = endpoint_of_its_own(entry, settings),
                    .model = settings.model,
                    .connections = settings.connections,
                    .idle_timeout = settings.idle_timeout,

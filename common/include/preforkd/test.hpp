@@ -6,6 +6,13 @@
 //     client.send("GET a\r\n");
 //     EXPECT_EQ(client.receive(), "$-1\r\n");
 //
+// And one of datagrams:
+//
+//     Names names;
+//     preforkd::test::Datagrams sender{names};
+//     sender.send(question);
+//     EXPECT_EQ(sender.receive(), answer);
+//
 // Link preforkd::test.  Nothing here belongs to a framework of tests.
 #include <chrono>
 #include <cstddef>
@@ -24,26 +31,36 @@ struct ServiceSettings {
     std::chrono::milliseconds idle_timeout{60'000};  ///< zero means never
     std::chrono::milliseconds stop_timeout{30'000};  ///< what runs is left that long at a drain
     std::optional<std::size_t> connections{};        ///< served at once; unset: as ServerSettings
+    bool datagrams = false;                          ///< of a handler that serves both, what this is about
 };
 
 namespace detail {
 
 [[nodiscard]] std::unique_ptr<StreamHandler> lend(StreamHandler& handler);
 [[nodiscard]] std::unique_ptr<BlockingHandler> lend(BlockingHandler& handler);
+[[nodiscard]] std::unique_ptr<DatagramHandler> lend(DatagramHandler& handler);
+[[nodiscard]] std::unique_ptr<AsyncDatagramHandler> lend(AsyncDatagramHandler& handler);
 
-/// The entry whose instance `handler` is.
-template <class Class>
-[[nodiscard]] HandlerEntry entry_of(Class& handler) {
-    static_assert(std::is_base_of_v<StreamHandler, Class> || std::is_base_of_v<BlockingHandler, Class>,
-                  "preforkd::test: the handler has to be a StreamHandler or a BlockingHandler");
+/// Lends `handler` where it is of that kind.
+template <class Kind, class Class>
+void lend_as(MakeHandler<Kind>& make, Class& handler) {
+    if constexpr (std::is_base_of_v<Kind, Class>)
+        make = [&handler](const HandlerOptions&) { return lend(static_cast<Kind&>(handler)); };
+}
+
+/// The entry whose instance `handler` is, for connections, or for datagrams if it serves no others or is asked to.
+template <HandlerClass Class>
+[[nodiscard]] HandlerEntry entry_of(Class& handler, bool datagrams) {
     HandlerEntry entry{.name = "test"};
     preforkd::detail::fill_in<Class>(entry);
-    if constexpr (std::is_base_of_v<StreamHandler, Class>)
-        entry.make_stream = [&handler](const HandlerOptions&) { return lend(static_cast<StreamHandler&>(handler)); };
-    else
-        entry.make_blocking = [&handler](const HandlerOptions&) {
-            return lend(static_cast<BlockingHandler&>(handler));
-        };
+    if (!datagrams) {
+        lend_as(entry.make_stream, handler);
+        lend_as(entry.make_blocking, handler);
+    }
+    if (!entry.make_stream && !entry.make_blocking) {
+        lend_as(entry.make_datagram, handler);
+        lend_as(entry.make_async_datagram, handler);
+    }
     return entry;
 }
 
@@ -58,7 +75,7 @@ public:
     template <class Class>
         requires std::is_base_of_v<Handler, Class>
     explicit Service(Class& handler, const ServiceSettings& settings = {})
-        : Service{detail::entry_of(handler), settings} {}
+        : Service{detail::entry_of(handler, settings.datagrams), settings} {}
     /// Makes an instance: `Service{preforkd::handler<Kv>("kv")}`.
     explicit Service(const HandlerEntry& entry, const ServiceSettings& settings = {});
     /// As stop(), without a word.
@@ -84,6 +101,7 @@ public:
 
 private:
     friend class Client;
+    friend class Datagrams;
     [[nodiscard]] const Endpoint& address() const noexcept;
     class State;
     std::shared_ptr<State> state_;
@@ -130,6 +148,47 @@ private:
     Service& service_;
     int socket_ = -1;
     std::string received_{};
+};
+
+/// A sender of datagrams to it, by a Unix socket with a name that the kernel chooses.  What takes longer than 10 s
+/// throws std::runtime_error, as every error does.
+class Datagrams {
+public:
+    /// `from`: who it pretends to be, `udp://192.0.2.7:4711` or `udp://[2001:db8::7]:4711`.
+    explicit Datagrams(Service& service, std::string_view from = "");
+
+    /// With a service of its own.
+    template <class Class>
+        requires std::is_base_of_v<Handler, Class>
+    explicit Datagrams(Class& handler, ServiceSettings settings = {}, std::string_view from = "")
+        : Datagrams{std::make_unique<Service>(handler, about_datagrams(settings)), from} {}
+
+    ~Datagrams();
+    Datagrams(const Datagrams&) = delete;
+    Datagrams& operator=(const Datagrams&) = delete;
+
+    void send(std::string_view datagram);
+
+    /// The next one that the handler sends back.
+    [[nodiscard]] std::string receive();
+
+    /// The next one that it has sent back by the time that all threads and children of the test have done what they had
+    /// to do; nullopt: none.
+    [[nodiscard]] std::optional<std::string> try_receive();
+
+    [[nodiscard]] Service& service() noexcept { return service_; }
+
+private:
+    Datagrams(std::unique_ptr<Service> own, std::string_view from);
+    static ServiceSettings about_datagrams(ServiceSettings settings) noexcept {
+        settings.datagrams = true;
+        return settings;
+    }
+
+    std::unique_ptr<Service> own_{};
+    Service& service_;
+    std::string announcement_;  ///< before each datagram
+    int socket_ = -1;
 };
 
 }  // namespace preforkd::test

@@ -17,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using preforkd::Model;
 using preforkd::test::Client;
+using preforkd::test::Datagrams;
 using preforkd::test::Service;
 
 /// Says to whom it speaks, then each line in brackets.
@@ -186,6 +187,91 @@ TEST(Kit, what_worker_started_throws_is_thrown_by_stop) {
     } handler;
     Service service{handler};
     EXPECT_THROW(service.stop(), std::runtime_error);
+}
+
+/// Says to whom it speaks, and what that has said; nothing to whoever says nothing.
+struct Datagrammatic : preforkd::DatagramHandler {
+    void serve(preforkd::Datagram& request) override {
+        ++served;
+        if (request.text() == "throw") throw std::runtime_error{"as it was told to"};
+        if (!request.text().empty())
+            request.reply(address_of(request.peer()) + " [" + std::string{request.text()} + ']');
+    }
+    bool verify(const preforkd::Endpoint& peer) override { return peer.host != "192.0.2.66"; }
+    void handle_error(const preforkd::Endpoint&, std::exception_ptr) override { ++errors; }
+    void worker_leaving() override { ++left; }
+
+    std::atomic<int> served = 0;
+    std::atomic<int> errors = 0;
+    std::atomic<int> left = 0;
+};
+
+/// Answers a minute later.
+struct SlowDatagrams : preforkd::AsyncDatagramHandler {
+    preforkd::awaitable<void> serve(preforkd::Datagram& request) override {
+        boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor, 1min};
+        co_await timer.async_wait(boost::asio::use_awaitable);
+        (void)request.reply(request.text());
+    }
+};
+
+TEST(Kit, datagrams_are_served_in_every_model) {
+    for (const Model model : {Model::Serial, Model::Async, Model::Thread, Model::Fork}) {
+        Datagrammatic handler;
+        Datagrams sender{handler, {.model = model}, "udp://192.0.2.7:4711"};
+        for (const std::string text : {"one", "two"}) {
+            sender.send(text);
+            EXPECT_EQ(sender.receive(), "192.0.2.7:4711 [" + text + "]") << to_string(model);
+        }
+        sender.send("");
+        EXPECT_EQ(sender.try_receive(), std::nullopt) << to_string(model);
+        sender.send("throw");
+        sender.send("three");
+        EXPECT_EQ(sender.receive(), "192.0.2.7:4711 [three]") << to_string(model);
+        sender.service().stop();
+        EXPECT_EQ(handler.left, 1);
+        if (model == Model::Fork) continue;  // its children have handlers of their own
+        EXPECT_EQ(handler.served, 5);
+        EXPECT_EQ(handler.errors, 1);
+    }
+}
+
+TEST(Kit, senders_are_several_and_may_be_refused) {
+    Datagrammatic handler;
+    Service service{handler};
+    Datagrams first{service, "udp://[2001:db8::7]:1"};
+    Datagrams refused{service, "udp://192.0.2.66:1"};
+    Datagrams nobody{service};
+    for (Datagrams* each : {&first, &refused, &nobody}) each->send("x");
+    EXPECT_EQ(first.receive(), "[2001:db8::7]:1 [x]");
+    EXPECT_EQ(nobody.receive().back(), ']');
+    EXPECT_EQ(refused.try_receive(), std::nullopt);
+    EXPECT_THROW((Datagrams{service, "tcp://192.0.2.7:1"}), std::invalid_argument);
+    EXPECT_THROW(Client{service}, std::runtime_error);
+}
+
+TEST(Kit, coroutines_of_datagrams_go_by_the_clock_of_the_test) {
+    for (const Model model : {Model::Async, Model::Serial, Model::Thread, Model::Fork}) {
+        SlowDatagrams handler;
+        Datagrams sender{handler, {.model = model}};
+        sender.send("late");
+        Service::advance_clock(59s);
+        EXPECT_EQ(sender.try_receive(), std::nullopt) << to_string(model);
+        Service::advance_clock(2s);
+        EXPECT_EQ(sender.receive(), "late") << to_string(model);
+    }
+}
+
+TEST(Kit, a_handler_of_both_serves_what_it_is_asked_for) {
+    struct Both : preforkd::BlockingHandler, preforkd::DatagramHandler {
+        void serve(preforkd::BlockingConnection& client) override { client.stream() << "a connection"; }
+        void serve(preforkd::Datagram& request) override { (void)request.reply("a datagram"); }
+    } handler;
+    Client client{handler};
+    EXPECT_EQ(client.receive_all(), "a connection");
+    Datagrams sender{handler};
+    sender.send("");
+    EXPECT_EQ(sender.receive(), "a datagram");
 }
 
 TEST(Kit, an_entry_makes_its_own_instance) {
