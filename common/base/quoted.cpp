@@ -70,6 +70,10 @@ std::string printable(std::string_view text) {
     return escaped.cut ? escaped.text + "..." : escaped.text;
 }
 
+std::string printable_uncut(std::string_view text) {
+    return is_printable(text) ? std::string{text} : escape_all(text, unlimited).text;
+}
+
 std::string printable_lines(std::string_view text) {
     std::string result;
     while (!text.empty()) {

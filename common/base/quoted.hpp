@@ -18,6 +18,9 @@ namespace preforkd {
 /// colon.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// The same without the cut: for a sentence, whose remedy stands at its end.
+[[nodiscard]] std::string printable_uncut(std::string_view text);
+
 /// `text` of any number of lines, as it is but for what `in_quotes` escapes beside quotes and backslashes.
 [[nodiscard]] std::string printable_lines(std::string_view text);
 

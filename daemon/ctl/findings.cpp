@@ -181,6 +181,24 @@ std::string slots_text(const StatusReport& now) {
                        now.connections == 1 ? "is" : "are");
 }
 
+/// Also those of before: what the log does not tell is told nowhere else.
+void add_dropped_lines(const Looks& looks, std::vector<Finding>& findings) {
+    const std::uint64_t all = looks.now.dropped_log_lines;
+    if (all == 0) return;
+    const std::uint64_t lines = growth(all, looks.before.dropped_log_lines);
+    findings.push_back(
+        {.harm = Harm::Risk,
+         .amount = lines,
+         .limit = lines > 0
+                      ? fmt::format("{} {} dropped {}, of {} since the daemon was started", counted(lines, "log line"),
+                                    lines == 1 ? "was" : "were", within_text(looks), all)
+                      : fmt::format("{} {} dropped since the daemon was started, none of them {}: the log does "
+                                    "not tell all",
+                                    counted(all, "log line"), all == 1 ? "was" : "were", within_text(looks)),
+         .remedy = lines > 0 ? "whatever reads the log (--log-file, the journal) is full or too slow"
+                             : "whatever reads the log (--log-file, the journal) was full or too slow"});
+}
+
 void add_service(const Looks& looks, std::vector<Finding>& findings) {
     const StatusReport& now = looks.now;
     if (now.key_process && now.key_process->pid == 0)
@@ -194,13 +212,7 @@ void add_service(const Looks& looks, std::vector<Finding>& findings) {
                             .amount = now.connections,
                             .limit = slots_text(now) + "; further clients wait",
                             .remedy = remedy_for_full_workers(now)});
-    if (const std::uint64_t lines = growth(now.dropped_log_lines, looks.before.dropped_log_lines); lines > 0)
-        findings.push_back(
-            {.harm = Harm::Risk,
-             .amount = lines,
-             .limit = fmt::format("{} {} dropped {}, of {} since the daemon was started", counted(lines, "log line"),
-                                  lines == 1 ? "was" : "were", within_text(looks), now.dropped_log_lines),
-             .remedy = "whatever reads the log (--log-file, the journal) is full or too slow"});
+    add_dropped_lines(looks, findings);
     add_failed_attempts(looks, findings);
 }
 

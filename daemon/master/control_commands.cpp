@@ -253,7 +253,7 @@ StatusReport ControlCommands::status() {
                         .phase = name_of(targets_.life.phase),
                         .uptime = std::chrono::duration_cast<std::chrono::milliseconds>(now - targets_.began),
                         .processors = usable_cpus(),
-                        .reload_failure = printable(targets_.reloader.failure())};
+                        .reload_failure = printable_uncut(targets_.reloader.failure())};
     const Settings& settings = *targets_.pool.current().settings;
     std::set<std::string> of_copies;
     for (const Listener& listener : *targets_.pool.current().listeners) {

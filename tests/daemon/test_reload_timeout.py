@@ -230,6 +230,10 @@ def test_sessions_that_hold_four_times_the_pool_have_a_reload_and_an_upgrade_ref
         assert told.returncode == 1 and "4 workers of before still serve" in told.stderr, told
         assert [told.stderr.count(name) for name in named] == [1, 1, 1, 0], told
         assert "to cut the oldest generation: preforkctl reload --force" in told.stderr
+    # A sentence of more than 200 bytes is told to its end, where its remedy stands.
+    assert len(status(service.control)["reload_failure"]) > 200
+    assert status(service.control)["reload_failure"].endswith("to cut the oldest generation: preforkctl reload --force")
+    assert "preforkctl reload --force; mend that" in preforkctl("explain", "--control", service.control).stdout
     for session in sessions:
         talk(session)
     assert status(service.control)["generation"] == 5

@@ -11,6 +11,7 @@ import pytest
 
 import proc
 from clients import Load, connect, echo, exchange, read_to_end, refused, say
+from daemon_process import CUT
 
 GRACEFUL = pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGQUIT], ids=["TERM", "QUIT"])
 
@@ -50,6 +51,7 @@ def test_a_graceful_stop_waits_no_longer_than_the_stop_timeout(preforkd):
         assert daemon.stop(timeout=5) == 0
         assert 0.4 < time.monotonic() - began < 3
     assert daemon.cut() == [1]
+    assert "generation" not in daemon.log.find(CUT)[0], "it is of all"
 
 
 @GRACEFUL

@@ -60,6 +60,8 @@ TEST(Quoted, a_printable_name_needs_no_quotes) {
     EXPECT_EQ(printable("/etc/a b\"c\\d.conf"), "/etc/a b\"c\\d.conf");
     EXPECT_EQ(printable("/etc/\n.conf"), R"(/etc/\n.conf)");
     EXPECT_EQ(printable(std::string(201, 'x')), std::string(200, 'x') + "...");
+    EXPECT_EQ(printable_uncut(std::string(201, 'x')), std::string(201, 'x'));
+    EXPECT_EQ(printable_uncut(std::string(201, 'x') + '\n'), std::string(201, 'x') + "\\n");
 }
 
 TEST(Quoted, lines_stay_lines) {
