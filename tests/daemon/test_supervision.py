@@ -211,15 +211,12 @@ def test_without_a_master_such_a_signal_is_answered_with_a_sentence(preforkd, na
     assert exchange(daemon.endpoint) == b"connected\n"
 
 
-@pytest.mark.root
-def test_a_first_generation_that_never_becomes_ready_ends_with_69_and_the_cause(preforkd, tmp_path):
-    (tmp_path / "closed").mkdir(mode=0o700)
-    os.chmod(tmp_path / "closed", 0)
-    daemon = preforkd("--user", "nobody", "--chdir", str(tmp_path / "closed"), wait=False)
-    daemon.expect("worker", "--chdir", "no worker became ready")
+def test_a_first_generation_that_never_becomes_ready_ends_with_69_and_the_cause(preforkd, trouble):
+    daemon = preforkd("--handler", trouble("throwing_a_number"), wait=False)
+    daemon.expect("worker", "no worker became ready")
     assert daemon.wait_exit() == 69
     error, = daemon.log.find(lambda entry: entry["level"] == "error" and "ready" in entry["message"])
-    assert "chdir" in text_of(error) and "ermission" in text_of(error), "the cause is named"
+    assert "libthrowing_a_number.so: it threw something" in text_of(error), "the cause is named"
 
 
 def test_idle_memory_and_descriptors_of_the_master_do_not_grow_with_deaths(preforkd):
