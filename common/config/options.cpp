@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <iterator>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -13,6 +14,7 @@
 #include "common/base/quoted.hpp"
 #include "common/base/take_until.hpp"
 #include "common/config/config_file.hpp"
+#include "common/config/idle_options.hpp"
 #include "common/config/listen_section.hpp"
 #include "common/config/listen_settings.hpp"
 #include "common/config/options_table.hpp"
@@ -299,6 +301,7 @@ void refuse_greeting(Invocation& invocation, const Program& program) {
         blame(origin, "greeting",
               fmt::format("is for the handler greet, which {} has not; leave it away", program.name));
     invocation.warnings.push_back(fmt::format("{} is not an option of {}, ignored", origin.place, program.name));
+    invocation.origins.erase("greeting");
 }
 
 /// An endpoint on the command line or in the environment stands in the place of all in the file.
@@ -365,6 +368,7 @@ Invocation read_options(const std::vector<std::string>& arguments, const std::ve
     if (invocation.settings.program.empty() && !invocation.origins.contains("handler"))
         invocation.settings.handler = program.handler;
     if (!program.greets && invocation.origins.contains("greeting")) refuse_greeting(invocation, program);
+    std::ranges::move(idle_options(invocation.settings, invocation.origins), std::back_inserter(invocation.warnings));
     if (invocation.task == Task::PrintConfig)
         invocation.printed_config = print_config(invocation.settings, invocation.origins, file, program);
     return invocation;

@@ -95,8 +95,8 @@ std::vector<FoundDaemon> candidates(const std::optional<std::string>& directory_
 
 [[noreturn]] void refuse(const std::optional<std::string>& directory_by_hand, const std::string& hint) {
     throw std::runtime_error{
-        fmt::format("no running daemon found in {0}/preforkd, {0}/preforkd-* and {1}{2}; start it with --control "
-                    "unix:///PATH, and say the same --control here",
+        fmt::format("no running daemon found in {0}/preforkd, {0}/preforkd-* and {1}{2}; start it, with --name NAME to "
+                    "say -i NAME here, or with --control unix:///PATH to say the same --control",
                     runtime, directory_by_hand.value_or("$XDG_RUNTIME_DIR/preforkd, which is not set"), hint)};
 }
 

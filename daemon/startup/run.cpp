@@ -135,8 +135,6 @@ int serve_on(const std::shared_ptr<GenerationPlan>& plan, std::vector<Listener> 
     say_what_is_served(*plan);
     store_listeners(parts.systemd, *plan->listeners);
     if (!settings.workers.automatic && settings.workers.max == 0) {
-        if (!settings.control.empty())
-            log(LogLevel::Notice, "--control has no effect with --workers 0, which has no master");
         StoredTicketKeys{parts.systemd}.maintain(nullptr, {});  // nobody would renew them
         return serve_alone(plan->worker(), {.systemd = parts.systemd, .ready_fd = parts.ready_fd}, std::move(keys));
     }

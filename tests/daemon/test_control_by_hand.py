@@ -176,7 +176,7 @@ def test_reload_and_upgrade_keep_it(place, tmp_path):
         told = place.ctl(order, "-i", name)
         assert told.returncode == 0 and "restart" not in told.stdout, told
     file.write_text("handler = echo\nname = other\ncontrol = off\n")
-    daemon.expect("cannot be changed by a reload", "which ran before: install the new release there")
+    daemon.expect("cannot be changed by a reload", "name has no effect", "which ran before: install the new release there")
     told = place.ctl("reload", "-i", name)
     assert told.returncode == 0 and "restart to apply: control, name" in told.stdout
     after = (place.outside / f"{name}.sock").stat()
@@ -187,7 +187,9 @@ def test_reload_and_upgrade_keep_it(place, tmp_path):
 def test_none_that_runs_is_a_failure_that_says_how_to_start_one(place):
     told = place.ctl("stop")
     assert told.returncode == 1 and place.directory in told.stderr
-    assert "start it with --control unix:///PATH" in told.stderr and len(told.stderr.splitlines()) == 1
+    assert told.stderr.endswith("; start it, with --name NAME to say -i NAME here, or with --control unix:///PATH to say "
+                                "the same --control\n")
+    assert len(told.stderr.splitlines()) == 1
     told = place.ctl("stop", "-i", "web")
     assert told.returncode == 1 and "start it with --name web" in told.stderr
 

@@ -129,7 +129,8 @@ def test_a_stale_one_is_replaced(controlled, preforkd, tmp_path):
 
 def test_without_a_master_there_is_none_and_that_is_said(preforkd, tmp_path):
     daemon = preforkd("--control", endpoint_in(tmp_path), workers=0)
-    daemon.wait_log("--control has no effect")
+    daemon.expect("--control has no effect")
+    daemon.wait_log("--control has no effect: it is the master's, and --workers 0 has none")
     assert not (tmp_path / "control.sock").exists()
 
 

@@ -110,7 +110,7 @@ def test_workers_that_need_too_much_memory_die_of_that(controlled, trouble):
 
 def test_workers_that_never_become_ready_die_in_their_boot(controlled, tmp_path):
     file = tmp_path / "preforkd.conf"
-    file.write_text("greeting = one\n")
+    file.write_text("umask = 077\n")
     daemon = controlled("--config", str(file), "--", "/bin/cat", workers=1)
     daemon.expect("reload failed", "cannot start", "exited with code")
     file.write_text(f"chdir = {tmp_path}/gone\n")

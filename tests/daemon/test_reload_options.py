@@ -304,7 +304,7 @@ def test_a_changed_option_holds_after_a_reload(configured, trouble, tmp_path, na
 def test_one_that_takes_a_restart_is_named_each_time(configured, tmp_path, name):
     service = start(configured, tmp_path, name, [] if name != "control" else [f"control = unix://{tmp_path}/first"])
     service.daemon.wait_log("ready")
-    service.daemon.expect("cannot be changed by a reload")
+    service.daemon.expect("cannot be changed by a reload", "name has no effect")
     for _ in range(2):
         mark = service.daemon.log.mark()
         outcome = service.reload(*service.given, NAMED[name].format(tmp=tmp_path))["outcome"]
