@@ -26,6 +26,7 @@ void combine(ListenerCounts& into, const ListenerCounts& from, std::uint64_t (*m
     std::ranges::transform(into.closed, from.closed, into.closed.begin(), merge);
     combine(into.duration, from.duration, merge);
     combine(into.accept_wait, from.accept_wait, merge);
+    into.program_starts = merge(into.program_starts, from.program_starts);
 }
 
 PlausibleCounts plausible_for(std::chrono::nanoseconds age) noexcept {
@@ -45,12 +46,18 @@ HistogramCounts counts_of(const SharedHistogram& histogram, const PlausibleCount
     return counts;
 }
 
+std::chrono::milliseconds program_pause(const ListenerRow& row) noexcept {
+    constexpr std::uint64_t most = 3'600'000;
+    return std::chrono::milliseconds{static_cast<std::int64_t>(bounded(row.program_pause_ms, most))};
+}
+
 ListenerCounts counts_of(const ListenerRow& row, const PlausibleCounts& most) noexcept {
     ListenerCounts counts{.accepted = bounded(row.accepted, most.events),
                           .received_bytes = bounded(row.traffic.received, most.bytes),
                           .sent_bytes = bounded(row.traffic.sent, most.bytes),
                           .duration = counts_of(row.duration, most),
-                          .accept_wait = counts_of(row.accept_wait, most)};
+                          .accept_wait = counts_of(row.accept_wait, most),
+                          .program_starts = bounded(row.program_starts, most.events)};
     for (std::size_t outcome = 0; outcome < connection_outcomes; ++outcome)
         counts.closed[outcome] = bounded(row.closed[outcome], most.events);
     return counts;

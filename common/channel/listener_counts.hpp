@@ -86,6 +86,8 @@ struct alignas(512) ListenerRow {
     std::array<std::atomic<std::uint64_t>, 8> closed{};  ///< by ConnectionOutcome
     SharedHistogram duration{};                          ///< of connections, from accept to close
     SharedHistogram accept_wait{};                       ///< in the accept queue: of a sample, where the kernel tells
+    std::atomic<std::uint64_t> program_starts{};         ///< inetd=wait
+    std::atomic<std::uint64_t> program_pause_ms{};       ///< between them now; 0: its program takes what waits
 };
 static_assert(connection_outcomes <= std::tuple_size_v<decltype(ListenerRow::closed)>);
 static_assert(sizeof(ListenerRow) == 512);
@@ -98,6 +100,7 @@ struct ListenerCounts {
     std::array<std::uint64_t, connection_outcomes> closed{};
     HistogramCounts duration{};
     HistogramCounts accept_wait{};
+    std::uint64_t program_starts = 0;  ///< inetd=wait, where nobody counts the rest
     friend bool operator==(const ListenerCounts&, const ListenerCounts&) = default;
 };
 
@@ -122,6 +125,8 @@ struct PlausibleCounts {
 [[nodiscard]] PlausibleCounts plausible_for(std::chrono::nanoseconds age) noexcept;
 
 [[nodiscard]] ListenerCounts counts_of(const ListenerRow& row, const PlausibleCounts& most) noexcept;
+/// Whatever a worker has written there: an hour at most.
+[[nodiscard]] std::chrono::milliseconds program_pause(const ListenerRow& row) noexcept;
 [[nodiscard]] HistogramCounts counts_of(const SharedHistogram& histogram, const PlausibleCounts& most) noexcept;
 
 }  // namespace preforkd

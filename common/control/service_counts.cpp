@@ -93,12 +93,14 @@ json::value to_json_value(const HistogramCounts& histogram) {
 }
 
 json::value to_json_value(const ListenerCounts& counts) {
-    return {{"accepted", counts.accepted},
-            {"closed", named(outcome_names, counts.closed)},
-            {"received_bytes", counts.received_bytes},
-            {"sent_bytes", counts.sent_bytes},
-            {"duration", to_json_value(counts.duration)},
-            {"accept_wait", to_json_value(counts.accept_wait)}};
+    json::object object{{"accepted", counts.accepted},
+                        {"closed", named(outcome_names, counts.closed)},
+                        {"received_bytes", counts.received_bytes},
+                        {"sent_bytes", counts.sent_bytes},
+                        {"duration", to_json_value(counts.duration)},
+                        {"accept_wait", to_json_value(counts.accept_wait)}};
+    if (counts.program_starts != 0) object["program_starts"] = counts.program_starts;
+    return object;
 }
 
 ListenerCounts listener_counts_from(const json::value& value) {
@@ -107,7 +109,8 @@ ListenerCounts listener_counts_from(const json::value& value) {
                           .received_bytes = fields.number<std::uint64_t>("received_bytes"),
                           .sent_bytes = fields.number<std::uint64_t>("sent_bytes"),
                           .duration = histogram_from(field(value, "duration")),
-                          .accept_wait = histogram_from(field(value, "accept_wait"))};
+                          .accept_wait = histogram_from(field(value, "accept_wait")),
+                          .program_starts = fields.number<std::uint64_t>("program_starts")};
     read_named(field(value, "closed"), outcome_names, counts.closed);
     return counts;
 }

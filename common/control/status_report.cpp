@@ -54,6 +54,18 @@ std::optional<LimitedClients> limits_from(const json::value& listener) {
                           .rate = fields.maybe<std::uint64_t>("rate")};
 }
 
+json::value program_to_json(const std::optional<ProgramStarts>& program) {
+    if (!program) return nullptr;
+    return {{"starts", program->starts}, {"pause_ms", program->pause.count()}};
+}
+
+std::optional<ProgramStarts> program_from(const json::value& listener) {
+    const json::value* const program = listener.is_object() ? listener.get_object().if_contains("program") : nullptr;
+    if (program == nullptr || !program->is_object()) return std::nullopt;
+    const JsonFields fields{*program};
+    return ProgramStarts{.starts = fields.number<std::uint64_t>("starts"), .pause = fields.milliseconds("pause_ms")};
+}
+
 /// What is counted of a listener, if anything is.
 void add_counts(json::object& object, const ListenerStatus& listener) {
     object["connections"] = listener.connections;
@@ -86,7 +98,8 @@ json::object object_of(const ListenerStatus& listener) {
                         {"queues", listener.queues},
                         {"certificate_expires_s", or_null(listener.certificate_expires_s)},
                         {"limits", limits_to_json(listener.limits)},
-                        {"refused", refused_to_json(listener.refused)}};
+                        {"refused", refused_to_json(listener.refused)},
+                        {"program", program_to_json(listener.program)}};
     if (listener.counts) add_counts(object, listener);
     return object;
 }
@@ -103,7 +116,8 @@ ListenerStatus listener_from(const json::value& value) {
                             .queues = fields.maybe<std::uint64_t>("queues").value_or(1),
                             .certificate_expires_s = fields.maybe<std::int64_t>("certificate_expires_s"),
                             .limits = limits_from(value),
-                            .refused = refused_from(value)};
+                            .refused = refused_from(value),
+                            .program = program_from(value)};
     read_counts(listener, value);
     return listener;
 }

@@ -36,6 +36,14 @@ struct RefusedClients {
     std::uint64_t rate = 0;        ///< rate=
 };
 
+/// The program that gets the socket itself, inetd=wait.
+struct ProgramStarts {
+    std::uint64_t starts = 0;  ///< ever
+    std::chrono::milliseconds
+        pause{};  ///< before the next one, where it leaves whom it was started for; 0: it does not
+    friend bool operator==(const ProgramStarts&, const ProgramStarts&) = default;
+};
+
 struct ListenerStatus {
     std::string endpoint{};
     std::string handler{};                                ///< or the program behind `--`
@@ -46,6 +54,7 @@ struct ListenerStatus {
     std::optional<std::int64_t> certificate_expires_s{};  ///< since 1970; TLS: of its certificates the first to expire
     std::optional<LimitedClients> limits{};               ///< unset: none
     std::optional<RefusedClients> refused{};              ///< unset: it has never refused anybody, and does not
+    std::optional<ProgramStarts> program{};               ///< unset: it is not inetd=wait
     std::optional<ListenerCounts> counts{};               ///< unset: it has none of its own, being one of too many
     bool counts_traffic = true;                           ///< else bytes are not seen
     std::uint64_t connections = 0;                        ///< open now

@@ -33,7 +33,8 @@ bool counts_on(const StatusReport& now, const StatusReport& before) noexcept {
 ListenerChange change_of(const ListenerStatus& listener, const Looks& looks) {
     ListenerChange change{.counts = listener.counts.value_or(ListenerCounts{}),
                           .dropped = listener.dropped.value_or(0),
-                          .refused = listener.refused.value_or(RefusedClients{})};
+                          .refused = listener.refused.value_or(RefusedClients{}),
+                          .program_starts = listener.program.value_or(ProgramStarts{}).starts};
     const ListenerStatus* const before = find_before(listener.endpoint, looks);
     if (before == nullptr) return change;
     if (before->counts) combine(change.counts, *before->counts, growth);
@@ -42,6 +43,7 @@ ListenerChange change_of(const ListenerStatus& listener, const Looks& looks) {
     change.refused = {.denied = growth(change.refused.denied, refused.denied),
                       .per_source = growth(change.refused.per_source, refused.per_source),
                       .rate = growth(change.refused.rate, refused.rate)};
+    change.program_starts = growth(change.program_starts, before->program.value_or(ProgramStarts{}).starts);
     change.queued_before = before->queue.queued.value_or(0);
     return change;
 }

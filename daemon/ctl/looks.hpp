@@ -24,6 +24,7 @@ struct ListenerChange {
     std::uint64_t dropped = 0;
     RefusedClients refused{};
     std::uint64_t queued_before = 0;
+    std::uint64_t program_starts = 0;  ///< inetd=wait
 };
 [[nodiscard]] ListenerChange change_of(const ListenerStatus& listener, const Looks& looks);
 [[nodiscard]] ServiceCounts change_of_counts(const Looks& looks);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/base/counted.hpp"
+#include "common/base/units.hpp"
 #include "daemon/ctl/figures.hpp"
 #include "daemon/master/pool/queue_policy.hpp"
 
@@ -133,7 +134,8 @@ void add_waiting(const Looks& looks, const ListenerStatus& listener, std::vector
     const QueueDepth& queue = listener.queue;
     const std::uint64_t queued = queue.queued.value_or(0);
     // Queues are served in turn: one of those that waited still waits while fewer have been accepted since.
-    const bool first_is_old = counts_clients(looks.now) && queued > 0 && change.counts.accepted < change.queued_before;
+    const bool is_counted = counts_clients(looks.now) && !listener.program;
+    const bool first_is_old = is_counted && queued > 0 && change.counts.accepted < change.queued_before;
     const bool half_full = queue.limit && *queue.limit > 0 && queued * worrying_part >= *queue.limit;
     const HistogramCounts& wait = change.counts.accept_wait;
     const bool slow = bound_of(wait, 0.99) > long_wait;
@@ -195,6 +197,25 @@ void add_full_buffer(const Looks& looks, const ListenerStatus& listener, std::ve
                                          : reason.remedy});
 }
 
+/// What leaves whom it was started for is started less and less often.
+void add_pausing_program(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
+    if (!listener.program || listener.program->pause.count() == 0) return;
+    const std::uint64_t starts = change_of(listener, looks).program_starts;
+    findings.push_back(
+        {.harm = Harm::Wait,
+         .amount = std::max<std::uint64_t>(listener.queue.in_bytes ? 1 : listener.queue.queued.value_or(1), 1),
+         .listener = listener.endpoint,
+         .limit = fmt::format("its program {} has ended at once and left what it was started for: it is started again "
+                              "after a pause, now {}; {} {}, {} ever",
+                              listener.handler, to_string(listener.program->pause), counted(starts, "start"),
+                              within_text(looks), listener.program->starts),
+         .remedy =
+             listener.queue.in_bytes
+                 ? "with inetd=wait it has to receive the datagram, and to go on for others: see what it says"
+                 : "with inetd=wait it has to accept(2) its clients itself: see what it says; inetd=nowait starts "
+                   "one for each client"});
+}
+
 }  // namespace
 
 std::string remedy_for_full_workers(const StatusReport& report, bool program) {
@@ -220,11 +241,16 @@ WaitReason why_clients_wait(const Looks& looks, const ListenerStatus& listener) 
     if (const auto& limits = listener.limits; limits && limits->max && limits->clients.value_or(0) >= *limits->max)
         return {.because = fmt::format("it has all {} that its max= allows", counted(*limits->max, "client")),
                 .remedy = "raise max= of the listener"};
+    // It accepts by itself, and alone: workers have no part in that.
+    if (listener.program)
+        return {.because = "its program, which has the socket (inetd=wait), takes no more of them",
+                .remedy = "see what that does; inetd=nowait starts one for each client"};
     return reason_in_pool(looks, listener);
 }
 
 void add_queue_findings(const Looks& looks, const ListenerStatus& listener, std::vector<Finding>& findings) {
     add_dropped(looks, listener, findings);
+    add_pausing_program(looks, listener, findings);
     if (listener.queue.in_bytes)
         add_full_buffer(looks, listener, findings);
     else

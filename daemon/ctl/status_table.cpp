@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/base/counted.hpp"
+#include "common/base/units.hpp"
 #include "daemon/ctl/date_text.hpp"
 #include "daemon/ctl/figures.hpp"
 #include "daemon/ctl/looks.hpp"
@@ -115,6 +116,12 @@ std::string remark_on(const ListenerStatus& listener) {
     std::string remark = listener.passed ? " (passed)"
                          : listener.lost ? " (unreachable: its file is missing or replaced)"
                                          : "";
+    if (listener.program) {
+        remark += fmt::format(" (inetd=wait, {}", counted(listener.program->starts, "start"));
+        if (listener.program->pause.count() > 0)
+            remark += fmt::format(", with pauses of {} as it leaves its clients", to_string(listener.program->pause));
+        remark += ')';
+    }
     if (const auto expires = listener.certificate_expires_s)
         remark += fmt::format(" (certificate until {})",
                               date_text(std::chrono::system_clock::time_point{std::chrono::seconds{*expires}}));

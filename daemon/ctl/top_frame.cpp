@@ -87,11 +87,11 @@ Section listeners_of(const TopView& view, std::size_t columns) {
                                 {"OUT/S", right},
                                 {"HANDLER"}}};
     for (const ListenerStatus& each : view.looks.now.listeners) {
-        const auto [counts, dropped, refused, queued_before] = change_of(each, view.looks);
+        const auto [counts, dropped, refused, queued_before, program_starts] = change_of(each, view.looks);
         const auto bytes = [&](std::uint64_t count) {
             return each.counts_traffic ? rates.bytes_a_second(count) : std::string{unknown};
         };
-        const bool counted = each.counts || counts_clients(view.looks.now);
+        const bool counted = each.counts || (counts_clients(view.looks.now) && !each.program);
         const auto if_counted = [&](std::string cell) { return counted ? std::move(cell) : std::string{unknown}; };
         section.rows.push_back(
             {shortened(printable(each.endpoint), longest), queue_text(each.queue.queued, each.queue.in_bytes),

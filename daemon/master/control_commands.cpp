@@ -43,7 +43,7 @@ std::optional<std::int64_t> certificate_end(const Listener& listener) {
 }
 
 std::optional<RefusedClients> refused_at(const Listener& listener) {
-    if (!listener.refused) return std::nullopt;
+    if (!listener.refused || listener.settings.inetd_wait) return std::nullopt;
     const auto [denied, per_source, rate] = listener.refused->sum();
     return RefusedClients{.denied = denied, .per_source = per_source, .rate = rate};
 }
@@ -264,21 +264,25 @@ StatusReport ControlCommands::status() {
             continue;
         }
         if (run_mode_of(listener.settings, settings) == RunMode::Pool) of_copies.insert(to_string(listener));
-        report.listeners.push_back({.endpoint = to_string(listener),
-                                    .handler = printable(server_of(listener.settings, settings)),
-                                    .passed = listener.inherited,
-                                    .lost = has_lost_its_file(listener),
-                                    .queue = queue_depth(listener),
-                                    .queues = static_cast<std::uint64_t>(listener.queues),
-                                    .certificate_expires_s = certificate_end(listener),
-                                    .limits = limits_of(listener),
-                                    .refused = refused_at(listener),
-                                    .counts_traffic = !is_program_at(listener.settings, settings),
-                                    .dropped = dropped_at(listener)});
+        report.listeners.push_back(
+            {.endpoint = to_string(listener),
+             .handler = printable(server_of(listener.settings, settings)),
+             .passed = listener.inherited,
+             .lost = has_lost_its_file(listener),
+             .queue = queue_depth(listener),
+             .queues = static_cast<std::uint64_t>(listener.queues),
+             .certificate_expires_s = certificate_end(listener),
+             .limits = limits_of(listener),
+             .refused = refused_at(listener),
+             .program = listener.settings.inetd_wait ? std::optional{ProgramStarts{}} : std::nullopt,
+             .counts_traffic = !is_program_at(listener.settings, settings),
+             .dropped = dropped_at(listener)});
     }
     targets_.pool.describe(report, now);
-    for (ListenerStatus& listener : report.listeners)
-        if (of_copies.contains(listener.endpoint)) listener.counts.reset();  // nobody counts there
+    for (ListenerStatus& listener : report.listeners) {
+        if (listener.program) listener.program->starts = listener.counts.value_or(ListenerCounts{}).program_starts;
+        if (of_copies.contains(listener.endpoint) || listener.program) listener.counts.reset();  // nobody counts there
+    }
     const auto started = std::chrono::system_clock::now() - report.uptime;
     report.started_s = std::chrono::duration_cast<std::chrono::seconds>(started.time_since_epoch()).count();
     return report;

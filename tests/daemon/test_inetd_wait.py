@@ -1,6 +1,9 @@
 """inetd=wait: one program gets the socket itself, and nobody watches it until that has ended."""
+import contextlib
 import os
+import re
 import signal
+import socket
 import subprocess
 import threading
 from datetime import datetime
@@ -9,7 +12,8 @@ import pytest
 
 import datagram_clients
 import proc
-from clients import exchange
+from clients import connect, exchange, read_to_end
+from control import status
 from copies import script
 from daemon_process import LOOPBACK
 from test_upgrade import Installed
@@ -253,6 +257,57 @@ def test_a_program_that_cannot_be_started_is_tried_again_after_pauses(preforkd, 
         daemon.wait_log("cannot serve", count=2)
         os.rename(program + ".away", program)
         assert int(client.receive()) in programs_of(daemon)
+
+
+@pytest.mark.parametrize("endpoint", [LOOPBACK, "unix://{tmp}/s"])
+def test_a_program_that_leaves_its_client_is_started_less_often_although_it_ends_well(controlled, ctl, tmp_path, endpoint):
+    daemon = controlled("--log-level", "debug", "--", "true", listen=endpoint.format(tmp=tmp_path) + " inetd=wait", workers=1)
+    daemon.expect("ended at once and left what waits")
+    with connect(daemon.endpoint), connect(daemon.endpoint):
+        daemon.wait_log("exited with code 0", count=6)
+        starts = [datetime.fromisoformat(entry["time"].replace("Z", "+00:00"))
+                  for entry in daemon.log.find("exited with code 0")]
+        # 20 ms after the first, since somebody else might have come; then 100, 200, 400, 800 ms.
+        assert (starts[5] - starts[1]).total_seconds() >= 1.5
+        told = ctl("explain", "--interval", "300ms")
+        assert told.returncode == 1 and "--workers" not in told.stdout
+        assert f"listener {daemon.endpoint}: its program true has ended at once and left what it was started for: it is " \
+               "started again after a pause, now " in told.stdout
+        assert "inetd=nowait starts one for each client" in told.stdout
+        seen = status(daemon.control)
+        [listener] = seen["listeners"]
+        assert listener["program"]["starts"] >= 6 and listener["program"]["pause_ms"] >= 1600
+        assert (seen["connections_ever"], seen["served"]) == (0, 0) and "accepted" not in listener, "nobody was served"
+        assert re.search(r"\(inetd=wait, \d+ starts, with pauses of \S+ as it leaves its clients\)", ctl("status").stdout)
+    assert len(daemon.log.find("ended at once and left what waits")) == 1
+
+
+def test_a_program_that_takes_one_client_of_many_is_started_for_each_without_growing_pauses(controlled, tmp_path):
+    daemon = controlled("--", script(tmp_path, STREAM_SERVER), listen=STREAM, env={"TEST_CLIENTS": "1"}, workers=1)
+    with contextlib.ExitStack() as held:
+        clients = [held.enter_context(connect(daemon.endpoint)) for _ in range(30)]
+        for client in clients:
+            client.shutdown(socket.SHUT_WR)
+        pids = {read_to_end(client) for client in clients}
+    assert len(pids) == 30
+    [listener] = status(daemon.control)["listeners"]
+    assert listener["program"]["starts"] == 30 and listener["program"]["pause_ms"] <= 20
+    assert not daemon.log.find("ended at once and left what waits")
+
+
+def test_of_clients_that_its_program_does_not_take_explain_blames_that(controlled, ctl):
+    daemon = controlled("--", "sleep", "1000", listen=f"{STREAM} backlog=4", workers=2)
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(connect(daemon.endpoint))
+        assert proc.eventually(lambda: status(daemon.control)["listeners"][0]["queued"] == 3)
+        told = ctl("explain", "--interval", "300ms")
+        assert told.stdout.splitlines()[0] == (
+            f"listener {daemon.endpoint}: 3 clients wait in its queue of 4, because its program, which has the socket "
+            "(inetd=wait), takes no more of them; see what that does; inetd=nowait starts one for each client")
+        assert [worker["connections_ever"] for worker in status(daemon.control)["workers"]] == [0, 0]
+        assert status(daemon.control)["listeners"][0]["program"] == {"starts": 1, "pause_ms": 0}
+    assert ctl("stop").returncode == 0
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

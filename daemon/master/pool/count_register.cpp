@@ -218,13 +218,16 @@ void CountRegister::forget_removed(const WorkerTable& workers, const Generation&
 
 void CountRegister::describe(StatusReport& report, const WorkerTable& workers, Clock::time_point now) {
     std::map<std::string, std::uint64_t> open;
+    std::map<std::string, std::chrono::milliseconds> pauses;  // of programs that get the socket
     ServiceCounts sum = dead_;
     for (const WorkerEntry& worker : workers) {
         add_counts(sum, worker, now);
         const std::span<const ListenerRow> rows = rows_of(worker);
-        for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index)
-            open[(*worker.row_keys)[index]] +=
-                std::min(rows[index].open.now.load(std::memory_order_relaxed), most_open);
+        for (std::size_t index = 0; index < std::min(rows.size(), worker.row_keys->size()); ++index) {
+            const std::string& key = (*worker.row_keys)[index];
+            open[key] += std::min(rows[index].open.now.load(std::memory_order_relaxed), most_open);
+            pauses[key] = std::max(pauses[key], program_pause(rows[index]));
+        }
     }
     combine(told_, sum, larger_of);
     std::chrono::milliseconds living{};
@@ -237,6 +240,7 @@ void CountRegister::describe(StatusReport& report, const WorkerTable& workers, C
     const auto fill = [&](ListenerStatus& listener, const std::string& key) {
         listener.counts = told_.listeners[key];
         listener.connections = open[key];
+        if (listener.program) listener.program->pause = pauses[key];
         listener.most_connections = most_[key].moved_to(current).lately();
     };
     for (std::size_t index = 0; index < std::min(report.listeners.size(), counted_listeners); ++index)

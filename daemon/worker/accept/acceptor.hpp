@@ -104,6 +104,10 @@ public:
     void admitted();
     void refused(const CountedClient& client, ConnectionOutcome outcome) { leave_place(client, outcome); }
 
+    /// The same of a program that has got the socket: it takes a place, and whom it serves nobody can count.
+    void program_begun() { (void)taken(nullptr); }
+    void program_ended() { leave_place({}, std::nullopt); }
+
     // The same of a datagram, many of which come in the time of one connection: of that a coarse clock tells.
     void datagram_begun(ListenerCounter& listener);
     void datagram_ended(ListenerCounter& listener, std::optional<ConnectionOutcome> outcome);

@@ -62,6 +62,12 @@ public:
         closed(ConnectionOutcome::Refused);
     }
 
+    /// A program that gets the socket, and how long it waits for the next start where it leaves its clients.
+    void program_started() noexcept { count(row_.program_starts); }
+    void program_pauses(std::chrono::milliseconds pause) noexcept {
+        row_.program_pause_ms.store(static_cast<std::uint64_t>(pause.count()), std::memory_order_relaxed);
+    }
+
     /// Whether to ask the kernel how long the client has waited, which costs as much as a hundredth of a short
     /// connection: not more often than every 5 ms.
     [[nodiscard]] bool wants_wait(std::int64_t now_ns) noexcept {

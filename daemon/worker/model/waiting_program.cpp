@@ -51,7 +51,7 @@ public:
     }
 
     /// Nothing of the program is left.
-    void ended(const CountedClient& counted, std::optional<ConnectionOutcome> outcome);
+    void ended(ConnectionOutcome outcome);
 
     [[nodiscard]] std::string endpoint() const { return to_string(listener_); }
     [[nodiscard]] ChildModel& model() const noexcept { return model_; }
@@ -63,7 +63,8 @@ private:
     [[nodiscard]] bool take_over();
     void look_later();
     void take_back_socket() const;
-    [[nodiscard]] WaitingRun judge_run(int socket, std::optional<ConnectionOutcome> outcome) const;
+    [[nodiscard]] WaitingRun judge_run(int socket, ConnectionOutcome outcome) const;
+    void pause_for(std::chrono::milliseconds pause);
     void go_on();
 
     const Listener& listener_;
@@ -77,13 +78,14 @@ private:
     WaitingWork work_{};  ///< what the program was started for
     Clock::time_point started_{};
     std::chrono::milliseconds pause_{};
+    int unclear_in_row_ = 0;
 };
 
 /// A program that has the socket.
 class WaitingJob final : public ChildJob {
 public:
-    WaitingJob(std::shared_ptr<HandedOver> service, const CountedClient& counted) : service_{std::move(service)} {
-        ended = [this, counted] { service_->ended(counted, account.outcome()); };
+    explicit WaitingJob(std::shared_ptr<HandedOver> service) : service_{std::move(service)} {
+        ended = [this] { service_->ended(account.outcome()); };
     }
 
     ChildProcess launch() override {
@@ -136,12 +138,15 @@ int HandedOver::take(int socket) {
         return Acceptor::handed_over;
     }
     if (stage_ != Stage::Watching) return Acceptor::handed_over;
-    if (const int error = look_for_work(socket, listener_.local.transport, work_)) return error;
+    // Who it is takes a look at all connections of the machine: after a run that has left somebody.
+    const Look look = pause_ == 0ms ? Look::Whether : Look::AndWho;
+    if (const int error = look_for_work(socket, listener_.local.transport, work_, look)) return error;
     socket_ = UniqueFd{::fcntl(socket, F_DUPFD_CLOEXEC, 0)};
     if (!socket_) return errno;
     stage_ = Stage::Running;
-    const CountedClient counted = model_.acceptor.begun(&counter_);
-    model_.crew.start(std::make_unique<WaitingJob>(shared_from_this(), counted));
+    model_.acceptor.program_begun();
+    counter_.program_started();
+    model_.crew.start(std::make_unique<WaitingJob>(shared_from_this()));
     return Acceptor::handed_over;
 }
 
@@ -164,32 +169,42 @@ void HandedOver::look_later() {
     });
 }
 
-void HandedOver::ended(const CountedClient& counted, std::optional<ConnectionOutcome> outcome) {
+void HandedOver::ended(ConnectionOutcome outcome) {
     const bool leaves = model_.acceptor.draining();
     take_back_socket();
     const UniqueFd socket = std::move(socket_);
     if (leaves) place_.give_back();  // before a sibling is asked
-    model_.acceptor.ended(counted, outcome);
-    if (leaves) return;
-    const auto pause_before = std::exchange(pause_, pause_after(pause_, judge_run(socket.get(), outcome)));
-    if (pause_ == 0ms) return go_on();
-    if (pause_ >= first_pause_of_vain_runs && pause_before < first_pause_of_vain_runs)
+    model_.acceptor.program_ended();
+    if (leaves) return counter_.program_pauses(0ms);
+    const WaitingRun run = judge_run(socket.get(), outcome);
+    const auto pause = pause_after(pause_, run, unclear_in_row_);
+    unclear_in_row_ = run == WaitingRun::Unclear ? unclear_in_row_ + 1 : 0;
+    pause_for(pause);
+}
+
+void HandedOver::pause_for(std::chrono::milliseconds pause) {
+    const auto pause_before = std::exchange(pause_, pause);
+    counter_.program_pauses(pause);
+    if (pause == 0ms) return go_on();
+    if (pause >= first_pause_of_vain_runs && pause_before < first_pause_of_vain_runs)
         log(LogLevel::Warning,
             "{program} has ended at once and left what waits at {listener}; starting it again after pauses that grow "
             "to 30 s",
             {{"program", printable(server_of(listener_.settings, model_.plan.settings))}, {"listener", endpoint()}});
     stage_ = Stage::Pausing;
-    timer_->set(pause_, [this] { go_on(); });
+    timer_->set(pause, [this] { go_on(); });
 }
 
-WaitingRun HandedOver::judge_run(int socket, std::optional<ConnectionOutcome> outcome) const {
+WaitingRun HandedOver::judge_run(int socket, ConnectionOutcome outcome) const {
     WaitingWork now;
-    const bool somebody_waits = look_for_work(socket, listener_.local.transport, now) == 0;
-    const bool is_datagrams = is_datagram(listener_.local.transport);
+    const Transport transport = listener_.local.transport;
+    const bool somebody_waits =
+        look_for_work(socket, transport, now, work_.clients ? Look::AndWho : Look::Whether) == 0;
+    const std::optional<bool> the_same = is_still_there(work_, now, transport);
     return judge({.age = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_),
                   .ended_well = outcome == ConnectionOutcome::Ok,
-                  .somebody_waits = somebody_waits && (!is_datagrams || now == work_),
-                  .is_known = is_datagrams});
+                  .somebody_waits = somebody_waits && the_same.value_or(true),
+                  .is_known = the_same.has_value()});
 }
 
 /// A program that has connected a socket for datagrams has it hear that client alone, also when it has ended.

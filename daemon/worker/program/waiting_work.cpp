@@ -10,6 +10,7 @@
 
 #include "common/net/error_queue.hpp"
 #include "daemon/worker/datagram/datagram_message.hpp"
+#include "daemon/worker/program/queued_clients.hpp"
 
 namespace preforkd {
 
@@ -65,9 +66,20 @@ int peek(int socket, WaitingWork& found) noexcept {
 
 }  // namespace
 
-int look_for_work(int socket, Transport transport, WaitingWork& found) {
+std::optional<bool> is_still_there(const WaitingWork& before, const WaitingWork& now, Transport transport) {
+    if (is_datagram(transport)) return before == now;
+    // Who has gone away by himself stays in the queue, and is no client any more: of nobody nothing is known.
+    if (!before.clients || !now.clients || before.clients->empty()) return std::nullopt;
+    return all_still_wait(*before.clients, *now.clients);
+}
+
+int look_for_work(int socket, Transport transport, WaitingWork& found, Look look) {
     found = {};
-    if (!is_datagram(transport)) return look_for_connections(socket);
+    if (!is_datagram(transport)) {
+        const int error = look_for_connections(socket);
+        if (error == 0 && look == Look::AndWho) found.clients = queued_clients(socket, transport);
+        return error;
+    }
     constexpr int most_tries = 16;
     int error = EINTR;
     for (int tries = 0; (error == EINTR || tells_of_earlier_datagram(error)) && tries < most_tries; ++tries)

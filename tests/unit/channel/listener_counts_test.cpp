@@ -97,10 +97,16 @@ TEST(ListenerCounts, a_row_is_read_number_by_number) {
     for (std::size_t outcome = 0; outcome < connection_outcomes; ++outcome) row.closed[outcome] = outcome + 1;
     row.duration.add(1ms, Writers::One);
     row.accept_wait.add(1s, Writers::One);
+    row.program_starts = 12;
+    row.program_pause_ms = 13;
     ListenerCounts expected{.accepted = 9, .received_bytes = 10, .sent_bytes = 11, .closed = {1, 2, 3, 4, 5, 6, 7, 8}};
     expected.duration.add(1ms);
     expected.accept_wait.add(1s);
+    expected.program_starts = 12;
     EXPECT_EQ(counts_of(row, plausible_for(0s)), expected);
+    EXPECT_EQ(program_pause(row), 13ms);
+    row.program_pause_ms = std::numeric_limits<std::uint64_t>::max();
+    EXPECT_EQ(program_pause(row), 1h) << "whatever a worker has written there";
 }
 
 TEST(ListenerCounts, what_a_worker_writes_is_no_more_than_it_can_have_counted) {

@@ -109,6 +109,16 @@ TEST(StatusReport, a_key_process_that_is_wanted_and_not_there_has_no_pid) {
     EXPECT_FALSE(parse_status(to_json(report)).key_process);
 }
 
+TEST(StatusReport, a_program_that_has_the_socket_is_told_of_with_its_starts_and_nothing_else_is_counted) {
+    StatusReport report = some_report();
+    EXPECT_NE(to_json(report).find(R"("program":null)"), std::string::npos);
+    report.listeners.at(1).program = ProgramStarts{.starts = 7, .pause = std::chrono::milliseconds{400}};
+    const StatusReport read = parse_status(to_json(report));
+    EXPECT_FALSE(read.listeners.at(0).program);
+    EXPECT_EQ(read.listeners.at(1).program, report.listeners.at(1).program);
+    EXPECT_FALSE(read.listeners.at(1).counts);
+}
+
 TEST(StatusReport, what_is_counted_is_read_back_number_by_number) {
     const StatusReport read = parse_status(to_json(some_report()));
     EXPECT_EQ(read.counts, some_report().counts);

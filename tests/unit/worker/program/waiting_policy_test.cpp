@@ -15,6 +15,8 @@ TEST(WaitingPolicy, a_program_that_leaves_its_work_at_once_is_started_less_and_l
     EXPECT_EQ(pause_after(pause, WaitingRun::Useful), 0ms);
     EXPECT_EQ(pause_after(0ms, WaitingRun::Unclear), 20ms);
     EXPECT_EQ(pause_after(20ms, WaitingRun::Vain), 100ms);
+    EXPECT_EQ(pause_after(20ms, WaitingRun::Unclear, unclear_runs_allowed - 1), 20ms);
+    EXPECT_EQ(pause_after(20ms, WaitingRun::Unclear, unclear_runs_allowed), 1s);
 }
 
 TEST(WaitingPolicy, a_run_is_vain_where_it_was_short_and_what_it_was_for_is_still_there) {
