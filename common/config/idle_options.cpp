@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include "common/config/control_endpoint.hpp"
@@ -23,6 +24,11 @@ bool has_connections(const ListenSettings& listen) { return !is_datagram(listen.
 
 bool has_streams_for_handlers(const ListenSettings& listen, const Settings& settings) {
     return has_connections(listen) && !is_program_at(listen, settings);
+}
+
+bool may_read_lines(const ListenSettings& listen, const Settings& settings) {
+    const std::optional<Model> model = listen.model ? listen.model : settings.model;
+    return model != Model::Async && has_streams_for_handlers(listen, settings);
 }
 
 /// Handlers of one's own are told what it is.
@@ -58,8 +64,7 @@ constexpr auto rows_of_idle_options = std::to_array<IdleRow>({
      "every endpoint names what serves it; take handler= or program= from one"},
     {"program", [](const Settings& s) { return some_listener(s, takes_default_server); },
      "every endpoint names what serves it; take handler= or program= from one"},
-    {"line-max",
-     [](const Settings& s) { return s.model != Model::Async && some_listener(s, has_streams_for_handlers); },
+    {"line-max", [](const Settings& s) { return some_listener(s, may_read_lines); },
      "it is for blocking handlers of connections, and none serves here; add one"},
     {"idle-timeout", [](const Settings& s) { return some_listener(s, has_streams_for_handlers); },
      "it is for connections that handlers serve, and there are none here; programs keep their own time"},
