@@ -130,6 +130,30 @@ def test_a_stop_lets_clients_finish(host):
     assert host.show(UNIT, "Result") == "success"
 
 
+def test_who_has_an_address_is_named_and_systemd_where_only_its_store_has_it(host):
+    def refusal():
+        told = host.run("preforkd", "--listen", "tcp://localhost:10000", "--control", "off", "--log-format", "text", check=False)
+        assert told.returncode == 71, told
+        return told.stderr
+
+    def holders():
+        shown = host.run("ss", "-Hltnp", "sport", "=", ":10000").stdout
+        return set(re.findall(r'\("([^"]+)"', shown))
+
+    assert holders() >= {"systemd", "preforkd"}, "the store has it, too"
+    assert f"Address already in use by preforkd (pid {host.main_pid(UNIT)}): stop it or choose another port" in refusal()
+    adapt(host, UNIT, "[Service]\nRestartSec=1h\n")
+    kill(host, UNIT, signal.SIGKILL)
+    assert eventually(lambda: host.show(UNIT, "SubState") == "auto-restart")
+    assert eventually(lambda: holders() == {"systemd"}), holders()
+    assert ("Address already in use by systemd (pid 1) for a .socket unit, or for a service that has stored it: "
+            "`systemctl list-sockets` shows units; stop that unit or choose another port") in refusal()
+    cursor = host.cursor()
+    host.run("systemctl", "restart", UNIT)
+    assert host.exchange() == b"connected\n", "it is not in the way of the service itself"
+    assert eventually(lambda: [line for line in log_of(host, UNIT, cursor) if "from systemd's store" in line])
+
+
 def test_a_wrong_configuration_stays_down_and_says_why(host):
     host.write(CONFIG, "workers = many\n")
     cursor = host.cursor()
