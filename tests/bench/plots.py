@@ -8,6 +8,7 @@ from results import replace_file
 DIRECTORY = ROOT / "build/bench"
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
 COLOUR_OF_VERDICT = {"ok": "#2ca02c", "MISS": "#d62728"}
+OURS, OTHERS = "#1f77b4", "#9aa5b1"
 LENIENT = "#ff7f0e"  # what only a quick run says
 BAR, LABEL_WIDTH, PLOT_WIDTH, NUMBERS_WIDTH = 18, 430, 360, 130
 LONGEST = 3  # limits: what misses by more is cut off, or nothing could be read beside it
@@ -67,6 +68,30 @@ def bars(title, figures, quick=False):
     parts.append(line(at_limit, top - 4, at_limit, bottom, "black", 'stroke-dasharray="4 3"'))
     parts.append(text(at_limit, top - 8, "limit", "middle", 10))
     return document(LABEL_WIDTH + PLOT_WIDTH + NUMBERS_WIDTH, bottom + 24, parts)
+
+
+def costs(title, groups):
+    """Bars for those who read a README.  `groups`: (heading, {label: microseconds}, {label: why it has none}), each with a
+    scale of its own, or what is cheap would not be seen."""
+    label_width, height, at = 190, 22, 40
+    parts = [text(10, 22, title, size=15)]
+    for heading, values, lacking in groups:
+        at += 14
+        parts.append(text(10, at + 4, heading, size=12))
+        at += 14
+        scale = PLOT_WIDTH / max(values.values(), default=1)
+        for label in sorted(values, key=values.get):
+            colour = OURS if label.startswith("preforkd") else OTHERS
+            parts.append(text(label_width - 8, at + 14, label, "end", 12))
+            parts.append(f'<rect x="{label_width}" y="{at + 3}" width="{values[label] * scale:.1f}" height="{height - 6}" '
+                         f'fill="{colour}"/>')
+            parts.append(text(label_width + values[label] * scale + 6, at + 14, f"{values[label]:.0f}", size=12))
+            at += height
+        for label, why in lacking.items():
+            parts.append(text(label_width - 8, at + 14, label, "end", 12))
+            parts.append(text(label_width, at + 14, why, size=10))
+            at += height
+    return document(label_width + PLOT_WIDTH + 70, at + 30, parts)
 
 
 def share_of_limit(figure):

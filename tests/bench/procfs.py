@@ -12,6 +12,12 @@ def read(path):
         return file.read()
 
 
+def cpu_model():
+    """What the processor calls itself."""
+    named = re.search(r"^model name\s*: (.*)$", read("/proc/cpuinfo"), re.MULTILINE)
+    return named[1].strip() if named else "a CPU without a name"
+
+
 def threads(pid):
     return os.listdir(f"/proc/{pid}/task")
 

@@ -23,11 +23,13 @@ import cases_growth
 import cases_life
 import cases_limits
 import cases_observe
+import cases_peers
 import cases_ring
 import descriptors
 import figures
 import packages
 import plots
+import procfs
 import results
 import turns
 from figures import number
@@ -46,6 +48,7 @@ CASES = {
     "udp": cases_echo.udp,
     "beast": cases_echo.beast,
     "ring": cases_ring.ring,
+    "peers": cases_peers.peers,
     "fork": cases_children.fork,
     "thread": cases_children.thread,
     "program": cases_children.program,
@@ -68,7 +71,7 @@ CASES = {
     "growth": cases_growth.growth,
 }
 # Judged by no limit, or beside three peers for a minute: a quick run leaves them out unless they are named.
-FULL_RUNS_ONLY = ("syscalls", "scripts", "growth", "forward", "ring")
+FULL_RUNS_ONLY = ("syscalls", "scripts", "growth", "forward", "ring", "peers")
 NAME_WIDTH = 68
 
 
@@ -82,7 +85,7 @@ def build():
 def machine():
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True,
                             text=True).stdout.strip()
-    return {"commit": commit, "kernel": platform.release(), "cpus": len(os.sched_getaffinity(0)),
+    return {"commit": commit, "kernel": platform.release(), "cpu": procfs.cpu_model(), "cpus": len(os.sched_getaffinity(0)),
             "load_average": os.getloadavg(), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
 
 
@@ -167,7 +170,7 @@ def benchmark(options):
 
     effort = figures.QUICK if options.quick else figures.FULL
     about = machine()
-    plots.ABOUT = f"{'quick' if options.quick else 'full'} run of {about['commit']}, {about['time']}"
+    plots.ABOUT = f"{'quick' if options.quick else 'full'} run of {about['commit']}, {about['time']}, {about['cpu']}, {about['cpus']} CPUs"
     plots.remove_old(options.names)
     by_default = [name for name in CASES if not (options.quick and name in FULL_RUNS_ONLY)]
     names = list(dict.fromkeys(options.names)) or by_default

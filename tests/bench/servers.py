@@ -71,6 +71,10 @@ class Server:
     def pid(self):
         return self.process.pid
 
+    def network(self):
+        """Whose clients are started within it reach the server."""
+        return contextlib.nullcontext()
+
     def worker_pids(self):
         """And what they have started; not what writes the log, which is a file here."""
         return [pid for pid in procfs.tree(self.pid)[1:] if not procfs.name(pid).endswith("-log")]

@@ -57,3 +57,10 @@ def test_a_plot_says_of_which_run_it_is(monkeypatch):
     monkeypatch.setattr(plots, "ABOUT", "full run of 1234567")
     assert "full run of 1234567" in texts(plots.bars("a case", [figure(1, 2)]))
     assert "full run of 1234567" in texts(plots.curves("a case", "x", "y", {"preforkd": [(1, 2), (2, 3)]}))
+
+
+def test_each_group_of_costs_has_its_scale_and_says_whom_it_lacks():
+    svg = plots.costs("title", [("itself", {"nginx": 20.0, "preforkd": 10.0}, {}), ("programs", {"tcpserver": 400.0}, {"systemd": "no root"})])
+    widths = [float(width) for width in re.findall(r'<rect x="190" y="[\d.]+" width="([\d.]+)"', svg)]
+    assert widths == [plots.PLOT_WIDTH / 2, plots.PLOT_WIDTH, plots.PLOT_WIDTH]
+    assert {"preforkd", "10", "nginx", "20", "tcpserver", "400", "systemd", "no root"} <= set(texts(svg))

@@ -23,8 +23,9 @@ def start_greet_load(server, connections, clients=1, pause_us=0):
     several = [] if server.generator == "tls_load" else ["--clients", clients, "--pause-us", pause_us]
     command = [TOOLS / server.generator, "--port", server.port, "--connections", connections, *several, "--close", CLOSE,
                *server.generator_options]
-    return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
+    with server.network():
+        return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
 
 
 def end_greet_load(server, load):
