@@ -38,14 +38,14 @@ narrate() {
 }
 
 # logged NAME COMMAND...: runs it with what it prints in build/log/NAME.log.  Shows that where it fails, without what went
-# well in it; else nothing but what the compiler warns of, and what tests were skipped for.
+# well in it; else nothing but what the compiler warns of, what tests were skipped for, and what they have found, in rows of a table.
 logged() {
     local log=build/log/$1.log result=0
     shift
     mkdir -p "$root/build/log"
     "$@" 2>&1 | narrate "$root/$log" || result=1
     if [ $result = 0 ]; then
-        grep -aE '^[^ ]+:[0-9]+:[0-9]+: warning: |^SKIPPED ' "$root/$log" || true
+        grep -aE '^[^ ]+:[0-9]+:[0-9]+: warning: |^SKIPPED |^\| ' "$root/$log" || true
     else
         grep -avE '^dev: |^\[[0-9]+/[0-9]+\] |^ +Start +[0-9]+: | Passed +[0-9.]+ sec$|\<PASSED\>' "$root/$log" || true
         say "failed; everything that was printed is in $log"

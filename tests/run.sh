@@ -1,7 +1,7 @@
 # The parts of `./dev test`, how each is run, and the summary.  Sourced by ./dev.
 # shellcheck shell=bash disable=SC2154  # what ./dev has set
 asked=  # the parts that were named; none: all
-all_parts='unit process style lint daemon release chaos asan tsan packaging containers bench'
+all_parts='unit process style lint daemon release chaos asan tsan packaging containers fleet bench'
 
 # rings PRESET LABEL_REGEX: the compiled tests, of which most wait for somebody most of the time.
 rings() {
@@ -93,6 +93,12 @@ containers_tested() {
     build_programs && run_pytest packaging/containers "$@"
 }
 
+fleet_tested() {
+    # shellcheck disable=SC2086  # a list of words
+    need $fleet_packages
+    build_programs && run_pytest fleet "$@"
+}
+
 # What a run of all parts lints outside CI: what is not upstream yet.
 unpublished() { git -C "$root" merge-base HEAD '@{upstream}' 2>/dev/null || git -C "$root" rev-parse HEAD 2>/dev/null; }
 
@@ -136,6 +142,7 @@ run_part() {
         tsan) thread_sanitized ;;
         packaging) packages_tested "$@" ;;
         containers) containers_tested "$@" ;;
+        fleet) fleet_tested "$@" ;;
         chaos) build_tests release && run_pytest chaos -n 2 && chaos --seed 1 && taken_over_for_a_minute ;;
         bench) build_tests release && compile release bench_tools && run_pytest bench -n 2 && short_benchmark ;;
     esac
@@ -156,7 +163,7 @@ why_not() {
         if [ -z "$asked" ] && [ "${CI-}" != true ] && [ ! -e "$root/build/$1/libpreforkd.a" ]; then
             echo "what it needs is not built; ./dev test $1 does so, in minutes"
         fi
-    elif [ "$1" != packaging ] && [ "$1" != containers ]; then
+    elif [ "$1" != packaging ] && [ "$1" != containers ] && [ "$1" != fleet ]; then
         return
     elif ! command -v dpkg-query >/dev/null; then
         echo 'this is not Debian'
@@ -166,6 +173,8 @@ why_not() {
         echo 'no control groups are mounted here'
     elif [ "$1" = containers ] && [ -z "$asked" ] && [ "${CI-}" != true ] && ! command -v podman >/dev/null; then
         echo 'podman is not installed; ./dev test containers installs it and what else this part needs'
+    elif [ "$1" = fleet ] && [ -z "$asked" ] && [ "${CI-}" != true ] && ! command -v dockerd >/dev/null; then
+        echo 'Docker is not installed; ./dev test fleet installs it and what else this part needs'
     else
         local probe
         probe=$(mktemp -d)

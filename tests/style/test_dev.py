@@ -66,10 +66,10 @@ def test_what_runs_for_long_is_told_of_also_within_a_line(tmp_path):
     assert shell.log.read_text() == "dev: building\n[81/155] Building\ntest_half "
 
 
-def test_what_passes_is_quiet_but_for_warnings_and_skips(tmp_path):
-    shell = Logged(tmp_path, "work() { echo '{\"level\":\"error\"}'; echo a.cpp:1:2: warning: odd; echo 'SKIPPED [1] a: no root'; }\n"
-                             "logged part work")
-    assert shell.rest() == ("a.cpp:1:2: warning: odd\nSKIPPED [1] a: no root\n", 0)
+def test_what_passes_is_quiet_but_for_warnings_skips_and_tables(tmp_path):
+    shell = Logged(tmp_path, "work() { echo '{\"level\":\"error\"}'; echo a.cpp:1:2: warning: odd; echo 'SKIPPED [1] a: no root'; "
+                             "echo '| an update | nobody |'; }\nlogged part work")
+    assert shell.rest() == ("a.cpp:1:2: warning: odd\nSKIPPED [1] a: no root\n| an update | nobody |\n", 0)
 
 
 def test_what_fails_is_shown_without_what_passed(tmp_path):
@@ -136,6 +136,7 @@ def test_why_googletest_skipped_is_told(tmp_path):
 
 
 NO_PODMAN = 'command() { [ "$2" != podman ]; }'
+NO_DOCKER = 'command() { [ "$2" != dockerd ]; }'
 LAST_RELEASE = re.search(r"^last_release=(.*)", (ROOT / "tests/run.sh").read_text(), re.MULTILINE)[1]
 
 
@@ -145,6 +146,8 @@ LAST_RELEASE = re.search(r"^last_release=(.*)", (ROOT / "tests/run.sh").read_tex
     ("umount --recursive --lazy /sys", "daemon", ""),
     (NO_PODMAN + "; unset CI", "containers", "podman is not installed; ./dev test containers installs it and what else this part needs\n"),
     (NO_PODMAN + "; CI=true", "containers", ""),
+    (NO_DOCKER + "; unset CI", "fleet", "Docker is not installed; ./dev test fleet installs it and what else this part needs\n"),
+    (NO_DOCKER + "; CI=true", "fleet", ""),
     ("git() { false; }", "release", f"the history here does not reach back to {LAST_RELEASE}: git fetch --unshallow\n"),
     ("git() { true; }; root=/none; unset CI", "release", "the last release is not built; ./dev test release does so, in minutes\n"),
     ("git() { true; }; CI=true", "release", "")])
