@@ -93,14 +93,11 @@ def test_answers_that_a_slow_peer_has_not_read_yet_are_whole_after_an_upgrade(se
     assert versions[0] != "99.0.0" and versions[-1] == "99.0.0"
 
 
-@pytest.mark.root
-def test_a_reload_that_waits_when_a_new_image_gives_up_is_done_by_the_one_before(service, tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
+def test_a_reload_that_waits_when_a_new_image_gives_up_is_done_by_the_one_before(service, trouble):
     daemon, version = service.daemon, status(service.control)["version"]
     daemon.expect("upgrade failed", "reload failed", "cannot start", "exited with code", "exit early", "SIGKILL")
     service.install_script(
-        f'[ $$ = {daemon.pid} ] && exec {NEXT} "$@" --user nobody --chdir {closed}\nexec {NEXT} "$@"\n')
+        f'[ $$ = {daemon.pid} ] && exec {NEXT} "$@" --handler {trouble("throwing_a_number")}\nexec {NEXT} "$@"\n')
     with connect(service.control) as upgrade, connect(service.control) as reload:
         upgrade.sendall(b"upgrade\n")
         daemon.wait_log("took over from")
