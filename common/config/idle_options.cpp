@@ -37,15 +37,9 @@ bool may_greet(const ListenSettings& listen, const Settings& settings) {
     return !is_program_at(listen, settings) && std::ranges::find(silent, handler_of(listen, settings)) == silent.end();
 }
 
-bool takes_default_server(const ListenSettings& listen, const Settings&) {
-    return listen.handler.empty() && listen.program.empty();
+bool has_queue_of_ours(const ListenSettings& listen, const Settings&) {
+    return has_connections(listen) && listen.endpoint.transport != Transport::Passed;
 }
-
-bool takes_default_backlog(const ListenSettings& listen, const Settings&) {
-    return has_connections(listen) && listen.endpoint.transport != Transport::Passed && !listen.backlog;
-}
-
-bool takes_default_log(const ListenSettings& listen, const Settings&) { return !listen.log_connections; }
 
 struct IdleRow {
     std::string_view option;
@@ -60,18 +54,12 @@ constexpr std::string_view not_strict = "it is for --sandbox strict; add that";
 constexpr auto rows_of_idle_options = std::to_array<IdleRow>({
     {"greeting", [](const Settings& s) { return some_listener(s, may_greet); },
      "it is what the handler greet says, which nobody is served by; add --handler greet"},
-    {"handler", [](const Settings& s) { return some_listener(s, takes_default_server); },
-     "every endpoint names what serves it; take handler= or program= from one"},
-    {"program", [](const Settings& s) { return some_listener(s, takes_default_server); },
-     "every endpoint names what serves it; take handler= or program= from one"},
     {"line-max", [](const Settings& s) { return some_listener(s, may_read_lines); },
      "it is for blocking handlers of connections, and none serves here; add one"},
     {"idle-timeout", [](const Settings& s) { return some_listener(s, has_streams_for_handlers); },
      "it is for connections that handlers serve, and there are none here; programs keep their own time"},
-    {"backlog", [](const Settings& s) { return some_listener(s, takes_default_backlog); },
-     "every endpoint says its own, or has no queue of ours; say backlog= there"},
-    {"log-connections", [](const Settings& s) { return some_listener(s, takes_default_log); },
-     "every endpoint says its own; change log-connections= there"},
+    {"backlog", [](const Settings& s) { return some_listener(s, has_queue_of_ours); },
+     "it is for the queues of tcp and unix, and of passed sockets systemd says it; listen at one"},
     {"reload", has_master, no_master},
     {"max-requests", has_master, no_master},
     {"max-memory", has_master, no_master},
@@ -98,10 +86,6 @@ bool says_something(std::string_view option, const Settings& settings) {
     return row.print(settings) != row.print(Settings{});
 }
 
-std::string name_of_given(const Origin& origin, std::string_view option) {
-    return is_behind_dashes(origin) ? "-- PROGRAM" : name_at(origin, option);
-}
-
 }  // namespace
 
 std::vector<std::string> idle_options(const Settings& settings, const Origins& origins) {
@@ -109,7 +93,7 @@ std::vector<std::string> idle_options(const Settings& settings, const Origins& o
     for (const IdleRow& row : rows_of_idle_options)
         if (origins.contains(row.option) && says_something(row.option, settings) && !row.has_effect(settings))
             warnings.push_back(fmt::format("{} has no effect: {}, or leave it away",
-                                           name_of_given(origin_of(origins, row.option), row.option), row.reason));
+                                           name_at(origin_of(origins, row.option), row.option), row.reason));
     return warnings;
 }
 
