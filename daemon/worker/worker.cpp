@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/base/operator_error.hpp"
 #include "common/base/quoted.hpp"
@@ -20,6 +21,7 @@
 #include "common/log/log_output.hpp"
 #include "common/process/descriptors.hpp"
 #include "common/process/isolation.hpp"
+#include "common/process/wide_pipe.hpp"
 #include "common/tls/signer.hpp"
 #include "daemon/worker/handler/shared_object_loading.hpp"
 #include "daemon/worker/model/serve_model.hpp"
@@ -72,6 +74,14 @@ SharedEnds shared_with_nobody(const WorkerPlan& plan) {
     const OwnAreas areas{some_handler(&HandlerEntry::uses_shared_memory, plan),
                          some_handler(&HandlerEntry::uses_bus, plan)};
     return areas.ends();
+}
+
+/// Of whose clients at once the bytes go by those: two, in both directions.  Who comes then has one of 64 KiB, which
+/// costs half as much CPU again.
+std::vector<WidePipe> wide_pipes_for(const WorkerPlan& plan) {
+    constexpr std::size_t most = 4;
+    const bool forwards = plan.model == Model::Async && some_handler(&HandlerEntry::forwards, plan);
+    return make_wide_pipes(forwards ? most : 0);
 }
 
 /// Each once, a program without its folder.
@@ -135,6 +145,7 @@ int run_worker(const WorkerPlan& plan, WorkerHandoff handoff) {
         keep_untold_lines_in(handoff.record.untold_log_lines);
         name_process(fmt::format("-w{}", handoff.number),
                      fmt::format("worker {} ({})", handoff.number, servers_of(plan)));
+        handoff.wide_pipes = wide_pipes_for(plan);
         take_place(plan.settings, {plan.identity, plan.change}, *plan.sandbox);
         if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
         control.emplace(std::move(handoff.channel));
@@ -165,6 +176,7 @@ int run_standalone(const WorkerPlan& plan, WorkerHandoff handoff, std::function<
     // Whose orphans come here nobody can tell from a handler's own children, so none is reaped: init does it.
     if (!runs_programs_only(plan)) ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     report_crashes(0);
+    handoff.wide_pipes = wide_pipes_for(plan);
     take_place(plan.settings, {plan.identity}, *plan.sandbox);
     if (handoff.signing) plan.signer->connect(std::move(handoff.signing));
     handoff.shared = shared_with_nobody(plan);

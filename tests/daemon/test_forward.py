@@ -1,5 +1,6 @@
 """--handler forward: clients reach another service through this one, in every model, over every kind of socket."""
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from tls_clients import CUT_OFF, TlsClient, exchange_tls, read_to_end_tls, trust
 
 MODELS = ("async", "serial", "thread", "fork")
 MUCH = os.urandom(1 << 20) * 4
+FIRST_LINE = bytes(range(32, 32 + 72)) + b"\r\n"  # of RFC 864
 RESTS = "cannot forward to"
 
 
@@ -81,6 +83,35 @@ def test_what_goes_in_comes_back_from_the_target_however_much(preforkd, forward,
     daemon = forward(echo.endpoints[1], "--model", model, where=f"unix://{tmp_path}/in", workers=1)
     with connect(daemon.endpoint) as client:
         assert swap(client, MUCH) == MUCH
+
+
+def wide_pipes(pid):
+    """How many pipes of 256 KiB the process has."""
+    pipes = {link: number for number, link in proc.descriptors(pid).items() if link.startswith("pipe:")}
+    return sum(pipe_size(pid, number) == 256 << 10 for number in pipes.values())
+
+
+def pipe_size(pid, number):
+    fd = os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    finally:
+        os.close(fd)
+
+
+def test_a_worker_has_wide_pipes_for_streams_and_gets_them_back(preforkd, forward):
+    """Also from clients that break in the middle; none of another's bytes is in them then."""
+    source = preforkd("--handler", "chargen", workers=1)
+    daemon = forward(source.endpoint, workers=1)
+    [worker] = daemon.workers()
+    assert wide_pipes(worker) == 4
+    for _ in range(6):
+        with connect(daemon.endpoint) as client:
+            told = read_exactly(client, 4 << 20)
+            assert told.startswith(FIRST_LINE) and told.count(b"\r\n") == len(told) // 74
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert proc.eventually(lambda: wide_pipes(worker) == 4)
+    assert wide_pipes(*source.workers()) == 0, "no other handler has any"
 
 
 def test_bytes_are_counted_also_those_that_nobody_copies(preforkd, controlled):

@@ -15,6 +15,7 @@
 #include <exception>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "daemon/worker/stream/connection_tls.hpp"
 
@@ -73,30 +74,41 @@ class Pipe {
 public:
     /// Whether there is one: there may be no descriptors left, or so little of what its user may have in pipes
     /// (/proc/sys/fs/pipe-user-pages-soft) that copying costs less.
-    [[nodiscard]] bool open() noexcept {
-        if (std::exchange(was_asked_for_, true)) return static_cast<bool>(out_);
+    [[nodiscard]] bool open(std::vector<WidePipe>& wide) noexcept {
+        if (std::exchange(was_asked_for_, true)) return static_cast<bool>(ends_.out);
+        if (!wide.empty()) {
+            ends_ = std::move(wide.back());
+            wide.pop_back();
+            is_wide_ = true;
+            return true;
+        }
         std::array<int, 2> ends{};
         if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) == -1) return false;
-        UniqueFd out{ends[0]};
-        UniqueFd in{ends[1]};
-        if (::fcntl(in.get(), F_GETPIPE_SZ) < least_bytes) return false;
-        out_ = std::move(out);
-        in_ = std::move(in);
+        WidePipe pipe{.out = UniqueFd{ends[0]}, .in = UniqueFd{ends[1]}};
+        if (::fcntl(pipe.in.get(), F_GETPIPE_SZ) < least_bytes) return false;
+        ends_ = std::move(pipe);
         return true;
+    }
+    /// To those that nobody has.  What a stream that broke has left in it is nobody's.
+    void give_back(std::vector<WidePipe>& wide) {
+        if (!is_wide_) return;
+        std::array<std::byte, 4096> rest;
+        while (::read(ends_.out.get(), rest.data(), rest.size()) > 0) {}
+        wide.push_back(std::move(ends_));
     }
     [[nodiscard]] ssize_t fill(int from) const noexcept {
         constexpr std::size_t most = std::size_t{1} << 20;  // the pipe holds less
-        return ::splice(from, nullptr, in_.get(), nullptr, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        return ::splice(from, nullptr, ends_.in.get(), nullptr, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     }
     [[nodiscard]] ssize_t empty(int into, std::size_t bytes) const noexcept {
-        return ::splice(out_.get(), nullptr, into, nullptr, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        return ::splice(ends_.out.get(), nullptr, into, nullptr, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     }
 
 private:
     static constexpr int least_bytes = 64 * 1024;  // what pipe(7) gives to whoever may have it
 
-    UniqueFd in_{};
-    UniqueFd out_{};
+    WidePipe ends_{};
+    bool is_wide_ = false;
     bool was_asked_for_ = false;
 };
 
@@ -105,6 +117,9 @@ template <class From, class To>
 class Direction {
 public:
     Direction(Relay& relay, From& from, To& to) noexcept : relay_{relay}, from_{from}, to_{to} {}
+    ~Direction() { pipe_.give_back(relay_.loop().wide_pipes); }
+    Direction(const Direction&) = delete;
+    Direction& operator=(const Direction&) = delete;
 
     awaitable<void> run() {
         for (;;) {
@@ -128,7 +143,8 @@ private:
     static constexpr int pieces_a_turn = 16;   // then the worker's other clients have theirs
 
     [[nodiscard]] bool is_bulk() noexcept {
-        return full_reads_ >= many_full_reads && from_.is_plain() && to_.is_plain() && pipe_.open();
+        return full_reads_ >= many_full_reads && from_.is_plain() && to_.is_plain() &&
+               pipe_.open(relay_.loop().wide_pipes);
     }
 
     [[nodiscard]] awaitable<Flow> copy() {

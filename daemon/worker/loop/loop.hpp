@@ -1,9 +1,11 @@
 #pragma once
 #include <functional>
 #include <utility>
+#include <vector>
 
 #include "common/channel/scoreboard.hpp"
 #include "common/config/settings.hpp"
+#include "common/process/wide_pipe.hpp"
 #include "daemon/worker/loop/asio_reactor.hpp"
 #include "daemon/worker/loop/buffer_pool.hpp"
 #include "daemon/worker/loop/drain_notice.hpp"
@@ -67,6 +69,7 @@ struct Loop {
     DrainNotice* notice = nullptr;          ///< of a loop for one connection; else `draining` tells
     std::function<void()> on_first_wait{};  ///< what a loop that never waits need not have
     BufferPool buffers{};
+    std::vector<WidePipe> wide_pipes{};  ///< that nobody has just now
     WaitList waits{reactor};
     LingerQueue linger;
 

@@ -36,6 +36,7 @@ private:
 int serve_async(const WorkerPlan& plan, WorkerHandoff& handoff, WorkerControl& control, std::function<void()> ready) {
     Loop loop{handoff.record, plan.settings.idle_timeout, plan.parked};
     loop.request_timeout = plan.settings.request_timeout;
+    loop.wide_pipes = std::move(handoff.wide_pipes);
     const ServiceShares shares{std::move(handoff.shared), handoff.generation};
     const BusWatch bus{shares, handoff.record, loop.reactor};
     WorkerCore core{{.number = handoff.number,
