@@ -1,4 +1,5 @@
 """What the kernel tells about processes: /proc, pidfds and their descriptors."""
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -98,8 +99,12 @@ def open_descriptors(pid):
 
 
 def descriptors(pid):
-    """What each descriptor of it is, as proc(5) names it."""
-    return {int(each.name): os.readlink(each) for each in os.scandir(f"/proc/{pid}/fd")}
+    """What each descriptor of it is, as proc(5) names it; without those that it closes meanwhile."""
+    found = {}
+    for each in os.scandir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[int(each.name)] = os.readlink(each)
+    return found
 
 
 def has_read_all(pid):

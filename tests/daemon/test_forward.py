@@ -92,7 +92,11 @@ def wide_pipes(pid):
 
 
 def pipe_size(pid, number):
-    fd = os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK)
+    """0: it has been closed meanwhile."""
+    try:
+        fd = os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return 0
     try:
         return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
     finally:
