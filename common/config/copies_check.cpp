@@ -134,6 +134,14 @@ private:
                    index);
         if (const std::string why = too_late(listen.copies.ready.value_or(settings_.ready)); !why.empty())
             refuse("listen", endpoint + ": ready=" + why, index);
+        const int workers = listen.workers.value_or(settings_.workers.min);
+        const bool passes_one = listen.copies.pass.value_or(settings_.pass) == PassStyle::Fd0;
+        if (passes_one && workers != 0 && listen.queues.value_or(1) > workers)
+            refuse("listen",
+                   fmt::format("{}: pass=fd0 gives a copy one socket, and there are queues={} for {}; ask for fewer, "
+                               "or for more workers=",
+                               endpoint, *listen.queues, workers == 1 ? "1 copy" : fmt::format("{} copies", workers)),
+                   index);
     }
 
     void keys_of_copies(std::size_t index) const {
@@ -177,6 +185,9 @@ private:
             const bool is_about_it =
                 word == how || key == "stop-signal" || (how != "--run pool" && key == "program") ||
                 (how == "run=pool" && (key == "workers" || key == "pass" || key == "ready" || key == "queues"));
+            if (key == "queues" && how == "--run pool")
+                refuse("listen", endpoint + ": queues= are of copies of its own; say run=pool, too, or leave it away",
+                       index);
             if (!suits_copies(key) && !is_about_it)
                 refuse("listen",
                        fmt::format("{}: {}= has no effect on programs that accept by themselves ({}); "

@@ -165,7 +165,7 @@ public:
         if (!has_services(settings_)) return;
         const WorkerCount& workers = settings_.workers;
         const int others = std::max(workers.min, 1);
-        int sum = others;
+        int sum = std::ranges::all_of(settings_.listen, is_service) ? 0 : others;
         for (const ListenSettings& each : settings_.listen)
             if (is_service(each)) sum += each.workers.value_or(others);
         if (!workers.automatic && workers.max == 0)
@@ -182,7 +182,9 @@ public:
                 "rolling does not go with workers of an endpoint's own (workers=), the last of which could go before "
                 "the first of the new ones is there; use generation");
         if (sum > most_workers)
-            refuse("workers", fmt::format("{} with those of endpoints are more than {}", sum, most_workers));
+            refuse("workers",
+                   fmt::format("{} with those of endpoints are more than {}; ask for fewer there (workers=), or here",
+                               sum, most_workers));
     }
 
     void log() const {

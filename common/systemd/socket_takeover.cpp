@@ -64,6 +64,10 @@ std::optional<SocketNumber> socket_number(const Listener& listener) noexcept {
 
 }  // namespace
 
+bool serves(const ListenSettings& bound, const ListenSettings& wanted) {
+    return bound.endpoint == wanted.endpoint && bound == with_unchangeable(wanted, bound);
+}
+
 bool has_lost_its_file(const Listener& listener) noexcept {
     // The inode of a bound socket is not given to another file as long as the socket lives.
     return listener.file && !is_socket_at(listener.local.path, *listener.file);

@@ -15,6 +15,10 @@ struct Takeover {
     std::vector<std::string> out_of_reach{};  ///< of `listeners`, those that systemd passed, and whose file has gone
 };
 
+/// Whether a socket of `bound` settings serves the endpoint that is `wanted`: but for what a bound socket keeps, they
+/// are the same.
+[[nodiscard]] bool serves(const ListenSettings& bound, const ListenSettings& wanted);
+
 /// Whether the path of a Unix socket that we bound leads to something else by now, or to nothing: no client finds it.
 [[nodiscard]] bool has_lost_its_file(const Listener& listener) noexcept;
 

@@ -19,6 +19,7 @@
 #include "common/net/listener_queues.hpp"
 #include "common/process/cpu_count.hpp"
 #include "common/process/kernel_needs.hpp"
+#include "common/systemd/socket_takeover.hpp"
 #include "common/tls/tls_reading.hpp"
 #include "daemon/observe/observer.hpp"
 #include "daemon/startup/compatibility.hpp"
@@ -224,7 +225,8 @@ void check_cell(const GenerationPlan& plan, const ListenSettings& listen, const 
 
 Origin asked_by(const GenerationPlan& plan, const ListenSettings& listen) {
     const std::vector<ListenSettings>& all = plan.settings->listen;
-    const auto number = static_cast<std::size_t>(std::ranges::find(all, listen) - all.begin());
+    const auto asked = std::ranges::find_if(all, [&](const ListenSettings& each) { return serves(listen, each); });
+    const auto number = static_cast<std::size_t>(asked - all.begin());
     return number < plan.asked_by.size() ? plan.asked_by[number] : Origin{};
 }
 
@@ -332,7 +334,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
         service->listeners = plan.listeners;
         check_passing(*service);
     }
-    plan.model = model_of(*plan.settings, plan.handlers);
+    plan.model = model_of(plan.services.empty() ? *plan.settings : *plan.services.front()->settings, plan.handlers);
     if (plan.services.empty()) plan.capacity = decide_capacity(plan);
     for (const std::shared_ptr<GenerationPlan>& service : plan.services) {
         service->descriptors = plan.descriptors;

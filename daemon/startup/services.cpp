@@ -9,6 +9,7 @@
 
 #include "common/base/operator_error.hpp"
 #include "common/process/cpu_count.hpp"
+#include "common/systemd/socket_takeover.hpp"
 #include "daemon/startup/capacity.hpp"
 
 namespace preforkd {
@@ -40,7 +41,8 @@ std::shared_ptr<GenerationPlan> make_service(const GenerationPlan& plan, Setting
 
 auto service_with(const ListenSettings& listen, const GenerationPlan& plan) {
     return std::ranges::find_if(plan.services, [&](const std::shared_ptr<GenerationPlan>& service) {
-        return std::ranges::find(service->settings->listen, listen) != service->settings->listen.end();
+        return std::ranges::any_of(service->settings->listen,
+                                   [&](const ListenSettings& each) { return serves(listen, each); });
     });
 }
 
@@ -51,6 +53,7 @@ ServiceSettings service_of(const GenerationPlan& service) {
             .connections = service.capacity.connections,
             .connections_asked = wanted_connections(settings.connections, service.model),
             .runs_programs = starts_programs(settings),
+            .runs_copies = runs_copies(settings),
             .shared = shared_use_of(service)};
 }
 

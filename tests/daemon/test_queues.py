@@ -100,6 +100,7 @@ def test_a_reload_adds_queues_without_losing_a_client(configured, tmp_path):
             assert proc.eventually(lambda: {sockets_at(pid, daemon.endpoint) for pid in daemon.workers()} == {queues})
             load.wait_for_answers(100)
         daemon.expect("queues cannot be changed by a reload")
+        assert status(endpoint_in(tmp_path))["accept_errors"] == {}
         line = service.reload("handler = echo", "workers = 3", "log-connections = no", f"listen = {ANY} queues=2")
         assert "restart to apply" in line["message"]
         assert len(daemon.log.find("queues cannot be changed by a reload: restart to apply it")) == 1
@@ -179,12 +180,28 @@ def test_no_client_is_lost_while_copies_with_a_queue_each_reload(preforkd, tmp_p
     ("queues=0", "a number from 1 to 256"),
     ("queues=some", "a number from 1 to 256"),
     ("queues=2 inetd=wait program=/bin/cat", "queues= has no effect on programs that accept by themselves (inetd=wait)"),
-    ("queues=2 program=/bin/cat run=pool workers=1 pass=fd0", ""),
+    ("queues=2 program=/bin/cat run=pool workers=2 pass=fd0", ""),
+    ("queues=3 program=/bin/cat run=pool workers=2 pass=fd0", "pass=fd0 gives a copy one socket, and there are queues=3 for 2 copies"),
     ("queues=256", ""),
 ])
 def test_what_makes_no_sense_is_refused(run_preforkd, listen, words):
     told = run_preforkd("--check-config", "--listen", f"{ANY} {listen}")
     assert words in told.stderr and told.returncode in ((64, CONFIGURATION) if words else (0,)), told.stderr
+
+
+def test_services_whose_queues_a_reload_cannot_change_keep_their_workers(configured, tmp_path):
+    copies = (f"[{ANY}]", f"program = {server(tmp_path, answer=repr('copy'))}", "run = pool", "workers = 2", "ready = alive:300ms")
+    handlers = (f"[unix://{tmp_path}/s]", "handler = echo", "workers = 1")
+    service = configured(*copies, "queues = 2", *handlers, arguments=["--control", endpoint_in(tmp_path)])
+    service.daemon.expect("queues cannot be changed by a reload")
+    [endpoint] = {each for each in service.daemon.endpoints if each.startswith("tcp")}
+    with Load(endpoint, clients=2, expected=b"copy\n") as load:
+        for queues in (4, 1):
+            load.wait_for_answers(20)
+            assert service.reload(*copies, f"queues = {queues}", *handlers)["message"].startswith("reloaded")
+        load.wait_for_answers(20)
+    assert set(load.outcomes) == {"whole"}, load.broken
+    assert not service.daemon.log.find(lambda entry: "resize" in entry.get("ordered_by", ""))
 
 
 @pytest.mark.parametrize("endpoint", ["unix:///tmp/x", "udp://127.0.0.1:0", "fd://web"])

@@ -111,6 +111,28 @@ def test_a_reload_changes_the_program_of_one_service(three):
     assert sizes(three.control) == {None: 2, three.one: 1, three.two: 2}
 
 
+@pytest.mark.root
+def test_what_a_bound_socket_keeps_does_not_take_it_from_its_service(configured, tmp_path):
+    """Settings of a socket file cannot be changed by a reload: it is that service's all the same, and no other's."""
+    one, two = (f"unix://{tmp_path}/{name}" for name in ("one", "two"))
+    lines = [f"[{one}]", WHO, "workers = 1", f"[{two}]", WHO, "workers = 2"]
+    service = configured(*lines, "mode = 0600", arguments=["--control", endpoint_in(tmp_path)])
+    service.daemon.expect("mode cannot be changed by a reload")
+    for mode in ("0660", "0666"):
+        assert service.reload(*lines, f"mode = {mode}")["message"].startswith("reloaded")
+        assert proc.eventually(lambda: sizes(endpoint_in(tmp_path)) == {one: 1, two: 2})
+        assert int(said(two)) in workers_of(endpoint_in(tmp_path))[two]
+    assert not service.daemon.log.find(lambda entry: "resize" in entry.get("ordered_by", ""))
+
+
+def test_copies_are_no_places_for_connections(configured, tmp_path):
+    """Nobody counts for them, so explain would take them for full."""
+    configured("connections = 40", f"listen = unix://{tmp_path}/rest", f"[unix://{tmp_path}/copies]",
+               "program = /bin/sleep 1000", "run = pool", "workers = 3", "ready = alive:0", arguments=["--control", endpoint_in(tmp_path)])
+    report = status(endpoint_in(tmp_path))
+    assert (report["connection_slots"], report["connection_slots_asked"], report["model"]) == (80, 80, "async")
+
+
 def test_preforkctl_tells_whose_a_worker_is(three, ctl):
     told = ctl("status").stdout
     table = [line.split() for line in told[told.index("WORKER"):].splitlines()]
@@ -237,7 +259,9 @@ def test_what_is_asked_for_twice_is_one_service(preforkd, tmp_path):
     ([f"{ANY} workers=0"], 'workers: expected a number from 1 to 1024, not "0"'),
     ([f"{ANY} workers=1", "--workers", "0"], "--workers: 0 is one process for all"),
     ([f"{ANY} workers=1", "--workers", "1..3"], "--workers: MIN..MAX does not go with workers of an endpoint's own"),
-    ([f"{ANY} workers=1000", "--workers", "100"], "--workers: 1100 with those of endpoints are more than 1024"),
+    ([f"{ANY} workers=1000", "--listen", f"{ANY} handler=echo", "--workers", "100"],
+     "--workers: 1100 with those of endpoints are more than 1024; ask for fewer there (workers=), or here"),
+    ([f"{ANY} workers=1024"], ""),
     ([f"{ANY} workers=1", "--reload", "rolling"], "--reload: rolling does not go with workers of an endpoint's own"),
     ([f"{ANY} nice=5"], 'the handler "greet" runs in a worker that serves others, too; give it workers of its own (workers=)'),
     ([f"{ANY} workers=1 chdir=/"], "of workers run-user=, run-group= and nice= can be said"),

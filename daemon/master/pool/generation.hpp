@@ -35,6 +35,7 @@ struct ServiceSettings {
     std::size_t connections = 1;        ///< as in PoolSettings
     std::size_t connections_asked = 1;  ///< likewise
     bool runs_programs = false;         ///< likewise
+    bool runs_copies = false;           ///< likewise
     SharedUse shared{};                 ///< likewise
 };
 
@@ -68,6 +69,7 @@ struct PoolSettings {
             .connections = pool.connections,
             .connections_asked = pool.connections_asked,
             .runs_programs = pool.runs_programs,
+            .runs_copies = pool.runs_copies,
             .shared = pool.shared};
 }
 

@@ -53,9 +53,9 @@ void add_size(const PoolSettings& pool, StatusReport& report) {
     report.workers_min = pool.range ? pool.range->fewest : pool.workers;
     report.workers_max = pool.range ? pool.range->most : pool.workers;
     report.model = pool.runs_copies ? "pool" : to_string(pool.model);
-    if (pool.runs_copies) return;
     for (std::size_t index = 0; index < count_services(pool); ++index) {
         const ServiceSettings each = service_at(pool, index);
+        if (each.runs_copies) continue;
         const auto workers = static_cast<std::uint64_t>(each.workers);
         report.connection_slots += std::uint64_t{each.connections} * workers;
         report.connection_slots_asked += std::uint64_t{each.connections_asked} * workers;

@@ -111,7 +111,8 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
         return Attempt::Stopped;
     }
     AcceptVerdict verdict = classify_accept_error(error);
-    if (verdict != AcceptVerdict::Wait) record_.accept_errors.add(error);
+    const bool listens_later = error == EINVAL && entry.listener.queues > 1;  // one that a reload has added
+    if (verdict != AcceptVerdict::Wait && !listens_later) record_.accept_errors.add(error);
     // Shut down, it wakes us for ever and says nothing: a listener would have EINVAL.
     if (verdict == AcceptVerdict::Wait && is_datagram(entry.listener.local.transport) &&
         ++entry.vain_in_row == vain_before_a_look) {
@@ -131,8 +132,7 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
             return client_is_lost ? Attempt::Stopped : Attempt::Short;
         case AcceptVerdict::Stop:
             entry.queue->leave();
-            // One of several that a reload has added listens once the workers of before are replaced.
-            entry.is_handed_over = entry.listener.queues > 1;
+            entry.is_handed_over = listens_later;
             log(LogLevel::Debug, "{listener} is gone: {cause}",
                 {{"cause", std::strerror(error)}, {"listener", to_string(entry.listener.local)}});
             return Attempt::Stopped;

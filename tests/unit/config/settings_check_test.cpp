@@ -255,11 +255,12 @@ TEST(SettingsCheck, a_handler_with_workers_of_its_own_has_a_user_of_its_own) {
 }
 
 TEST(SettingsCheck, services_are_as_large_as_they_say) {
-    Settings settings = listening({":7 workers=1000", ":8 workers=23"});
+    Settings settings = listening({":7 workers=1000", ":8 workers=23", ":9"});
     EXPECT_EQ(refusal(settings).sentence, "");
     settings.workers = {.automatic = false, .min = 2, .max = 2};
     EXPECT_THAT(refusal(settings).sentence, HasSubstr("--workers: 1025 with those of endpoints are more than 1024"));
     EXPECT_EQ(refusal(listening({":7 workers=1000", ":8 connections=5"})).sentence, "");
+    EXPECT_EQ(refusal(listening({":7 workers=1000", ":8 workers=24"})).sentence, "") << "no others are needed";
     settings.workers = {.automatic = false, .min = 1, .max = 2};
     EXPECT_THAT(refusal(settings).sentence, HasSubstr("MIN..MAX does not go with"));
     settings.workers = {.automatic = false};
