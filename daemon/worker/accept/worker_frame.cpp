@@ -185,8 +185,8 @@ void WorkerFrame::shorten_drain(std::chrono::milliseconds patience) {
 }
 
 void WorkerFrame::hurry() {
-    if (handoff_.record.cut.load(std::memory_order_relaxed) == 0) {
-        count(handoff_.record.cut, acceptor_.active());
+    std::uint64_t cut = 0;
+    if (handoff_.record.cut.compare_exchange_strong(cut, acceptor_.active(), std::memory_order_relaxed)) {
         if (control_.orphaned()) log_cut_connections(acceptor_.active());  // else the master does, for all of them
     }
     drain_end_ = Clock::now();

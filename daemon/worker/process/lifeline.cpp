@@ -218,14 +218,18 @@ void Lifeline::ring(const UniqueFd& event) const noexcept { (void)::eventfd_writ
 
 void Lifeline::end_process() const noexcept {
     if (duties_.printed != nullptr) duties_.printed->log_rest();
-    const auto cut = duties_.record.cut.load(std::memory_order_relaxed);
     const auto open = duties_.record.active.load(std::memory_order_relaxed);
+    std::uint64_t cut = 0;
+    // An orphan's loop may cut them at this moment, too: whoever is first to count them says so.  What a master reads
+    // is the loop's alone.
+    const bool is_first = orphaned_ ? duties_.record.cut.compare_exchange_strong(cut, open, std::memory_order_relaxed)
+                                    : (cut = duties_.record.cut.load(std::memory_order_relaxed)) == 0;
     if (duties_.ends == Ends::Group) {
-        if (cut == 0) log_cut_connections(open);  // else that is said already
+        if (is_first) log_cut_connections(open);  // else that is said already
         if (::getpgrp() == ::getpid()) ::kill(0, SIGKILL);
         ::_exit(0);
     }
-    if (cut == 0 || !orphaned_) log_cut_connections(cut != 0 ? cut : open);  // else the loop has said that
+    if (is_first || !orphaned_) log_cut_connections(is_first ? open : cut);  // else the loop has said that
     log(LogLevel::Warning, "exiting although a handler has not returned");
     ::_exit(0);
 }

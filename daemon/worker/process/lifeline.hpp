@@ -32,7 +32,7 @@ public:
     enum class Stop { Graceful, Fast };
 
     struct Duties {
-        const WorkerRecord& record;
+        WorkerRecord& record;
         Ends ends = Ends::Group;
         std::chrono::milliseconds stop_timeout{};  ///< for what runs when the stop begins; zero: for ever
         int channel = -1;                          ///< whose end is the master's; borrowed
