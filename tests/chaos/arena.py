@@ -74,11 +74,11 @@ class Arena:
     def write_config(self, *lines, workers=4, greeting=GREETINGS[0]):
         """Settings that must work, and `lines`, which need not.  In one step: the daemon may be reading."""
         settings = [f"listen = {listen}" for listen in self._listen]
-        settings += [f"workers = {workers}", f"greeting = {greeting}"]
+        settings += [f"workers = {workers}"]
         if self.runs_copies:
             settings += ["run = pool", f"program = {PROGRAM}", "ready = notify", "stderr-rate = off"]
         else:
-            settings += [f"model = {self.model}", "max-requests = 2000"]
+            settings += [f"model = {self.model}", "max-requests = 2000", f"greeting = {greeting}"]
         new = self.config.with_suffix(".new")
         new.write_text("\n".join([*settings, *lines]) + "\n")
         new.rename(self.config)

@@ -71,6 +71,7 @@ TEST_F(Services, one_that_is_back_is_not_made_up_for_by_another) {
     ASSERT_EQ(::kill(pid_in(master, "tcp://:7"), SIGKILL), 0);
     ASSERT_EQ(::kill(stopped, SIGCONT), 0);
     ASSERT_TRUE(master.until_noted(What::AskedToLeave, 1)) << "three serve where two are wanted";
+    ASSERT_TRUE(master.until_replaced(1));
     ASSERT_TRUE(master.until([&] { return master.pool.all_ready() && master.pool.counts().idle == 3; }));
     EXPECT_EQ(master.noted(What::Born), 5);
     EXPECT_EQ(count(master, ""), 2);
