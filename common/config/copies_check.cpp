@@ -37,10 +37,11 @@ public:
 
     void no_copies() const {
         const auto waits = std::ranges::count_if(settings_.listen, &ListenSettings::inetd_wait);
-        const bool somebody = std::ranges::any_of(settings_.listen, has_own_copies);
+        const bool somebody =
+            std::ranges::any_of(settings_.listen, [&](const ListenSettings& each) { return has_own_copies(each); });
         for (const std::string_view option : {"pass", "ready", "stop-signal", "reload-signal"})
-            if (!is_default(option, settings_) && !(option == "stop-signal" && waits != 0) &&
-                !(option != "reload-signal" && somebody))
+            if (const bool has_use = option != "reload-signal" && (somebody || (option == "stop-signal" && waits != 0));
+                !has_use && !is_default(option, settings_))
                 refuse(option, "is for programs that accept by themselves; say --run pool, or leave it away");
         if (waits == std::ssize(settings_.listen)) clients("inetd=wait");
     }
@@ -53,7 +54,7 @@ public:
                    "one away");
         for (std::size_t index = 0; index < settings_.listen.size(); ++index) {
             const ListenSettings& listen = settings_.listen[index];
-            if (is_service(listen) && run_mode_of(listen, settings_) == RunMode::Pool) own_copies(index);
+            if (has_own_copies(listen)) own_copies(index);
             if (listen.inetd_wait) waiting(index);
             keys_of_copies(index);
         }
@@ -110,15 +111,16 @@ public:
     }
 
 private:
-    static bool has_own_copies(const ListenSettings& listen) { return listen.copies.run == RunMode::Pool; }
+    [[nodiscard]] bool has_own_copies(const ListenSettings& listen) const {
+        return is_service(listen) && run_mode_of(listen, settings_) == RunMode::Pool;
+    }
 
     /// Empty: it is in time.
     [[nodiscard]] std::string too_late(const ReadyCheck& ready) const {
         const auto boot = settings_.boot_timeout;
         if (ready.kind != ReadyCheck::Kind::Alive || boot.count() == 0 || ready.alive_for < boot) return "";
         return fmt::format(
-            "alive:{} is no sooner than --boot-timeout {}, which would end every copy; raise that, or "
-            "lower this",
+            "alive:{} is no sooner than --boot-timeout {}, which would end every copy; raise that, or lower this",
             to_string(ready.alive_for), to_string(boot));
     }
 
@@ -146,7 +148,7 @@ private:
 
     void keys_of_copies(std::size_t index) const {
         const ListenSettings& listen = settings_.listen[index];
-        const bool is_pool = run_mode_of(listen, settings_) == RunMode::Pool && is_service(listen);
+        const bool is_pool = has_own_copies(listen);
         const std::string_view key = listen.copies.pass && !is_pool                                ? "pass"
                                      : listen.copies.ready && !is_pool                             ? "ready"
                                      : listen.copies.stop_signal && !is_pool && !listen.inetd_wait ? "stop-signal"

@@ -57,6 +57,17 @@ std::optional<LimitedClients> limits_of(const Listener& listener) {
     return limits == LimitedClients{} ? std::nullopt : std::optional{limits};
 }
 
+/// Of another socket at the address of `status`.
+void add_queue(ListenerStatus& status, const Listener& listener) {
+    const auto add = [](std::optional<std::uint64_t>& sum, const std::optional<std::uint64_t>& more) {
+        if (more) sum = sum.value_or(0) + *more;
+    };
+    const QueueDepth depth = queue_depth(listener);
+    add(status.queue.queued, depth.queued);
+    add(status.queue.limit, depth.limit);
+    add(status.dropped, dropped_at(listener));
+}
+
 }  // namespace
 
 void ControlCommands::open(ControlListener listener) {
@@ -230,21 +241,6 @@ std::string ControlCommands::snapshot(bool details) {
     if (!details) leave_details_out(snapshot);
     return to_json(snapshot) + '\n';
 }
-
-namespace {
-
-/// Of another socket at the address of `status`.
-void add_queue(ListenerStatus& status, const Listener& listener) {
-    const auto add = [](std::optional<std::uint64_t>& sum, const std::optional<std::uint64_t>& more) {
-        if (more) sum = sum.value_or(0) + *more;
-    };
-    const QueueDepth depth = queue_depth(listener);
-    add(status.queue.queued, depth.queued);
-    add(status.queue.limit, depth.limit);
-    add(status.dropped, dropped_at(listener));
-}
-
-}  // namespace
 
 StatusReport ControlCommands::status() {
     const auto now = Clock::now();

@@ -97,11 +97,7 @@ ServedBy served_by(const GenerationPlan& plan) {
         const HandlerEntry& entry = *plan.handlers.find(handler_of(listener.settings, *plan.settings));
         return entry.make_stream || entry.make_async_datagram;
     });
-    const bool forwards = std::ranges::any_of(*plan.listeners, [&](const Listener& listener) {
-        return listener.service == plan.service &&
-               plan.handlers.find(handler_of(listener.settings, *plan.settings))->forwards;
-    });
-    if (forwards) return ServedBy::Forward;
+    if (some_handler(&HandlerEntry::forwards, plan.worker())) return ServedBy::Forward;
     return coroutine ? ServedBy::Coroutine : ServedBy::BlockingHandler;
 }
 
@@ -162,7 +158,6 @@ void check_passing(const GenerationPlan& plan) {
 
 /// All queues of an address count a source together.
 void share_with_first_queue(Listener& listener, std::vector<Listener>& listeners) {
-    if (listener.queue == 0) return;
     const auto first = std::ranges::find_if(
         listeners, [&](const Listener& each) { return each.local == listener.local && each.queue == 0; });
     listener.sources = first->sources;
@@ -310,8 +305,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
             entry != nullptr && entry->answers_any_datagram && !is_program_at(listener.settings, *plan.settings);
         listener.passed_on = passes_socket(listener.settings, *plan.settings);
         listener.replies_per_source = replies_per_source(listener.settings, answers_anything);
-        make_sources(listener);
-        share_with_first_queue(listener, *plan.listeners);
+        listener.queue == 0 ? make_sources(listener) : share_with_first_queue(listener, *plan.listeners);
     }
     for (Listener& listener : *plan.listeners) {
         const Origin origin = asked_by(plan, listener.settings);

@@ -106,7 +106,8 @@ void add_services(PoolSettings& pool, const GenerationPlan& plan) {
     }
     if (pool.workers > most_workers)
         throw OperatorError{ExitCode::Configuration,
-                            fmt::format("--workers: {} with those of endpoints (workers=) are more than {}",
+                            fmt::format("--workers: {} with those of endpoints (workers=) are more than {}; ask for "
+                                        "fewer there (workers=), or here",
                                         pool.workers, most_workers)};
 }
 

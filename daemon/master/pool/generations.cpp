@@ -60,7 +60,7 @@ Deadline Cohort::next_fork(const WorkerTable& workers, Clock::time_point now) co
     return next;
 }
 
-/// What the machine has no place for is no service's own fault, so all wait.
+/// The machine is short of something, which is no service's own fault: all of them wait.
 void Cohort::note_failed_fork(const std::exception& error, Clock::time_point now) {
     fork_failed = true;
     last_failure = with_remedy(error);

@@ -33,10 +33,6 @@ struct Cohort {
     /// Whether workers that can be forked are missing.
     [[nodiscard]] bool is_incomplete(std::size_t service, const WorkerTable& workers) const;
     [[nodiscard]] bool is_ready(const WorkerTable& workers) const;
-    /// That a service has; empty where all serve all.
-    [[nodiscard]] std::string_view name_of(std::size_t service) const noexcept {
-        return plan.pool.services.empty() ? std::string_view{} : plan.pool.services[service].name;
-    }
     /// None of a service ever became ready, and trying on makes no sense.
     [[nodiscard]] bool is_hopeless() const;
     /// When one that is missing may be forked; unset: none is, or now.

@@ -75,13 +75,11 @@ void dismiss_surplus(WorkerTable& workers, const Generation& plan, std::size_t s
     const auto dismiss_in = [&](State state, int count, const auto& how) {
         const auto is_one = [&](const WorkerEntry& worker) { return worker.state == state && own.has(worker); };
         const auto dismiss_one = [&](WorkerEntry& worker) { dismiss(worker, how(worker)); };
-        const int before = static_cast<int>(std::ranges::count_if(workers, is_one));
         // Where queues are some worker's own, each keeps one.
-        dismiss_some(
+        const int more = dismiss_some(
             workers, count, [&](const WorkerEntry& worker) { return is_one(worker) && has_a_twin(worker); },
             dismiss_one);
-        const int gone = before - static_cast<int>(std::ranges::count_if(workers, is_one));
-        dismiss_some(workers, count - gone, is_one, dismiss_one);
+        dismiss_some(workers, more, is_one, dismiss_one);
     };
     // A worker that retires goes once its replacement accepts, so capacity never dips; also if that one retires at
     // once.

@@ -151,7 +151,8 @@ bool Pool::advance_exchange(RollingExchange& exchange, Clock::time_point now) {
 void Pool::fork_worker(Cohort& cohort, std::size_t service, Clock::time_point now) {
     try {
         log_writer_.follow(now);
-        const WorkersOf siblings{.generation = cohort.plan.number, .service = cohort.name_of(service)};
+        const ServiceSettings wanted = service_at(cohort.plan.pool, service);
+        const WorkersOf siblings{.generation = cohort.plan.number, .service = wanted.name};
         const NewWorker worker{.number = table_.free_number(), .service = service, .slot = table_.free_slot(siblings)};
         table_.add(start_worker(cohort.plan, worker, scoreboard_, counts_, shared_, log_writer_.pipe(), events_, now));
     } catch (const std::exception& error) {

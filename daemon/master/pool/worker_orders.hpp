@@ -21,7 +21,8 @@ void ask_to_leave(WorkerEntry& worker);
 /// What its channel had no place for before.
 void send_unsent(WorkerEntry& worker);
 
-/// Has the least busy one of each service that accepts, and can have more, look for clients; `except` is no candidate.
+/// In each service has the least busy worker that accepts, and has a place for another client, look for clients; not
+/// `except`.
 void nudge_least_busy(WorkerTable& workers, const WorkerEntry* except = nullptr);
 
 /// A worker that is told to stop fast ends by itself; one that is stuck is killed then.
@@ -63,14 +64,16 @@ void kill_out_of_turn(WorkerEntry& worker, std::string_view what);
 void kill_late(WorkerEntry& worker);
 
 /// Has `dismiss_one` called for `count` of those that are `wanted`, which then are no more: the idle ones first.
-void dismiss_some(WorkerTable& workers, int count, const auto& wanted, const auto& dismiss_one) {
+/// Returns how many of `count` were not found.
+int dismiss_some(WorkerTable& workers, int count, const auto& wanted, const auto& dismiss_one) {
     for (const bool idle_ones : {true, false})
         for (WorkerEntry& worker : workers) {
-            if (count <= 0) return;
+            if (count <= 0) return 0;
             if (!wanted(worker) || (worker.active() == 0) != idle_ones) continue;
             dismiss_one(worker);
             --count;
         }
+    return count;
 }
 
 }  // namespace preforkd
