@@ -21,7 +21,7 @@ namespace preforkd::testing {
 
 /// More than any socket holds.
 inline const std::string& endless_text() {
-    static const std::string bytes(10'000'000, 'x');
+    static const std::string bytes = std::string{}.append(10'000'000, 'x');
     return bytes;
 }
 

@@ -21,5 +21,6 @@
 #include "preforkd/server.hpp"
 #include "preforkd/shared.hpp"
 #include "preforkd/shared_object.hpp"
+#include "preforkd/socket_waiter.hpp"
 #include "preforkd/tls.hpp"
 #include "preforkd/worker_context.hpp"

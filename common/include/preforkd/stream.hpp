@@ -7,20 +7,23 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
 
 #include "preforkd/connection.hpp"
+#include "preforkd/socket_waiter.hpp"
 
 namespace boost::beast {
 enum class role_type;  // Beast need not be there. NOLINT(readability-identifier-naming)
@@ -77,32 +80,28 @@ public:
     }
 
 private:
-    using Socket = boost::asio::generic::stream_protocol::socket;
     using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
     /// What a system call, or one of OpenSSL's, came to.
     struct Attempt {
-        std::optional<Socket::wait_type> waits_for{};  ///< unset: it is done
+        std::optional<SocketEvent> waits_for{};  ///< unset: it is done
         Error error{};
         std::size_t bytes = 0;
-        bool receives = false;  ///< the socket is to receive, and not only to wait
     };
 
     /// What operations ask of the connection.
     struct Link {
         [[nodiscard]] Attempt read(const boost::asio::mutable_buffer& first) const;
-        [[nodiscard]] Attempt end_read(const Error& woken, const boost::asio::mutable_buffer& received) const;
         [[nodiscard]] Attempt write(std::span<const boost::asio::const_buffer> buffers) const;
         [[nodiscard]] Error begin_wait(bool is_write, Deadline& until) const;
-        [[nodiscard]] Error end_wait(bool is_write, const Error& woken) const;
-        [[nodiscard]] bool woken_in_vain(bool is_write, const Error& woken) const noexcept;
-        void withdraw(bool is_write) const noexcept;
+        void wait(bool is_write, SocketEvent what, SocketWaiter& waiter) const;
+        [[nodiscard]] Error end_wait(bool is_write) const;
+        void withdraw(bool is_write) const;
         [[nodiscard]] Error end_output() const;
         void cut() const;
 
         ConnectionCore* core;
         boost::asio::io_context* context;
-        Socket* socket;
     };
 
     struct Reading {
@@ -132,24 +131,39 @@ private:
 
         void start() {
             auto canceling = boost::asio::get_associated_cancellation_slot(handler_);
-            if (canceling.is_connected()) canceling_ = canceling.template emplace<Cancel<Kind>>(link_).wait.slot();
+            if (canceling.is_connected()) canceling.template emplace<Cancel<Kind>>(link_);
             const Attempt done = attempt();
-            if (done.waits_for) return wait();
+            if (done.waits_for) return wait(*done.waits_for);
             complete_later(done.error, done.bytes);
         }
 
-        /// The socket is ready, or has received, or the wait was ended.
-        void operator()(const Error& woken, std::size_t bytes = 0) {
-            if (woken && link_.woken_in_vain(writes<Kind>, woken)) return wait_on_socket();
-            if constexpr (!writes<Kind>) {
-                if (receives_) {
-                    const Attempt done = link_.end_read(woken, {space_.data(), bytes});
-                    return complete(done.error, done.bytes);
-                }
-            }
-            if (const Error error = link_.end_wait(writes<Kind>, woken)) return complete(error, 0);
+    private:
+        /// While it waits.
+        struct Waiting final : SocketWaiter {
+            explicit Waiting(Operation&& its_operation)
+                : SocketWaiter{[](SocketWaiter& self, bool goes_on) {
+                      auto& waiting = static_cast<Waiting&>(self);
+                      Operation ended{std::move(waiting.operation)};
+                      Memory memory{ended.memory()};
+                      std::allocator_traits<Memory>::destroy(memory, &waiting);
+                      memory.deallocate(&waiting, 1);
+                      if (goes_on) ended.go_on();
+                  }},
+                  operation{std::move(its_operation)} {}
+            Operation operation;
+        };
+        using Memory = typename std::allocator_traits<boost::asio::associated_allocator_t<
+            Handler, boost::asio::recycling_allocator<void>>>::template rebind_alloc<Waiting>;
+
+        [[nodiscard]] Memory memory() const noexcept {
+            return Memory{boost::asio::get_associated_allocator(handler_, boost::asio::recycling_allocator<void>{})};
+        }
+
+        /// The socket is ready, or the wait was ended.
+        void go_on() {
+            if (const Error error = link_.end_wait(writes<Kind>)) return complete(error, 0);
             const Attempt done = attempt();
-            if (done.waits_for) return wait();
+            if (done.waits_for) return wait(*done.waits_for);
             complete(done.error, done.bytes);
         }
 
@@ -157,14 +171,6 @@ private:
         [[nodiscard]] executor_type get_executor() const noexcept {
             return boost::asio::get_associated_executor(handler_, link_.context->get_executor());
         }
-        using allocator_type = boost::asio::associated_allocator_t<Handler>;
-        [[nodiscard]] allocator_type get_allocator() const noexcept {
-            return boost::asio::get_associated_allocator(handler_);
-        }
-        using cancellation_slot_type = boost::asio::cancellation_slot;
-        [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept { return canceling_; }
-
-    private:
         [[nodiscard]] Attempt attempt() {
             using Buffer = typename Kind::Buffer;
             std::array<Buffer, Kind::most_buffers> some;
@@ -176,29 +182,25 @@ private:
             }
             Attempt done;
             if (count != 0) done = Kind::attempt(link_, std::span{some}.first(count));
-            waits_for_ = done.waits_for.value_or(waits_for_);
-            receives_ = done.receives;
-            if constexpr (!writes<Kind>) space_ = some.front();
             return done;
         }
 
-        void wait() {
+        void wait(SocketEvent what) {
             if (const Error error = link_.begin_wait(writes<Kind>, until_)) return complete_later(error, 0);
-            wait_on_socket();
-        }
-        void wait_on_socket() {
-            Socket& socket = *link_.socket;
-            if constexpr (!writes<Kind>) {
-                // A read that may be canceled takes what can be kept for the next one.
-                const std::size_t most = canceling_.is_connected() ? Connection::longest_read_bytes : space_.size();
-                if (receives_) return socket.async_receive(boost::asio::buffer(space_, most), std::move(*this));
-            }
-            socket.async_wait(waits_for_, std::move(*this));
+            const Link link = link_;
+            Memory memory{this->memory()};
+            auto* const waiting = memory.allocate(1);
+            std::allocator_traits<Memory>::construct(memory, waiting, std::move(*this));
+            link.wait(writes<Kind>, what, *waiting);
         }
 
         void complete(const Error& error, std::size_t bytes) {
             forget_cancel();
-            std::move(handler_)(error, bytes);
+            const auto executor = get_executor();
+            if (is_ours(executor)) return std::move(handler_)(error, bytes);
+            boost::asio::dispatch(executor, [error, bytes, handler = std::move(handler_)]() mutable {
+                std::move(handler)(error, bytes);
+            });
         }
         /// No operation may complete before the function that starts it has returned.
         void complete_later(const Error& error, std::size_t bytes) {
@@ -207,40 +209,39 @@ private:
             auto completion = [error, bytes, handler = std::move(handler_)]() mutable {
                 std::move(handler)(error, bytes);
             };
-            // A coroutine's is of any kind, and ours as a rule: as such it is not allocated twice.
-            if constexpr (std::is_same_v<executor_type, boost::asio::any_io_executor>) {
-                const auto* const ours = executor.template target<Stream::executor_type>();
-                if (ours != nullptr && *ours == link_.context->get_executor())
-                    return boost::asio::post(*ours, std::move(completion));
-            }
+            // As such it is not allocated twice.
+            if (is_ours(executor)) return boost::asio::post(link_.context->get_executor(), std::move(completion));
             boost::asio::post(executor, std::move(completion));
+        }
+        /// A coroutine's is of any kind, and ours as a rule.
+        [[nodiscard]] bool is_ours(const executor_type& executor) const noexcept {
+            const auto ours = link_.context->get_executor();
+            if constexpr (std::is_same_v<executor_type, Stream::executor_type>) {
+                return executor == ours;
+            } else if constexpr (std::is_same_v<executor_type, boost::asio::any_io_executor>) {
+                const auto* const target = executor.template target<Stream::executor_type>();
+                return target != nullptr && *target == ours;
+            } else {
+                return false;
+            }
         }
         /// The signal may live on, and the connection not.
         void forget_cancel() {
-            if (canceling_.is_connected()) boost::asio::get_associated_cancellation_slot(handler_).clear();
+            auto canceling = boost::asio::get_associated_cancellation_slot(handler_);
+            if (canceling.is_connected()) canceling.clear();
         }
 
         Link link_;
         Buffers buffers_;
         Handler handler_;
         Deadline until_{};
-        boost::asio::cancellation_slot canceling_{};
-        Socket::wait_type waits_for_{};
-        bool receives_ = false;
-        boost::asio::mutable_buffer space_{};  ///< of a read
     };
 
-    /// Cancels a wait.  That may have ended a moment ago, and its operation not know it.
     template <class Kind>
     struct Cancel {
         explicit Cancel(const Link& its_link) noexcept : link{its_link} {}
-        void operator()(boost::asio::cancellation_type_t type) {
-            link.withdraw(writes<Kind>);
-            wait.emit(type);
-        }
-
+        void operator()(boost::asio::cancellation_type_t) { link.withdraw(writes<Kind>); }
         Link link;
-        boost::asio::cancellation_signal wait{};
     };
 
     template <class Kind, class Buffers, class Token>

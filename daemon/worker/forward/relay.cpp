@@ -261,8 +261,7 @@ void Relay::abort() noexcept {
     if (std::exchange(is_over_, true)) return;
     client_.account.failed(ConnectionOutcome::Error);  // unless something else was noted before
     client_.half_written = true;                       // what was cut off shall not look whole
-    boost::system::error_code ignored;
-    client_.socket().cancel(ignored);
+    for (const Side side : {Side::Reading, Side::Writing}) client_.withdraw(side);
     target_.cancel();
 }
 

@@ -4,16 +4,11 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <cerrno>
 
 #include "common/base/sys_error.hpp"
 
 namespace preforkd {
-
-namespace asio = boost::asio;
 
 using Kind = TlsResult::Kind;
 
@@ -28,6 +23,7 @@ TargetEnd::For what_is_wanted(const TlsResult& result) noexcept {
 std::error_code TargetEnd::begin_connect(const SocketAddress& address) {
     tls_.reset();
     drained_ = false;
+    canceled_ = false;
     UniqueFd fd{check(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "open a socket")};
     if (address.family() != AF_UNIX) {
         const int yes = 1;
@@ -38,8 +34,9 @@ std::error_code TargetEnd::begin_connect(const SocketAddress& address) {
     while (connected == -1 && errno == EINTR);
     const int error = connected == 0 ? 0 : errno;
     if (error != 0 && error != EINPROGRESS) return error_of(error);
-    socket_.emplace(loop_.reactor.context, asio::generic::stream_protocol{address.family(), 0}, fd.get());
-    (void)fd.release();  // only now that the socket has it: emplace may throw
+    watch_.reset();  // of the socket before, which is there until now
+    fd_ = std::move(fd);
+    watch_ = loop_.reactor.sockets().watch(fd_.get());
     return error_of(error);
 }
 
@@ -96,13 +93,12 @@ TargetEnd::Sent TargetEnd::send_now(std::span<const std::byte> bytes) {
     return {.error = errno};
 }
 
-awaitable<std::error_code> TargetEnd::wait(Side, For what) {
+awaitable<std::error_code> TargetEnd::wait(Side side, For what) {
     loop_.out_of_handler();
-    using asio::socket_base;
-    const auto [error] = co_await socket_->async_wait(
-        what == For::Output ? socket_base::wait_write : socket_base::wait_read, asio::as_tuple(asio::use_awaitable));
+    Wait wait{*watch_, side, ConnectionCore::event_of(what)};
+    if (!canceled_) co_await wait.ended();
     loop_.in_handler();
-    co_return error_of(error ? ECANCELED : 0);
+    co_return error_of(canceled_ ? ECANCELED : 0);
 }
 
 awaitable<void> TargetEnd::end_output() {
@@ -117,8 +113,9 @@ awaitable<void> TargetEnd::end_output() {
 }
 
 void TargetEnd::cancel() noexcept {
-    boost::system::error_code ignored;
-    if (socket_) socket_->cancel(ignored);
+    canceled_ = true;
+    if (!watch_) return;
+    for (const Side side : {Side::Reading, Side::Writing}) watch_->end(side);
 }
 
 }  // namespace preforkd

@@ -1,9 +1,6 @@
 #pragma once
 // The connection to a target, in the loop of the client whose bytes it takes.
-#include <boost/asio/generic/stream_protocol.hpp>
-
 #include <memory>
-#include <optional>
 #include <span>
 
 #include "daemon/worker/forward/targets.hpp"
@@ -11,7 +8,7 @@
 
 namespace preforkd {
 
-/// Each of its waits ends when the socket is ready, or cancel() is called.
+/// Each of its waits ends when the socket is ready, and all of one socket at cancel().
 class TargetEnd {
 public:
     using Arrived = ConnectionCore::Arrived;
@@ -30,7 +27,7 @@ public:
     /// Why that has failed, in words.
     [[nodiscard]] std::string distrust(const std::error_code& error) const;
 
-    [[nodiscard]] int fd() { return socket_->native_handle(); }
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] bool is_plain() const noexcept { return !tls_; }
 
     [[nodiscard]] Arrived receive_now(std::span<std::byte> space);
@@ -48,10 +45,23 @@ public:
     void sent(std::size_t) noexcept {}
 
 private:
+    struct Wait final : CoroutineWait<Wait> {
+        Wait(SocketWatch& its_watch, Side its_side, SocketEvent waited_for) noexcept
+            : watch{its_watch}, side{its_side}, what{waited_for} {}
+        void start(SocketWaiter& waiter, const boost::asio::cancellation_slot&) const {
+            watch.wait(side, what, waiter);
+        }
+        SocketWatch& watch;
+        Side side;
+        SocketEvent what;
+    };
+
     Loop& loop_;
-    std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
+    UniqueFd fd_{};
+    SocketWatches::Handle watch_{};
     std::unique_ptr<TlsStream> tls_{};  // before the socket ends
     bool drained_ = false;              ///< the last read left nothing in the kernel
+    bool canceled_ = false;
 };
 
 }  // namespace preforkd

@@ -1,9 +1,6 @@
 #include "daemon/worker/loop/asio_reactor.hpp"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-
-#include "daemon/worker/loop/shared_listener.hpp"
 
 namespace preforkd {
 
@@ -11,52 +8,39 @@ namespace asio = boost::asio;
 
 namespace {
 
-class AsioQueue final : public SharedQueue {
+class AsioQueue final : public SharedQueue, SocketWaiter {
 public:
-    AsioQueue(asio::io_context& loop, UniqueFd socket, std::function<void()> readable)
-        // Only waits are made on it, so that it is a stream socket matters to nobody.
-        : socket_{loop, {AF_UNSPEC, 0}, socket.release()}, readable_{std::move(readable)}, wait_{new Wait{*this}} {
-        socket_.start_wait(*wait_);
-    }
-    ~AsioQueue() override {
-        if (wait_ != nullptr) wait_->queue = nullptr;
-    }
-    AsioQueue(const AsioQueue&) = delete;
-    AsioQueue& operator=(const AsioQueue&) = delete;
+    AsioQueue(SocketWatches& watches, UniqueFd socket, std::function<void()> readable)
+        : SocketWaiter{[](SocketWaiter& self, bool goes_on) {
+              if (goes_on) static_cast<AsioQueue&>(self).look();
+          }},
+          socket_{std::move(socket)},
+          watch_{watches.watch(socket_.get())},
+          readable_{std::move(readable)} {}
 
-    [[nodiscard]] int fd() const noexcept override { return const_cast<SharedListener&>(socket_).native_handle(); }
-    void join() override { socket_.join(); }
-    void leave() override { socket_.leave(); }
+    [[nodiscard]] int fd() const noexcept override { return socket_.get(); }
+    void join() override {
+        watch_->join_queue();
+        wait();
+    }
+    void leave() override {
+        watch_->forget(SocketWatch::Side::Reading);
+        watch_->leave();
+    }
 
 private:
-    /// The one wait, started anew each time it has ended.  Asio's from its start to its end, which may be after the
-    /// queue's: so it deletes itself.
-    struct Wait final : asio::detail::reactor_op {
-        explicit Wait(AsioQueue& owner) : reactor_op{{}, &Wait::perform, &Wait::complete}, queue{&owner} {}
+    void look() {
+        readable_();
+        if (watch_->is_registered()) wait();
+    }
+    void wait() {
+        if (!watch_->has(SocketWatch::Side::Reading))
+            watch_->wait(SocketWatch::Side::Reading, SocketEvent::Input, *this);
+    }
 
-        static status perform(reactor_op* self) {
-            // Asked before the first event, too, since Asio cannot know that nobody is queued.
-            return std::exchange(static_cast<Wait*>(self)->asked, true) ? done_and_exhausted : not_done;
-        }
-
-        static void complete(void* loop, asio::detail::operation* base, const boost::system::error_code&, std::size_t) {
-            auto* self = static_cast<Wait*>(base);
-            if (loop == nullptr || self->queue == nullptr) {  // the loop ends, or the queue has
-                if (self->queue != nullptr) self->queue->wait_ = nullptr;
-                delete self;
-                return;
-            }
-            self->queue->readable_();
-            self->queue->socket_.start_wait(*self);
-        }
-
-        AsioQueue* queue;
-        bool asked = false;
-    };
-
-    SharedListener socket_;
+    UniqueFd socket_;
+    SocketWatches::Handle watch_;
     std::function<void()> readable_;
-    Wait* wait_;
 };
 
 class AsioTimer final : public Timer {
@@ -84,28 +68,26 @@ private:
 
 }  // namespace
 
-class AsioReactor::Watch {
+class AsioReactor::Watch : SocketWaiter {
 public:
-    Watch(asio::io_context& loop, int fd, std::function<void()> readable)
-        : descriptor_{loop, fd}, readable_{std::make_shared<std::function<void()>>(std::move(readable))} {
+    Watch(SocketWatches& watches, int fd, std::function<void()> readable)
+        : SocketWaiter{[](SocketWaiter& self, bool goes_on) {
+              if (goes_on) static_cast<Watch&>(self).look();
+          }},
+          watch_{watches.watch(fd)},
+          readable_{std::make_shared<std::function<void()>>(std::move(readable))} {
         wait();
     }
-    ~Watch() { (void)descriptor_.release(); }  // borrowed
-    Watch(const Watch&) = delete;
-    Watch& operator=(const Watch&) = delete;
 
 private:
-    void wait() {
-        descriptor_.async_wait(asio::posix::stream_descriptor::wait_read,
-                               [this, keep = std::weak_ptr{readable_}](boost::system::error_code error) {
-                                   const auto readable = keep.lock();
-                                   if (error || !readable) return;
-                                   (*readable)();
-                                   if (readable.use_count() > 1) wait();  // unless it was forgotten meanwhile
-                               });
+    void look() {
+        const auto readable = readable_;
+        (*readable)();
+        if (readable.use_count() > 1) wait();  // unless it was forgotten meanwhile
     }
+    void wait() { watch_->wait(SocketWatch::Side::Reading, SocketEvent::Input, *this); }
 
-    asio::posix::stream_descriptor descriptor_;
+    SocketWatches::Handle watch_;
     std::shared_ptr<std::function<void()>> readable_;
 };
 
@@ -113,17 +95,17 @@ AsioReactor::AsioReactor() = default;
 AsioReactor::~AsioReactor() = default;
 
 std::unique_ptr<SharedQueue> AsioReactor::share(UniqueFd socket, std::function<void()> readable) {
-    return std::make_unique<AsioQueue>(context, std::move(socket), std::move(readable));
+    return std::make_unique<AsioQueue>(sockets(), std::move(socket), std::move(readable));
 }
 
 void AsioReactor::watch(int fd, std::function<void()> readable) {
-    watches_[fd] = std::make_unique<Watch>(context, fd, std::move(readable));
+    watches_[fd] = std::make_unique<Watch>(sockets(), fd, std::move(readable));
 }
 
 void AsioReactor::forget(int fd) { watches_.erase(fd); }
 
 std::unique_ptr<Timer> AsioReactor::make_timer() { return std::make_unique<AsioTimer>(context); }
 
-int AsioReactor::epoll_fd() { return reactor_fd(context); }
+int AsioReactor::epoll_fd() { return sockets().epoll_fd(); }
 
 }  // namespace preforkd

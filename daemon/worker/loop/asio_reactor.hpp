@@ -1,9 +1,11 @@
 #pragma once
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <map>
 
 #include "daemon/worker/loop/reactor.hpp"
+#include "daemon/worker/loop/socket_watch.hpp"
 
 namespace preforkd {
 
@@ -32,10 +34,19 @@ public:
     void run() override { context.run(); }
     void stop() override { context.stop(); }
 
+    /// Made when first asked for, with the epoll set.
+    [[nodiscard]] SocketWatches& sockets() {
+        if (sockets_ == nullptr) sockets_ = &boost::asio::use_service<SocketWatches>(context);
+        return *sockets_;
+    }
+
     EndableContext context{};
 
 private:
     class Watch;
+
+    SocketWatches* sockets_ = nullptr;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> until_stop_{context.get_executor()};
     std::map<int, std::unique_ptr<Watch>> watches_;
 };
 

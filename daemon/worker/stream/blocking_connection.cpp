@@ -1,6 +1,7 @@
 #include "preforkd/blocking_connection.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "daemon/worker/stream/blocking_core.hpp"
 
@@ -83,7 +84,7 @@ Received BlockingConnection::read_some(std::span<std::byte> space) {
     if (space.empty()) return {};
     if (core_.unread().empty()) return core_.receive(space);
     const Received kept = core_.take_unread(std::min(space.size(), core_.unread().size()));
-    std::ranges::copy(kept.bytes, space.begin());
+    std::memcpy(space.data(), kept.bytes.data(), kept.bytes.size());
     return {.bytes = space.first(kept.bytes.size())};
 }
 

@@ -22,12 +22,6 @@ public:
 
     [[nodiscard]] std::chrono::milliseconds handshake_timeout() const noexcept;
 
-    /// Expired once this is destroyed.
-    [[nodiscard]] std::weak_ptr<const void> lifetime() {
-        if (!alive_) alive_ = std::make_shared<char>();
-        return alive_;
-    }
-
     /// Says that the handshake has failed: at debug, since anybody can bring that about.
     void log_failure(const Endpoint& peer, const std::error_code& error) const;
 
@@ -35,7 +29,6 @@ private:
     const Listener& listener_;
     std::unique_ptr<TlsStream> stream_;
     std::unique_ptr<const Tls> facts_{};
-    std::shared_ptr<const void> alive_{};
 };
 
 /// Throws std::logic_error: a handler has asked a TLS connection for its socket, where there is nothing to be read.

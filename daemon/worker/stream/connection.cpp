@@ -37,20 +37,20 @@ const Announcement* Connection::announcement() const noexcept {
 std::optional<Filled> try_to_receive(ConnectionCore& core, std::size_t most) {
     if (const auto error = core.why_cut()) return Filled{.error = error};
     if (!core.may_have_something()) {
-        if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+        if (core.unread.empty()) core.loop.buffers.give_back(std::move(core.buffer));
         return std::nullopt;
     }
     if (!core.buffer) core.buffer = core.loop.buffers.take();
-    if (core.unread_begin != 0) {
-        std::memmove(core.buffer.get(), core.buffer.get() + core.unread_begin, core.unread_end - core.unread_begin);
-        core.unread_end -= std::exchange(core.unread_begin, 0U);
+    if (core.unread.begin() != 0) {
+        std::memmove(core.buffer.get(), core.buffer.get() + core.unread.begin(), core.unread.size());
+        core.unread.move_to_front();
     }
-    const Arrived got = core.receive_now({core.buffer.get() + core.unread_end, most - core.unread_end});
+    const Arrived got = core.receive_now({core.buffer.get() + core.unread.end(), most - core.unread.end()});
     if (got.kind == Arrived::Kind::Bytes) {
-        core.unread_end += static_cast<std::uint32_t>(got.bytes);
+        core.unread.add(got.bytes);
         return Filled{.more = true};
     }
-    if (core.unread_end == 0) core.loop.buffers.give_back(std::move(core.buffer));
+    if (core.unread.empty()) core.loop.buffers.give_back(std::move(core.buffer));
     if (got.kind == Arrived::Kind::Nothing) return std::nullopt;
     return Filled{.error = error_of(got.error)};
 }
@@ -70,42 +70,65 @@ awaitable<Filled> receive(ConnectionCore& core, std::size_t most, Deadline& unti
 
 /// Hands out the first `size` unread bytes; they stay where they are until the next read.
 Received take_unread(ConnectionCore& core, std::size_t size) {
-    const std::span<const std::byte> bytes{core.buffer.get() + core.unread_begin, size};
-    core.unread_begin += static_cast<std::uint32_t>(size);
-    if (core.unread_begin == core.unread_end) core.unread_begin = core.unread_end = 0;
+    const std::span<const std::byte> bytes{core.buffer.get() + core.unread.begin(), size};
+    core.unread.take(size);
     return {.bytes = bytes};
 }
 
-/// Bytes that are unread or can be received now, at most `most`; nullopt: none yet.
-std::optional<Received> read_now(ConnectionCore& core, std::size_t most) {
-    if (core.unread_end == core.unread_begin) {
-        const auto filled = try_to_receive(core, most);
-        if (!filled) return std::nullopt;
-        if (!filled->more) return Received{.error = filled->error};
+/// A read_some() between its waits, in few bytes: this is what an idle connection's frame has of it.
+class SomeRead {
+public:
+    SomeRead(ConnectionCore& core, std::size_t limit_bytes, bool takes_turns) noexcept
+        : wait_{core, Side::Reading, For::Input},
+          most_{static_cast<std::uint16_t>(std::clamp<std::size_t>(limit_bytes, 1, Connection::longest_read_bytes))},
+          takes_turns_{takes_turns} {}
+
+    /// Whether it has to wait, and has begun to.
+    [[nodiscard]] bool waits() {
+        if (error_ != 0) return false;
+        if (!takes_turns_) {
+            ConnectionCore& core = wait_.core;
+            const auto filled = core.unread.empty() ? try_to_receive(core, most_) : Filled{};
+            if (filled) {
+                fail(filled->error);
+                return false;
+            }
+        }
+        wait_.what = std::exchange(takes_turns_, false) ? For::Turn : wait_.core.wanted_to_read();
+        return !fail(wait_.core.begin_wait(Side::Reading, wait_.what, until_));
     }
-    return take_unread(core, std::min<std::size_t>(most, core.unread_end - core.unread_begin));
-}
+    [[nodiscard]] auto wait_ended() noexcept { return wait_.ended(); }
+    void end_wait() { fail(wait_.core.end_wait(Side::Reading, wait_.what)); }
+
+    [[nodiscard]] Received received() {
+        if (error_ != 0) return {.error = error_of(error_)};
+        ConnectionCore& core = wait_.core;
+        return take_unread(core, std::min<std::size_t>(most_, core.unread.size()));
+    }
+
+private:
+    bool fail(const std::error_code& error) noexcept {
+        error_ = static_cast<std::uint16_t>(error.value());
+        return error_ != 0;
+    }
+
+    ConnectionCore::Wait wait_;
+    Deadline until_{};
+    std::uint16_t most_;
+    std::uint16_t error_ = 0;  ///< an errno
+    bool takes_turns_;
+};
 
 }  // namespace
 
-// Where idle connections wait, so it calls no other coroutine, each of which would cost them a frame, and returns in
-// one place: GCC keeps what each co_return returns apart.
+// Where idle connections wait, so it calls no other coroutine, each of which would cost them a frame.
 awaitable<Received> Connection::read_some(std::size_t limit_bytes) {
-    const std::size_t most = std::clamp<std::size_t>(limit_bytes, 1, longest_read_bytes);
-    Deadline until;
-    bool takes_turns = ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state);
-    std::optional<Received> received;
-    if (!takes_turns) received = read_now(core_, most);
-    while (!received) {
-        const For what = std::exchange(takes_turns, false) ? For::Turn : core_.wanted_to_read();
-        std::error_code error = core_.begin_wait(Side::Reading, what, until);
-        if (!error) {
-            co_await core_.readiness(Side::Reading, what);
-            error = core_.end_wait(Side::Reading, what);
-        }
-        received = error ? Received{.error = error} : read_now(core_, most);
+    SomeRead read{core_, limit_bytes, ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state)};
+    while (read.waits()) {
+        co_await read.wait_ended();
+        read.end_wait();
     }
-    co_return *received;
+    co_return read.received();
 }
 
 namespace {
@@ -120,14 +143,14 @@ awaitable<Received> fill(ConnectionCore& core, std::size_t size_bytes) {
     std::optional<For> first;
     const bool takes_turns = ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state);
     if (takes_turns) first = For::Turn;
-    while (first || core.unread_end - core.unread_begin < size_bytes) {
+    while (first || core.unread.size() < size_bytes) {
         const Filled filled =
             co_await receive(core, Connection::longest_read_bytes, until, std::exchange(first, std::nullopt));
         if (filled.more) continue;
-        const bool cut_short = !filled.error && core.unread_end != core.unread_begin;
+        const bool cut_short = !filled.error && !core.unread.empty();
         co_return Received{.error = cut_short ? std::make_error_code(std::errc::connection_aborted) : filled.error};
     }
-    co_return Received{.bytes = {core.buffer.get() + core.unread_begin, size_bytes}};
+    co_return Received{.bytes = {core.buffer.get() + core.unread.begin(), size_bytes}};
 }
 
 /// `all`: until `space` is full.
@@ -138,10 +161,10 @@ awaitable<Received> read_into(ConnectionCore& core, std::span<std::byte> space, 
     while (filled < space.size() && (all || filled == 0)) {
         if (!takes_turns) {
             if (const auto error = core.why_cut()) co_return Received{.error = error};
-            if (core.unread_begin != core.unread_end) {
-                const std::size_t kept = core.unread_end - core.unread_begin;
+            if (!core.unread.empty()) {
+                const std::size_t kept = core.unread.size();
                 const Received taken = take_unread(core, std::min(space.size() - filled, kept));
-                std::ranges::copy(taken.bytes, space.begin() + static_cast<std::ptrdiff_t>(filled));
+                std::memcpy(space.data() + filled, taken.bytes.data(), taken.bytes.size());
                 filled += taken.bytes.size();
                 continue;
             }
@@ -174,7 +197,7 @@ awaitable<Received> Connection::read_some(std::span<std::byte> space) { return r
 awaitable<Received> Connection::read_exactly(std::span<std::byte> space) { return read_into(core_, space, true); }
 
 Received Connection::buffered() const noexcept {
-    return {.bytes = {core_.buffer.get() + core_.unread_begin, core_.unread_end - core_.unread_begin}};
+    return {.bytes = {core_.buffer.get() + core_.unread.begin(), core_.unread.size()}};
 }
 
 awaitable<Received> Connection::read_until(std::string_view delimiter, std::size_t limit_bytes) {
@@ -184,8 +207,8 @@ awaitable<Received> Connection::read_until(std::string_view delimiter, std::size
     const bool takes_turns = ConnectionCore::takes_turns(co_await boost::asio::this_coro::cancellation_state);
     if (takes_turns) first = For::Turn;
     for (std::size_t searched = 0;;) {
-        const std::string_view unread{reinterpret_cast<const char*>(core_.buffer.get()) + core_.unread_begin,
-                                      first ? 0 : core_.unread_end - core_.unread_begin};
+        const std::string_view unread{reinterpret_cast<const char*>(core_.buffer.get()) + core_.unread.begin(),
+                                      first ? 0 : core_.unread.size()};
         const std::size_t found = unread.find(delimiter, searched);
         if (found != std::string_view::npos && found + delimiter.size() <= most)
             co_return take_unread(core_, found + delimiter.size());
@@ -198,7 +221,7 @@ awaitable<Received> Connection::read_until(std::string_view delimiter, std::size
         const Filled filled = co_await receive(core_, most, until, std::exchange(first, std::nullopt));
         if (filled.more) continue;
         if (filled.error || unread.empty()) co_return Received{.error = filled.error};
-        co_return take_unread(core_, core_.unread_end - core_.unread_begin);
+        co_return take_unread(core_, core_.unread.size());
     }
 }
 
@@ -209,7 +232,7 @@ void Connection::timeout(std::chrono::milliseconds patience) noexcept { core_.op
 boost::asio::generic::stream_protocol::socket& asio_socket(Connection& client) {
     ConnectionCore& core = ConnectionCore::behind(client);
     if (core.tls) refuse_socket("asio_socket()");
-    return core.socket();
+    return core.asio_socket();
 }
 
 namespace {

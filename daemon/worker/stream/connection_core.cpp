@@ -1,9 +1,11 @@
 #include "daemon/worker/stream/connection_core.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 
+#include "common/base/sys_error.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -29,7 +31,7 @@ std::error_code ConnectionCore::canceled() noexcept {
 std::error_code ConnectionCore::begin_wait(Waiting& wait, Deadline& until) {
     loop.before_wait();
     if (loop.waits.canceled()) return canceled();
-    (void)socket();
+    join_reactor();
     loop.waits.add(wait, patience(until));
     loop.out_of_handler();
     return no_error;
@@ -60,16 +62,23 @@ std::error_code ConnectionCore::end_wait(Side side, For what) {
             case Outcome::Pending: break;
         }
     }
-    if (ended(side).withdrawn) {
-        half_written |= side == Side::Writing;
-        return std::make_error_code(std::errc::operation_canceled);
-    }
-    return error_of(ended(side).error);
+    if (!withdrawn(side)) return no_error;
+    half_written |= side == Side::Writing;
+    return std::make_error_code(std::errc::operation_canceled);
+}
+
+void ConnectionCore::Wait::start(SocketWaiter& waiter, asio::cancellation_slot canceling) const {
+    if (canceling.is_connected()) [[unlikely]]
+        canceling.assign([&owner = core, its_side = side](asio::cancellation_type_t) { owner.withdraw(its_side); });
+    if (what == For::Turn) [[unlikely]]
+        return SocketWatches::end_soon(core.loop.reactor.context, waiter);
+    core.wait_on_socket(side, event_of(what), waiter);
 }
 
 awaitable<std::error_code> ConnectionCore::wait(Side side, For what, Deadline& until) {
     if (const auto error = begin_wait(side, what, until)) co_return error;
-    co_await readiness(side, what);
+    Wait wait{*this, side, what};
+    co_await wait.ended();
     co_return end_wait(side, what);
 }
 
@@ -87,18 +96,17 @@ ConnectionCore::Sent ConnectionCore::send_now(std::span<const iovec> parts, int 
     return {.bytes = static_cast<std::size_t>(taken)};
 }
 
-/// Asio ends all that waits on a socket: the other side has to go on.
-void ConnectionCore::end_wait_of(Side side) {
-    const Side other = side == Side::Reading ? Side::Writing : Side::Reading;
-    ended(other).in_vain = true;
-    boost::system::error_code ignored;
-    socket_->cancel(ignored);
-}
+ConnectionCore::WhenWritable::WhenWritable(ConnectionCore& home, void (*what)(ConnectionCore&)) noexcept
+    : SocketWaiter{[](SocketWaiter& self, bool goes_on) {
+          auto& waiter = static_cast<WhenWritable&>(self);
+          if (goes_on) waiter.then(waiter.core);
+      }},
+      core{home},
+      then{what} {}
 
-bool ConnectionCore::wakes_in_vain(Side side, const boost::system::error_code& error) noexcept {
-    Ended& wait = ended(side);
-    if (!std::exchange(wait.in_vain, false) || error != asio::error::operation_aborted) return false;
-    return waiting(side).outcome() == Outcome::Pending && !wait.withdrawn;
+void ConnectionCore::when_writable(void (*then)(ConnectionCore&)) {
+    join_reactor();
+    watch_->wait(Side::Ending, SocketEvent::Output, seldom().when_writable.emplace(*this, then));
 }
 
 void ConnectionCore::cut() {
@@ -108,20 +116,21 @@ void ConnectionCore::cut() {
     ::shutdown(fd(), SHUT_RDWR);  // also for a handler that waits on the socket by itself; ends a wait of ours, too
 }
 
-asio::generic::stream_protocol::socket& ConnectionCore::socket() {
-    if (socket_) return *socket_;
-    const int family = announced() != nullptr ? SocketAddress::local_of(fd_.get()).family() : address_.get().family();
-    const asio::generic::stream_protocol protocol{family, 0};
-    socket_.emplace(loop.reactor.context, protocol, fd_.get());
-    (void)fd_.release();  // only now that the socket has it: emplace may throw
-    return *socket_;
+asio::generic::stream_protocol::socket& ConnectionCore::asio_socket() {
+    auto& socket = seldom().socket;
+    if (socket) return *socket;
+    // A descriptor of its own: in an epoll set each has one registration, and `watch_` is that of the first.
+    UniqueFd second{check(::fcntl(fd(), F_DUPFD_CLOEXEC, 0), "copy a descriptor")};
+    const asio::generic::stream_protocol protocol{SocketAddress::local_of(fd()).family(), 0};
+    socket.emplace(loop.reactor.context, protocol, second.get());
+    (void)second.release();  // only now that the socket has it: emplace may throw
+    return *socket;
 }
 
 UniqueFd ConnectionCore::release() {
-    if (!socket_) return std::move(fd_);
-    UniqueFd fd{socket_->release()};
-    socket_.reset();
-    return fd;
+    watch_.reset();
+    if (seldom_) seldom_->socket.reset();
+    return std::move(fd_);
 }
 
 const Endpoint& ConnectionCore::peer() {

@@ -1,12 +1,9 @@
 #pragma once
 // What is behind a Connection.
-#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/deferred.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -23,9 +20,11 @@
 #include "common/net/socket_address.hpp"
 #include "daemon/worker/accept/announced.hpp"
 #include "daemon/worker/accept/connection_account.hpp"
+#include "daemon/worker/loop/coroutine_wait.hpp"
 #include "daemon/worker/loop/loop.hpp"
 #include "daemon/worker/stream/client_tls.hpp"
 #include "daemon/worker/stream/kept_address.hpp"
+#include "daemon/worker/stream/unread_bytes.hpp"
 #include "preforkd/connection.hpp"
 
 namespace preforkd {
@@ -53,18 +52,17 @@ struct ConnectionCore final : private Waiting {
     /// Turn: for nothing but those who are ready before, one of whom may cancel it.
     enum class For : std::uint8_t { Input, Output, Turn };
 
-    /// What waits: one of each may at a time.
-    enum class Side : std::uint8_t { Reading, Writing };
+    using Side = SocketWatch::Side;
 
     /// `accepted`: non-blocking; `address`: the client's.
     ConnectionCore(Loop& home, UniqueFd accepted, const SocketAddress& address)
-        : loop{home}, fd_{std::move(accepted)}, address_{address} {}
+        : fd_{std::move(accepted)}, loop{home}, address_{address} {}
     ~ConnectionCore() { loop.buffers.give_back(std::move(buffer)); }
     ConnectionCore(const ConnectionCore&) = delete;
     ConnectionCore& operator=(const ConnectionCore&) = delete;
 
     /// Its socket, whose bytes are not the client's where it has `tls`.
-    [[nodiscard]] int fd() noexcept { return socket_ ? socket_->native_handle() : fd_.get(); }
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
     /// Waits in the reactor until the client has sent, or taken, something; an error if it took too long.
     /// `until`: of the operation as a whole, decided at its first wait.
@@ -72,32 +70,42 @@ struct ConnectionCore final : private Waiting {
 
     // The same in pieces, for the coroutine in which an idle connection waits: no frame of its own is needed for
     //     if (error = begin_wait(side, what, until)) ...;
-    //     co_await readiness(side, what);
+    //     co_await wait.ended();
     //     if (error = end_wait(side, what)) ...
     [[nodiscard]] std::error_code begin_wait(Side side, For what, Deadline& until) {
-        ended(side) = {};
+        withdrawn(side) = false;
         return what == For::Turn ? no_error : begin_wait(waiting(side), until);
     }
-    [[nodiscard]] auto readiness(Side side, For what) {
-        // redirect_error() of Boost 1.81 does not know `deferred`, and use_awaitable is a coroutine.
-        return boost::asio::async_initiate<const boost::asio::deferred_t, void()>(
-            [this, side, what]<class Resume>(Resume&& resume) { start_wait(side, what, std::forward<Resume>(resume)); },
-            boost::asio::deferred);
-    }
+    struct Wait final : CoroutineWait<Wait> {
+        Wait(ConnectionCore& its_core, Side its_side, For waited_for) noexcept
+            : core{its_core}, side{its_side}, what{waited_for} {}
+        void start(SocketWaiter& waiter, boost::asio::cancellation_slot canceling) const;
+
+        ConnectionCore& core;
+        Side side;
+        For what;
+    };
     [[nodiscard]] std::error_code end_wait(Side side, For what);
 
     /// As begin_wait() for input, of a wait that a drain ends.
     [[nodiscard]] std::error_code begin_idle_wait(Deadline& until);
 
-    // And where somebody else waits in the reactor, on socket(), between begin_wait() and this.  `error`: an errno.
-    [[nodiscard]] std::error_code end_wait(Side side, int error) {
-        ended(side).error = static_cast<std::uint16_t>(error);
-        return end_wait(side, For::Input);
+    [[nodiscard]] static SocketEvent event_of(For what) noexcept {
+        return what == For::Output ? SocketEvent::Output : SocketEvent::Input;
     }
-    /// Whether the wait has to go on: not it was to end, but that of the other side.
-    [[nodiscard]] bool wakes_in_vain(Side side, const boost::system::error_code& error) noexcept;
-    /// Its handler has canceled it.
-    void withdraw(Side side) noexcept { ended(side).withdrawn = true; }
+
+    /// Between begin_wait() and end_wait().
+    void wait_on_socket(Side side, SocketEvent what, SocketWaiter& waiter) { watch_->wait(side, what, waiter); }
+
+    /// Its handler has canceled what waits.  That may have ended a moment ago, and not know it: it takes nothing
+    /// either.
+    void withdraw(Side side) {
+        withdrawn(side) = true;
+        end_wait_of(side);
+    }
+
+    /// Calls `then` once something can be sent, beside whatever the handler waits for.
+    void when_writable(void (*then)(ConnectionCore&));
 
     /// Whether a coroutine of this state can be canceled.  What it had taken when it was would be lost: so a read takes
     /// nothing before its turn.
@@ -150,8 +158,8 @@ struct ConnectionCore final : private Waiting {
         return tls && (*tls)->read_wants_output() ? For::Output : For::Input;
     }
 
-    /// Its socket in the reactor, which it joins if it had not.
-    [[nodiscard]] boost::asio::generic::stream_protocol::socket& socket();
+    /// The socket once more, as Asio has its own; as long as the connection.
+    [[nodiscard]] boost::asio::generic::stream_protocol::socket& asio_socket();
 
     [[nodiscard]] static ConnectionCore& behind(Connection& connection) noexcept { return connection.core_; }
 
@@ -159,7 +167,7 @@ struct ConnectionCore final : private Waiting {
     [[nodiscard]] UniqueFd release();
 
     /// Whether it has joined the reactor, so that a wait sees what has come already.
-    [[nodiscard]] bool in_reactor() const noexcept { return socket_.has_value(); }
+    [[nodiscard]] bool in_reactor() const noexcept { return watch_ != nullptr; }
 
     [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
 
@@ -213,7 +221,16 @@ struct ConnectionCore final : private Waiting {
     bool output_ended = false;  ///< SHUT_WR is done
     bool drained = false;       ///< the last read left nothing in the kernel: the next has to wait
     bool half_written = false;  ///< its handler has canceled a write
-    bool input_ended = false;   ///< Stream has seen that, of which the reactor tells once
+
+private:
+    bool timed_out_ = false;
+    bool canceled_ = false;
+    bool cut_ = false;
+    std::array<bool, 2> withdrawn_{};  ///< of each side: its handler has canceled the wait
+    UniqueFd fd_;
+
+public:
+    UnreadBytes unread{};  ///< in `buffer`
     Loop& loop;
     const TrafficCounter* traffic = &loop.traffic;
     std::unique_ptr<ClientTls> tls{};  ///< of tls://
@@ -222,86 +239,20 @@ struct ConnectionCore final : private Waiting {
     std::chrono::milliseconds operation_timeout = no_operation_timeout;  ///< that: --idle-timeout for each wait
 
     Buffer buffer{};  ///< lent while the last read's bytes are valid, or unread ones are left
-    std::uint32_t unread_begin = 0;
-    std::uint32_t unread_end = 0;
 
 private:
-    /// Of a coroutine that nothing cancels, as of most.
-    struct NoSlot {
-        operator boost::asio::cancellation_slot() const noexcept { return {}; }
-    };
-
-    /// What the reactor calls when a wait has ended.
-    template <class Resume, class Slot>
-    struct Woken {
-        using cancellation_slot_type = boost::asio::cancellation_slot;
-        [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept { return slot; }
-
-        [[gnu::always_inline]] void operator()(const boost::system::error_code& error) {
-            if (error) [[unlikely]] {
-                if (core.wakes_in_vain(side, error)) return start_again();
-                core.ended(side).error = static_cast<std::uint16_t>(error.value());
-            }
-            std::move(resume)();
-        }
-        [[gnu::cold, gnu::noinline]] void start_again() { core.start_wait(std::move(*this)); }
-
-        ConnectionCore& core;
-        Side side;
-        For what;
-        Resume resume;
-        [[no_unique_address]] Slot slot;
-    };
-
-    /// Cancels a wait.  That may have ended a moment ago, and its coroutine not know it: that takes nothing either.
-    struct Cancel {
-        Cancel(ConnectionCore& its_core, Side its_side) noexcept : core{its_core}, side{its_side} {}
-        void operator()(boost::asio::cancellation_type_t type) {
-            core.withdraw(side);
-            wait.emit(type);
-        }
-
-        ConnectionCore& core;
-        Side side;
-        boost::asio::cancellation_signal wait{};
-    };
-
-    template <class Resume>
-    void start_wait(Side side, For what, Resume&& resume) {
-        auto canceling = boost::asio::get_associated_cancellation_slot(resume);
-        if (!canceling.is_connected()) [[likely]]
-            return start_wait(Woken<std::decay_t<Resume>, NoSlot>{
-                .core = *this, .side = side, .what = what, .resume = std::forward<Resume>(resume), .slot = {}});
-        const auto slot = canceling.template emplace<Cancel>(*this, side).wait.slot();
-        start_wait(Woken<std::decay_t<Resume>, boost::asio::cancellation_slot>{
-            .core = *this, .side = side, .what = what, .resume = std::forward<Resume>(resume), .slot = slot});
-    }
-    template <class Resume, class Slot>
-    void start_wait(Woken<Resume, Slot>&& woken) {
-        using boost::asio::socket_base;
-        if (woken.what == For::Turn) [[unlikely]]
-            return take_turn(std::move(woken));
-        const auto wanted = woken.what == For::Input ? socket_base::wait_read : socket_base::wait_write;
-        socket_->async_wait(wanted, std::move(woken));
-    }
-    template <class Resume, class Slot>
-    [[gnu::cold, gnu::noinline]] void take_turn(Woken<Resume, Slot>&& woken) {
-        boost::asio::post(loop.reactor.context, [woken = std::move(woken)]() mutable { woken({}); });
-    }
-
-    /// How a wait has ended.
-    struct Ended {
-        std::uint16_t error = 0;  ///< an errno
-        bool in_vain = false;     ///< it is going to, since the other one was to end
-        bool withdrawn = false;   ///< its handler has canceled it
-    };
-    [[nodiscard]] Ended& ended(Side side) noexcept { return ended_[static_cast<std::size_t>(side)]; }
+    [[nodiscard]] bool& withdrawn(Side side) noexcept { return withdrawn_[static_cast<std::size_t>(side)]; }
 
     /// What writes and has to wait: not there until it has to, as most never do.
     struct WaitingToWrite final : Waiting {
         explicit WaitingToWrite(ConnectionCore& home) noexcept : core{home} {}
         void give_up() override { core.end_wait_of(Side::Writing); }
         ConnectionCore& core;
+    };
+    struct WhenWritable final : SocketWaiter {
+        WhenWritable(ConnectionCore& home, void (*what)(ConnectionCore&)) noexcept;
+        ConnectionCore& core;
+        void (*then)(ConnectionCore&);
     };
     [[nodiscard]] Waiting& waiting(Side side) {
         if (side == Side::Reading) return *this;
@@ -310,19 +261,19 @@ private:
     }
     [[nodiscard]] std::error_code begin_wait(Waiting& wait, Deadline& until);
     void give_up() override { end_wait_of(Side::Reading); }
-    void end_wait_of(Side side);
+    void end_wait_of(Side side) {
+        if (watch_) watch_->end(side);
+    }
+    void join_reactor() {
+        if (!watch_) watch_ = loop.reactor.sockets().watch(fd_.get());
+    }
     [[nodiscard]] std::error_code canceled() noexcept;
     [[nodiscard]] std::chrono::milliseconds patience(Deadline& until) const;
 
     [[nodiscard]] Arrived receive_record(std::span<std::byte> space);
     [[nodiscard]] Sent send_record(std::span<const iovec> parts, bool more);
 
-    UniqueFd fd_;  ///< until it joins the reactor
-    bool timed_out_ = false;
-    bool canceled_ = false;
-    bool cut_ = false;
-    std::array<Ended, 2> ended_{};  ///< of each side
-    std::optional<boost::asio::generic::stream_protocol::socket> socket_{};
+    SocketWatches::Handle watch_{};  ///< once it has waited
     KeptAddress address_;
     /// What few connections have, behind one pointer: most are idle most of the time.
     struct Seldom {
@@ -330,6 +281,8 @@ private:
         std::optional<Endpoint> peer{};  ///< once asked for
         std::optional<Endpoint> local{};
         std::optional<WaitingToWrite> waiting_to_write{};
+        std::optional<WhenWritable> when_writable{};
+        std::optional<boost::asio::generic::stream_protocol::socket> socket{};
     };
     [[nodiscard]] Seldom& seldom() {
         if (!seldom_) seldom_ = std::make_unique<Seldom>();

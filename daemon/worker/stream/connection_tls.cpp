@@ -26,18 +26,6 @@ std::error_code shut_down_output(ConnectionCore& core) {
     return {errno, std::generic_category()};
 }
 
-/// Beside whatever the handler waits for: a client may send nothing more until it has seen our end.
-void end_tls_once_writable(ConnectionCore& core) {
-    core.socket().async_wait(boost::asio::socket_base::wait_write,
-                             [&core, alive = core.tls->lifetime()](boost::system::error_code error) {
-                                 // The connection may have ended when this was under way already.
-                                 if (alive.expired()) return;
-                                 // What else waits on the socket was to end.
-                                 if (error == boost::asio::error::operation_aborted) return end_tls_once_writable(core);
-                                 if (!error) (void)end_tls_at_once(core);
-                             });
-}
-
 }  // namespace
 
 awaitable<bool> begin_tls(ConnectionCore& core, const Listener& listener) {
@@ -118,7 +106,8 @@ awaitable<std::error_code> end_tls(ConnectionCore& core) {
 std::error_code end_tls_at_once(ConnectionCore& core) {
     const TlsResult result = (*core.tls)->end_output();
     if (has_to_wait(result)) {
-        end_tls_once_writable(core);
+        // A client may send nothing more until it has seen our end.
+        core.when_writable([](ConnectionCore& waited) { (void)end_tls_at_once(waited); });
         return no_error;
     }
     return result.kind == Kind::Done ? shut_down_output(core) : core.broken(result.error);

@@ -28,6 +28,11 @@ void take(ConnectionCore& core, AcceptedStream& accepted) {
     if (accepted.client.listener != nullptr) core.traffic = &accepted.client.listener->traffic();
 }
 
+/// Apart, or GCC keeps the endpoint in the frame.
+[[gnu::noinline]] bool is_welcome(StreamHandler& handler, const ConnectionCore& core) {
+    return handler.verify(core.address().to_endpoint(SOCK_STREAM));
+}
+
 /// What comes after a connection that is one of many in a loop.
 class EndInLoop {
 public:
@@ -45,32 +50,38 @@ private:
     CountedPlace place_;
 };
 
+/// Which way a connection goes.
+template <class Tls, class Over>
+struct Course {
+    [[no_unique_address]] Tls tls;  ///< the listener, or Plain
+    Over over;
+};
+
 /// Runs verify, setup, serve and finish, none of which can end more than this connection; then hands it to `over`.
 ///
 /// One coroutine and not three, with co_spawn() for the lowest: most connections are idle most of the time, and what
-/// they cost then is frames.  So those without TLS have one without what it takes: `tls` is the listener, or Plain.
+/// they cost then is frames.  So those without TLS have one without what it takes.
 ///
 /// `accepted` is there until it first waits: what is needed of it later on is taken before.
 template <class Tls, class Over>
-Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Tls tls, Over over) {
+Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Course<Tls, Over> course) {
     ServedStream stream;
     try {
         ConnectionCore core{loop, std::move(accepted.fd), accepted.address};
         take(core, accepted);
         const auto limit = RequestLimit::of(core);
         if constexpr (!std::is_same_v<Tls, Plain>)
-            if (!co_await begin_tls(core, *tls)) {
+            if (!co_await begin_tls(core, *course.tls)) {
                 core.account.close();
                 stream = {.fd = core.release(), .outcome = core.account.outcome()};
-                over(loop, stream);
+                course.over(loop, stream);
                 co_return;
             }
         Connection client{core};
         std::exception_ptr failure;
         bool is_set_up = false;
         try {
-            const bool welcome = handler.verify(core.address().to_endpoint(SOCK_STREAM));
-            if (welcome) {
+            if (is_welcome(handler, core)) {
                 co_await handler.setup(client);
                 is_set_up = true;
                 co_await handler.serve(client);
@@ -100,7 +111,7 @@ Bottom serve(Loop& loop, StreamHandler& handler, AcceptedStream& accepted, Tls t
     } catch (const std::exception& error) {  // no memory, no descriptor
         log(LogLevel::Error, "cannot serve a client: {cause}", {{"cause", error.what()}});
     }
-    over(loop, stream);
+    course.over(loop, stream);
 }
 
 /// co_spawn() would also post the completion of a coroutine that never had to wait, which costs a second epoll_wait(2)
@@ -114,9 +125,9 @@ void launch(Loop& loop, Bottom bottom) {
 template <class Over>
 void start(Loop& loop, StreamHandler& handler, AcceptedStream& stream, Over over) {
     if (stream.speaks_tls)
-        launch(loop, serve(loop, handler, stream, &stream.listener, std::move(over)));
+        launch(loop, serve<const Listener*, Over>(loop, handler, stream, {&stream.listener, std::move(over)}));
     else
-        launch(loop, serve(loop, handler, stream, Plain{}, std::move(over)));
+        launch(loop, serve<Plain, Over>(loop, handler, stream, {{}, std::move(over)}));
 }
 
 }  // namespace

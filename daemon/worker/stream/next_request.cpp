@@ -15,7 +15,7 @@ namespace {
 
 /// nullopt: not yet, and it is to be waited for.  Who was told to leave looks once more, at what has come by then.
 std::optional<bool> has_come(ConnectionCore& core) {
-    if (core.unread_end != core.unread_begin) return true;
+    if (!core.unread.empty()) return true;
     const bool last_look = core.loop.is_draining();
     if (last_look) core.drained = false;
     if (const auto filled = try_to_receive(core, Connection::longest_read_bytes)) return filled->more;
@@ -34,7 +34,8 @@ awaitable<bool> Connection::next_request() {
     while (!comes) {
         std::error_code error = core_.begin_idle_wait(until);
         if (!error) {
-            co_await core_.readiness(Side::Reading, core_.wanted_to_read());
+            ConnectionCore::Wait wait{core_, Side::Reading, core_.wanted_to_read()};
+            co_await wait.ended();
             error = core_.end_wait(Side::Reading, ConnectionCore::For::Input);
         }
         comes = error && !core_.loop.is_draining() ? std::optional{false} : has_come(core_);

@@ -1,4 +1,5 @@
-// The queue of sleepers that the workers share, in both loops: daemon/worker/shared_listener.hpp and epoll_reactor.cpp.
+// The queue of sleepers that the workers share, in both loops: daemon/worker/loop/asio_reactor.cpp and
+// epoll_reactor.cpp.
 #include <sched.h>
 #include <sys/prctl.h>
 

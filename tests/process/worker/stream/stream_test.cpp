@@ -172,20 +172,19 @@ TEST_F(Streams, a_canceled_read_takes_nothing) {
     });
 }
 
-TEST_F(Streams, a_read_that_is_canceled_when_it_has_received_leaves_that_to_the_next) {
+TEST_F(Streams, a_read_that_is_canceled_when_something_has_come_leaves_that_to_the_next) {
     asio::cancellation_signal signal;
     serve([&](Connection& connection) -> awaitable<void> {
-        say("kept");
         Stream stream{connection};
         std::string text(8, '\0');
         std::optional<boost::system::error_code> ended;
         stream.async_read_some(asio::buffer(text),
                                asio::bind_cancellation_slot(signal.slot(), [&](const boost::system::error_code& error,
                                                                                std::size_t) { ended = error; }));
+        say("kept");
         signal.emit(asio::cancellation_type::terminal);
         while (!ended) co_await asio::post(use_awaitable);
         EXPECT_EQ(*ended, asio::error::operation_aborted);
-        EXPECT_EQ(connection.buffered().text(), "kept");
         co_await expect_next(stream, "kept");
     });
     EXPECT_EQ(record.traffic.received.load(), 4u);
