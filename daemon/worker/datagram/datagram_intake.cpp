@@ -121,7 +121,7 @@ void DatagramSource::begin(const ArrivedDatagram& arrived) const {
     log(LogLevel::Info, "got datagram from {peer}", {{"peer", peer}, {"listener", listener}});
 }
 
-DatagramIntake::DatagramIntake(std::size_t most) : headers_(most), messages_(most) {
+DatagramIntake::DatagramIntake(std::size_t most) : headers_(most), messages_(most), used_{most} {
     void* const memory =
         ::mmap(nullptr, most * buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw_errno("map the buffers of datagrams");
@@ -141,9 +141,7 @@ int DatagramIntake::receive(int socket, std::size_t limit, DatagramSource& sourc
         limit = 1;
     }
     const std::size_t wanted = std::clamp<std::size_t>(limit, 1, headers_.size());
-    for (std::size_t index = 0; index < wanted; ++index)
-        prepare_to_receive(headers_[index].msg_hdr, messages_[index],
-                           {buffers_ + index * buffer_bytes, longest_datagram_bytes}, source.has_notes());
+    prepare(wanted, source.has_notes());
     int received = -1;
     // As many tries as there can be errors in a row that say nothing about this socket.
     for (std::size_t tries = 0; received == -1 && tries <= headers_.size(); ++tries) {
@@ -151,6 +149,8 @@ int DatagramIntake::receive(int socket, std::size_t limit, DatagramSource& sourc
             ::recvmmsg(socket, headers_.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT | MSG_TRUNC, nullptr);
         if (received == -1 && errno != EINTR && !tells_of_earlier_datagram(errno)) break;
     }
+    // The kernel writes into the headers of what it has received; of the next one it may have begun to.
+    used_ = std::max(used_, std::min(headers_.size(), static_cast<std::size_t>(std::max(received, 0)) + 1));
     const int error = received != -1 ? 0 : tells_of_earlier_datagram(errno) || errno == EINTR ? EAGAIN : errno;
     if (error == EAGAIN || (received_since_look_ += std::max(received, 0)) >= received_between_looks) {
         received_since_look_ = 0;
@@ -159,6 +159,15 @@ int DatagramIntake::receive(int socket, std::size_t limit, DatagramSource& sourc
     if (error != 0) return error;
     for (std::size_t index = 0; index < static_cast<std::size_t>(received); ++index) examine(index, source, place);
     return 0;
+}
+
+/// Those that it has written to: usually far fewer have come than there was space for.
+void DatagramIntake::prepare(std::size_t wanted, bool with_notes) noexcept {
+    if (std::exchange(with_notes_, with_notes) != with_notes) used_ = headers_.size();
+    for (std::size_t index = 0; index < std::min(wanted, used_); ++index)
+        prepare_to_receive(headers_[index].msg_hdr, messages_[index],
+                           {buffers_ + index * buffer_bytes, longest_datagram_bytes}, with_notes);
+    if (wanted >= used_) used_ = 0;
 }
 
 void DatagramIntake::examine(std::size_t index, DatagramSource& source, CountedPlace& place) {

@@ -103,12 +103,15 @@ public:
     [[nodiscard]] std::size_t most() const noexcept { return headers_.size(); }
 
 private:
+    void prepare(std::size_t wanted, bool with_notes) noexcept;
     void examine(std::size_t index, DatagramSource& source, CountedPlace& place);
 
     std::byte* buffers_ = nullptr;
     std::vector<mmsghdr> headers_;
     std::vector<DatagramMessage> messages_;
     std::vector<ArrivedDatagram> arrived_{};
+    std::size_t used_;             ///< so many headers, the first ones, may not be as prepare() leaves them
+    bool with_notes_ = false;      ///< how the others are prepared
     int received_since_look_ = 0;  ///< into the error queue
 };
 

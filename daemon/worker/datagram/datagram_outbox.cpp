@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "common/net/error_queue.hpp"
 
@@ -48,7 +49,7 @@ std::error_code DatagramOutbox::post(const ReplyRoute& route, std::span<const st
     }
     make_space(payload.size());
     std::byte* const copy = copies_.get() + used_bytes_;
-    std::ranges::copy(payload, copy);
+    if (!payload.empty()) std::memcpy(copy, payload.data(), payload.size());  // GCC 12 copies spans byte by byte
     prepare_to_send(headers_[count_].msg_hdr, messages_[count_], {copy, payload.size()}, route.peer, route.local);
     socket_ = route.socket;
     tally_ = &route.tally;
