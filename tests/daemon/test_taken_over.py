@@ -19,9 +19,10 @@ from control import ask, status
 pytestmark = pytest.mark.root
 
 WORKERS = 4
-# What the master says of workers that end as these do.
+# What the master says of workers that end as these do; one that it has told to go by then has a client left, whom it cuts.
 PROVOKED = ("out of turn", "cannot start", "killed by SIG", "crashed: ", "stack of ", "was stopped",
-            "workers exit early", "workers die more", "workers retire more", "log lines of worker", "exited with code", "Too many open files")
+            "workers exit early", "workers die more", "workers retire more", "log lines of worker", "exited with code", "Too many open files",
+            "connections were cut")
 # What these do is over before they end, and is said in a line; the others are ended for it, or end by it.
 MUST_BE_DENIED = {"look into others", "signal the master", "gain privileges", "ask the master"}
 
