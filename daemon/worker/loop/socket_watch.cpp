@@ -126,8 +126,15 @@ SocketWatches::Handle SocketWatches::watch(int fd) {
     return Handle{watch};
 }
 
+/// Whoever still waits shall not go on, which would be without the socket.
+void SocketWatch::destroy_waiters() {
+    for (std::size_t side = 0; side < sides; ++side)
+        if (SocketWaiter* const waiter = take(side)) waiter->end(*waiter, false);
+}
+
 void SocketWatches::give_back(SocketWatch& watch) noexcept {
     watch.leave();
+    watch.destroy_waiters();
     watch.fd_ = -1;
     watch.next_spare = std::exchange(spare_, &watch);
 }
@@ -136,8 +143,7 @@ void SocketWatches::end_soon(asio::io_context& loop, SocketWaiter& waiter) { asi
 
 void SocketWatches::shutdown() {
     for (SocketWatch& watch : all_)
-        for (std::size_t side = 0; watch.fd_ != -1 && side < SocketWatch::sides; ++side)
-            if (SocketWaiter* const waiter = watch.take(side)) waiter->end(*waiter, false);
+        if (watch.fd_ != -1) watch.destroy_waiters();
 }
 
 }  // namespace preforkd

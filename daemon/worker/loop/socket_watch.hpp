@@ -60,6 +60,7 @@ private:
 
     void ready(std::uint32_t events);
     void ask_for(std::uint32_t events);
+    void destroy_waiters();
     SocketWaiter* take(std::size_t side) noexcept { return std::exchange(waiting[side], nullptr); }
 
     int fd_ = -1;  ///< -1: it is nobody's

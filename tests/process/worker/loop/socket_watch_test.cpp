@@ -165,6 +165,15 @@ TEST_F(SocketWatchTest, what_still_waits_when_the_loop_ends_is_destroyed) {
     EXPECT_EQ(reader.ends + ending.ends, 0);
 }
 
+TEST_F(SocketWatchTest, what_still_waits_when_it_is_given_back_is_destroyed) {
+    Waiter reader;
+    watch->wait(Side::Reading, SocketEvent::Input, reader);
+    watch.reset();
+    turn();
+    EXPECT_EQ(reader.destroyed, 1);
+    EXPECT_EQ(reader.ends, 0);
+}
+
 TEST_F(SocketWatchTest, a_place_is_used_again) {
     const SocketWatch* const before = watch.get();
     watch.reset();
