@@ -87,6 +87,7 @@ Acceptor::Take DatagramBatches::receive(const DatagramInlet& inlet, DatagramHand
                               .route = {.socket = socket,
                                         .peer = each.sender,
                                         .local = each.local,
+                                        .names_source = batch->source().names_destinations(),
                                         .tally = *batch->source().tally()},
                               .longest_reply = each.longest_reply,
                               .outbox = &batch->outbox(),

@@ -29,6 +29,13 @@ void switch_on(int fd, int level, int option, const char* attempt) {
     check(::setsockopt(fd, level, option, &on, sizeof on), attempt);
 }
 
+bool is_bound_to_one_host(const SocketAddress& bound) noexcept {
+    const auto host = host_address_of(bound);
+    return !host || names_one_host(*host);
+}
+
+/// `family`: of a socket whose datagrams may have been sent to several addresses of this host, or AF_UNSPEC.
+///
 /// These stay on the socket, also on systemd's copy of a passed one, whose other options we leave alone.  But without
 /// the first (PassPacketInfo= in a .socket unit) a reply could come from another address than the client asked, who
 /// would not take it for one; and both only add to what a receiver is told if it asks.
@@ -53,10 +60,11 @@ DatagramSource::DatagramSource(const DatagramInlet& inlet)
       acceptor_{inlet.acceptor},
       log_connections_{inlet.log_connections},
       bound_{SocketAddress::local_of(inlet.listener.fd.get())},
+      names_destinations_{!is_bound_to_one_host(bound_)},
       check_{inlet.rules},
       counter_{inlet.acceptor.open_counter(inlet.listener)},
       tally_{inlet.acceptor.open_tally(inlet.listener, counter_)} {
-    if (has_notes()) ask_for_notes(inlet.listener.fd.get(), bound_.family());
+    if (has_notes()) ask_for_notes(inlet.listener.fd.get(), names_destinations_ ? bound_.family() : AF_UNSPEC);
     if (listener_.settings.proxy)
         announced_ = std::make_unique<AnnouncedDatagrams>(listener_, inlet.acceptor.reactor());
     if (!listener_.sources) return;

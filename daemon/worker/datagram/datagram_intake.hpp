@@ -65,6 +65,8 @@ public:
 
     [[nodiscard]] const SocketAddress& bound() const noexcept { return bound_; }
     [[nodiscard]] bool has_notes() const noexcept { return bound_.family() != AF_UNIX; }
+    /// Whether it depends on the datagram where it was sent to, which is where a reply has to come from.
+    [[nodiscard]] bool names_destinations() const noexcept { return names_destinations_; }
     [[nodiscard]] const std::shared_ptr<DatagramTally>& tally() const noexcept { return tally_; }
     [[nodiscard]] ListenerCounter& counter() const noexcept { return counter_; }
 
@@ -75,6 +77,7 @@ private:
     Acceptor& acceptor_;
     bool log_connections_;
     SocketAddress bound_;
+    bool names_destinations_;
     SourceCheck check_;
     std::unique_ptr<AnnouncedDatagrams> announced_{};  ///< null: nobody announces anybody
     std::unique_ptr<ClientCheck> clients_{};           ///< null: all are served, as often as they like

@@ -54,20 +54,6 @@ void add_note(msghdr& header, DatagramMessage& message, int level, int type, con
     header.msg_controllen = CMSG_SPACE(sizeof content);
 }
 
-void add_source(msghdr& header, DatagramMessage& message, const SocketAddress& local) noexcept {
-    const auto host = host_address_of(local);
-    if (!host || !names_one_host(*host)) return;
-    if (local.family() == AF_INET) {
-        const in_pktinfo info{.ipi_ifindex = 0, .ipi_spec_dst = local.as<sockaddr_in>().sin_addr, .ipi_addr = {}};
-        add_note(header, message, IPPROTO_IP, IP_PKTINFO, info);
-    } else {
-        // A dual-stack socket takes a v4-mapped source in the same form.
-        const auto address = local.as<sockaddr_in6>();
-        const in6_pktinfo info{.ipi6_addr = address.sin6_addr, .ipi6_ifindex = address.sin6_scope_id};
-        add_note(header, message, IPPROTO_IPV6, IPV6_PKTINFO, info);
-    }
-}
-
 }  // namespace
 
 void prepare_to_receive(msghdr& header, DatagramMessage& message, std::span<std::byte> buffer, bool control) noexcept {
@@ -96,7 +82,7 @@ DatagramNotes read_notes(msghdr& header, std::uint16_t port) noexcept {
 }
 
 void prepare_to_send(msghdr& header, DatagramMessage& message, std::span<const std::byte> payload,
-                     const SocketAddress& peer, const SocketAddress& local) noexcept {
+                     const SocketAddress& peer) noexcept {
     message.address = peer;
     message.payload = {.iov_base = const_cast<std::byte*>(payload.data()), .iov_len = payload.size()};
     header = {.msg_name = message.address.data(),
@@ -106,7 +92,20 @@ void prepare_to_send(msghdr& header, DatagramMessage& message, std::span<const s
               .msg_control = nullptr,
               .msg_controllen = 0,
               .msg_flags = 0};
-    add_source(header, message, local);
+}
+
+void name_source(msghdr& header, DatagramMessage& message, const SocketAddress& local) noexcept {
+    const auto host = host_address_of(local);
+    if (!host || !names_one_host(*host)) return;
+    if (local.family() == AF_INET) {
+        const in_pktinfo info{.ipi_ifindex = 0, .ipi_spec_dst = local.as<sockaddr_in>().sin_addr, .ipi_addr = {}};
+        add_note(header, message, IPPROTO_IP, IP_PKTINFO, info);
+    } else {
+        // A dual-stack socket takes a v4-mapped source in the same form.
+        const auto address = local.as<sockaddr_in6>();
+        const in6_pktinfo info{.ipi6_addr = address.sin6_addr, .ipi6_ifindex = address.sin6_scope_id};
+        add_note(header, message, IPPROTO_IPV6, IPV6_PKTINFO, info);
+    }
 }
 
 bool tells_of_earlier_datagram(int error) noexcept {

@@ -36,9 +36,12 @@ struct DatagramNotes {
 /// `port`: the receiving socket's.  Source: ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO, socket(7) SO_RXQ_OVFL.
 [[nodiscard]] DatagramNotes read_notes(msghdr& header, std::uint16_t port) noexcept;
 
-/// Makes `header` ready for sendmsg(2): `payload` to `peer`, from `local` if that can be a source at all.
+/// Makes `header` ready for sendmsg(2): `payload` to `peer`.
 void prepare_to_send(msghdr& header, DatagramMessage& message, std::span<const std::byte> payload,
-                     const SocketAddress& peer, const SocketAddress& local) noexcept;
+                     const SocketAddress& peer) noexcept;
+
+/// Has it leave from `local`, if that can be a source at all.
+void name_source(msghdr& header, DatagramMessage& message, const SocketAddress& local) noexcept;
 
 /// Whether receiving or sending on a datagram socket reported what an earlier datagram came to (an ICMP answer).  Such
 /// an error is reported once, in place of what was asked for, and says nothing about the socket.

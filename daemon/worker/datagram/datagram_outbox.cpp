@@ -31,7 +31,8 @@ void count_loss(DatagramTally& tally) noexcept { tally.lost_replies.fetch_add(1,
 std::error_code send_reply(const ReplyRoute& route, std::span<const std::byte> payload) noexcept {
     DatagramMessage message;
     mmsghdr header{};
-    prepare_to_send(header.msg_hdr, message, payload, route.peer, route.local);
+    prepare_to_send(header.msg_hdr, message, payload, route.peer);
+    if (route.names_source) name_source(header.msg_hdr, message, route.local);
     if (send_some(route.socket, {&header, 1}) == 1) {
         route.tally.traffic.sent(payload.size());
         return {};
@@ -50,7 +51,8 @@ std::error_code DatagramOutbox::post(const ReplyRoute& route, std::span<const st
     make_space(payload.size());
     std::byte* const copy = copies_.get() + used_bytes_;
     if (!payload.empty()) std::memcpy(copy, payload.data(), payload.size());  // GCC 12 copies spans byte by byte
-    prepare_to_send(headers_[count_].msg_hdr, messages_[count_], {copy, payload.size()}, route.peer, route.local);
+    prepare_to_send(headers_[count_].msg_hdr, messages_[count_], {copy, payload.size()}, route.peer);
+    if (route.names_source) name_source(headers_[count_].msg_hdr, messages_[count_], route.local);
     socket_ = route.socket;
     tally_ = &route.tally;
     used_bytes_ += payload.size();

@@ -17,6 +17,7 @@ struct ReplyRoute {
     int socket = -1;
     const SocketAddress& peer;
     const SocketAddress& local;
+    bool names_source = true;  ///< the kernel has to be told that it leaves from `local`
     DatagramTally& tally;
 };
 

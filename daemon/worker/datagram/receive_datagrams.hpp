@@ -16,6 +16,7 @@ struct ReceivedDatagram {
     std::vector<std::byte> bytes{};
     SocketAddress sender{};  ///< who is replied to; size 0: a Unix sender without an address
     SocketAddress local{};   ///< where it was sent to; replies come from there
+    bool names_source = true;
     std::size_t longest_reply = DatagramCore::no_limit;
     int socket = -1;  ///< the descriptor that replies leave through, open as long as `keep_open` lives
 
