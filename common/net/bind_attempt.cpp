@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "common/base/sys_error.hpp"
+#include "common/net/local_addresses.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -68,7 +69,7 @@ void set_options(int fd, const ListenSettings& settings, const SocketAddress& ad
     if (settings.endpoint.transport == Transport::Tcp) set_tcp_options(fd, settings);
     if (address.family() == AF_INET6) set_v6only(fd, settings);
     if (!is_datagram(settings.endpoint.transport)) return;
-    report_destinations(fd, address);
+    if (!is_one_of_this_host(address)) report_destinations(fd, address);
     if (settings.rcvbuf_bytes) set_receive_buffer(fd, settings);
     lock_filter(fd);
 }

@@ -35,4 +35,9 @@ bool LocalAddresses::contain(const HostAddress& host, Clock::time_point now) {
     return std::ranges::find(addresses_, host) != addresses_.end();
 }
 
+bool is_one_of_this_host(const SocketAddress& bound) {
+    const auto host = host_address_of(bound);
+    return host && (is_loopback(*host) || LocalAddresses{}.contain(*host, Clock::now()));
+}
+
 }  // namespace preforkd

@@ -18,4 +18,8 @@ private:
     Clock::time_point expire_{};
 };
 
+/// Whether datagrams to a socket that is bound to `bound` were all sent there, and replies leave from there: it is an
+/// address that this host has now, and not any of them, nor one for many hosts.
+[[nodiscard]] bool is_one_of_this_host(const SocketAddress& bound);
+
 }  // namespace preforkd

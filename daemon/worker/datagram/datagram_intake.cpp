@@ -10,6 +10,7 @@
 #include "common/base/sys_error.hpp"
 #include "common/channel/source_table.hpp"
 #include "common/net/error_queue.hpp"
+#include "common/net/local_addresses.hpp"
 #include "preforkd/log.hpp"
 
 namespace preforkd {
@@ -27,11 +28,6 @@ void switch_on(int fd, int level, int option, const char* attempt) {
     if (::getsockopt(fd, level, option, &on, &size) == 0 && on != 0) return;
     on = 1;
     check(::setsockopt(fd, level, option, &on, sizeof on), attempt);
-}
-
-bool is_bound_to_one_host(const SocketAddress& bound) noexcept {
-    const auto host = host_address_of(bound);
-    return !host || names_one_host(*host);
 }
 
 /// `family`: of a socket whose datagrams may have been sent to several addresses of this host, or AF_UNSPEC.
@@ -60,7 +56,7 @@ DatagramSource::DatagramSource(const DatagramInlet& inlet)
       acceptor_{inlet.acceptor},
       log_connections_{inlet.log_connections},
       bound_{SocketAddress::local_of(inlet.listener.fd.get())},
-      names_destinations_{!is_bound_to_one_host(bound_)},
+      names_destinations_{has_notes() && !is_one_of_this_host(bound_)},
       check_{inlet.rules},
       counter_{inlet.acceptor.open_counter(inlet.listener)},
       tally_{inlet.acceptor.open_tally(inlet.listener, counter_)} {

@@ -375,7 +375,7 @@ std::string destination_seen(const Listener& listener, const SocketAddress& dest
     return "none";
 }
 
-TEST(Listener, a_udp_socket_tells_to_which_address_a_datagram_came) {
+TEST(Listener, a_udp_socket_tells_to_which_address_a_datagram_came_where_there_are_several) {
     const auto dual = bind_one("udp://:0");
     ASSERT_EQ(dual.size(), 1U);
     EXPECT_EQ(dual[0].local.transport, Transport::Udp);
@@ -383,6 +383,8 @@ TEST(Listener, a_udp_socket_tells_to_which_address_a_datagram_came) {
     EXPECT_EQ(destination_seen(dual[0], numeric("::1", dual[0].local.port)), "::1");
     const auto four = bind_one("udp://0.0.0.0:0");
     EXPECT_EQ(destination_seen(four.at(0), numeric("127.0.0.3", four.at(0).local.port)), "127.0.0.3");
+    const auto one = bind_one("udp://127.0.0.1:0");
+    EXPECT_EQ(destination_seen(one.at(0), numeric("127.0.0.1", one.at(0).local.port)), "none");
 }
 
 TEST(Listener, the_receive_buffer_is_what_was_asked) {
