@@ -1,13 +1,18 @@
 """HUP: new settings without a lost client; what fails changes nothing."""
+import contextlib
+import json
+import os
+import select
 import socket
 from signal import SIGCONT, SIGHUP, SIGSTOP, SIGTERM
 
 import pytest
 
 import proc
-from clients import Load, connect, exchange, read_exactly, read_to_end, refused
+import tracer
+from clients import Load, connect, echo, exchange, read_exactly, read_to_end, refused
 from configured import LISTEN
-from control import ask, status
+from control import ask, connect as connect_control, status
 from daemon_process import CUT
 
 
@@ -32,13 +37,54 @@ def test_no_client_is_refused_or_cut_while_the_service_reloads_under_load(config
     assert set(load.outcomes) == {"whole"}, load.broken
 
 
-def test_whoever_calls_when_a_reload_has_returned_meets_the_new_generation(configured, tmp_path):
+@pytest.mark.parametrize("where", ["tcp://127.0.0.1:0", "unix"])
+@pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
+def test_whoever_calls_when_a_reload_has_returned_meets_the_new_generation(configured, tmp_path, model, where):
+    """Asked as preforkctl asks, which then takes its time to exit."""
     control = f"unix://{tmp_path}/control"
-    service = configured(LISTEN, f"control = {control}", "greeting = 0", workers=4)
-    for number in range(1, 31):
-        service.write(LISTEN, f"control = {control}", f"greeting = {number}")
+    lines = [f"listen = {where.replace('unix', f'unix://{tmp_path}/here')}", f"control = {control}", f"model = {model}"]
+    service = configured(*lines, "greeting = 0", workers=4)
+    for number in range(1, 16):
+        service.write(*lines, f"greeting = {number}")
         assert ask(control, '{"command":"reload"}')["ok"]
         assert [exchange(service.daemon.endpoint) for _ in range(4)] == [f"{number}\n".encode()] * 4
+
+
+@pytest.mark.skipif(not tracer.SUPPORTED, reason="where epoll_wait returns is known of x86-64 and ARM64")
+def test_a_reload_is_over_when_the_old_worker_has_done_what_it_was_told_and_not_before(configured, tmp_path):
+    """Held where it has been woken and knows of nothing, it might take the next client."""
+    control = f"unix://{tmp_path}/control"
+    service = configured(LISTEN, f"control = {control}", workers=1)
+    with connect_control(control) as asking:
+        with tracer.Tracer(service.daemon.workers()) as old_one:
+            asking.sendall(b'{"command":"reload"}\n')
+            old_one.wait_held()
+            while status(control)["generation"] == 1:
+                pass
+            assert not select.select([asking], [], [], 0)[0]
+        assert json.loads(asking.makefile().readline())["ok"]
+    assert {worker["state"] for worker in status(control)["workers"] if worker["generation"] == 1} <= {"leaving"}
+
+
+@pytest.mark.parametrize("model", ["serial", "thread", "fork"])
+def test_so_does_who_calls_while_old_workers_serve_and_when_they_become_free(configured, tmp_path, trouble, model):
+    """Each of them serves somebody, so that it would take the next one when that one goes."""
+    control = f"unix://{tmp_path}/control"
+    lines = [LISTEN, f"control = {control}", f"model = {model}", f"handler = {trouble('counting')}", "connections = 1"]
+    service = configured(*lines, "workers = 3", workers=None)
+    for _ in range(4):
+        with contextlib.ExitStack() as held:
+            clients = [held.enter_context(connect(service.daemon.endpoint)) for _ in range(3)]
+            for client in clients:
+                echo(client, b"x\n")
+            before = {worker["pid"] for worker in status(control)["workers"]}
+            assert ask(control, '{"command":"reload"}')["ok"]
+            for client in clients:
+                client.close()
+                with connect(service.daemon.endpoint) as following:
+                    echo(following, b"y\n")
+                    served = {worker["pid"] for worker in status(control)["workers"] if worker["connections"]} - before
+                    assert served, status(control)
 
 
 def test_a_connection_of_an_old_generation_is_served_to_its_end(configured):
