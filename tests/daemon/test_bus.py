@@ -1,4 +1,7 @@
 """What one worker publishes all hear, in every model that has a loop, over deaths, reloads and upgrades."""
+import contextlib
+import os
+import random
 import signal
 
 import pytest
@@ -78,6 +81,61 @@ def test_a_killed_worker_takes_nothing_with_it_and_the_next_is_heard(preforkd, t
     fresh.ask(b"publish two")
     first.hears("one", "two")
     fresh.hears("two")
+
+
+class Hammering:
+    """A client that stays with a worker of troubles/hammering.cpp."""
+
+    def __init__(self, daemon):
+        self.client = connect(daemon.endpoint)
+        self.answers = self.client.makefile("rb")
+        self.pid = self.ask()[0]
+
+    def ask(self, line=b"count"):
+        self.client.sendall(line + b"\n")
+        pid, published, heard, lost, wrong = self.answers.readline().decode().split()
+        assert wrong == "nothing"
+        return int(pid), int(published), int(heard), int(lost)
+
+    def told(self):
+        """How many messages it has heard, or heard that they were lost; and of how many publish() had returned before."""
+        _, published, heard, lost = self.ask()
+        return heard + lost, published
+
+    def close(self):
+        self.answers.close()
+        self.client.close()
+
+
+def another(daemon, than):
+    """A client of a worker that serves beside that of `than`."""
+    found = []
+
+    def is_another():
+        found.append(Hammering(daemon))
+        return found[-1].pid != than.pid
+    assert proc.eventually(is_another)
+    for each in found[:-1]:
+        each.close()
+    return found[-1]
+
+
+def test_publishers_that_are_killed_at_any_instruction_lose_at_most_their_own_message(preforkd, trouble):
+    """The reader is slower than they are: what it has not heard it is told of, to the last message."""
+    daemon = preforkd("--handler", trouble("hammering"), "--model", "async", workers=2)
+    daemon.expect("killed by SIGKILL", "workers exit early")
+    reader = Hammering(daemon)
+    for killings in range(1, 5):
+        with contextlib.closing(another(daemon, reader)) as publisher:
+            goal = reader.told()[0] + random.randrange(1, 20_000)
+            publisher.ask(b"hammer")
+            assert proc.eventually(lambda: reader.told()[0] >= goal, 20)
+            os.kill(publisher.pid, signal.SIGKILL)
+        assert proc.eventually(lambda: publisher.pid not in daemon.workers())
+        published = reader.told()[1]
+        assert proc.eventually(lambda: reader.told()[0] >= published), "what was published before the end is not lost"
+        assert reader.told()[0] <= published + killings, "each may have been killed on its way out of publish()"
+    assert reader.ask()[3] > 0, "nobody has waited for it"
 
 
 def test_both_generations_hear_and_so_do_both_images(preforkd, trouble, tmp_path):
