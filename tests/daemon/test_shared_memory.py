@@ -7,26 +7,27 @@ import pytest
 import proc
 from built_handlers import TROUBLES, pkg_config, run
 from clients import connect, exchange, read_to_end
+from control import status
 from test_upgrade import Installed
 
 
 @pytest.fixture(scope="module")
 def sharing(prefix, tmp_path_factory):
-    """Compiles troubles/sharing.cpp in some version of what it shares."""
+    """Compiles troubles/sharing.cpp in some version and size of what it shares."""
     directory = tmp_path_factory.mktemp("sharing")
     flags = run("pkg-config", "--cflags", "preforkd", env=pkg_config(prefix)).split()
 
-    def build(version):
-        file = directory / f"{version}.so"
+    def build(version, more=0):
+        file = directory / f"{version}-{more}.so"
         if not file.exists():
-            run("g++", "-std=c++20", "-fPIC", "-shared", *flags, f"-DVERSION={version}", TROUBLES / "sharing.cpp", "-o", file)
+            run("g++", "-std=c++20", "-fPIC", "-shared", *flags, f"-DVERSION={version}", f"-DMORE={more}",
+                TROUBLES / "sharing.cpp", "-o", file)
         return str(file)
     return build
 
 
 def count(daemon):
-    lines, _ = exchange(daemon.endpoint, b"x\n").split()
-    return int(lines)
+    return int(exchange(daemon.endpoint, b"x\n").split()[0])
 
 
 class Held:
@@ -50,6 +51,16 @@ def test_all_workers_have_the_same(preforkd, sharing, model):
         client.sendall(b"die\n")
         assert read_to_end(client) == b""
     assert count(daemon) == 11, "what a killed one has written stays"
+
+
+def test_all_workers_of_coroutines_have_the_same(controlled, trouble):
+    daemon = controlled("--handler", trouble("counting_coroutine"), "--model", "async", "--connections", "1", workers=3)
+    clients = [Held(daemon) for _ in range(3)]
+    assert [each.count() for each in clients * 3] == list(range(1, 10)), "each is in a worker of its own"
+    assert proc.eventually(lambda: status(daemon.control)["handler_counts"] == {"lines": 9, "bytes": 9})
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded")
+    assert [clients[0].count(), count(daemon), clients[0].count()] == [10, 11, 12]
 
 
 @pytest.mark.root
@@ -87,18 +98,19 @@ def test_it_lasts_over_reloads_and_upgrades(preforkd, sharing, tmp_path):
     assert not daemon.log.find("begins anew")
 
 
-def test_another_version_begins_anew_and_the_one_before_keeps_its_own(preforkd, sharing, tmp_path):
+@pytest.mark.parametrize("version, more, is_now", [(2, 0, "16 bytes and version 2"), (1, 3, "40 bytes and version 1")])
+def test_another_version_or_size_begins_anew_and_the_one_before_keeps_its_own(preforkd, sharing, tmp_path, version, more, is_now):
     library = tmp_path / "libsharing.so"
     shutil.copy(sharing(1), library)
     daemon = preforkd("--handler", str(library), "--model", "thread", workers=2)
     held = Held(daemon)
     assert [held.count(), count(daemon)] == [1, 2]
-    shutil.copy(sharing(2), library)
+    shutil.copy(sharing(version, more), library)
     daemon.signal(signal.SIGHUP)
     daemon.wait_log("reloaded")
     [told] = daemon.log.find("begins anew")
     assert told["level"] == "notice"
-    assert told["message"] == "the handler's shared object hits begins anew: it has 16 bytes and version 2, and had 16 bytes and version 1"
+    assert told["message"] == f"the handler's shared object hits begins anew: it has {is_now}, and had 16 bytes and version 1"
     assert [count(daemon), held.count(), count(daemon), held.count()] == [1, 3, 2, 4]
     held.client.close()
     held.answers.close()

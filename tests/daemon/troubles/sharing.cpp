@@ -1,4 +1,5 @@
-// Counts in memory that all workers share, and says how far it has come.  `-DVERSION=2`: another version of it.
+// Counts in memory that all workers share, and says how far it has come.  `-DVERSION=2`: another version of it;
+// `-DMORE=3`: three numbers more.
 #include <preforkd/preforkd.hpp>
 
 #include <array>
@@ -9,6 +10,9 @@
 #ifndef VERSION
 #define VERSION 1
 #endif
+#ifndef MORE
+#define MORE 0
+#endif
 
 namespace {
 
@@ -16,6 +20,9 @@ struct Hits {
     static constexpr unsigned version = VERSION;
     std::atomic<long> lines;
     std::atomic<long> bytes;
+#if MORE
+    std::array<std::atomic<long>, MORE> more;
+#endif
 };
 
 struct Sharing : preforkd::BlockingHandler {
