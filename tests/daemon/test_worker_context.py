@@ -1,4 +1,5 @@
 """What a handler has of its worker: tasks and timers beside its clients, threads for what blocks, who it is."""
+import contextlib
 import re
 import subprocess
 import time
@@ -110,8 +111,12 @@ def test_tasks_go_on_beside_clients_that_block(preforkd, trouble, model):
 
 
 def test_a_worker_knows_its_number_and_its_generation(tasks):
-    daemon = tasks(workers=3)
-    assert {ask(daemon, "who") for _ in range(60)} <= {f"{number} 1 async" for number in (1, 2, 3)}
+    daemon = tasks("--connections", "1", workers=3)
+    with contextlib.ExitStack() as held:
+        clients = [held.enter_context(connect(daemon.endpoint)) for _ in range(3)]
+        for client in clients:
+            client.sendall(b"who\n")
+        assert {client.recv(100) for client in clients} == {b"%d 1 async\n" % number for number in (1, 2, 3)}
     daemon.signal(SIGHUP)
     daemon.wait_log("reloaded")
     assert re.fullmatch(r"\d 2 async", ask(daemon, "who"))
