@@ -77,8 +77,7 @@ private:
 
     std::string execute(const std::vector<std::string>& words) {
         if (words.empty()) return "";
-        if (words[0] == "PING") return "+PONG\r\n";
-        if (words.size() < 2) return "-ERR a name is missing\r\n";
+        if (words.size() < 2) return words[0] == "PING" ? "+PONG\r\n" : "-ERR a name is missing\r\n";
         Numbers::Entry* const entry = numbers_->find(words[1]);
         if (entry == nullptr) return "-ERR the store is full\r\n";
         const std::string text = std::to_string(entry->value);
