@@ -11,7 +11,7 @@ import time
 import pytest
 
 import proc
-from clients import connect, exchange, port_of, read_exactly, read_to_end
+from clients import connect, exchange, port_of, read_exactly, read_to_end, silent
 from control import status
 from tls_clients import CUT_OFF, TlsClient, exchange_tls, read_to_end_tls, trusting
 
@@ -80,9 +80,10 @@ def test_what_goes_in_comes_back_from_the_target_however_much(preforkd, forward,
         assert exchange(daemon.endpoint, b"hello") == b"hello"
         with connect(daemon.endpoint) as client:
             assert swap(client, MUCH) == MUCH
-    daemon = forward(echo.endpoints[1], "--model", model, where=f"unix://{tmp_path}/in", workers=1)
-    with connect(daemon.endpoint) as client:
-        assert swap(client, MUCH) == MUCH
+    for number, target in enumerate(echo.endpoints):
+        daemon = forward(target, "--model", model, where=f"unix://{tmp_path}/in{number}", workers=1)
+        with connect(daemon.endpoint) as client:
+            assert swap(client, MUCH) == MUCH
 
 
 def wide_pipes(pid):
@@ -128,7 +129,7 @@ def test_bytes_are_counted_also_those_that_nobody_copies(preforkd, controlled):
 
 
 @pytest.mark.parametrize("client_is_first", [True, False])
-@pytest.mark.parametrize("model", ["async", "fork"])
+@pytest.mark.parametrize("model", MODELS)
 def test_each_side_may_end_its_output_and_go_on_reading(forward, model, client_is_first):
     with Service() as service:
         daemon = forward(service.endpoint, "--model", model)
@@ -224,6 +225,17 @@ def test_a_target_that_does_not_answer_is_given_up(forward, tmp_path):
                 with service.accept() as target:
                     target.sendall(b"at last")
                     assert read_exactly(client, 7) == b"at last"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_machine_that_says_nothing_is_given_up_and_the_next_target_taken(preforkd, forward, model):
+    here = preforkd("--handler", "greet", "--greeting", "here", workers=1)
+    with silent() as nobody:
+        daemon = forward(f"{nobody},{here.endpoint}", "--model", model, keys="connect-timeout=200ms", workers=1)
+        daemon.expect(RESTS)
+        assert [exchange(daemon.endpoint) for _ in range(4)] == [b"here\n"] * 4
+        told = daemon.wait_log(RESTS)
+        assert told["target"] == nobody and "has not answered within 200ms" in told["cause"]
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
