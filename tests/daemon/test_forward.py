@@ -292,16 +292,29 @@ def test_a_reload_changes_the_targets(preforkd, configured):
 
 # --- who the client is, and TLS -----------------------------------------------------------------------------------------
 
+def line_from(client):
+    line = b""
+    while not line.endswith(b"\n"):
+        line += read_exactly(client, 1)
+    return line.decode()
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_the_target_is_told_whose_connection_it_gets(preforkd, forward, trouble, version):
     target = preforkd("--handler", trouble("announced_coroutine"), listen="tcp://127.0.0.1:0 proxy=127.0.0.0/8")
     daemon = forward(target.endpoint, keys=f"send-proxy={version}")
     with connect(daemon.endpoint) as client:
-        line = b""
-        while not line.endswith(b"\n"):
-            line += read_exactly(client, 1)
-        host, port = client.getsockname()
-        assert line.decode().startswith(f"tcp://{host}:{port} {daemon.endpoint} ")
+        assert line_from(client).startswith("tcp://%s:%d %s " % (*client.getsockname(), daemon.endpoint))
+
+
+@pytest.mark.localhost
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_so_is_a_target_that_speaks_tls(preforkd, forward, trouble, authority, pair, version):
+    """Before the handshake, as it has to know whom it speaks to."""
+    target = preforkd("--handler", trouble("announced_coroutine"), listen=f"tls://127.0.0.1:0 {pair} proxy=127.0.0.0/8")
+    daemon = forward(target.endpoint.replace("127.0.0.1", "localhost"), keys=f"send-proxy={version} to-ca={authority.certificate}")
+    with connect(daemon.endpoint) as client:
+        assert line_from(client).startswith("tcp://%s:%d %s " % (*client.getsockname(), daemon.endpoint))
 
 
 def test_a_client_without_an_address_is_not_announced(forward, tmp_path):
