@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <boost/asio/detail/epoll_reactor.hpp>
+#include <boost/asio/detail/op_queue.hpp>
 #include <boost/asio/detail/scheduler.hpp>
 #include <boost/asio/post.hpp>
 
@@ -85,7 +86,7 @@ void SocketWatch::wait(Side side, SocketEvent what, SocketWaiter& waiter) {
 void SocketWatch::ready(std::uint32_t events) {
     // Asio counts off the wait that an operation has ended: none of these was counted.
     home_.scheduler_.compensating_work_started();
-    if (fd_ == -1) return;  // it was given back when this event was on its way
+    if (fd_ == -1) return home_.keep(*this);  // it was given back when this event was on its way
     std::uint32_t waited_for = 0;
     for (std::size_t i = 0; i < sides; ++i) {
         last_ = static_cast<std::uint8_t>((last_ + 1) % sides);
@@ -126,6 +127,11 @@ SocketWatches::Handle SocketWatches::watch(int fd) {
     return Handle{watch};
 }
 
+/// An event that would be taken for the next socket's.  One that is queued has the loop's own operation behind it.
+bool SocketWatch::is_on_its_way() noexcept {
+    return asio::detail::op_queue_access::next<scheduler_operation>(this) != nullptr;
+}
+
 /// Whoever still waits shall not go on, which would be without the socket.
 void SocketWatch::destroy_waiters() {
     for (std::size_t side = 0; side < sides; ++side)
@@ -136,8 +142,10 @@ void SocketWatches::give_back(SocketWatch& watch) noexcept {
     watch.leave();
     watch.destroy_waiters();
     watch.fd_ = -1;
-    watch.next_spare = std::exchange(spare_, &watch);
+    if (!watch.is_on_its_way()) keep(watch);
 }
+
+void SocketWatches::keep(SocketWatch& watch) noexcept { watch.next_spare = std::exchange(spare_, &watch); }
 
 void SocketWatches::end_soon(asio::io_context& loop, SocketWaiter& waiter) { asio::post(loop, Ending{waiter}); }
 

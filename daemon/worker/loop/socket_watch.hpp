@@ -61,6 +61,7 @@ private:
     void ready(std::uint32_t events);
     void ask_for(std::uint32_t events);
     void destroy_waiters();
+    [[nodiscard]] bool is_on_its_way() noexcept;
     SocketWaiter* take(std::size_t side) noexcept { return std::exchange(waiting[side], nullptr); }
 
     int fd_ = -1;  ///< -1: it is nobody's
@@ -76,8 +77,8 @@ private:
 
 /// All of one loop: `boost::asio::use_service<SocketWatches>(context)`.
 ///
-/// They are kept when they are given back, as Asio keeps its own: an event may be on its way to one.  Who waits does
-/// not keep the loop running.
+/// They are kept when they are given back, as Asio keeps its own, and used again once no event is on its way to them.
+/// Who waits does not keep the loop running.
 class SocketWatches final : public boost::asio::execution_context::service {
 public:
     using key_type = SocketWatches;
@@ -102,6 +103,7 @@ private:
     friend class SocketWatch;
 
     void give_back(SocketWatch& watch) noexcept;
+    void keep(SocketWatch& watch) noexcept;
     void shutdown() override;
 
     boost::asio::io_context& loop_;

@@ -141,8 +141,6 @@ TEST_F(SocketWatchTest, one_side_is_ended_soon_and_not_at_once_and_the_other_wai
 TEST_F(SocketWatchTest, whoever_is_given_back_hears_nothing_of_an_event_that_was_on_its_way) {
     auto [second_near, second_far] = testing::socket_pair(SOCK_STREAM);
     SocketWatches::Handle second = reactor.sockets().watch(second_near.get());
-    Waiter never;
-    Waiter next;
     Waiter reader{[&] { second.reset(); }};
     Waiter other{[&] { watch.reset(); }};
     say("a");
@@ -151,6 +149,31 @@ TEST_F(SocketWatchTest, whoever_is_given_back_hears_nothing_of_an_event_that_was
     second->wait(Side::Reading, SocketEvent::Input, other);
     turn();
     EXPECT_EQ(reader.ends + other.ends, 1) << "whoever was first gave the other back";
+}
+
+TEST_F(SocketWatchTest, the_next_socket_does_not_hear_it_either) {
+    auto [second_near, second_far] = testing::socket_pair(SOCK_STREAM);
+    auto [third_near, third_far] = testing::socket_pair(SOCK_STREAM);
+    SocketWatches::Handle second = reactor.sockets().watch(second_near.get());
+    SocketWatches::Handle third;
+    Waiter silent;
+    const auto replace = [&](SocketWatches::Handle& gone) {
+        gone.reset();
+        third = reactor.sockets().watch(third_near.get());
+        third->wait(Side::Reading, SocketEvent::Input, silent);
+    };
+    Waiter reader{[&] { replace(second); }};
+    Waiter other{[&] { replace(watch); }};
+    say("a");
+    ASSERT_EQ(::send(second_far.get(), "b", 1, MSG_NOSIGNAL), 1);
+    watch->wait(Side::Reading, SocketEvent::Input, reader);
+    second->wait(Side::Reading, SocketEvent::Input, other);
+    while (turn() != 0) {}
+    EXPECT_EQ(reader.ends + other.ends, 1);
+    EXPECT_EQ(silent.ends, 0) << "nobody has sent it anything";
+    ASSERT_EQ(::send(third_far.get(), "c", 1, MSG_NOSIGNAL), 1);
+    turn();
+    EXPECT_EQ(silent.ends, 1);
 }
 
 TEST_F(SocketWatchTest, what_still_waits_when_the_loop_ends_is_destroyed) {
