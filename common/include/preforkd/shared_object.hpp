@@ -11,7 +11,7 @@
 #include "preforkd/handler_entry.hpp"
 
 /// What both sides must agree on.  The number grows when a class that handlers derive from or are given changes shape.
-#define PREFORKD_HANDLER_ABI "preforkd 5, Boost " BOOST_LIB_VERSION
+#define PREFORKD_HANDLER_ABI "preforkd 6, Boost " BOOST_LIB_VERSION
 
 /// Makes Class what this shared object serves; see handler<Class>().  Once, at namespace scope.
 #define PREFORKD_HANDLER(Class)                                                                      \
