@@ -60,7 +60,7 @@ run_pytest() {
 }
 
 # What the release before this one was built from: with the next one it is the commit of this one.
-last_release=29860041fce073f258b4cdcb9963b319a104f662
+last_release=a24e743eff550859606f1fe2a8932790c30d01f0
 release_tree=$root/build/release-$last_release
 
 # Its daemon alone, once for all runs.  What has not changed since is in the compiler's cache: the same flags, then.
