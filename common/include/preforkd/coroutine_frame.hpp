@@ -5,9 +5,9 @@
 // puts what it keeps of that condition first into the frame, before the two functions that resume and destroy it: who
 // looks for these at the beginning jumps to anywhere.  Source: PR c++/106188.
 //
-// The frames of all coroutines that take a Connection& or Datagram& are looked at when they are made.  One that is
-// shifted is resumed and destroyed by way of a ForeignEntry.  Of the others, which the compiler knows at -O1 and above,
-// nothing of this is left.
+// The frames of all coroutines that are members of a handler, or take a Connection&, Datagram&, Stream& or Worker&, are
+// looked at when they are made.  One that is shifted is resumed and destroyed by way of a ForeignEntry.  Of the others,
+// which the compiler knows at -O1 and above, nothing of this is left.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 #include <boost/asio/awaitable.hpp>
 
@@ -22,6 +22,9 @@ namespace preforkd {
 
 class Connection;
 class Datagram;
+class Handler;
+class Stream;
+class Worker;
 
 namespace detail {
 
@@ -94,15 +97,26 @@ private:
     }
 };
 
-template <class Parameter>
-inline constexpr bool is_client = std::is_same_v<std::remove_cvref_t<Parameter>, Connection> ||
-                                  std::is_same_v<std::remove_cvref_t<Parameter>, Datagram>;
+template <class Type, class... Among>
+concept OneOf = (std::same_as<Type, Among> || ...);
+
+template <class Type>
+concept Complete = requires {
+    sizeof(Type);
+};
+
+template <class Type>
+concept AnyHandler = Complete<Type> && std::is_base_of_v<Handler, Type>;  ///< also of both kinds
+
+/// The object of a member function is one of its parameters.
+template <class Parameter, class Type = std::remove_cvref_t<Parameter>>
+concept Ours = OneOf<Type, Connection, Datagram, Stream, Worker> || AnyHandler<Type>;
 
 }  // namespace detail
 }  // namespace preforkd
 
 template <class T, class Executor, class... Parameters>
-    requires(preforkd::detail::is_client<Parameters> || ...)
+    requires(preforkd::detail::Ours<Parameters> || ...)
 struct std::coroutine_traits<boost::asio::awaitable<T, Executor>, Parameters...> {
     using promise_type = preforkd::detail::CoroutineFrame<T, Executor>;
 };

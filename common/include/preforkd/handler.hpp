@@ -63,8 +63,9 @@ public:
     /// Serves one connection; it is closed when this returns.
     ///
     /// GCC 12 miscompiles a coroutine without any local variable that has `co_await` as the bare condition of an if or
-    /// a loop.  One that takes a Connection& or Datagram&, as this does, is mended (coroutine_frame.hpp); another dies
-    /// of SIGILL or SIGSEGV: give the result a name there, `const auto chunk = co_await next();`.
+    /// a loop.  A member of a handler is mended, and so is one that takes a Connection&, Datagram&, Stream& or Worker&
+    /// (coroutine_frame.hpp); another dies of SIGILL or SIGSEGV: give the result a name there,
+    /// `const auto chunk = co_await next();`.
     virtual awaitable<void> serve(Connection& client) = 0;
 };
 

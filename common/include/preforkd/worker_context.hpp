@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "preforkd/bus.hpp"
+#include "preforkd/coroutine_frame.hpp"
 #include "preforkd/model.hpp"
 #include "preforkd/shared.hpp"
 

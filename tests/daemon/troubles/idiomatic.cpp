@@ -3,7 +3,18 @@
 
 #include <cstddef>
 
+struct Unknown;
+preforkd::awaitable<void> do_nothing_with(Unknown&) { co_return; }
+
 struct Idiomatic : preforkd::StreamHandler {
+    void worker_started(preforkd::Worker& worker) override {
+        if (worker.model() != Model::Fork) worker.spawn(count());
+    }
+
+    preforkd::awaitable<bool> counts() { co_return ++counted_ % 5 != 0; }
+    preforkd::awaitable<void> count() {
+        while (co_await counts()) {}
+    }
     static preforkd::awaitable<void> drain(preforkd::Connection& client) {
         while (co_await client.read_some()) {}
     }
@@ -17,6 +28,7 @@ struct Idiomatic : preforkd::StreamHandler {
         co_await drain(client);
     }
     preforkd::awaitable<void> serve(preforkd::Connection& client) override {
+        co_await count();
         if (co_await client.write("hello\n")) co_return;
         do co_await answer(client);
         while (co_await client.read_some());
@@ -25,5 +37,7 @@ struct Idiomatic : preforkd::StreamHandler {
             default: (void)client.half_close();
         }
     }
+
+    int counted_ = 0;
 };
 PREFORKD_HANDLER(Idiomatic);
