@@ -164,6 +164,7 @@ Listener duplicate(const Listener& listener) {
             .sources = listener.sources,
             .refused = listener.refused,
             .replies_per_source = listener.replies_per_source,
+            .order_lost = listener.order_lost,
             .passed_name = listener.passed_name};
 }
 

@@ -33,7 +33,8 @@ struct Listener {
     std::uint32_t replies_per_source = 0;         ///< udp: a second, where its handler has the say; zero: no limit
     bool passed_on = false;   ///< to programs that accept by themselves: never filtered, whose clients would inherit it
     int queue = 0;            ///< which of the sockets at its address it is: number_queues()
-    int queues = 1;           ///< how many these are
+    int queues = 1;           ///< how many of these are to get new clients: the first ones
+    bool order_lost = false;  ///< the kernel may have them in another order: all of them get new clients
     std::size_t service = 0;  ///< which of the services of its generation has it
     std::string passed_name{};  ///< what systemd calls it: one that it passed, or keeps for us in its store
 
@@ -88,6 +89,9 @@ void warn_of_cut_backlog(const Listener& listener, std::optional<int> default_ba
 
 /// Whether somebody who shares the socket `fd` has shut it down, shutdown(2), for all.
 [[nodiscard]] bool is_shut_down(int fd) noexcept;
+
+/// Whether new clients are to come to others at its address alone: a reload asked for fewer queues.
+[[nodiscard]] constexpr bool is_surplus(const Listener& listener) noexcept { return listener.queue >= listener.queues; }
 
 /// Listens again at the same address, in place, after that.  False for other transports than TCP, whose sockets stay
 /// shut.  Throws std::system_error.

@@ -104,6 +104,7 @@ std::vector<PassedSocket> split_off_stored(std::vector<PassedSocket>& passed) {
     const auto stored = std::stable_partition(passed.begin(), passed.end(),
                                               [](const PassedSocket& socket) { return !is_stored_name(socket.name); });
     std::vector<PassedSocket> ours{std::move_iterator{stored}, std::move_iterator{passed.end()}};
+    std::ranges::stable_sort(ours, {}, [](const PassedSocket& socket) { return queue_in_stored_name(socket.name); });
     passed.erase(stored, passed.end());
     return ours;
 }

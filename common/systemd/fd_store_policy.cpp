@@ -26,14 +26,19 @@ std::string encoded(std::string_view text) {
 
 }  // namespace
 
-std::string stored_name(const Endpoint& local, const std::optional<FileIdentity>& file) {
+std::string stored_name(const Endpoint& local, const std::optional<FileIdentity>& file, int queue) {
     std::string name{prefix};
     name += encoded(to_string(local)) + ',';
     if (file) name += fmt::format("{:x}.{:x}", file->device, file->inode);
+    if (queue != 0) name += std::to_string(queue);
     return name.size() <= longest_stored_name ? name : "";
 }
 
 bool is_stored_name(std::string_view name) noexcept { return name.starts_with(prefix); }
+
+int queue_in_stored_name(std::string_view name) noexcept {
+    return is_stored_name(name) ? parse_number<int>(name.substr(name.rfind(',') + 1)).value_or(0) : 0;
+}
 
 std::optional<FileIdentity> file_in_stored_name(std::string_view name) noexcept {
     const std::string_view file = name.substr(name.rfind(',') + 1);

@@ -101,6 +101,7 @@ Takeover take_over_sockets(const std::vector<Listener>& current, const std::vect
         const std::uint16_t port = there.front()->local.port;
         std::erase_if(there, [&](const Listener* each) {
             if (each->local.port != port) return false;
+            if (is_left_over(*each, wanted)) return true;
             for (const std::string& kept : unchangeable(each->settings, wanted))  // said once of all of an endpoint's
                 if (std::ranges::find(taken.kept, kept) == taken.kept.end()) taken.kept.push_back(kept);
             taken.listeners.emplace_back(duplicate(*each)).settings = with_unchangeable(wanted, each->settings);

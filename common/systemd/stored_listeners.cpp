@@ -17,6 +17,9 @@
 namespace preforkd {
 namespace {
 
+/// Stands for the number of one that is nobody knows which in the kernel's order, Listener::order_lost.
+constexpr int out_of_order = 256;
+
 bool is_v6only(int fd) noexcept {
     int value = 0;
     socklen_t size = sizeof value;
@@ -45,7 +48,8 @@ void store_listeners(SystemdNotify& systemd, std::vector<Listener>& listeners) {
                    {{"listeners", std::uint64_t{ours}}, {"accepted", std::uint64_t{places}}});
     for (Listener& listener : listeners) {
         if (listener.outlives_us()) continue;
-        listener.passed_name = stored_name(listener.local, listener.file);
+        listener.passed_name =
+            stored_name(listener.local, listener.file, listener.queue + (listener.order_lost ? out_of_order : 0));
         if (listener.outlives_us()) systemd.store(listener.passed_name, listener.fd.get());
     }
 }
@@ -67,6 +71,7 @@ std::optional<Listener> take_back(PassedSocket& socket, const ListenSettings& se
                     .settings = settings,
                     .local = local,
                     .file = file,
+                    .order_lost = queue_in_stored_name(socket.name) >= out_of_order,
                     .passed_name = std::move(socket.name)};
 }
 

@@ -62,6 +62,7 @@ int Supervisor::run() {
         tell_systemd(now);
         mind_socket_files(now);
         mind_shared_listeners(now);
+        mind_queues_that_go(now);
         mind_ticket_keys();
         offer_conditions(now);
         if (life_.phase == Phase::Stopped) break;
@@ -102,7 +103,8 @@ Deadline Supervisor::next_deadline(Clock::time_point now) const {
     const Deadline own = earlier(earlier(life_.deadline, slots), earlier(next_status_, next_watchdog_));
     const Deadline sockets = earlier(earlier(socket_files_.deadline(), shutdowns_.deadline()),
                                      earlier(control_.next_deadline(), observer_.deadline()));
-    return earlier(earlier(own, pool_.next_deadline(now)), earlier(work, sockets));
+    const Deadline clients = earlier(pool_.next_deadline(now), queue_retirement_.deadline());
+    return earlier(earlier(own, clients), earlier(work, sockets));
 }
 
 /// A stop is the current generation's, whatever the settings were at the start.
@@ -131,6 +133,7 @@ void Supervisor::watch_listeners(Clock::time_point now) {
         files.push_back({.path = control->local.path, .identity = *control->file});
     socket_files_.follow(files, now);
     shutdowns_.follow(*pool_.current().listeners);
+    queue_retirement_.follow(*pool_.current().listeners, now);
     watched_generation_ = pool_.current().number;
 }
 
@@ -150,6 +153,14 @@ void Supervisor::mind_shared_listeners(Clock::time_point now) {
     if (reloader_.busy()) return shutdowns_.look_later(now);
     const Generation& current = pool_.current();
     if (shutdowns_.should_serve_again(*current.listeners, *current.settings, now)) reloader_.bind_again(now);
+}
+
+/// The next generation has to find what it has taken over.
+void Supervisor::mind_queues_that_go(Clock::time_point now) {
+    if (!has_passed(queue_retirement_.deadline(), now)) return;
+    if (life_.phase >= Phase::Withdrawing) return queue_retirement_.follow({}, now);
+    if (reloader_.busy() || upgrader_.busy()) return queue_retirement_.look_later(now);
+    queue_retirement_.close_empty(*pool_.current().listeners, now);
 }
 
 /// Looked at whenever the master is awake: a period of theirs is half a day.

@@ -11,6 +11,7 @@
 #include "daemon/master/log_reopening.hpp"
 #include "daemon/master/observe/observer_process.hpp"
 #include "daemon/master/pool/pool.hpp"
+#include "daemon/master/reload/queue_retirement.hpp"
 #include "daemon/master/reload/reloader.hpp"
 #include "daemon/master/reload/socket_file_watch.hpp"
 #include "daemon/master/upgrade/upgrader.hpp"
@@ -50,6 +51,7 @@ private:
     void watch_listeners(Clock::time_point now);
     void mind_socket_files(Clock::time_point now);
     void mind_shared_listeners(Clock::time_point now);
+    void mind_queues_that_go(Clock::time_point now);
     void mind_ticket_keys();
     void feed(const Event& event);
     void perform(Action action);
@@ -82,6 +84,7 @@ private:
     UniqueFd spare_{};                  ///< for the way back: the new generation may have taken all descriptors
     SocketFileWatch socket_files_{events_};
     ShutdownWatch shutdowns_{events_, parts_.systemd};
+    QueueRetirement queue_retirement_{parts_.systemd};
     StoredTicketKeys stored_ticket_keys_{parts_.systemd};
     int watched_generation_ = 0;
     Lifecycle life_{};

@@ -296,6 +296,7 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
     plan.listeners = std::make_shared<std::vector<Listener>>();
     for (Listener& listener : listeners)
         (listener.settings.serves == Serves::Clients ? plan.listeners : plan.observed)->push_back(std::move(listener));
+    for (Listener& listener : *plan.listeners) listener.passed_on = passes_socket(listener.settings, *plan.settings);
     number_queues(*plan.listeners);
     for (Listener& listener : *plan.listeners) {
         listener.service = index_of_service(plan, listener.settings);
@@ -303,7 +304,6 @@ void take_listeners(GenerationPlan& plan, std::vector<Listener> listeners, WhenU
         const HandlerEntry* const entry = plan.handlers.find(handler_of(listener.settings, *plan.settings));
         const bool answers_anything =
             entry != nullptr && entry->answers_any_datagram && !is_program_at(listener.settings, *plan.settings);
-        listener.passed_on = passes_socket(listener.settings, *plan.settings);
         listener.replies_per_source = replies_per_source(listener.settings, answers_anything);
         listener.queue == 0 ? make_sources(listener) : share_with_first_queue(listener, *plan.listeners);
     }

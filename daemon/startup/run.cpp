@@ -190,6 +190,7 @@ int carry_on(Planned planned, Handover& handover, const StartUp& start_up, Signa
     const bool resumes = handover.purpose == Handover::Purpose::Resume;
     const Handover own = resumes ? handover : duplicate(handover);
     std::vector<Listener> listeners = from_handed(own.listeners);
+    number_queues(listeners);
     const std::shared_ptr<const Settings> in_force = settings_in_force(*plan->settings, own);
     Generation current;
     std::optional<Planned> first_load;

@@ -130,9 +130,12 @@ class Load:
             if outcome == "refused":
                 self._stop.wait(0.01)
 
+    def _connect(self):
+        return connect(self._endpoint, timeout=0.5)
+
     def _one(self):
         try:
-            client = connect(self._endpoint, timeout=0.5)
+            client = self._connect()
         except OSError:
             return "refused", None
         with client:

@@ -1,14 +1,18 @@
 """queues= of an endpoint: several sockets at its address, which all workers serve, each of them its own first."""
+import contextlib
+import ctypes
 import os
 import socket
+import time
 from collections import Counter
+from pathlib import Path
 from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP
 
 import pytest
 
 import daemon_process
 import proc
-from clients import Load, connect, exchange, port_of, read_to_end
+from clients import PATIENCE, Load, address_of, connect, exchange, port_of, read_to_end
 from configured import configured  # noqa: F401: a fixture
 from control import ask, endpoint_in, status
 from copies import server
@@ -17,13 +21,17 @@ from test_upgrade import Installed
 
 ANY = "tcp://127.0.0.1:0"
 CONFIGURATION = 78
+CLONE_NEWNET = 0x40000000
+
+
+def is_at(each, endpoint):
+    return (each.family == socket.AF_INET and each.getsockname()[1] == port_of(endpoint)
+            and each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0)
 
 
 def sockets_at(pid, endpoint):
     """How many listening sockets of its own a process has there."""
-    there = [each.getsockname()[1] == port_of(endpoint) and each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-             for each in proc.sockets_of(pid) if each.family == socket.AF_INET]
-    return sum(map(bool, there))
+    return sum(is_at(each, endpoint) for each in proc.sockets_of(pid))
 
 
 def said(endpoint):
@@ -34,6 +42,39 @@ def said(endpoint):
 def row_of(control, endpoint):
     [row] = [each for each in status(control)["listeners"] if each["endpoint"] == endpoint]
     return row
+
+
+SYN_RECV, LISTEN = "03", "0A"
+
+
+def count(state, endpoint):
+    """Of sockets that the kernel has there in this thread's network; SYN_RECV: handshakes whose end it waits for."""
+    rows = [line.split() for line in Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port_of(endpoint):04X}") and row[3] == state for row in rows)
+
+
+@contextlib.contextmanager
+def inside_network_of(pid):
+    """This thread, and those that it starts."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as own, open(f"/proc/{pid}/ns/net") as other:
+        assert libc.setns(other.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(own.fileno(), CLONE_NEWNET) == 0
+
+
+class LateLoad(Load):
+    """Of clients whose last ACK of the handshake is late: delayed, as many milliseconds as the kernel does at most."""
+
+    def _connect(self):
+        client = socket.socket()
+        client.settimeout(PATIENCE)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        client.connect(address_of(self._endpoint)[1])
+        time.sleep(0.15)
+        return client
 
 
 @pytest.fixture
@@ -99,14 +140,57 @@ def test_a_reload_adds_queues_without_losing_a_client(configured, tmp_path):
             assert row_of(endpoint_in(tmp_path), daemon.endpoint)["queues"] == queues
             assert proc.eventually(lambda: {sockets_at(pid, daemon.endpoint) for pid in daemon.workers()} == {queues})
             load.wait_for_answers(100)
-        daemon.expect("queues cannot be changed by a reload")
         assert status(endpoint_in(tmp_path))["accept_errors"] == {}
-        line = service.reload("handler = echo", "workers = 3", "log-connections = no", f"listen = {ANY} queues=2")
-        assert "restart to apply" in line["message"]
-        assert len(daemon.log.find("queues cannot be changed by a reload: restart to apply it")) == 1
-        load.wait_for_answers(100)
     assert set(load.outcomes) == {"whole"}, load.broken
-    assert row_of(endpoint_in(tmp_path), daemon.endpoint)["queues"] == 7
+
+
+# Where the kernel waits for the end of a handshake for a second, and not for one minute.
+INSIDE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && echo 0 > /proc/sys/net/ipv4/tcp_synack_retries && exec "$@"', "sh"]
+
+
+@pytest.mark.root
+@pytest.mark.programs("unshare", "ip")
+@pytest.mark.parametrize("model", ["async", "serial", "thread", "fork"])
+def test_reloads_to_fewer_and_to_more_queues_lose_nobody(preforkd, tmp_path, model):
+    file = tmp_path / "preforkd.conf"
+    control = endpoint_in(tmp_path)
+
+    def write(queues):
+        file.write_text(f"handler = echo\nmodel = {model}\nworkers = 3\nlog-connections = no\nlisten = {ANY} queues={queues}\n")
+    write(4)
+    installed = Installed(preforkd, tmp_path, "--config", str(file), "--control", control, listen=None, workers=None, wrap=INSIDE)
+    daemon = installed.daemon
+    endpoint = daemon.endpoint
+
+    def reload(queues):
+        write(queues)
+        after = daemon.log.mark()
+        daemon.signal(SIGHUP)
+        daemon.wait_log("reloaded", after=after)
+        assert row_of(control, endpoint)["queues"] == queues
+
+    def have(queues):
+        return proc.eventually(lambda: count(LISTEN, endpoint) == queues, timeout=20)
+
+    with inside_network_of(daemon.pid), Load(endpoint, 4, b"abc", b"abc") as load, LateLoad(endpoint, 8, b"abc", b"abc") as late:
+        assert have(4)
+        reload(2)
+        assert count(SYN_RECV, endpoint) > 0 and have(2)
+        reload(4)
+        assert have(4)
+        reload(1)
+        installed.install(daemon_process.PREFORKD)
+        assert installed.upgrade()["message"].startswith("upgraded")
+        assert have(1)
+        reload(2)
+        reload(1)
+        reload(3)
+        assert have(3)
+        load.wait_for_answers(50)
+        late.wait_for_answers(20)
+        assert status(control)["accept_errors"] == {}
+    assert set(load.outcomes) == set(late.outcomes) == {"whole"}, (load.broken, late.broken)
+    assert len(daemon.log.find("closed queue 4 of")) == 2
 
 
 def test_queues_that_a_failed_reload_would_have_added_get_nobody(configured, tmp_path):

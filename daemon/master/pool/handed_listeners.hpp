@@ -34,7 +34,8 @@ namespace preforkd {
                           .passed_name = listener.passed_name,
                           .sources = listener.sources ? listener.sources->memory_fd() : -1,
                           .refused = refused_before(listener),
-                          .serves = listener.settings.serves});
+                          .serves = listener.settings.serves,
+                          .order_lost = listener.order_lost});
     return handed;
 }
 
@@ -65,6 +66,7 @@ namespace preforkd {
                              .file = each.file,
                              .sources = each.sources < 0 ? nullptr : adopt_sources(UniqueFd{each.sources}, totals),
                              .refused = totals,
+                             .order_lost = each.order_lost,
                              .passed_name = each.passed_name});
         listeners.back().settings.serves = each.serves;
     }

@@ -59,7 +59,8 @@ json::array listeners_to_json(const std::vector<HandedListener>& listeners) {
                                      {"passed_name", each.passed_name},
                                      {"sources", each.sources},
                                      {"refused", json::value_from(each.refused)},
-                                     {"serves", static_cast<int>(each.serves)}});
+                                     {"serves", static_cast<int>(each.serves)},
+                                     {"order_lost", each.order_lost}});
     return array;
 }
 
@@ -81,7 +82,8 @@ std::vector<HandedListener> listeners_of(const json::array& array) {
                              .passed_name = fields.text("passed_name"),
                              .sources = fields.maybe<int>("sources").value_or(-1),
                              .refused = numbers_of(fields.elements("refused")),
-                             .serves = serves_of(fields.number<int>("serves"))});
+                             .serves = serves_of(fields.number<int>("serves")),
+                             .order_lost = fields.is_true("order_lost")});
     }
     return listeners;
 }

@@ -28,6 +28,7 @@ struct HandedListener {
     int sources = -1;                      ///< memfd; since format 5; -1: nobody is counted
     std::vector<std::uint64_t> refused{};  ///< as RefusalTotals; without what that memfd tells
     Serves serves = Serves::Clients;       ///< others since format 6
+    bool order_lost = false;
     friend bool operator==(const HandedListener&, const HandedListener&) = default;
 };
 

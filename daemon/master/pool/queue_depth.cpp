@@ -111,7 +111,8 @@ QueueDepth queue_depth(const Listener& listener) noexcept {
 bool somebody_waits(const std::vector<Listener>& listeners, std::size_t service) {
     std::vector<pollfd> queues;
     for (const Listener& listener : listeners)
-        if (listener.service == service) queues.push_back({.fd = listener.fd.get(), .events = POLLIN, .revents = 0});
+        if (listener.service == service && !(is_surplus(listener) && is_shut_down(listener.fd.get())))
+            queues.push_back({.fd = listener.fd.get(), .events = POLLIN, .revents = 0});
     return ::poll(queues.data(), queues.size(), 0) > 0;
 }
 

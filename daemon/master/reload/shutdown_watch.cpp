@@ -5,6 +5,7 @@
 
 #include "common/base/shortage.hpp"
 #include "common/base/sys_error.hpp"
+#include "common/net/listener_queues.hpp"
 #include "common/systemd/stored_listeners.hpp"
 #include "preforkd/log.hpp"
 
@@ -75,8 +76,10 @@ bool ShutdownWatch::should_serve_again(std::vector<Listener>& listeners, const S
     if (!has_passed(look_at_, now)) return false;
     look_at_.reset();
     bool any = false;
+    note_lost_order(listeners);
     for (Listener& listener : listeners) {
-        if (!is_shut_down(listener.fd.get())) continue;
+        if (is_surplus(listener) || !is_shut_down(listener.fd.get())) continue;
+        if (listener.order_lost) forget_listener(systemd_, listener);  // to be kept under a name that says so
         const bool revived = revive(listener, backlog_of(listener.settings, settings.backlog), systemd_);
         any |= revived;
         log(LogLevel::Error,

@@ -111,7 +111,8 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
         return Attempt::Stopped;
     }
     AcceptVerdict verdict = classify_accept_error(error);
-    const bool listens_later = error == EINVAL && entry.listener.queues > 1;  // one that a reload has added
+    const bool listens_later =
+        error == EINVAL && (entry.listener.queues > 1 || is_surplus(entry.listener));  // or never again
     if (verdict != AcceptVerdict::Wait && !listens_later) record_.accept_errors.add(error);
     // Shut down, it wakes us for ever and says nothing: a listener would have EINVAL.
     if (verdict == AcceptVerdict::Wait && is_datagram(entry.listener.local.transport) &&
@@ -135,7 +136,7 @@ Acceptor::Attempt Acceptor::on_error(Entry& entry, int error) {
             entry.is_handed_over = listens_later;
             log(LogLevel::Debug, "{listener} is gone: {cause}",
                 {{"cause", std::strerror(error)}, {"listener", to_string(entry.listener.local)}});
-            return Attempt::Stopped;
+            return Attempt::Nobody;  // and others' queues can be emptied
     }
     return Attempt::Stopped;
 }

@@ -37,6 +37,15 @@ TEST(StoredName, carries_the_file_that_is_ours_to_remove) {
     EXPECT_EQ(file_in_stored_name(stored_name(endpoint, std::nullopt)), std::nullopt);
 }
 
+TEST(StoredName, carries_which_of_several_queues_it_is) {
+    const Endpoint endpoint = parse_endpoint("tcp://:80");
+    EXPECT_EQ(stored_name(endpoint, std::nullopt, 0), stored_name(endpoint, std::nullopt));
+    EXPECT_EQ(queue_in_stored_name(stored_name(endpoint, std::nullopt, 12)), 12);
+    EXPECT_EQ(file_in_stored_name(stored_name(endpoint, std::nullopt, 12)), std::nullopt);
+    for (const char* name : {"preforkd,x,", "preforkd,x,801.7", "web,7", ""})
+        EXPECT_EQ(queue_in_stored_name(name), 0) << name;
+}
+
 TEST(StoredName, of_a_path_that_is_too_long_once_encoded_is_none) {
     EXPECT_EQ(stored_name({.transport = Transport::Unix, .path = "/" + std::string(100, ' ')}, file), "");
 }
