@@ -193,6 +193,32 @@ def test_reloads_to_fewer_and_to_more_queues_lose_nobody(preforkd, tmp_path, mod
     assert len(daemon.log.find("closed queue 4 of")) == 2
 
 
+def waiting_by_queue(endpoint):
+    """How many clients are in each of the kernel's queues there."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{port_of(endpoint):04X}") and row[3] == LISTEN]
+
+
+def test_after_a_reload_to_fewer_new_clients_come_to_those_that_stay_alone(configured, tmp_path):
+    lines = ["handler = echo", "model = serial", "workers = 2", "log-connections = no"]
+    service = configured(*lines, f"listen = {ANY} queues=4", arguments=["--control", endpoint_in(tmp_path)], workers=None)
+    endpoint = service.daemon.endpoint
+    assert service.reload(*lines, f"listen = {ANY} queues=2")["message"].startswith("reloaded")
+    assert row_of(endpoint_in(tmp_path), endpoint)["queues"] == 2
+    with contextlib.ExitStack() as stack:
+        first = [stack.enter_context(connect(endpoint)) for _ in range(2)]
+        for client in first:  # has a worker to itself
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        waiting = [stack.enter_context(connect(endpoint)) for _ in range(64)]
+        depths = waiting_by_queue(endpoint)
+        assert len(depths) == 4 and sum(depths) == 64 and depths.count(0) == 2, depths
+        for client in first + waiting:
+            client.sendall(b"y")
+            client.shutdown(socket.SHUT_WR)
+        assert {read_to_end(client) for client in first + waiting} == {b"y"}
+
+
 def test_queues_that_a_failed_reload_would_have_added_get_nobody(configured, tmp_path):
     failing = tmp_path / "failing.sh"
     service = configured("handler = echo", "log-connections = no", f"listen = {ANY}")
