@@ -53,7 +53,10 @@ def test_the_packages_have_the_version_of_the_sources(package):
     "/usr/share/preforkd/certbot-deploy-hook", "/usr/lib/sysusers.d/preforkd.conf",
     "/usr/share/man/man1/preforkctl.1.gz", "/usr/share/bash-completion/completions/preforkd",
     "/usr/share/bash-completion/completions/preforkctl",
-    "/usr/share/doc/preforkd/examples/bpftrace/accept-latency.bt"])
+    "/usr/share/doc/preforkd/examples/bpftrace/accept-latency.bt",
+    "/usr/share/doc/preforkd/examples/swarm/stack.yaml", "/usr/share/doc/preforkd/examples/haproxy/fleet.cfg",
+    "/usr/share/doc/preforkd/examples/keepalived/keepalived.conf",
+    "/usr/share/doc/preforkd/examples/kubernetes/kustomization.yaml"])
 def test_the_daemon_is_packaged(package, path):
     assert path in contents(package("preforkd"))
 

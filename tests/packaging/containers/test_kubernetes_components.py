@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubernetes_objects import BASE, ROOT, compiler, overlay, yaml  # noqa: F401
+from kubernetes_objects import BASE, ROOT, compiler, overlay, rendered, yaml  # noqa: F401
 
 BUILD = Path(os.environ.get("PREFORKD_BUILD") or ROOT / "build/release").resolve()
 FLEET = ROOT / "packaging/haproxy/fleet.cfg"
@@ -27,15 +27,24 @@ def environment(deployment):
     return {each["name"]: each["value"] for each in container_of(deployment)["env"] if "value" in each}
 
 
-def with_secrets(directory, *components, chain="a chain"):
+def write_secrets(directory, chain="a chain"):
     for name, text in (("chain.pem", chain), ("key.pem", "a key"), ("ticket-keys", "keys")):
         (directory / name).write_text(text)
+
+
+def with_secrets(directory, *components, chain="a chain"):
+    write_secrets(directory, chain)
     return named(overlay(directory, *components, more=SECRET))
 
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
-    return with_secrets(tmp_path_factory.mktemp("overlay").resolve(), "observed", "balanced", "scaled", "tls")
+    """The overlay of the page."""
+    directory = tmp_path_factory.mktemp("overlay").resolve()
+    write_secrets(directory)
+    [text] = re.findall(r"```yaml\n(.*?)```", (BASE / "README.md").read_text(), re.DOTALL)
+    (directory / "kustomization.yaml").write_text(text.replace("../preforkd/packaging/kubernetes", os.path.relpath(BASE, directory)))
+    return named(rendered(directory))
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +139,13 @@ def test_other_secrets_are_an_update_of_the_pods(tmp_path):
         return volume["secret"]["secretName"]
     first, second = (secret_of(with_secrets(tmp_path.resolve(), "tls", chain=text)) for text in ("one", "other"))
     assert first != second
+
+
+def test_all_components_together_speak_tls_with_clients_whom_the_balancers_announce(everything, balanced, tmp_path):
+    both = environment(everything["Deployment", "preforkd"])["PREFORKD_LISTEN"].split()
+    tls = environment(with_secrets(tmp_path.resolve(), "tls")["Deployment", "preforkd"])["PREFORKD_LISTEN"].split()
+    announced = environment(balanced["Deployment", "preforkd"])["PREFORKD_LISTEN"].split()
+    assert both[0] == tls[0] and set(both[1:]) == set(tls[1:] + announced[1:])
 
 
 def test_tls_names_files_that_are_mounted(everything):
