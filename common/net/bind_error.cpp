@@ -18,7 +18,6 @@
 
 #include "common/base/shortage.hpp"
 #include "common/net/bind_attempt.hpp"
-#include "common/net/port_holder.hpp"
 
 namespace preforkd {
 namespace {
@@ -32,11 +31,11 @@ std::string subject(const ListenSettings& wanted, const SocketAddress& address) 
     return numeric.host == asked.host ? text : fmt::format("{} ({})", text, address_of(numeric));
 }
 
-std::string in_use(const ListenSettings& wanted, const SocketAddress& address) {
+std::string in_use(const ListenSettings& wanted, const SocketAddress& address,
+                   const std::optional<PortHolder>& holder) {
     const bool unix_socket = address.family() == AF_UNIX;
     const bool datagram = is_datagram(wanted.endpoint.transport);
     if (!unix_socket && address.port() == 0) return ": no port is free: widen net.ipv4.ip_local_port_range";
-    const auto holder = find_holder(address, socket_type_of(wanted.endpoint.transport));
     const char* const other = !unix_socket ? "port" : wanted.endpoint.abstract ? "name" : "path";
     if (holder && holder->pid == ::getpid())
         return " by another listener of this process: remove one of them, or restart if a reload shall replace it";
@@ -108,7 +107,9 @@ Remedy remedy(const ListenSettings& wanted, const SocketAddress& address, int er
     switch (error) {
         // What may pass, unlike a mistake in the settings, the supervisor may try again: a conflict, and an interface
         // that is not up yet.
-        case EADDRINUSE: return {ExitCode::System, in_use(wanted, address)};
+        case EADDRINUSE:
+            return {ExitCode::System,
+                    in_use(wanted, address, find_holder(address, socket_type_of(wanted.endpoint.transport)))};
         case EACCES:
         case EPERM: return {ExitCode::Permission, no_access(wanted, address)};
         case EADDRNOTAVAIL:
@@ -125,12 +126,20 @@ Remedy remedy(const ListenSettings& wanted, const SocketAddress& address, int er
     }
 }
 
+OperatorError sentence(const ListenSettings& wanted, const SocketAddress& address, int error, const Remedy& remedy) {
+    return {remedy.code,
+            fmt::format("{}: {}{}", subject(wanted, address), std::generic_category().message(error), remedy.text)};
+}
+
 }  // namespace
 
 OperatorError bind_error(const ListenSettings& wanted, const SocketAddress& address, int error) {
-    const Remedy found = remedy(wanted, address, error);
-    return {found.code,
-            fmt::format("{}: {}{}", subject(wanted, address), std::generic_category().message(error), found.text)};
+    return sentence(wanted, address, error, remedy(wanted, address, error));
+}
+
+OperatorError in_use_error(const ListenSettings& wanted, const SocketAddress& address,
+                           const std::optional<PortHolder>& holder) {
+    return sentence(wanted, address, EADDRINUSE, {ExitCode::System, in_use(wanted, address, holder)});
 }
 
 OperatorError resolve_error(const ListenSettings& wanted, const std::system_error& error) {

@@ -54,7 +54,7 @@ BindAttempt bind_patiently(const ListenSettings& settings, const SocketAddress& 
         if (retry == 0) {
             const auto holder = find_holder(address, socket_type_of(settings.endpoint.transport));
             if (holder && holder->pid == ::getpid()) return attempt;
-            if (when_taken == WhenTaken::Fail) throw AddressTaken{bind_error(settings, address, attempt.error)};
+            if (when_taken == WhenTaken::Fail) throw AddressTaken{in_use_error(settings, address, holder)};
             log(LogLevel::Notice, fmt::format("{}: Address already in use: retrying for {} ms", subject_of(settings),
                                               (bind_retries * between_bind_retries).count()));
         }

@@ -1,20 +1,25 @@
 #include "common/net/port_holder.hpp"
 
 #include <fmt/format.h>
+#include <linux/inet_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <span>
 #include <sstream>
-#include <string_view>
 #include <vector>
 
 #include "common/base/clock.hpp"
 #include "common/base/parse_number.hpp"
+#include "common/net/host_address.hpp"
+#include "common/net/sock_diag.hpp"
 
 namespace preforkd {
 namespace {
@@ -39,50 +44,55 @@ private:
     Clock::time_point until_ = Clock::now() + 2s;
 };
 
-/// An IP address the way /proc/net/tcp prints it: each 32-bit word of the network order read as a number.
-std::string hex_words(const SocketAddress& address) {
-    if (address.family() == AF_INET) return fmt::format("{:08X}", address.as<sockaddr_in>().sin_addr.s_addr);
-    const auto raw = address.as<sockaddr_in6>();
-    std::string text;
-    for (const std::uint32_t word : raw.sin6_addr.s6_addr32) text += fmt::format("{:08X}", word);
-    return text;
-}
-
-bool all_zero(std::string_view hex) { return hex.find_first_not_of('0') == std::string_view::npos; }
-
-/// Whether a socket on `theirs` (in hex) keeps `wanted` from being bound, the ports being equal.
-bool overlaps(const SocketAddress& wanted, std::string_view theirs) {
-    const SocketAddress plain = wanted.unmapped();
-    const std::string ours = hex_words(plain);
-    if (plain.is_wildcard() || all_zero(theirs) || ours == theirs) return true;
-    const std::string mapped = fmt::format("{:016X}{:08X}", 0, htonl(0xffff)) + ours;
-    return plain.family() == AF_INET && theirs == mapped;
-}
-
 struct Row {
     std::string inode{};
     bool listening = false;
 };
 
-/// The sockets of one table of /proc/net that stand on `wanted`.
-void collect_ip(std::vector<Row>& rows, const char* table, const SocketAddress& wanted, const Patience& patience) {
-    const std::string port = fmt::format("{:04X}", wanted.port());
-    std::ifstream file{table};
-    std::string line;
-    std::getline(file, line);  // the heading
-    const std::string at_port = ':' + port + ' ';
-    while (std::getline(file, line) && !patience.over()) {
-        if (line.find(at_port) == std::string::npos) continue;  // of tens of thousands in TIME-WAIT, say
-        // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...
-        std::istringstream fields{line};
-        std::string number, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
-        fields >> number >> local;
-        const std::size_t colon = local.find(':');
-        if (colon == std::string::npos || local.substr(colon + 1) != port) continue;
-        fields >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
-        if (inode != "0" && overlaps(wanted, std::string_view{local}.substr(0, colon)))
-            rows.push_back({.inode = inode, .listening = state == "0A"});
+SocketAddress address_of(const inet_diag_msg& told) noexcept {
+    if (told.idiag_family == AF_INET) {
+        sockaddr_in address{.sin_family = AF_INET, .sin_port = told.id.idiag_sport, .sin_addr = {}, .sin_zero = {}};
+        std::memcpy(&address.sin_addr, told.id.idiag_src, sizeof address.sin_addr);
+        return {reinterpret_cast<const sockaddr*>(&address), sizeof address};
     }
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = told.id.idiag_sport;
+    std::memcpy(&address.sin6_addr, told.id.idiag_src, sizeof address.sin6_addr);
+    return {reinterpret_cast<const sockaddr*>(&address), sizeof address};
+}
+
+/// Whether a socket on `theirs` keeps `wanted` from being bound, the ports being equal.
+bool overlap(const SocketAddress& wanted, const SocketAddress& theirs) noexcept {
+    return wanted.is_wildcard() || theirs.is_wildcard() || host_address_of(wanted) == host_address_of(theirs);
+}
+
+/// The sockets in these states that stand on `wanted`; the kernel looks through those at its port alone.
+void collect_ip(std::vector<Row>& rows, int protocol, std::uint32_t states, const SocketAddress& wanted) {
+    for (const int family : {AF_INET, AF_INET6}) {
+        inet_diag_req_v2 request{};
+        request.sdiag_family = static_cast<std::uint8_t>(family);
+        request.sdiag_protocol = static_cast<std::uint8_t>(protocol);
+        request.idiag_states = states;
+        request.id.idiag_sport = htons(wanted.port());
+        // Where it tells of one family alone, that is better than nothing.
+        (void)ask_sock_diag(std::as_bytes(std::span{&request, 1}), true, [&](std::span<const std::byte> body) {
+            if (body.size() < sizeof(inet_diag_msg)) return false;
+            const auto one = read_struct<inet_diag_msg>(body);
+            if (one.idiag_inode != 0 && one.id.idiag_sport == htons(wanted.port()) &&
+                overlap(wanted.unmapped(), address_of(one)))
+                rows.push_back({.inode = std::to_string(one.idiag_inode), .listening = true});
+            return true;
+        });
+    }
+}
+
+/// Whoever listens; a client whose connection happens to use the port counts only if nobody does.
+void collect_tcp(std::vector<Row>& rows, const SocketAddress& wanted) {
+    constexpr std::uint32_t listening = 1U << TCP_LISTEN;
+    constexpr std::uint32_t nobodys = 1U << TCP_TIME_WAIT | 1U << TCP_SYN_RECV;
+    collect_ip(rows, IPPROTO_TCP, listening, wanted);
+    if (rows.empty()) collect_ip(rows, IPPROTO_TCP, ~(listening | nobodys), wanted);
 }
 
 void collect_unix(std::vector<Row>& rows, const Endpoint& wanted, const Patience& patience) {
@@ -142,13 +152,10 @@ std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_t
     if (address.family() == AF_UNIX) {
         collect_unix(rows, address.to_endpoint(socket_type), patience);
     } else if (socket_type == SOCK_DGRAM) {
-        collect_ip(rows, "/proc/net/udp", address, patience);
-        collect_ip(rows, "/proc/net/udp6", address, patience);
+        collect_ip(rows, IPPROTO_UDP, ~0U, address);
     } else {
-        collect_ip(rows, "/proc/net/tcp", address, patience);
-        collect_ip(rows, "/proc/net/tcp6", address, patience);
+        collect_tcp(rows, address);
     }
-    // A client whose connection happens to use the port counts only if nobody listens.
     const bool any_listens = std::ranges::any_of(rows, &Row::listening);
     std::set<std::string> links;
     for (const Row& row : rows)

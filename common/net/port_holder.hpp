@@ -1,5 +1,5 @@
 #pragma once
-// Which process holds an address that cannot be bound: what `ss -lp` would show, read from /proc.
+// Which process holds an address that cannot be bound: what `ss -lp` would show.
 #include <sys/types.h>
 
 #include <optional>
@@ -20,7 +20,7 @@ struct PortHolder {
 /// The process with the lowest pid, systemd only where nobody else has, that has a socket on `address`, or on one that
 /// overlaps it: `::` holds 127.0.0.1 too.  nullopt when nobody has, when it belongs to another user or namespace and
 /// /proc keeps it from us, and when it is not found within 0.2 s of processor time.  A hint for a message: it may be
-/// gone by the time it is read.  Source: proc(5), /proc/net.
+/// gone by the time it is read.  Source: sock_diag(7), proc(5).
 [[nodiscard]] std::optional<PortHolder> find_holder(const SocketAddress& address, int socket_type);
 
 }  // namespace preforkd

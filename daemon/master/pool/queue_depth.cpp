@@ -1,7 +1,6 @@
 #include "daemon/master/pool/queue_depth.hpp"
 
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
@@ -12,8 +11,10 @@
 
 #include <array>
 #include <cstddef>
-#include <cstring>
+#include <exception>
 #include <span>
+
+#include "common/net/sock_diag.hpp"
 
 namespace preforkd {
 namespace {
@@ -45,48 +46,26 @@ QueueDepth udp_queue(int fd) noexcept {
     return depth;
 }
 
-/// The kernel's answer about one Unix socket, or what is left of an error.
-QueueDepth read_answer(std::span<const std::byte> bytes) noexcept {
-    nlmsghdr header{};
-    std::memcpy(&header, bytes.data(), sizeof header);
-    if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_len > bytes.size()) return {};
-    std::size_t offset = NLMSG_LENGTH(sizeof(unix_diag_msg));
-    for (rtattr attribute{}; offset + sizeof attribute <= header.nlmsg_len; offset += RTA_ALIGN(attribute.rta_len)) {
-        std::memcpy(&attribute, bytes.data() + offset, sizeof attribute);
-        if (attribute.rta_len < sizeof attribute) return {};
-        unix_diag_rqlen lengths{};
-        if (attribute.rta_type != UNIX_DIAG_RQLEN || attribute.rta_len < RTA_LENGTH(sizeof lengths)) continue;
-        std::memcpy(&lengths, bytes.data() + offset + RTA_LENGTH(0), sizeof lengths);
-        return {.queued = lengths.udiag_rqueue, .limit = lengths.udiag_wqueue};
-    }
-    return {};
-}
-
-QueueDepth unix_queue(int fd) noexcept {
+QueueDepth unix_queue(int fd) noexcept try {
     struct stat info {};
     if (::fstat(fd, &info) == -1) return {};
-    // Answers come from within the call that asks, so nothing is waited for.
-    const UniqueFd diag{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG)};
-    if (!diag) return {};
-    struct {
-        nlmsghdr header;
-        unix_diag_req request;
-    } question{};
-    question.header.nlmsg_len = sizeof question;
-    question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-    question.header.nlmsg_flags = NLM_F_REQUEST;
-    question.request.sdiag_family = AF_UNIX;
-    question.request.udiag_states = ~0U;
-    question.request.udiag_ino = static_cast<std::uint32_t>(info.st_ino);
-    question.request.udiag_show = UDIAG_SHOW_RQLEN;
-    question.request.udiag_cookie[0] = ~0U;  // any: an inode is enough
-    question.request.udiag_cookie[1] = ~0U;
-    if (::send(diag.get(), &question, sizeof question, MSG_DONTWAIT) == -1) return {};
-    alignas(nlmsghdr) std::array<std::byte, 1024> answer{};
-    const ssize_t got = ::recv(diag.get(), answer.data(), answer.size(), MSG_DONTWAIT);
-    if (got < static_cast<ssize_t>(sizeof(nlmsghdr))) return {};
-    return read_answer(std::span{answer}.first(static_cast<std::size_t>(got)));
-}
+    unix_diag_req request{};
+    request.sdiag_family = AF_UNIX;
+    request.udiag_states = ~0U;
+    request.udiag_ino = static_cast<std::uint32_t>(info.st_ino);
+    request.udiag_show = UDIAG_SHOW_RQLEN;
+    request.udiag_cookie[0] = request.udiag_cookie[1] = ~0U;  // any: an inode is enough
+    QueueDepth depth{};
+    const bool told =
+        ask_sock_diag(std::as_bytes(std::span{&request, 1}), false, [&depth](std::span<const std::byte> body) {
+            return read_attributes(body, NLMSG_ALIGN(sizeof(unix_diag_msg)), UNIX_DIAG_RQLEN,
+                                   [&depth](std::span<const std::byte> content) {
+                                       const auto lengths = read_struct<unix_diag_rqlen>(content);
+                                       depth = {.queued = lengths.udiag_rqueue, .limit = lengths.udiag_wqueue};
+                                   });
+        });
+    return told ? depth : QueueDepth{};
+} catch (const std::exception&) { return {}; }  // no memory
 
 }  // namespace
 
