@@ -140,7 +140,7 @@ def test_a_worker_that_floods_the_key_process_or_sends_junk_keeps_nobody_else_wa
         try:
             while True:
                 os.write(writer, message)
-        except BlockingIOError:
+        except (BlockingIOError, BrokenPipeError):  # it is full, or the key process has seen junk by now and closed it
             os.close(writer)
         for _ in range(20):
             assert exchange_tls(daemon.endpoint, b"hello", trusting(authority)) == b"hello"
