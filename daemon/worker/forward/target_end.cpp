@@ -37,6 +37,7 @@ std::error_code TargetEnd::begin_connect(const SocketAddress& address) {
     watch_.reset();  // of the socket before, which is there until now
     fd_ = std::move(fd);
     watch_ = loop_.reactor.sockets().watch(fd_.get());
+    watch_->enter(SocketEvent::Output);
     return error_of(error);
 }
 

@@ -33,8 +33,6 @@ namespace {
 /// Of whom nobody waits: what the kernel reports unasked, an error and a hang-up, it then reports once.
 constexpr std::uint32_t nothing = EPOLLET;
 
-std::uint32_t events_of(SocketEvent what) noexcept { return what == SocketEvent::Input ? EPOLLIN : EPOLLOUT; }
-
 /// On its way to the end of its wait; whoever destroys it ends it in the other way.
 class Ending {
 public:
@@ -63,6 +61,10 @@ SocketWatch::SocketWatch(SocketWatches& home) noexcept
       }},
       home_{home},
       waiting{} {}
+
+std::uint32_t SocketWatch::events_of(SocketEvent what) noexcept {
+    return what == SocketEvent::Input ? EPOLLIN : EPOLLOUT;
+}
 
 void SocketWatch::ask_for(std::uint32_t events) {
     if (events == registered_) return;

@@ -34,6 +34,11 @@ public:
     SocketWatch(const SocketWatch&) = delete;
     SocketWatch& operator=(const SocketWatch&) = delete;
 
+    /// Enters the epoll set, so that no wait fails for lack of a place there.  Throws std::system_error.
+    void enter(SocketEvent first) {
+        if (registered_ == 0) ask_for(events_of(first));
+    }
+
     /// Ends `waiter` from the loop, once there is input, or output is taken, or the connection broke.  That nothing is
     /// ready then is possible, and seldom.
     void wait(Side side, SocketEvent what, SocketWaiter& waiter);
@@ -58,6 +63,7 @@ private:
     friend class SocketWatches;
     static constexpr std::size_t sides = 3;
 
+    [[nodiscard]] static std::uint32_t events_of(SocketEvent what) noexcept;
     void ready(std::uint32_t events);
     void ask_for(std::uint32_t events);
     void destroy_waiters();

@@ -28,10 +28,10 @@ std::error_code ConnectionCore::canceled() noexcept {
     return std::make_error_code(std::errc::operation_canceled);
 }
 
-std::error_code ConnectionCore::begin_wait(Waiting& wait, Deadline& until) {
+std::error_code ConnectionCore::begin_wait(Waiting& wait, SocketEvent what, Deadline& until) {
     loop.before_wait();
     if (loop.waits.canceled()) return canceled();
-    join_reactor();
+    join_reactor(what);
     loop.waits.add(wait, patience(until));
     loop.out_of_handler();
     return no_error;
@@ -105,7 +105,7 @@ ConnectionCore::WhenWritable::WhenWritable(ConnectionCore& home, void (*what)(Co
       then{what} {}
 
 void ConnectionCore::when_writable(void (*then)(ConnectionCore&)) {
-    join_reactor();
+    join_reactor(SocketEvent::Output);
     watch_->wait(Side::Ending, SocketEvent::Output, seldom().when_writable.emplace(*this, then));
 }
 

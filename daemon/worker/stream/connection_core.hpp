@@ -74,7 +74,7 @@ struct ConnectionCore final : private Waiting {
     //     if (error = end_wait(side, what)) ...
     [[nodiscard]] std::error_code begin_wait(Side side, For what, Deadline& until) {
         withdrawn(side) = false;
-        return what == For::Turn ? no_error : begin_wait(waiting(side), until);
+        return what == For::Turn ? no_error : begin_wait(waiting(side), event_of(what), until);
     }
     struct Wait final : CoroutineWait<Wait> {
         Wait(ConnectionCore& its_core, Side its_side, For waited_for) noexcept
@@ -259,13 +259,14 @@ private:
         auto& writing = seldom().waiting_to_write;
         return writing ? *writing : writing.emplace(*this);
     }
-    [[nodiscard]] std::error_code begin_wait(Waiting& wait, Deadline& until);
+    [[nodiscard]] std::error_code begin_wait(Waiting& wait, SocketEvent what, Deadline& until);
     void give_up() override { end_wait_of(Side::Reading); }
     void end_wait_of(Side side) {
         if (watch_) watch_->end(side);
     }
-    void join_reactor() {
+    void join_reactor(SocketEvent first) {
         if (!watch_) watch_ = loop.reactor.sockets().watch(fd_.get());
+        watch_->enter(first);
     }
     [[nodiscard]] std::error_code canceled() noexcept;
     [[nodiscard]] std::chrono::milliseconds patience(Deadline& until) const;
@@ -273,7 +274,6 @@ private:
     [[nodiscard]] Arrived receive_record(std::span<std::byte> space);
     [[nodiscard]] Sent send_record(std::span<const iovec> parts, bool more);
 
-    SocketWatches::Handle watch_{};  ///< once it has waited
     KeptAddress address_;
     /// What few connections have, behind one pointer: most are idle most of the time.
     struct Seldom {
@@ -289,6 +289,7 @@ private:
         return *seldom_;
     }
     std::unique_ptr<Seldom> seldom_{};
+    SocketWatches::Handle watch_{};  ///< once it has waited; ends before those who wait
 };
 
 }  // namespace preforkd

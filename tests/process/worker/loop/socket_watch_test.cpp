@@ -1,5 +1,6 @@
 #include "daemon/worker/loop/socket_watch.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -195,6 +196,14 @@ TEST_F(SocketWatchTest, what_still_waits_when_it_is_given_back_is_destroyed) {
     turn();
     EXPECT_EQ(reader.destroyed, 1);
     EXPECT_EQ(reader.ends, 0);
+}
+
+TEST_F(SocketWatchTest, who_cannot_be_waited_for_is_told_before_it_waits) {
+    const UniqueFd file{::open("/dev/null", O_RDONLY | O_CLOEXEC)};  // epoll(7) takes no device of this kind
+    const SocketWatches::Handle refused = reactor.sockets().watch(file.get());
+    EXPECT_THROW(refused->enter(SocketEvent::Input), std::system_error);
+    watch->enter(SocketEvent::Output);
+    EXPECT_EQ(asked_for(), EPOLLOUT | EPOLLERR | EPOLLHUP);
 }
 
 TEST_F(SocketWatchTest, a_place_is_used_again) {
