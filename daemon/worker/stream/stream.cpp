@@ -62,9 +62,9 @@ Stream::Attempt Stream::Link::write(std::span<const boost::asio::const_buffer> b
     return {.error = in_asio(sent.error), .bytes = sent.bytes};
 }
 
-Stream::Error Stream::Link::begin_wait(bool is_write, Deadline& until) const {
+Stream::Error Stream::Link::begin_wait(bool is_write, Deadline& until) const try {
     return in_asio(core->begin_wait(side_of(is_write), ConnectionCore::For::Input, until));
-}
+} catch (const std::system_error& error) { return in_asio(error.code()); }  // no place in the epoll set
 
 void Stream::Link::wait(bool is_write, SocketEvent what, SocketWaiter& waiter) const {
     core->wait_on_socket(side_of(is_write), what, waiter);
