@@ -1,5 +1,7 @@
 #pragma once
-// All of the public API, for programs of seven lines.  Larger ones include what they use.
+// All of the public API, and what a program of seven lines uses beside it.  Larger ones include what they use.
+#include <cctype>
+
 #include "preforkd/announcement.hpp"
 #include "preforkd/asio_socket.hpp"
 #include "preforkd/blocking_connection.hpp"

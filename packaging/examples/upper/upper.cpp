@@ -1,4 +1,3 @@
-#include <cctype>
 #include <preforkd/preforkd.hpp>
 struct Upper : preforkd::BlockingHandler {
     void serve(preforkd::BlockingConnection& client) override {
