@@ -54,6 +54,15 @@ def main():
     if reason := hosts.missing():
         sys.exit(f"dev: {reason}")
     arguments, fleet = parse(), Fleet()
+    if arguments.command not in ("up", "down") and not Path("/run/netns", hosts.SWITCH).exists():
+        sys.exit("dev: there is no fleet here: ./dev fleet up makes one")
+    try:
+        carry_out(arguments, fleet)
+    except hosts.EngineRefused as error:
+        sys.exit(f"dev: {error}")
+
+
+def carry_out(arguments, fleet):
     match arguments.command:
         case "up": fleet.up()
         case "down": fleet.down()

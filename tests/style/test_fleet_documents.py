@@ -1,6 +1,8 @@
 """What README.md says of the fleet is what its tests tell."""
 import pathlib
 import re
+import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECTION = (ROOT / "README.md").read_text().partition("\n## More than one machine\n")[2].partition("\n## ")[0]
@@ -21,6 +23,12 @@ def test_every_claim_in_the_readme_is_a_line_of_the_tests():
 
 def test_a_claim_without_a_test_is_found():
     assert claims_in("| what happens | who is lost |\n|---|---|\n| a flood | nobody |\n") - TOLD == {("a flood", "nobody")}
+
+
+def test_who_asks_for_a_fleet_that_is_not_there_is_told_in_a_line():
+    """Or that this machine can have none; who has one is answered."""
+    told = subprocess.run([sys.executable, ROOT / "tests/fleet/run.py", "status"], capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0 or re.fullmatch(r"dev: \S.*\n", told.stderr), told.stderr
 
 
 PAGES = [ROOT / "packaging" / name / "README.md" for name in ("swarm", "haproxy", "kubernetes", "keepalived")]
